@@ -1,0 +1,28 @@
+# make help lists the targets. `make demo` and `make test` do all their own set-up.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY := .venv/bin/python
+LAB_TIMEOUT ?= 900
+CMD ?= pizarra host check
+export LAB_TIMEOUT LAB_DISK
+
+help:            ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup:           ## System packages and .venv (the other targets do it by themselves)
+	@./tools/setup
+
+lab-run: setup   ## Boot a fresh lab, run CMD='…' in it as root, power off
+	@$(PY) -m lab run "$$CMD"
+
+lab-shell: setup ## The same with a terminal
+	@$(PY) -m lab shell
+
+check: setup     ## Format, lint, types, layers
+	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
+
+lock:            ## Choose versions anew (needs uv)
+	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+export CMD
+.PHONY: help setup lab-run lab-shell check lock

@@ -1,0 +1,1 @@
+"""Pizarra: KVM classrooms on LVM, put back to their original state in seconds."""
