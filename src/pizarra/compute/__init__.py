@@ -1,0 +1,1 @@
+"""Virtual machines and their networks: one interface, libvirt and memory."""

@@ -1,0 +1,127 @@
+"""What runs seats. Every call names one machine by UUID, is safe to repeat, and has a limit.
+
+Calls on different machines may come from different threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pizarra.model.facts import Domain
+from pizarra.model.labels import Firmware
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSpec:
+    """One disk of a machine to be."""
+
+    path: Path
+    target: str  # vda, vdb
+    type: str  # block or file
+    format: str  # raw or qcow2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainSpec:
+    """A seat's machine, wholly described."""
+
+    uuid: str
+    name: str
+    classroom: str
+    number: int
+    template: str
+    version: int
+    memory_bytes: int
+    vcpus: int
+    firmware: Firmware
+    disks: Sequence[DiskSpec]
+    network: str  # "none", "bridge=br0", or the mode of the classroom's own network
+    mac: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """A seat's known address on its classroom's network."""
+
+    name: str
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSpec:
+    """A classroom's own network: isolated from everything, or with a way out (nat)."""
+
+    classroom: str
+    uuid: str
+    mode: str  # isolated or nat
+    leases: Sequence[Lease]
+    gateway: str  # the host's address on it
+    prefix: int
+
+
+class Compute(Protocol):
+    """The machines of one host. Errors: ComputeFault, HostNotFit, NotOurs."""
+
+    def observe(self) -> tuple[Domain, ...]:
+        """All domains, ours and not, in one sweep."""
+        ...
+
+    def define(self, spec: DomainSpec) -> None:
+        """Make the machine known, or bring it up to date. NotOurs if the name is another's."""
+        ...
+
+    def undefine(self, uuid: str) -> None:
+        """Forget the machine and its NVRAM; it must be off. Fine if it is not there."""
+        ...
+
+    def start(self, uuid: str) -> None:
+        """Switch on; fine if it runs."""
+        ...
+
+    def ask_to_stop(self, uuid: str) -> None:
+        """Ask the guest, through its agent or else ACPI, to shut down; returns at once."""
+        ...
+
+    def kill(self, uuid: str) -> None:
+        """Switch off now (destroy); fine if it is off. Returns when QEMU is gone."""
+        ...
+
+    def pause(self, uuid: str) -> None:
+        """Freeze the CPUs; all disk I/O has ended when this returns."""
+        ...
+
+    def resume(self, uuid: str) -> None:
+        """Let the CPUs go on."""
+        ...
+
+    def reset_button(self, uuid: str) -> None:
+        """As a push on the reset button: the same QEMU boots again."""
+        ...
+
+    def network_define(self, spec: NetworkSpec) -> None:
+        """Make, update and start a classroom's network. NotOurs if the name is another's."""
+        ...
+
+    def network_remove(self, classroom: str, uuid: str) -> None:
+        """Stop and forget it; fine if it is not there."""
+        ...
+
+    def network_gateways(self) -> dict[str, str]:
+        """Network UUID -> "10.x.y.1/24" of all networks of the host, ours and not."""
+        ...
+
+    def xml(self, uuid: str) -> str:
+        """The inactive (persistent) domain XML."""
+        ...
+
+    def redefine(self, xml: str) -> None:
+        """Replace a domain's persistent definition, as an adoption does."""
+        ...
+
+    def find(self, name: str) -> Domain | None:
+        """A domain by name."""
+        ...

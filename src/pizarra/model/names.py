@@ -1,0 +1,73 @@
+"""Names and lists of seats, validated before they reach XML, LVM, a path or a command line."""
+
+from __future__ import annotations
+
+import re
+import uuid
+
+from pizarra.errors import BadInput
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+NAME_LENGTH_MAX = 24
+SEATS_MAX = 1000
+_SPACE = uuid.UUID("6f1d7b0e-6c3a-4d6e-9d0a-70697a617272")  # ends in "pizarr"
+
+
+def name_checked(name: str, what: str) -> str:
+    """Return ``name`` if a template or classroom may be called so. Raises BadInput."""
+    if len(name) <= NAME_LENGTH_MAX and _NAME.fullmatch(name):
+        return name
+    raise BadInput(
+        "{name!r} cannot be the name of a {what}.",
+        "Use lower-case letters a-z, digits and single hyphens, a letter first, "
+        "at most {longest} characters: for example net, lab-2.",
+        name=name,
+        what=what,
+        longest=NAME_LENGTH_MAX,
+    )
+
+
+def seat_name(classroom: str, number: int) -> str:
+    """``net-07``: also the name of the seat's libvirt domain."""
+    return f"{classroom}-{number:02d}"
+
+
+def seat_uuid(classroom: str, number: int) -> str:
+    """The domain's UUID: the same every time that this seat is made on any host."""
+    return str(uuid.uuid5(_SPACE, f"{classroom}/{number}"))
+
+
+def seat_mac(classroom: str, number: int, nic: int = 0) -> str:
+    """A locally administered address in QEMU's range, the same every time."""
+    digest = uuid.uuid5(_SPACE, f"{classroom}/{number}/nic{nic}").bytes
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
+def seat_name_parsed(text: str) -> tuple[str, int]:
+    """``net-07`` -> ("net", 7). Raises BadInput."""
+    classroom, _, digits = text.rpartition("-")
+    if not classroom or not re.fullmatch(r"[0-9]{2,4}", digits, re.ASCII):
+        raise BadInput(
+            "{text!r} is not a seat.",
+            "A seat is a classroom and a number of two digits or more: net-07.",
+            text=text,
+        )
+    return name_checked(classroom, "classroom"), int(digits)
+
+
+def seat_numbers_parsed(text: str) -> tuple[int, ...]:
+    """``"1-8,11"`` -> (1, …, 8, 11), sorted and each once. Raises BadInput."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*([0-9]{1,4})(?:\s*-\s*([0-9]{1,4}))?\s*", part, re.ASCII)
+        first = int(match[1]) if match else 0
+        last = int(match[2] or match[1]) if match else 0
+        if not 1 <= first <= last <= SEATS_MAX:
+            raise BadInput(
+                "{part!r} is not a seat number or a range of them.",
+                "Write numbers and ranges from 1 to {most}: 3 or 1-8,11.",
+                part=part.strip(),
+                most=SEATS_MAX,
+            )
+        numbers.update(range(first, last + 1))
+    return tuple(sorted(numbers))

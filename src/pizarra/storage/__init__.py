@@ -1,0 +1,1 @@
+"""Storage backends: one interface, four drivers, one contract suite (tests/contract)."""

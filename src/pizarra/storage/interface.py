@@ -1,0 +1,123 @@
+"""What a storage backend is. Every driver keeps the same promises; tests/contract holds it to them.
+
+A backend lives at one *place* (a volume group, a folder). All its calls are synchronous, safe to
+repeat, and batched: they take all the volumes of a step and cost as little as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pizarra.errors import PizarraError
+from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do; the planner asks here and never the driver's type."""
+
+    hot_reset: bool  # content can be swapped while QEMU holds the disk open
+    disk_type: str  # of libvirt: "block" or "file"
+    disk_format: str  # of QEMU: "raw" or "qcow2"
+    new_is_zero: bool  # a new golden volume reads as zeros, so an import may leave holes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVolume:
+    """A volume to be made."""
+
+    labels: Labels
+    size_bytes: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A seat's volume and the volume that holds its original state, both just observed."""
+
+    seat: Volume
+    baseline: Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How a seat's volume differs from its baseline."""
+
+    changed_bytes: int  # blocks written since, whole; 0 is the proof of the original state
+
+    @property
+    def original(self) -> bool:
+        """Whether nothing differs."""
+        return self.changed_bytes == 0
+
+
+# per volume UUID: None when it went well, else why not
+Faults = Mapping[str, PizarraError | None]
+Changes = Mapping[str, Change | PizarraError]
+
+
+class Storage(Protocol):
+    """One backend at one place. Errors: StorageFault, NoSpace, HostNotFit, NotOurs."""
+
+    kind: StorageKind
+    place: str
+    capabilities: Capabilities
+
+    def observe(self) -> StorageFacts:
+        """Everything at this place, ours and not, in one report."""
+        ...
+
+    def space_checked(self, new_bytes: int, what: str) -> None:
+        """Raises NoSpace, with both numbers, unless ``new_bytes`` more can be written."""
+        ...
+
+    def golden_created(self, new: NewVolume) -> Volume:
+        """A blank writable volume of role FILLING, for an import to write to."""
+        ...
+
+    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
+        """The import ended: from now on it is only ever read (and says so on its labels)."""
+        ...
+
+    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+        """Seats that stand on ``golden``, each original. All in one batch."""
+        ...
+
+    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+        """Replace the labels of volumes, by UUID."""
+        ...
+
+    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+        """Every seat volume has its baseline's content again. Constant cost a volume.
+
+        Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
+        """
+        ...
+
+    def proven(self, pairs: Sequence[Pair]) -> Changes:
+        """How each differs from its baseline, from metadata, without reading data.
+
+        As fast as the backend can; exact about *whether* it differs, and about how much.
+        """
+        ...
+
+    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+        """The same, found by an independent tool where there is one (thin_delta); slower."""
+        ...
+
+    def grown(self, volume: Volume, size_bytes: int) -> None:
+        """Make a volume larger. Raises BadInput when it would shrink below its content."""
+        ...
+
+    def removed(self, volumes: Sequence[Volume]) -> Faults:
+        """Remove volumes that are ours, in one batch, seats before what they stand on."""
+        ...
+
+    def opened(self, volume: Volume) -> AbstractContextManager[Path]:
+        """The content, readable as a raw block device or a file that qemu-img knows."""
+        ...

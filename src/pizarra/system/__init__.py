@@ -1,0 +1,1 @@
+"""Linux: processes, device-mapper, locks. Knows no classroom."""

@@ -1,0 +1,258 @@
+"""device-mapper through its ioctls (linux/dm-ioctl.h): tables, suspend, messages to a target.
+
+No process and no library in between: a table swap is three ioctls, and ioctl lets go of Python's
+lock, so that the swaps of different devices overlap while each waits for the kernel's RCU.
+
+Whoever resumes a device sends udev a change event. Ours carry the flags that libdevmapper would
+set (in the upper half of ``event_nr``) so that no rule starts to scan a student's disk.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from pizarra.errors import HostNotFit, StorageFault
+from pizarra.system.process import record
+
+CONTROL = Path("/dev/mapper/control")
+SECTOR_BYTES = 512
+_HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
+_TARGET = struct.Struct("=QQiI16s")
+_BUFFER_BYTES = 16 * 1024
+_READONLY, _SUSPEND, _STATUS_TABLE = 1 << 0, 1 << 1, 1 << 4
+_ACTIVE_PRESENT, _BUFFER_FULL = 1 << 5, 1 << 8
+_SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
+# DM_UDEV_DISABLE_SUBSYSTEM_RULES | _DISABLE_DISK_RULES | _DISABLE_OTHER_RULES | _PRIMARY_SOURCE
+_UDEV_QUIET = (0x02 | 0x04 | 0x08 | 0x40) << 16
+BLKFLSBUF = 0x1261
+
+
+class _Command(IntEnum):
+    VERSION = 0
+    LIST_DEVICES = 2
+    DEV_SUSPEND = 6
+    DEV_STATUS = 7
+    TABLE_LOAD = 9
+    TABLE_CLEAR = 10
+    TABLE_STATUS = 12
+    LIST_VERSIONS = 13
+    TARGET_MSG = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One line of a table or of its status, as ``dmsetup table`` prints it."""
+
+    start: int
+    length: int
+    kind: str
+    text: str
+
+
+def dm_name(vg: str, lv: str) -> str:
+    """How LVM names the device of an LV: hyphens inside a name are doubled."""
+    return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
+
+
+def _ioctl(
+    command: _Command,
+    name: str = "",
+    *,
+    flags: int = 0,
+    event: int = 0,
+    count: int = 0,
+    payload: bytes = b"",
+) -> tuple[int, int, bytes]:
+    """Returns (flags, target count, payload). Raises OSError; the caller knows what it means."""
+    record(
+        f"dm {command.name} {name} {payload[40:120]!r}" if payload else f"dm {command.name} {name}"
+    )
+    size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
+    while True:
+        header = _HEADER.pack(
+            4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, name.encode(), b""
+        )  # fmt: skip
+        buffer = bytearray(header + payload)
+        buffer.extend(bytes(size - len(buffer)))
+        with _control() as fd:
+            fcntl.ioctl(fd, 0xC138FD00 | command, buffer)
+        fields = _HEADER.unpack_from(buffer)
+        if not fields[7] & _BUFFER_FULL:
+            return fields[7], fields[5], bytes(buffer[fields[4] : fields[3]])
+        size *= 4
+
+
+@contextmanager
+def _control() -> Iterator[int]:
+    try:
+        fd = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise HostNotFit(
+            "device-mapper cannot be used: {cause}.",
+            "Load it with: modprobe dm_mod; and run as root.",
+            cause=error.strerror,
+        ) from None
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _refused(what: str, name: str, error: OSError) -> StorageFault:
+    return StorageFault(
+        "device-mapper refused to {what} {name}: {cause}.",
+        "The kernel log says why: dmesg | tail",
+        what=what,
+        name=name,
+        cause=error.strerror,
+        errno=error.errno,
+    )
+
+
+def devices() -> frozenset[str]:
+    """The names of all dm devices: one call, whatever their number."""
+    _, _, data = _ioctl(_Command.LIST_DEVICES)
+    names, offset = set(), 0
+    while offset + 12 <= len(data):
+        device, step = struct.unpack_from("=QI", data, offset)
+        if device:
+            end = data.index(b"\0", offset + 12)
+            names.add(data[offset + 12 : end].decode())
+        if not step:
+            break
+        offset += step
+    return frozenset(names)
+
+
+def target_versions() -> dict[str, tuple[int, int, int]]:
+    """The targets that the kernel has loaded, as ``dmsetup targets``."""
+    _, _, data = _ioctl(_Command.LIST_VERSIONS)
+    found, offset = {}, 0
+    while offset + 16 <= len(data):
+        step, *version = struct.unpack_from("=IIII", data, offset)
+        end = data.index(b"\0", offset + 16)
+        found[data[offset + 16 : end].decode()] = (version[0], version[1], version[2])
+        if not step:
+            break
+        offset += step
+    return found
+
+
+def table(name: str) -> tuple[Target, ...]:
+    """The live table; empty when there is no such device."""
+    return _table_status(name, _STATUS_TABLE)
+
+
+def status(name: str) -> tuple[Target, ...]:
+    """The live status; empty when there is no such device."""
+    return _table_status(name, _NOFLUSH)
+
+
+def _table_status(name: str, flags: int) -> tuple[Target, ...]:
+    try:
+        _, count, data = _ioctl(_Command.TABLE_STATUS, name, flags=flags)
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        if error.errno == 6:  # ENXIO: no such device
+            return ()
+        raise _refused("read the table of", name, error) from None
+    return tuple(_targets(data, count))
+
+
+def _targets(data: bytes, count: int) -> Iterator[Target]:
+    offset = 0
+    for _ in range(count):
+        start, length, _, step, kind = _TARGET.unpack_from(data, offset)
+        text_at = offset + _TARGET.size
+        text = data[text_at : data.index(b"\0", text_at)].decode()
+        yield Target(start, length, kind.rstrip(b"\0").decode(), text)
+        offset = step
+
+
+def suspend(name: str) -> None:
+    """Let what is under way end, then hold new I/O; no flush, no freeze of a file system."""
+    _suspend_or_resume(name, _SUSPEND | _NOFLUSH | _SKIP_LOCKFS, "suspend")
+
+
+def resume(name: str) -> None:
+    """Go on, with the table that was loaded meanwhile if there is one."""
+    _suspend_or_resume(name, 0, "resume")
+
+
+def _suspend_or_resume(name: str, flags: int, what: str) -> None:
+    try:
+        _ioctl(_Command.DEV_SUSPEND, name, flags=flags, event=_UDEV_QUIET)
+    except OSError as error:
+        raise _refused(what, name, error) from None
+
+
+def is_suspended(name: str) -> bool:
+    """Whether I/O of the device is held."""
+    try:
+        flags, _, _ = _ioctl(_Command.DEV_STATUS, name)
+    except OSError as error:
+        raise _refused("look at", name, error) from None
+    return bool(flags & _SUSPEND)
+
+
+def load(name: str, target: Target, *, read_only: bool = False) -> None:
+    """Load a table of one target beside the live one; ``resume`` makes it live."""
+    text = target.text.encode() + b"\0"
+    text += bytes(-len(text) % 8)
+    spec = _TARGET.pack(
+        target.start, target.length, 0, _TARGET.size + len(text), target.kind.encode()
+    )
+    flags = _READONLY if read_only else 0
+    try:
+        _ioctl(_Command.TABLE_LOAD, name, flags=flags, count=1, payload=spec + text)
+    except OSError as error:
+        raise _refused(f"load a {target.kind} table for", name, error) from None
+
+
+def swap(name: str, target: Target) -> None:
+    """Put ``target`` in the place of the live table: suspend, load, resume.
+
+    When the load fails the device goes on with the table it had.
+    """
+    suspend(name)
+    try:
+        load(name, target)
+    finally:
+        resume(name)
+
+
+def error_target(length: int) -> Target:
+    """A table on which every I/O fails: what a seat stands on while its content changes hands."""
+    return Target(0, length, "error", "")
+
+
+def message(name: str, text: str) -> None:
+    """Send a message to the target at sector 0. Raises StorageFault with ``errno`` in its facts."""
+    payload = struct.pack("=Q", 0) + text.encode() + b"\0"
+    try:
+        _ioctl(_Command.TARGET_MSG, name, payload=payload)
+    except OSError as error:
+        raise _refused(f"carry out {text!r} on", name, error) from None
+
+
+def flush_page_cache(device: Path) -> None:
+    """Write out and drop what the host's page cache holds of a device (``blockdev --flushbufs``).
+
+    The cache does not know that the content below changed hands: a buffered reader would see the
+    last student's data, and dirty pages would be written back into the fresh seat.
+    """
+    fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(fd, BLKFLSBUF, 0)
+    except OSError as error:
+        raise _refused("drop the cached pages of", str(device), error) from None
+    finally:
+        os.close(fd)

@@ -1,0 +1,113 @@
+"""Two kinds of lock: LVM's own on a volume group, and ours on a seat, classroom or template."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from pizarra.errors import Busy, StorageFault
+
+LVM_LOCKS = Path("/run/lock/lvm")
+OUR_LOCKS = Path("/run/pizarra/locks")
+
+
+@contextmanager
+def vg_locked(vg: str, *, timeout_s: float = 30, folder: Path = LVM_LOCKS) -> Iterator[None]:
+    """Hold LVM's exclusive lock on a VG, as lvm does (lib/locking/file_locking.c).
+
+    LVM commands wait for us meanwhile, so hold it for milliseconds. LVM unlinks the file when it
+    lets go, so what we locked may no longer be what the next one opens: then lock again.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"V_{vg}"
+    deadline = time.monotonic() + timeout_s
+    while True:
+        fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            _flock_until(fd, deadline, vg)
+            if _still_named(fd, path):
+                yield
+                return
+        finally:
+            os.close(fd)
+
+
+def _flock_until(fd: int, deadline: float, vg: str) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise StorageFault(
+                    "Another LVM command has held the volume group {vg} for too long.",
+                    "See which with: fuser -v /run/lock/lvm/V_{vg}",
+                    vg=vg,
+                ) from None
+            time.sleep(0.002)
+        else:
+            return
+
+
+def _still_named(fd: int, path: Path) -> bool:
+    try:
+        named = path.stat()
+    except FileNotFoundError:
+        return False
+    held = os.fstat(fd)
+    return (held.st_dev, held.st_ino) == (named.st_dev, named.st_ino)
+
+
+@contextmanager
+def claimed(
+    names: Iterable[str], verb: str, *, wait_s: float = 0, folder: Path | None = None
+) -> Iterator[None]:
+    """Claim seats, classrooms or templates by name for one verb, all or none, in sorted order.
+
+    The kernel drops the lock with the process, however it ends. Raises Busy with who and since.
+    """
+    folder = folder or OUR_LOCKS
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with ExitStack() as held:
+        for name in sorted(set(names)):
+            held.enter_context(_one_claimed(folder / name, name, verb, wait_s))
+        yield
+
+
+@contextmanager
+def _one_claimed(path: Path, name: str, verb: str, wait_s: float) -> Iterator[None]:
+    deadline = time.monotonic() + wait_s
+    with path.open("a+", encoding="utf-8") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise _busy(path, name) from None
+                time.sleep(0.02)
+        file.truncate(0)
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        json.dump({"verb": verb, "pid": os.getpid(), "since": since}, file)
+        file.flush()
+        yield
+
+
+def _busy(path: Path, name: str) -> Busy:
+    try:
+        who = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        who = {}
+    return Busy(
+        "{name} is busy: {verb} by process {pid} since {since}.",
+        "Wait for it to end, then try again.",
+        name=name,
+        verb=who.get("verb", "something"),
+        pid=who.get("pid", "?"),
+        since=who.get("since", "a moment ago"),
+    )

@@ -1,0 +1,143 @@
+"""The only door to start a process.
+
+Commands are lists, never shell strings; the locale is C so that what they print can be read; every
+one has a limit. The last commands are kept in ``FLIGHT``, written *before* they run, so that a
+hang can be seen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pizarra.errors import CommandFailed, CommandTimedOut, HostNotFit
+
+FLIGHT: deque[str] = deque(maxlen=200)
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """A process that ended."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def record(what: str) -> None:
+    """Note in the flight record what is about to happen."""
+    FLIGHT.append(f"{datetime.now(UTC):%H:%M:%S.%f} {what}")
+
+
+def environment() -> dict[str, str]:
+    """What a child may know: C locale, a plain PATH, our own variables, nothing of the caller's."""
+    kept = {key: value for key, value in os.environ.items() if key.startswith(("PIZARRA_", "LVM_"))}
+    home = os.environ.get("HOME", "/root")
+    # LVM prints "File descriptor leaked" for every fd a parent leaves open, and that is no news
+    return {
+        "PATH": f"{os.environ.get('PATH', '')}:{_PATH}",
+        "LC_ALL": "C",
+        "HOME": home,
+        "LVM_SUPPRESS_FD_WARNINGS": "1",
+    } | kept
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float = 60,
+    check: bool = True,
+    input_text: str | None = None,
+) -> Completed:
+    """Run to the end. Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit."""
+    record(" ".join(argv))
+    try:
+        child = subprocess.run(
+            list(argv),
+            input=input_text,
+            stdin=None if input_text is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            env=environment(),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise timed_out(argv, timeout_s) from None
+    except FileNotFoundError:
+        raise _missing(argv[0]) from None
+    done = Completed(
+        argv=tuple(argv), returncode=child.returncode, stdout=child.stdout, stderr=child.stderr
+    )
+    if check and done.returncode != 0:
+        raise failed(done)
+    return done
+
+
+@contextmanager
+def piped(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.Popen[str]]:
+    """A child whose output is read as it comes. Gone (TERM, then KILL) when the block is left."""
+    record(" ".join(argv))
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment(),
+        )
+    except FileNotFoundError:
+        raise _missing(argv[0]) from None
+    with child:
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.send_signal(signal.SIGTERM)
+            try:
+                child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def failed(done: Completed) -> CommandFailed:
+    """The error for a process that ended badly."""
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return CommandFailed(
+        "{command} failed with status {status}: {said}",
+        command=done.argv[0].rpartition("/")[2],
+        status=done.returncode,
+        said="; ".join(said[-3:]) or "it printed no error",
+        argv=" ".join(done.argv),
+        stderr=done.stderr,
+    )
+
+
+def timed_out(argv: Sequence[str], timeout_s: float) -> CommandTimedOut:
+    """The error for a process that had to be killed at its limit."""
+    return CommandTimedOut(
+        "{command} did not end within {limit:g} s and was stopped.",
+        "The flight record of `pizarra report` shows what came before it.",
+        command=argv[0].rpartition("/")[2],
+        limit=timeout_s,
+        argv=" ".join(argv),
+    )
+
+
+def _missing(command: str) -> HostNotFit:
+    return HostNotFit(
+        "The command {command} is not installed.",
+        "`pizarra host check` names the package that has it.",
+        command=command,
+    )
