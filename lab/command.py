@@ -1,0 +1,65 @@
+"""`lab run`: one command in a fresh lab."""
+
+import os
+import sys
+from pathlib import Path
+
+from lab.accelerator import accelerator_choose
+from lab.machine import Disk, LabMachine, disk_kept, disk_temporary
+from lab.places import LabError
+from lab.session import (
+    LAB_BROKE,
+    TIMED_OUT,
+    follow,
+    keep_logs,
+    out_dir,
+    print_tail,
+    run_folder,
+    signals_end_us,
+    verdict,
+    write_settings,
+)
+
+
+def lab_run(command: str) -> int:
+    """Boot a lab, run `command` in it with bash; its exit status, 124 at the deadline, 125 when
+    the lab itself fails."""
+    timeout_s = float(os.environ.get("LAB_TIMEOUT") or 900)
+    with signals_end_us(), run_folder() as folder:
+        machine = machine_from_environment(folder)
+        write_settings(machine, "command", command, os.terminal_size((80, 24)))
+        try:
+            with machine.start() as lab:
+                progress = follow(lab, timeout_s)
+            if os.environ.get("LAB_DEBUG"):
+                print(f"lab: {progress.stages_s}", file=sys.stderr)
+            status = verdict(progress)
+        except TimeoutError:
+            print(f"lab: stopped after {timeout_s:g} s (LAB_TIMEOUT)", file=sys.stderr)
+            status = TIMED_OUT
+        except LabError as error:
+            print(f"lab: {error}", file=sys.stderr)
+            status = LAB_BROKE
+        if status in (TIMED_OUT, LAB_BROKE):
+            print_tail(folder)
+        if status != 0 or os.environ.get("LAB_DEBUG"):
+            keep_logs(folder)
+        return status
+
+
+def machine_from_environment(folder: Path) -> LabMachine:
+    """The lab that LAB_DISK and LAB_MEMORY_MIB ask for; says on stderr what it runs on."""
+    accelerator = accelerator_choose()
+    print(f"lab: booting ({accelerator.words})", file=sys.stderr, flush=True)
+    return LabMachine(
+        run_dir=folder,
+        out_dir=out_dir(),
+        disk=_disk(),
+        accelerator=accelerator,
+        memory_mib=int(os.environ.get("LAB_MEMORY_MIB") or 6144),
+    )
+
+
+def _disk() -> Disk:
+    kept = os.environ.get("LAB_DISK")
+    return disk_kept(Path(kept)) if kept else disk_temporary()

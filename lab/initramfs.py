@@ -1,0 +1,64 @@
+"""The first stage: busybox and just the modules that reach the real root over 9p."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab.kernel import Kernel
+from lab.places import CACHE, GUEST, LabError
+
+FIRST_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
+
+
+def initramfs_get(kernel: Kernel) -> Path:
+    """The initramfs for `kernel`, made anew only when its kernel or its init changed."""
+    init = GUEST / "init"
+    stamp = hashlib.sha256(f"{kernel.release} {FIRST_MODULES} {init.read_text()}".encode())
+    target = CACHE / f"initramfs-{stamp.hexdigest()[:16]}"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix="initramfs-") as scratch:
+            made = Path(scratch) / "made"
+            made.write_bytes(_cpio(_tree(kernel, init, Path(scratch) / "root")))
+            made.rename(target)
+    return target
+
+
+def _tree(kernel: Kernel, init: Path, root: Path) -> Path:
+    for folder in ("bin", "dev", "proc", "modules", "lower", "upper", "root"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy2("/bin/busybox", root / "bin/busybox")
+    shutil.copy2(init, root / "init")
+    (root / "init").chmod(0o755)
+    order = []
+    for path in module_closure(kernel, FIRST_MODULES):
+        shutil.copy2(kernel.modules / path, root / "modules" / path.name)
+        order.append(path.name)
+    (root / "modules/order").write_text("\n".join(order) + "\n")
+    return root
+
+
+def module_closure(kernel: Kernel, names: tuple[str, ...]) -> list[Path]:
+    """Paths of the modules and all they need, in the order to insert them."""
+    depends: dict[str, tuple[Path, list[Path]]] = {}
+    for line in (kernel.modules / "modules.dep").read_text().splitlines():
+        module, _, needs = line.partition(":")
+        name = Path(module).stem.replace("-", "_")
+        depends[name] = (Path(module), [Path(need) for need in needs.split()])
+    order: list[Path] = []
+    for name in names:
+        if name not in depends:
+            raise LabError(f"kernel {kernel.release} has no module {name}")
+        path, needs_of = depends[name]
+        # modules.dep lists the deepest need last
+        order += [p for p in [*reversed(needs_of), path] if p not in order]
+    return order
+
+
+def _cpio(root: Path) -> bytes:
+    names = sorted(str(p.relative_to(root)) for p in root.rglob("*"))
+    argv = ["busybox", "cpio", "-o", "-H", "newc"]
+    listing = os.fsencode("\n".join(names) + "\n")
+    return subprocess.run(argv, cwd=root, input=listing, capture_output=True, check=True).stdout

@@ -1,0 +1,100 @@
+"""Debian's stock kernel: downloaded, unpacked (not installed) and kept under build/lab."""
+
+import fcntl
+import lzma
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.places import CACHE, LabError
+
+META_PACKAGE = "linux-image-amd64"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """An unpacked kernel: `image` boots, `modules` is its /lib/modules/<release>."""
+
+    image: Path
+    modules: Path
+
+    @property
+    def release(self) -> str:
+        return self.modules.name
+
+
+def kernel_get() -> Kernel:
+    """The kernel under build/lab, fetched on first use (about 70 MB, a few seconds).
+
+    Raises LabError when apt-get can not deliver it.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with _locked(CACHE / "lock"):
+        home = CACHE / "kernel"
+        if not home.exists():
+            with tempfile.TemporaryDirectory(dir=CACHE, prefix="kernel-") as scratch:
+                _fetch(Path(scratch))
+                (Path(scratch) / "root").rename(home)
+    modules = next((home / "lib/modules").iterdir())
+    return Kernel(image=home / "vmlinux", modules=modules)
+
+
+def _fetch(scratch: Path) -> None:
+    print("lab: fetching Debian's kernel (once)", file=sys.stderr, flush=True)
+    _tool(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", _package()], scratch)
+    root = scratch / "root"
+    _tool(["dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(root)], scratch)
+    release = next((root / "lib/modules").iterdir()).name
+    _tool(["depmod", "-b", str(root), release], scratch)
+    (root / "vmlinux").write_bytes(vmlinux_from_bzimage(_read(root / f"boot/vmlinuz-{release}")))
+    shutil.rmtree(root / "usr", ignore_errors=True)
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def _package() -> str:
+    """The versioned package that the meta package stands for today."""
+    for attempt in range(2):
+        for line in _tool(["apt-cache", "depends", META_PACKAGE], CACHE).splitlines():
+            if line.strip().startswith("Depends: linux-image-"):
+                return line.split()[-1]
+        if attempt == 0:
+            _tool(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=600", "update"], CACHE)
+    raise LabError(f"apt knows no {META_PACKAGE}: see that /etc/apt names a Debian mirror")
+
+
+def _tool(argv: list[str], where: Path) -> str:
+    done = subprocess.run(argv, cwd=where, capture_output=True, text=True, check=False)
+    if done.returncode != 0 and argv[0] != "apt-cache":
+        raise LabError(f"{' '.join(argv)} failed:\n{done.stderr.strip()[-2000:]}")
+    return done.stdout
+
+
+def vmlinux_from_bzimage(image: bytes) -> bytes:
+    """The ELF kernel inside a bzImage, which QEMU boots by PVH.
+
+    In software emulation the kernel's own xz unpacking costs more than the rest of its boot.
+    Offsets: the kernel's Documentation/arch/x86/boot.rst, payload_offset and payload_length.
+    """
+    setup_sectors = image[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    payload = image[start : start + length]
+    if not payload.startswith(b"\xfd7zXZ"):
+        raise LabError("the kernel image is not packed with xz: lab/kernel.py must learn how it is")
+    return lzma.LZMADecompressor().decompress(payload)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,170 @@
+"""One run of a lab, as its user sees it: output as it comes, a deadline, logs, an exit status."""
+
+import contextlib
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lab.kernel import kernel_get
+from lab.machine import LabMachine, RunningLab
+from lab.places import LOGS, OUT, REPO, LabError
+
+TIMED_OUT = 124
+LAB_BROKE = 125
+_POWER_OFF_GRACE_S = 15.0
+_PASSED_ON = ("LAB_", "PIZARRA_", "CI", "TERM", "COLORTERM", "NO_COLOR", "HYPOTHESIS_")
+
+
+@dataclass(slots=True, kw_only=True)
+class Progress:
+    """What the guest has told on its control port."""
+
+    started_s: float = field(default_factory=time.monotonic)
+    stages_s: dict[str, float] = field(default_factory=dict)
+    status: int | None = None
+    complaint: str = ""
+    pending: bytes = b""
+
+    def hear(self, data: bytes) -> None:
+        *lines, self.pending = (self.pending + data).split(b"\n")
+        for line in lines:
+            word, _, rest = line.decode(errors="replace").partition(" ")
+            if word == "stage":
+                self.stages_s[rest] = time.monotonic() - self.started_s
+            elif word == "exit":
+                self.status = int(rest)
+            elif word == "broken":
+                self.complaint = rest
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """A new folder for one run's settings and logs; removed at the end unless marked `kept`."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=LOGS, prefix=time.strftime("%Y%m%d-%H%M%S-")))
+    try:
+        yield folder
+    finally:
+        if not (folder / "kept").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+        _prune()
+
+
+def keep_logs(folder: Path) -> None:
+    """Leave the logs of this run in place and say where."""
+    (folder / "kept").touch()
+    print(f"lab: logs are kept in {folder.relative_to(REPO)}", file=sys.stderr)
+
+
+def _prune(newest: int = 20) -> None:
+    kept = sorted(p.parent for p in LOGS.glob("*/kept"))
+    for folder in kept[:-newest]:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_settings(machine: LabMachine, mode: str, command: str, size: os.terminal_size) -> None:
+    """Tell the guest's second stage what to do: see lab/guest/boot."""
+    merge = mode == "command" and os.path.sameopenfile(1, 2)
+    settings = {
+        "LAB_MODE": mode,
+        "LAB_MERGE": int(merge),
+        "LAB_OUT": machine.out_dir,
+        "LAB_CWD": Path.cwd(),
+        "LAB_MODULES": kernel_get().modules.parent,
+        "LAB_DISK_IS_NEW": int(machine.disk.is_new),
+        "LAB_DISK_IS_KEPT": int(machine.disk.is_kept),
+        "LAB_ROWS": size.lines,
+        "LAB_COLUMNS": size.columns,
+        "LAB_PATH": f"{REPO}/.venv/bin:" + _SYSTEM_PATH,
+    }
+    (machine.run_dir / "settings").write_text(_shell(settings))
+    passed_on = {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
+    (machine.run_dir / "environment").write_text(_shell(passed_on | {"LAB_OUT": machine.out_dir}))
+    (machine.run_dir / "cmd").write_text(command)
+
+
+_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def _shell(values: Mapping[str, object]) -> str:
+    return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
+
+
+def out_dir() -> Path:
+    """build/lab-out, where $LAB_OUT's content lands; what was there stays."""
+    OUT.mkdir(parents=True, exist_ok=True)
+    return OUT
+
+
+def follow(lab: RunningLab, timeout_s: float) -> Progress:
+    """Copy the lab's output to ours until it is off; TimeoutError when the time is up."""
+    progress = Progress()
+    deadline = progress.started_s + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for name, target in (("control", -1), ("out", 1), ("err", 2)):
+            selector.register(lab.ports[name], selectors.EVENT_READ, target)
+        while selector.get_map():
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            for key, _ in selector.select(min(1.0, max(0.0, deadline - time.monotonic()))):
+                _copy(selector, key, progress)
+            if progress.status is not None:
+                deadline = min(deadline, time.monotonic() + _POWER_OFF_GRACE_S)
+    return progress
+
+
+def _copy(selector: selectors.BaseSelector, key: selectors.SelectorKey, progress: Progress) -> None:
+    data = os.read(key.fd, 65536)
+    if not data:
+        selector.unregister(key.fileobj)
+    elif key.data == -1:
+        progress.hear(data)
+    else:
+        write_all(key.data, data)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it, past partial writes."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+@contextlib.contextmanager
+def signals_end_us() -> Iterator[None]:
+    """SIGTERM and SIGHUP become SystemExit, so that what we hold open is closed on the way out."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    old = {s: signal.signal(s, leave) for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def print_tail(folder: Path, lines: int = 15) -> None:
+    """The ends of the run's logs, on stderr."""
+    for path in sorted(folder.glob("*.log")):
+        tail = path.read_text(errors="replace").splitlines()[-lines:]
+        if tail:
+            print(f"--- {path.name}", *tail, sep="\n", file=sys.stderr)
+
+
+def verdict(progress: Progress) -> int:
+    """The exit status the guest told; LabError when it told none."""
+    if progress.complaint:
+        raise LabError(f"the lab did not boot: {progress.complaint}")
+    if progress.status is None:
+        raise LabError("the lab stopped before its command ended")
+    return progress.status
