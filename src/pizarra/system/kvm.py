@@ -1,0 +1,125 @@
+"""Can this host run guests under KVM? Found out by running one.
+
+``/dev/kvm`` proves nothing: there are machines where it opens, and QEMU then aborts on an MSR, or
+stops with "KVM internal error" at the first SSE2 instruction, or never comes past the firmware.
+The guest is ``kvm_probe.S``: one boot sector that uses the CPU as an operating system does.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from pizarra.errors import HostNotFit
+from pizarra.system.process import piped
+
+_DEVICE = Path("/dev/kvm")
+_QEMU = "qemu-system-x86_64"
+_RIGHT, _WRONG = 0x2A * 2 + 1, 0x0B * 2 + 1  # isa-debug-exit's exit status: value * 2 + 1
+_GIVES_UP = "KVM internal error"  # QEMU pauses the guest and stays
+
+
+class KvmVerdict(StrEnum):
+    """What became of the probe guest."""
+
+    RAN = "ran"
+    NO_DEVICE = "no-device"
+    NO_ACCESS = "no-access"
+    NO_QEMU = "no-qemu"
+    ABORTED = "aborted"
+    WRONG = "wrong"
+    HUNG = "hung"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KvmProbe:
+    """The verdict, and in one line what QEMU last said or how long it was given."""
+
+    verdict: KvmVerdict
+    detail: str
+
+    @property
+    def works(self) -> bool:
+        """Whether guests can run."""
+        return self.verdict is KvmVerdict.RAN
+
+
+def kvm_works(timeout_s: float = 8) -> bool:
+    """Whether a 64-bit guest really runs under KVM here; see ``probe_kvm`` for why not."""
+    return probe_kvm(timeout_s).works
+
+
+def probe_kvm(timeout_s: float = 8, *, device: Path = _DEVICE) -> KvmProbe:
+    """Run the probe guest under KVM. Raises nothing: what is missing is the verdict."""
+    if not device.exists():
+        return KvmProbe(verdict=KvmVerdict.NO_DEVICE, detail=f"{device} is not there")
+    if not os.access(device, os.R_OK | os.W_OK):
+        return KvmProbe(verdict=KvmVerdict.NO_ACCESS, detail=f"{device} may not be opened")
+    return run_probe_guest("kvm", timeout_s)
+
+
+def run_probe_guest(accelerator: str, timeout_s: float) -> KvmProbe:
+    """Run the probe guest under any of QEMU's accelerators, ``timeout_s`` at most."""
+    image = files("pizarra.system") / "kvm_probe.bin"
+    try:
+        with as_file(image) as boot_sector:
+            return _watch(_command(accelerator, boot_sector), timeout_s)
+    except HostNotFit as missing:
+        return KvmProbe(verdict=KvmVerdict.NO_QEMU, detail=str(missing))
+
+
+def _command(accelerator: str, boot_sector: Path) -> list[str]:
+    """A floppy, since QEMU takes one of 512 bytes read-only; without disks there is no wait."""
+    return [
+        *(_QEMU, "-machine", "pc", "-accel", accelerator, "-cpu", "max", "-m", "16"),
+        *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+        *("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+        *("-drive", f"file={boot_sector},format=raw,if=floppy,readonly=on"),
+    ]
+
+
+def _watch(command: list[str], timeout_s: float) -> KvmProbe:
+    said: list[str] = []
+    with piped(command, timeout_s=0.5) as qemu:
+        assert qemu.stdout is not None  # piped() asked for it
+        for line in _lines(qemu.stdout.fileno(), timeout_s):
+            said.append(line)
+            if _GIVES_UP in line:
+                return KvmProbe(verdict=KvmVerdict.ABORTED, detail=line)
+        # its output is closed or the time is over: an exit status comes at once or not at all
+        deadline = time.monotonic() + 0.2
+        while qemu.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return _verdict(qemu.returncode, said, timeout_s)
+
+
+def _verdict(status: int | None, said: list[str], timeout_s: float) -> KvmProbe:
+    if status is None:
+        return KvmProbe(verdict=KvmVerdict.HUNG, detail=f"no answer within {timeout_s:g} s")
+    if status == _RIGHT:
+        return KvmProbe(verdict=KvmVerdict.RAN, detail="the probe guest ran")
+    if status == _WRONG:
+        return KvmProbe(verdict=KvmVerdict.WRONG, detail="the probe guest computed wrongly")
+    last = said[-1] if said else f"QEMU ended with status {status}"
+    return KvmProbe(verdict=KvmVerdict.ABORTED, detail=last)
+
+
+def _lines(fd: int, timeout_s: float) -> Iterator[str]:
+    """QEMU's output as it comes, until it closes it or the time is over."""
+    rest = b""
+    deadline = time.monotonic() + timeout_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        if not select.select([fd], [], [], left_s)[0]:
+            return
+        if not (chunk := os.read(fd, 65536)):
+            break
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace").strip() for line in whole if line.strip())
+    if rest.strip():
+        yield rest.decode(errors="replace").strip()
