@@ -1,0 +1,334 @@
+"""A storage backend in memory, for tests of all that stands on one. It fails where it is told to.
+
+``MemoryDisks`` is the hardware: it outlives the driver as disks outlive a process. Contents are
+blocks that snapshots share, as in a thin pool. A rewind has the middle that a real one has:
+after the seat's content is deleted and before the baseline's is there, a crash leaves neither.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pizarra.errors import AlreadyExists, BadInput, NoSpace, NotOurs, PizarraError, StorageFault
+from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels, Role
+from pizarra.model.sizes import TIB, size_text
+from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+
+BLOCK_BYTES = 4096
+_BLANK = bytes(BLOCK_BYTES)
+
+
+class Crash(BaseException):
+    """The power went off. Nobody may catch it but a test, which then looks at the disks."""
+
+
+class _Block:
+    """What was once written to a block; two volumes that have the same one share it."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+@dataclass(slots=True)
+class _Disk:
+    volume: Volume
+    blocks: dict[int, _Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
+    written: set[int] = field(default_factory=set)  # since it was original
+    baseline: str = ""  # UUID of what it was snapshot from
+
+
+@dataclass(slots=True)
+class MemoryDisks:
+    """The disks of one place, by volume UUID."""
+
+    size_bytes: int = TIB
+    by_uuid: dict[str, _Disk] = field(default_factory=dict)
+
+    def named(self, name: str) -> _Disk:
+        """Raises StorageFault when there is none."""
+        for disk in self.by_uuid.values():
+            if disk.volume.name == name:
+                return disk
+        raise StorageFault("There is no volume {name}.", name=name)
+
+    def used_bytes(self) -> int:
+        """What all volumes hold of their own."""
+        return BLOCK_BYTES * sum(len(disk.written) for disk in self.by_uuid.values())
+
+
+class MemoryStorage:
+    """The backend. ``write``, ``read``, ``fail_at`` and ``crash_at`` are for whoever tests."""
+
+    kind = StorageKind.MEMORY
+
+    def __init__(self, disks: MemoryDisks | None = None, *, place: str = "memory") -> None:
+        self.disks = disks or MemoryDisks()
+        self.place = place
+        self.capabilities = Capabilities(
+            hot_reset=True, disk_type="block", disk_format="raw", new_is_zero=True
+        )
+        self._failures: dict[tuple[str, int], PizarraError] = {}
+        self._steps_to_crash = 0
+
+    # what a test says
+
+    def fail_at(self, call: str, step: int, error: PizarraError) -> None:
+        """The ``step``-th step (from 1) of the next ``call`` that comes so far raises ``error``."""
+        self._failures[call, step] = error
+
+    def crash_at(self, step: int) -> None:
+        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on."""
+        self._steps_to_crash = step
+
+    def write(self, name: str, offset: int, data: bytes) -> None:
+        """As a guest would. Raises StorageFault when it may not be written there."""
+        disk = self.disks.named(name)
+        if disk.volume.read_only or disk.blocks is None:
+            raise StorageFault("{name} cannot be written.", name=name)
+        if offset + len(data) > disk.volume.size_bytes:
+            raise StorageFault("{name} ends before that.", name=name)
+        while data:
+            number, start = divmod(offset, BLOCK_BYTES)
+            part = data[: BLOCK_BYTES - start]
+            old = disk.blocks[number].data if number in disk.blocks else _BLANK
+            disk.blocks[number] = _Block(old[:start] + part + old[start + len(part) :])
+            disk.written.add(number)
+            offset, data = offset + len(part), data[len(part) :]
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """As a guest would. Raises StorageFault in the middle of a rewind."""
+        blocks = self.disks.named(name).blocks
+        if blocks is None:
+            raise StorageFault("{name} cannot be read.", name=name)
+        first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
+        data = b"".join(
+            blocks[number].data if number in blocks else _BLANK for number in range(first, last)
+        )
+        return data[offset - first * BLOCK_BYTES :][:length]
+
+    def _begin(self, call: str) -> Callable[[], None]:
+        """What the call does before each of its steps."""
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            error = self._failures.pop((call, done), None)
+            if error is not None:
+                raise error
+
+        return step
+
+    def _change(self) -> None:
+        """Before each change of the disks."""
+        if self._steps_to_crash:
+            self._steps_to_crash -= 1
+            if not self._steps_to_crash:
+                raise Crash
+
+    # the backend
+
+    def observe(self) -> StorageFacts:
+        """All of it."""
+        self._begin("observe")()
+        pool = Pool(
+            kind=self.kind,
+            place=self.place,
+            name=self.place,
+            size_bytes=self.disks.size_bytes,
+            free_bytes=self.disks.size_bytes - self.disks.used_bytes(),
+        )
+        volumes = tuple(_observed(disk) for disk in self.disks.by_uuid.values())
+        return StorageFacts(volumes=volumes, pools=(pool,))
+
+    def space_checked(self, new_bytes: int, what: str) -> None:
+        """Raises NoSpace."""
+        free_bytes = self.disks.size_bytes - self.disks.used_bytes()
+        if new_bytes > free_bytes:
+            raise NoSpace(
+                "{what} needs {needs}, and {place} has {free} free.",
+                what=what,
+                needs=size_text(new_bytes),
+                place=self.place,
+                free=size_text(free_bytes),
+            )
+
+    def golden_created(self, new: NewVolume) -> Volume:
+        """Blank."""
+        self._begin("golden_created")()
+        return _observed(self._made(new, new.labels.but(role=Role.FILLING), _Disk))
+
+    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
+        """Read-only, then labelled: two steps."""
+        step, disk = self._begin("golden_sealed"), self._expected(volume)
+        step()
+        self._change()
+        disk.volume = replace(disk.volume, read_only=True)
+        step()
+        self._change()
+        disk.volume = replace(disk.volume, labels=labels)
+        disk.written.clear()
+        return _observed(disk)
+
+    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+        """A step each."""
+        step, baseline = self._begin("seats_created"), self._expected(golden)
+        for one in new:
+            step()
+            size_bytes = max(one.size_bytes, golden.size_bytes)
+            larger = replace(one, size_bytes=size_bytes)
+            disk = self._made(larger, one.labels, lambda volume: _snapshot(volume, baseline))
+            disk.volume = replace(disk.volume, origin=golden.name)
+
+    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+        """A step each."""
+        step = self._begin("relabelled")
+        by_uuid = {volume.uuid: volume for volume in facts.volumes}
+        for name, labels in volumes.items():
+            disk = self._expected(by_uuid[name])
+            step()
+            self._change()
+            disk.volume = replace(disk.volume, labels=labels)
+
+    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+        """Two steps a pair, and between them the seat has no content at all."""
+        step = self._begin("rewound")
+        faults: dict[str, PizarraError | None] = {}
+        for pair in pairs:
+            try:
+                self._rewind(pair, step)
+            except PizarraError as error:
+                faults[pair.seat.uuid] = error
+            else:
+                faults[pair.seat.uuid] = None
+        return faults
+
+    def _rewind(self, pair: Pair, step: Callable[[], None]) -> None:
+        seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
+        if baseline.blocks is None:
+            raise StorageFault("{name} has no content.", name=pair.baseline.name)
+        step()
+        self._change()
+        seat.blocks = None
+        step()
+        self._change()
+        fresh = _snapshot(seat.volume, baseline)
+        seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
+
+    def proven(self, pairs: Sequence[Pair]) -> Changes:
+        """From the record of what was written."""
+        return self._compared("proven", pairs, lambda seat, _: len(seat.written))
+
+    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+        """From the blocks themselves: which are not the baseline's own."""
+        return self._compared("witnessed", pairs, _own_blocks)
+
+    def _compared(
+        self, call: str, pairs: Sequence[Pair], count: Callable[[_Disk, _Disk], int]
+    ) -> Changes:
+        step = self._begin(call)
+        changes: dict[str, Change | PizarraError] = {}
+        for pair in pairs:
+            try:
+                step()
+                seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
+                if seat.blocks is None or seat.baseline != pair.baseline.uuid:
+                    raise StorageFault("{name} is not a whole seat.", name=pair.seat.name)
+                blocks = count(seat, baseline)
+            except PizarraError as error:
+                changes[pair.seat.uuid] = error
+            else:
+                changes[pair.seat.uuid] = Change(changed_bytes=BLOCK_BYTES * blocks)
+        return changes
+
+    def grown(self, volume: Volume, size_bytes: int) -> None:
+        """Larger or the same."""
+        self._begin("grown")()
+        disk = self._expected(volume)
+        if size_bytes < disk.volume.size_bytes:
+            raise BadInput(
+                "{name} has {has} and can only grow.",
+                name=volume.name,
+                has=size_text(disk.volume.size_bytes),
+            )
+        self._change()
+        disk.volume = replace(disk.volume, size_bytes=size_bytes)
+
+    def removed(self, volumes: Sequence[Volume]) -> Faults:
+        """A step each, those that stand on others first."""
+        step = self._begin("removed")
+        faults: dict[str, PizarraError | None] = {}
+        for volume in sorted(volumes, key=lambda volume: not volume.origin):
+            faults[volume.uuid] = None
+            if volume.uuid not in self.disks.by_uuid:
+                continue
+            try:
+                self._expected(volume)
+                step()
+            except PizarraError as error:
+                faults[volume.uuid] = error
+            else:
+                self._change()
+                del self.disks.by_uuid[volume.uuid]
+        return faults
+
+    @contextmanager
+    def opened(self, volume: Volume) -> Iterator[Path]:
+        """A copy in a sparse temporary file; what is written to it is lost."""
+        blocks = self._expected(volume).blocks
+        if blocks is None:
+            raise StorageFault("{name} has no content.", name=volume.name)
+        with tempfile.NamedTemporaryFile() as file:
+            file.truncate(volume.size_bytes)
+            for number, block in blocks.items():
+                file.seek(number * BLOCK_BYTES)
+                file.write(block.data)
+            file.flush()
+            yield Path(file.name)
+
+    def _made(self, new: NewVolume, labels: Labels, disk: Callable[[Volume], _Disk]) -> _Disk:
+        if any(new.name == other.volume.name for other in self.disks.by_uuid.values()):
+            raise AlreadyExists("There is a volume {name} already.", name=new.name)
+        self._change()
+        volume = Volume(
+            kind=self.kind,
+            place=self.place,
+            name=new.name,
+            uuid=str(uuid.uuid4()),
+            path=Path("/memory") / self.place / new.name,
+            size_bytes=new.size_bytes,
+            labels=labels,
+            read_only=labels.role is Role.BASELINE,
+        )
+        return self.disks.by_uuid.setdefault(volume.uuid, disk(volume))
+
+    def _expected(self, volume: Volume) -> _Disk:
+        """The disk of this UUID and name, if it is ours. Raises NotOurs, StorageFault."""
+        disk = self.disks.by_uuid.get(volume.uuid)
+        if disk is None or disk.volume.name != volume.name:
+            raise NotOurs("{name} is not the volume that it was.", name=volume.name)
+        if disk.volume.labels is None:
+            raise NotOurs("{name} carries no label of ours.", name=volume.name)
+        return disk
+
+
+def _snapshot(volume: Volume, baseline: _Disk) -> _Disk:
+    return _Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
+
+
+def _own_blocks(seat: _Disk, baseline: _Disk) -> int:
+    theirs = baseline.blocks or {}
+    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
+
+
+def _observed(disk: _Disk) -> Volume:
+    used_share = len(disk.written) * BLOCK_BYTES / disk.volume.size_bytes
+    return replace(disk.volume, active=disk.blocks is not None, used_share=used_share)

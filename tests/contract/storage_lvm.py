@@ -1,0 +1,89 @@
+"""LVM under the contract suite: only in the lab, whose volume group is nobody's."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pizarra.model.facts import StorageKind, Volume
+from pizarra.storage.interface import Storage
+from pizarra.storage.lvm_thick import LvmThickStorage
+from pizarra.storage.lvm_thin import LvmThinStorage
+
+VG = "vg_class"
+POOL = "pizarra"
+
+
+class LvmBench:
+    """A thin or a thick backend on the lab's volume group, emptied first."""
+
+    def __init__(self, kind: StorageKind) -> None:
+        self.kind = kind
+        self.storage = self.again()
+        keep = f"lv_name!={POOL}" if kind is StorageKind.LVM_THIN else "lv_name!=''"
+        lvm("lvremove", "-ff", "-y", "-S", f"vg_name={VG} && {keep}")
+
+    def again(self) -> Storage:
+        if self.kind is StorageKind.LVM_THIN:
+            return LvmThinStorage(VG, POOL)
+        return LvmThickStorage(VG)
+
+    def write(self, volume: Volume, offset: int, data: bytes) -> None:
+        with self.storage.opened(volume) as path:
+            direct_write(path, offset, data)
+
+    def read(self, volume: Volume, offset: int, length: int) -> bytes:
+        with self.storage.opened(volume) as path, both_ways(path) as read:
+            return read(offset, length)
+
+    @contextmanager
+    def held(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
+        with both_ways(volume.path) as read:
+            yield read
+
+    def foreign(self, name: str) -> None:
+        thin = ("-V", "8m", "-T", f"{VG}/{POOL}")
+        form = thin if self.kind is StorageKind.LVM_THIN else ("-L", "8m", VG)
+        lvm("lvcreate", "-y", "-Wn", "-n", name, *form)
+
+    def lose(self, volume: Volume) -> None:
+        lvm("lvremove", "-ff", "-y", f"{VG}/{volume.name}")
+
+
+def lvm(*argv: str) -> None:
+    subprocess.run(["lvm", *argv], check=True, capture_output=True, text=True)
+
+
+def direct_write(device: Path, offset: int, data: bytes) -> None:
+    """As QEMU with cache='none'; only it gets past what the page cache holds."""
+    fd = os.open(device, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(-1, len(data)) as buffer:
+            buffer[:] = data
+            assert os.pwrite(fd, buffer, offset) == len(data)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def both_ways(device: Path) -> Iterator[Callable[[int, int], bytes]]:
+    """Reads with O_DIRECT and through the page cache, which must agree."""
+    direct = os.open(device, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    cached = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+
+    def read(offset: int, length: int) -> bytes:
+        with mmap.mmap(-1, length) as buffer:
+            assert os.preadv(direct, [buffer], offset) == length
+            data = buffer[:]
+        assert os.pread(cached, length, offset) == data, "the page cache holds something else"
+        return data
+
+    try:
+        yield read
+    finally:
+        os.close(direct)
+        os.close(cached)
