@@ -1,0 +1,144 @@
+"""A seat's machine as libvirt's domain XML (https://libvirt.org/formatdomain.html). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from lxml.etree import _Element
+
+from pizarra.compute.elements import element as el
+from pizarra.compute.elements import text_of
+from pizarra.compute.interface import DiskSpec, DomainSpec
+from pizarra.compute.network_xml import network_name
+from pizarra.compute.seat_metadata import SeatMetadata, seat_element
+from pizarra.model.labels import Firmware
+from pizarra.model.sizes import KIB
+
+_BRIDGE = "bridge="
+
+
+def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -> str:
+    """The persistent definition of a seat.
+
+    ``kvm`` False means software emulation. ``buffered`` names the disks (``vda``) whose file
+    system refuses O_DIRECT, as tmpfs does before Linux 6.6.
+    """
+    title = f"{spec.classroom}, seat {spec.number} ({spec.template} v{spec.version})"
+    domain = el(
+        "domain",
+        {"type": "kvm" if kvm else "qemu"},
+        el("name", spec.name),
+        el("uuid", spec.uuid),
+        el("title", title),
+        el("metadata", seat_element(_metadata(spec))),
+        el("memory", {"unit": "KiB"}, str(spec.memory_bytes // KIB)),
+        el("vcpu", str(spec.vcpus)),
+        *_firmware(spec),
+        el("features", el("acpi"), el("apic")),
+        _cpu(kvm),
+        *_clock_and_events(),
+        _devices(spec, buffered),
+    )
+    return text_of(domain)
+
+
+def _metadata(spec: DomainSpec) -> SeatMetadata:
+    return SeatMetadata(
+        classroom=spec.classroom,
+        number=spec.number,
+        template=spec.template,
+        version=spec.version,
+    )
+
+
+def _firmware(spec: DomainSpec) -> tuple[_Element, ...]:
+    """Boots from disk only: no network boot, so no seat can offer another what it boots.
+
+    For UEFI libvirt finds OVMF by its descriptors, and gives the seat an NVRAM file of its own.
+    """
+    serial = el("system", el("entry", {"name": "serial"}, spec.name))
+    machine = el("type", {"arch": "x86_64", "machine": "q35"}, "hvm")
+    rest = (el("boot", {"dev": "hd"}), el("smbios", {"mode": "sysinfo"}))
+    if spec.firmware is Firmware.BIOS:
+        system = el("os", machine, *rest)
+    else:
+        plain = (
+            el("feature", {"enabled": "no", "name": "enrolled-keys"}),
+            el("feature", {"enabled": "no", "name": "secure-boot"}),
+        )
+        system = el("os", {"firmware": "efi"}, machine, el("firmware", *plain), *rest)
+    return el("sysinfo", {"type": "smbios"}, serial), system
+
+
+def _cpu(kvm: bool) -> _Element:
+    mode = "host-passthrough" if kvm else "maximum"
+    return el("cpu", {"mode": mode, "check": "none", "migratable": "on"})
+
+
+def _clock_and_events() -> tuple[_Element, ...]:
+    """No sleep states: a sleeping guest can be neither paused nor shut down."""
+    clock = el(
+        "clock",
+        {"offset": "utc"},
+        el("timer", {"name": "rtc", "tickpolicy": "catchup"}),
+        el("timer", {"name": "pit", "tickpolicy": "delay"}),
+        el("timer", {"name": "hpet", "present": "no"}),
+    )
+    return (
+        clock,
+        el("on_poweroff", "destroy"),
+        el("on_reboot", "restart"),
+        el("on_crash", "destroy"),
+        el(
+            "pm",
+            el("suspend-to-mem", {"enabled": "no"}),
+            el("suspend-to-disk", {"enabled": "no"}),
+        ),
+    )
+
+
+def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
+    """The console is VNC without a TCP port: whoever shows it gets a socket from libvirt."""
+    agent = {"type": "virtio", "name": "org.qemu.guest_agent.0"}
+    return el(
+        "devices",
+        *(_disk(disk, disk.target in buffered) for disk in spec.disks),
+        el("controller", {"type": "usb", "model": "qemu-xhci"}),
+        *_interfaces(spec),
+        el("serial", {"type": "pty"}),
+        el("console", {"type": "pty"}),
+        el("channel", {"type": "unix"}, el("target", agent)),
+        el("input", {"type": "tablet", "bus": "usb"}),
+        el("graphics", {"type": "vnc"}, el("listen", {"type": "none"})),
+        el("video", el("model", {"type": "virtio"})),
+        el("memballoon", {"model": "virtio"}),
+        el("rng", {"model": "virtio"}, el("backend", {"model": "random"}, "/dev/urandom")),
+    )
+
+
+def _disk(disk: DiskSpec, buffered: bool) -> _Element:
+    """cache='none': the host's page cache does not know when a rewind changes what is below it."""
+    cache, io = ("writeback", "threads") if buffered else ("none", "native")
+    driver = {"name": "qemu", "type": disk.format, "cache": cache, "io": io, "discard": "unmap"}
+    source = {"dev" if disk.type == "block" else "file": str(disk.path)}
+    return el(
+        "disk",
+        {"type": disk.type, "device": "disk"},
+        el("driver", driver),
+        el("source", source),
+        el("target", {"dev": disk.target, "bus": "virtio"}),
+    )
+
+
+def _interfaces(spec: DomainSpec) -> tuple[_Element, ...]:
+    """On a network of ours a seat's port is isolated: it reaches the host's end, no other seat."""
+    if spec.network == "none":
+        return ()
+    card = (el("model", {"type": "virtio"}), el("rom", {"enabled": "no"}))
+    mac = el("mac", {"address": spec.mac})
+    if spec.network.startswith(_BRIDGE):
+        source = el("source", {"bridge": spec.network.removeprefix(_BRIDGE)})
+        return (el("interface", {"type": "bridge"}, mac, source, *card),)
+    source = el("source", {"network": network_name(spec.classroom)})
+    apart = el("port", {"isolated": "yes"})
+    return (el("interface", {"type": "network"}, mac, source, *card, apart),)

@@ -1,0 +1,107 @@
+"""A classroom's own network as libvirt's XML (https://libvirt.org/formatnetwork.html). Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from lxml import etree
+
+from pizarra.compute.elements import element as el
+from pizarra.compute.elements import text_of
+from pizarra.compute.interface import Lease, NetworkSpec
+
+_BRIDGE_LENGTH_MAX = 15  # IFNAMSIZ less the final zero
+
+
+def network_name(classroom: str) -> str:
+    """``pizarra-net``."""
+    return f"pizarra-{classroom}"
+
+
+def bridge_name(classroom: str) -> str:
+    """``pz-net``, or ``pz`` and a hash for a long name, so that no two are the same."""
+    plain = f"pz-{classroom}"
+    if len(plain) <= _BRIDGE_LENGTH_MAX:
+        return plain
+    return "pz" + hashlib.sha256(classroom.encode()).hexdigest()[:12]
+
+
+def network_xml(spec: NetworkSpec) -> str:
+    """The definition of a network: only seats get an address, and each always its own.
+
+    Without a ``range`` dnsmasq answers known MACs only. The bridge runs no spanning tree, which
+    a student could play with; there is nothing to loop.
+    """
+    forward = (el("forward", {"mode": "nat"}),) if spec.mode == "nat" else ()
+    network = el(
+        "network",
+        el("name", network_name(spec.classroom)),
+        el("uuid", spec.uuid),
+        *forward,
+        el("bridge", {"name": bridge_name(spec.classroom), "stp": "off", "delay": "0"}),
+        el(
+            "ip",
+            {"address": spec.gateway, "prefix": str(spec.prefix)},
+            el("dhcp", *(_host(lease) for lease in spec.leases)),
+        ),
+    )
+    return text_of(network)
+
+
+def _host(lease: Lease) -> etree._Element:
+    return el("host", {"mac": lease.mac, "name": lease.name, "ip": lease.address})
+
+
+def lease_xml(lease: Lease) -> str:
+    """One DHCP host, as a live update wants it."""
+    return etree.tostring(_host(lease), encoding="unicode")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSeen:
+    """What matters of a network's XML."""
+
+    mode: str  # isolated, nat, or another's: route, bridge, …
+    bridge: str
+    gateway: str  # "10.1.2.1/24", empty without an IPv4 address
+    leases: frozenset[Lease]
+    connections: int  # of running guests; in a live XML only
+
+
+def network_seen(xml: str) -> NetworkSeen:
+    """Read any network's XML, ours or not."""
+    network = etree.fromstring(xml)
+    forward, bridge = network.find("forward"), network.find("bridge")
+    hosts = network.iterfind("ip/dhcp/host")
+    return NetworkSeen(
+        mode="isolated" if forward is None else forward.get("mode", "nat"),
+        bridge="" if bridge is None else bridge.get("name", ""),
+        gateway=next((_gateway(ip) for ip in network.iterfind("ip") if _is_ipv4(ip)), ""),
+        leases=frozenset(_lease(host) for host in hosts if host.get("mac")),
+        connections=int(network.get("connections", "0")),
+    )
+
+
+def _is_ipv4(ip: etree._Element) -> bool:
+    return ip.get("family", "ipv4") == "ipv4"
+
+
+def _gateway(ip: etree._Element) -> str:
+    """libvirt has kept either a prefix or a netmask, as it was given."""
+    length = ip.get("prefix") or ip.get("netmask")
+    return f"{ip.get('address')}/{_prefix(length)}"
+
+
+def _prefix(length: str | None) -> int:
+    if length is None:
+        return 24
+    if "." not in length:
+        return int(length)
+    return sum(int(octet).bit_count() for octet in length.split("."))
+
+
+def _lease(host: etree._Element) -> Lease:
+    return Lease(
+        name=host.get("name", ""), mac=host.get("mac", "").lower(), address=host.get("ip", "")
+    )

@@ -1,0 +1,35 @@
+"""The ``<metadata>`` element by which a domain says that it is a seat of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lxml import etree
+
+NAMESPACE = "urn:pizarra:1"
+_PREFIX = "pizarra"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatMetadata:
+    """What the element tells."""
+
+    classroom: str
+    number: int
+    template: str
+    version: int
+
+
+def seat_element(seat: SeatMetadata) -> etree._Element:
+    """``<pizarra:seat classroom=… number=… template=… version=…/>``."""
+    element = etree.Element(etree.QName(NAMESPACE, "seat"), nsmap={_PREFIX: NAMESPACE})
+    element.set("classroom", seat.classroom)
+    element.set("number", str(seat.number))
+    element.set("template", seat.template)
+    element.set("version", str(seat.version))
+    return element
+
+
+def is_ours(domain: etree._Element) -> bool:
+    """Whether a parsed domain carries the element."""
+    return domain.find(f"metadata/{{{NAMESPACE}}}seat") is not None
