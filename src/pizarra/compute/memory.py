@@ -1,0 +1,242 @@
+"""Machines and networks that are only remembered: the promises of the interface, no libvirt.
+
+It ships in the product for demonstrations and for tests above it, and fails when told to.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lxml import etree
+
+from pizarra.compute.domain_xml import domain_xml
+from pizarra.compute.interface import DomainSpec, NetworkSpec
+from pizarra.compute.network_xml import network_name
+from pizarra.compute.seat_metadata import is_ours
+from pizarra.errors import ComputeFault, NotOurs, PizarraError
+from pizarra.model.facts import Domain, Power
+
+_OFF = frozenset({Power.OFF, Power.CRASHED})
+
+
+@dataclass(slots=True, kw_only=True)
+class _Machine:
+    name: str
+    xml: str
+    power: Power = Power.OFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Network:
+    name: str
+    gateway: str
+
+
+@dataclass(slots=True, kw_only=True)
+class _Fault:
+    call: str | None  # None: any
+    uuid: str | None  # None: of any machine
+    error: PizarraError
+    after_calls: int = 0
+    times: int = 1
+
+
+class MemoryCompute:
+    """The Compute interface over a dictionary."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []  # what was asked, and of which UUID or name
+        self.deaf: set[str] = set()  # UUIDs of guests that ignore being asked to stop
+        self._machines: dict[str, _Machine] = {}
+        self._networks: dict[str, _Network] = {}
+        self._faults: list[_Fault] = []
+        self._lock = threading.RLock()
+
+    # ---- the world beside us
+
+    def fail_at(self, call: str, uuid: str | None, error: PizarraError, *, times: int = 1) -> None:
+        """The next ``times`` calls so named fail before they do anything; ``uuid`` None: any."""
+        self._faults.append(_Fault(call=call, uuid=uuid, error=error, times=times))
+
+    def fail_at_step(self, step: int, error: PizarraError) -> None:
+        """The ``step``-th call from now, counted from 1 and whatever it is, fails."""
+        self._faults.append(_Fault(call=None, uuid=None, error=error, after_calls=step - 1))
+
+    def happen(self, uuid: str, power: Power) -> None:
+        """A guest shuts itself down, crashes, or somebody uses virsh."""
+        with self._lock:
+            self._machines[uuid].power = power
+
+    def put(self, xml: str, power: Power = Power.OFF) -> None:
+        """Somebody else defines a machine."""
+        domain = etree.fromstring(xml)
+        machine = _Machine(name=domain.findtext("name", ""), xml=xml, power=power)
+        with self._lock:
+            self._machines[domain.findtext("uuid", "")] = machine
+
+    def put_network(self, name: str, uuid: str, gateway: str) -> None:
+        """Somebody else defines a network."""
+        with self._lock:
+            self._networks[uuid] = _Network(name=name, gateway=gateway)
+
+    # ---- the interface
+
+    def observe(self) -> tuple[Domain, ...]:
+        """All machines."""
+        with self._called("observe", ""):
+            return tuple(_seen(uuid, machine) for uuid, machine in self._machines.items())
+
+    def find(self, name: str) -> Domain | None:
+        """A machine by name."""
+        with self._called("find", name):
+            known = self._machines.items()
+            return next((_seen(uuid, found) for uuid, found in known if found.name == name), None)
+
+    def define(self, spec: DomainSpec) -> None:
+        """Remember it; NotOurs if its name or UUID is taken."""
+        with self._called("define", spec.uuid):
+            for uuid, machine in self._machines.items():
+                if machine.name == spec.name and uuid != spec.uuid:
+                    raise NotOurs("A domain {name} is there already.", name=spec.name)
+            known = self._machines.get(spec.uuid)
+            if known is None:
+                self._machines[spec.uuid] = _Machine(name=spec.name, xml=domain_xml(spec, kvm=True))
+                return
+            _ours_checked(known)
+            _same_name_checked(known, spec.name)
+            known.xml = domain_xml(spec, kvm=True)
+
+    def undefine(self, uuid: str) -> None:
+        """Forget it, if it is ours and off."""
+        with self._called("undefine", uuid):
+            machine = self._machines.get(uuid)
+            if machine is None:
+                return
+            _ours_checked(machine)
+            if machine.power not in _OFF:
+                raise ComputeFault(
+                    "{name} is switched on and cannot be removed.", name=machine.name
+                )
+            del self._machines[uuid]
+
+    def start(self, uuid: str) -> None:
+        """Running, unless it is on already."""
+        with self._called("start", uuid):
+            machine = self._needed(uuid)
+            if machine.power in _OFF:
+                machine.power = Power.RUNNING
+
+    def ask_to_stop(self, uuid: str) -> None:
+        """Off, unless the guest is deaf or paused."""
+        with self._called("ask_to_stop", uuid):
+            machine = self._machines.get(uuid)
+            if machine and machine.power is Power.RUNNING and uuid not in self.deaf:
+                machine.power = Power.OFF
+
+    def kill(self, uuid: str) -> None:
+        """Off."""
+        with self._called("kill", uuid):
+            if machine := self._machines.get(uuid):
+                machine.power = Power.OFF
+
+    def pause(self, uuid: str) -> None:
+        """Paused; it must be on."""
+        with self._called("pause", uuid):
+            self._needed_on(uuid).power = Power.PAUSED
+
+    def resume(self, uuid: str) -> None:
+        """Running; it must be on."""
+        with self._called("resume", uuid):
+            self._needed_on(uuid).power = Power.RUNNING
+
+    def reset_button(self, uuid: str) -> None:
+        """Nothing that could be seen; it must be on."""
+        with self._called("reset_button", uuid):
+            self._needed_on(uuid)
+
+    def xml(self, uuid: str) -> str:
+        """What ``define``, ``redefine`` or ``put`` made."""
+        with self._called("xml", uuid):
+            return self._needed(uuid).xml
+
+    def redefine(self, xml: str) -> None:
+        """Replace the XML of a machine that is there; its name stays."""
+        domain = etree.fromstring(xml)
+        uuid = domain.findtext("uuid", "").strip()
+        with self._called("redefine", uuid):
+            machine = self._needed(uuid)
+            _same_name_checked(machine, domain.findtext("name", ""))
+            machine.xml = xml
+
+    def network_define(self, spec: NetworkSpec) -> None:
+        """Remember it; NotOurs if its name is taken."""
+        with self._called("network_define", spec.uuid):
+            self._network_checked(spec.classroom, spec.uuid)
+            name, gateway = network_name(spec.classroom), f"{spec.gateway}/{spec.prefix}"
+            self._networks[spec.uuid] = _Network(name=name, gateway=gateway)
+
+    def network_remove(self, classroom: str, uuid: str) -> None:
+        """Forget it."""
+        with self._called("network_remove", uuid):
+            self._network_checked(classroom, uuid)
+            self._networks.pop(uuid, None)
+
+    def network_gateways(self) -> dict[str, str]:
+        """Of all networks."""
+        with self._called("network_gateways", ""):
+            return {uuid: network.gateway for uuid, network in self._networks.items()}
+
+    # ---- inside
+
+    @contextmanager
+    def _called(self, call: str, which: str) -> Iterator[None]:
+        with self._lock:
+            self.calls.append((call, which))
+            self._fail_if_told(call, which)
+            yield
+
+    def _fail_if_told(self, call: str, which: str) -> None:
+        meant = [f for f in self._faults if f.call in (None, call) and f.uuid in (None, which)]
+        due = [fault for fault in meant if fault.after_calls == 0]
+        for fault in meant:
+            fault.after_calls -= 1 if fault.after_calls else 0
+        if not due:
+            return
+        due[0].times -= 1
+        if due[0].times == 0:
+            self._faults.remove(due[0])
+        raise due[0].error
+
+    def _needed(self, uuid: str) -> _Machine:
+        if uuid not in self._machines:
+            raise ComputeFault("there is no domain with the UUID {uuid}", uuid=uuid)
+        return self._machines[uuid]
+
+    def _needed_on(self, uuid: str) -> _Machine:
+        machine = self._needed(uuid)
+        if machine.power in _OFF:
+            raise ComputeFault("the domain {name} is not running", name=machine.name)
+        return machine
+
+    def _network_checked(self, classroom: str, uuid: str) -> None:
+        name = network_name(classroom)
+        if any(found.name == name and key != uuid for key, found in self._networks.items()):
+            raise NotOurs("A network {name} is there already.", name=name)
+
+
+def _seen(uuid: str, machine: _Machine) -> Domain:
+    return Domain(uuid=uuid, name=machine.name, power=machine.power)
+
+
+def _ours_checked(machine: _Machine) -> None:
+    if not is_ours(etree.fromstring(machine.xml)):
+        raise NotOurs("The domain {name} lacks our metadata.", name=machine.name)
+
+
+def _same_name_checked(machine: _Machine, name: str) -> None:
+    """libvirt keeps the name of a UUID as well."""
+    if machine.name != name:
+        raise ComputeFault("the domain {name} cannot be called {new}", name=machine.name, new=name)
