@@ -24,5 +24,7 @@ check: setup     ## Format, lint, types, layers
 lock:            ## Choose versions anew (needs uv)
 	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
 
+# what the caller wrote, dollars and all: make must not expand it
+override CMD := $(value CMD)
 export CMD
 .PHONY: help setup lab-run lab-shell check lock

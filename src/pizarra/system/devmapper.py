@@ -3,12 +3,13 @@
 No process and no library in between: a table swap is three ioctls, and ioctl lets go of Python's
 lock, so that the swaps of different devices overlap while each waits for the kernel's RCU.
 
-Whoever resumes a device sends udev a change event. Ours carry the flags that libdevmapper would
-set (in the upper half of ``event_nr``) so that no rule starts to scan a student's disk.
+Whoever resumes a device sends udev a change event. Ours carry no cookie: udev then keeps what it
+knew of the device (its links above all) and starts no process of its own for it.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import struct
@@ -17,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from pizarra.errors import HostNotFit, StorageFault
 from pizarra.system.process import record
@@ -26,24 +28,30 @@ SECTOR_BYTES = 512
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
 _BUFFER_BYTES = 16 * 1024
-_READONLY, _SUSPEND, _STATUS_TABLE = 1 << 0, 1 << 1, 1 << 4
-_ACTIVE_PRESENT, _BUFFER_FULL = 1 << 5, 1 << 8
+_SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
+_BUFFER_FULL = 1 << 8
 _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
-# DM_UDEV_DISABLE_SUBSYSTEM_RULES | _DISABLE_DISK_RULES | _DISABLE_OTHER_RULES | _PRIMARY_SOURCE
-_UDEV_QUIET = (0x02 | 0x04 | 0x08 | 0x40) << 16
 BLKFLSBUF = 0x1261
 
 
 class _Command(IntEnum):
-    VERSION = 0
     LIST_DEVICES = 2
     DEV_SUSPEND = 6
-    DEV_STATUS = 7
     TABLE_LOAD = 9
-    TABLE_CLEAR = 10
     TABLE_STATUS = 12
     LIST_VERSIONS = 13
     TARGET_MSG = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A dm device as the kernel has it now."""
+
+    number: str  # "254:3"
+    node: Path  # /dev/dm-3: there as long as the device is, whatever udev is busy with
+    uuid: str  # LVM's start with LVM-<VG's uuid><LV's uuid>, without hyphens
+    suspended: bool
+    targets: tuple[Target, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,13 @@ class Target:
     text: str
 
 
+class _Reply(NamedTuple):
+    targets: int
+    flags: int
+    dev: int
+    uuid: str
+
+
 def dm_name(vg: str, lv: str) -> str:
     """How LVM names the device of an LV: hyphens inside a name are doubled."""
     return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
@@ -66,18 +81,17 @@ def _ioctl(
     name: str = "",
     *,
     flags: int = 0,
-    event: int = 0,
     count: int = 0,
     payload: bytes = b"",
-) -> tuple[int, int, bytes]:
-    """Returns (flags, target count, payload). Raises OSError; the caller knows what it means."""
+) -> tuple[_Reply, bytes]:
+    """Raises OSError; the caller knows what it means."""
     record(
         f"dm {command.name} {name} {payload[40:120]!r}" if payload else f"dm {command.name} {name}"
     )
     size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
     while True:
         header = _HEADER.pack(
-            4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, name.encode(), b""
+            4, 0, 0, size, _HEADER.size, count, 0, flags, 0, 0, 0, name.encode(), b""
         )  # fmt: skip
         buffer = bytearray(header + payload)
         buffer.extend(bytes(size - len(buffer)))
@@ -85,7 +99,8 @@ def _ioctl(
             fcntl.ioctl(fd, 0xC138FD00 | command, buffer)
         fields = _HEADER.unpack_from(buffer)
         if not fields[7] & _BUFFER_FULL:
-            return fields[7], fields[5], bytes(buffer[fields[4] : fields[3]])
+            reply = _Reply(fields[5], fields[7], fields[10], fields[12].rstrip(b"\0").decode())
+            return reply, bytes(buffer[fields[4] : fields[3]])
         size *= 4
 
 
@@ -118,7 +133,7 @@ def _refused(what: str, name: str, error: OSError) -> StorageFault:
 
 def devices() -> frozenset[str]:
     """The names of all dm devices: one call, whatever their number."""
-    _, _, data = _ioctl(_Command.LIST_DEVICES)
+    _, data = _ioctl(_Command.LIST_DEVICES)
     names, offset = set(), 0
     while offset + 12 <= len(data):
         device, step = struct.unpack_from("=QI", data, offset)
@@ -133,7 +148,7 @@ def devices() -> frozenset[str]:
 
 def target_versions() -> dict[str, tuple[int, int, int]]:
     """The targets that the kernel has loaded, as ``dmsetup targets``."""
-    _, _, data = _ioctl(_Command.LIST_VERSIONS)
+    _, data = _ioctl(_Command.LIST_VERSIONS)
     found, offset = {}, 0
     while offset + 16 <= len(data):
         step, *version = struct.unpack_from("=IIII", data, offset)
@@ -145,26 +160,28 @@ def target_versions() -> dict[str, tuple[int, int, int]]:
     return found
 
 
-def table(name: str) -> tuple[Target, ...]:
-    """The live table; empty when there is no such device."""
-    return _table_status(name, _STATUS_TABLE)
+def device(name: str) -> Device | None:
+    """The device with its live table; None when there is none of this name."""
+    return _looked_at(name, _STATUS_TABLE)
 
 
 def status(name: str) -> tuple[Target, ...]:
-    """The live status; empty when there is no such device."""
-    return _table_status(name, _NOFLUSH)
+    """What its targets say of themselves; empty when there is no such device."""
+    found = _looked_at(name, _NOFLUSH)
+    return found.targets if found else ()
 
 
-def _table_status(name: str, flags: int) -> tuple[Target, ...]:
+def _looked_at(name: str, flags: int) -> Device | None:
     try:
-        _, count, data = _ioctl(_Command.TABLE_STATUS, name, flags=flags)
-    except FileNotFoundError:
-        return ()
+        header, data = _ioctl(_Command.TABLE_STATUS, name, flags=flags)
     except OSError as error:
-        if error.errno == 6:  # ENXIO: no such device
-            return ()
-        raise _refused("read the table of", name, error) from None
-    return tuple(_targets(data, count))
+        if error.errno in (errno.ENXIO, errno.ENOENT):
+            return None
+        raise _refused("look at", name, error) from None
+    number = f"{os.major(header.dev)}:{os.minor(header.dev)}"
+    targets = tuple(_targets(data, header.targets))
+    node = Path(f"/dev/dm-{os.minor(header.dev)}")
+    return Device(number, node, header.uuid, bool(header.flags & _SUSPEND), targets)
 
 
 def _targets(data: bytes, count: int) -> Iterator[Target]:
@@ -189,30 +206,20 @@ def resume(name: str) -> None:
 
 def _suspend_or_resume(name: str, flags: int, what: str) -> None:
     try:
-        _ioctl(_Command.DEV_SUSPEND, name, flags=flags, event=_UDEV_QUIET)
+        _ioctl(_Command.DEV_SUSPEND, name, flags=flags)
     except OSError as error:
         raise _refused(what, name, error) from None
 
 
-def is_suspended(name: str) -> bool:
-    """Whether I/O of the device is held."""
-    try:
-        flags, _, _ = _ioctl(_Command.DEV_STATUS, name)
-    except OSError as error:
-        raise _refused("look at", name, error) from None
-    return bool(flags & _SUSPEND)
-
-
-def load(name: str, target: Target, *, read_only: bool = False) -> None:
+def load(name: str, target: Target) -> None:
     """Load a table of one target beside the live one; ``resume`` makes it live."""
     text = target.text.encode() + b"\0"
     text += bytes(-len(text) % 8)
     spec = _TARGET.pack(
         target.start, target.length, 0, _TARGET.size + len(text), target.kind.encode()
     )
-    flags = _READONLY if read_only else 0
     try:
-        _ioctl(_Command.TABLE_LOAD, name, flags=flags, count=1, payload=spec + text)
+        _ioctl(_Command.TABLE_LOAD, name, count=1, payload=spec + text)
     except OSError as error:
         raise _refused(f"load a {target.kind} table for", name, error) from None
 

@@ -1,0 +1,171 @@
+"""LVM's own report as facts. Pure: JSON text in, volumes and pools out.
+
+One ``lvm fullreport`` tells of all volume groups at once, so an observation costs one process
+whatever the number of seats. Field names and attribute letters: lvs(8), lvmreport(7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from pizarra.errors import NotOurs, StorageFault
+from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels, labels_from_tags
+
+VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
+SEG_FIELDS = (
+    "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,"
+    "thin_id,segtype,chunk_size,lv_health_status"
+)
+_MISSING = (None, "", "-1")
+_Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
+_Share = Annotated[
+    float | None, BeforeValidator(lambda raw: None if raw in _MISSING else float(raw) / 100)
+]
+
+
+class VgRow(BaseModel):
+    """A volume group."""
+
+    vg_name: str
+    vg_size: int
+    vg_free: int
+    vg_extent_size: int
+    vg_attr: str
+
+
+class LvRow(BaseModel):
+    """A logical volume (its first segment)."""
+
+    lv_name: str
+    lv_uuid: str
+    lv_attr: str
+    lv_size: int
+    lv_tags: str
+    pool_lv: str
+    origin: str
+    data_percent: _Share
+    metadata_percent: _Share
+    thin_id: _Number
+    segtype: str
+    chunk_size: _Number
+    lv_health_status: str
+
+
+class _Group(BaseModel):
+    vg: list[VgRow]
+    seg: list[LvRow] = []
+
+
+class _Report(BaseModel):
+    report: list[_Group]
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A volume group and its visible volumes."""
+
+    vg: VgRow
+    lvs: tuple[LvRow, ...]
+
+
+def groups_parsed(text: str) -> dict[str, Group]:
+    """``lvm fullreport --reportformat json`` by VG name. Raises StorageFault naming the field."""
+    try:
+        groups = _Report.model_validate_json(text).report
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StorageFault(
+            "LVM's report cannot be read at {where}: {why}.",
+            "Is it the LVM of Debian 12 or later? See: lvm version",
+            where="/".join(map(str, first["loc"])),
+            why=first["msg"],
+        ) from None
+    return {
+        group.vg[0].vg_name: Group(group.vg[0], tuple(_first_segments(group.seg)))
+        for group in groups
+        if group.vg and group.vg[0].vg_name
+    }
+
+
+def _first_segments(rows: Iterable[LvRow]) -> Iterator[LvRow]:
+    seen = set()
+    for row in rows:
+        if row.lv_uuid not in seen and row.lv_name and not row.lv_name.startswith("["):
+            seen.add(row.lv_uuid)
+            yield row
+
+
+def facts(groups: dict[str, Group]) -> StorageFacts:
+    """Every volume and pool of these groups."""
+    return StorageFacts(
+        volumes=tuple(
+            _volume(group, row)
+            for group in groups.values()
+            for row in group.lvs
+            if row.segtype != "thin-pool"
+        ),
+        pools=tuple(pool for group in groups.values() for pool in _pools(group)),
+    )
+
+
+def _volume(group: Group, row: LvRow) -> Volume:
+    labels, fault = _labels(row)
+    return Volume(
+        kind=StorageKind.LVM_THIN if row.segtype == "thin" else StorageKind.LVM_THICK,
+        place=group.vg.vg_name,
+        name=row.lv_name,
+        uuid=row.lv_uuid,
+        path=Path("/dev") / group.vg.vg_name / row.lv_name,
+        size_bytes=row.lv_size,
+        labels=labels,
+        fault=fault or _health(row),
+        active=row.lv_attr[4:5] not in ("-", ""),
+        read_only=row.lv_attr[1:2] in ("r", "R"),
+        used_share=row.data_percent,
+        pool=row.pool_lv,
+        thin_id=row.thin_id,
+        origin=row.origin,
+    )
+
+
+def _labels(row: LvRow) -> tuple[Labels | None, str | None]:
+    try:
+        return labels_from_tags(row.lv_tags.split(",")), None
+    except NotOurs as error:
+        return None, str(error)
+
+
+def _health(row: LvRow) -> str | None:
+    if row.lv_attr[4:5] in ("I", "S") and row.lv_attr[:1] in ("s", "S"):
+        return None  # an overflowed snapshot: a rewind mends it
+    if row.lv_health_status:
+        return f"LVM says of it: {row.lv_health_status}"
+    return None
+
+
+def _pools(group: Group) -> Iterator[Pool]:
+    yield Pool(
+        kind=StorageKind.LVM_THICK,
+        place=group.vg.vg_name,
+        name=group.vg.vg_name,
+        size_bytes=group.vg.vg_size,
+        free_bytes=group.vg.vg_free,
+        fault="a disk of it is missing" if "p" in group.vg.vg_attr[3:4] else None,
+    )
+    for row in group.lvs:
+        if row.segtype == "thin-pool":
+            yield Pool(
+                kind=StorageKind.LVM_THIN,
+                place=group.vg.vg_name,
+                name=row.lv_name,
+                size_bytes=row.lv_size,
+                free_bytes=int(row.lv_size * (1 - (row.data_percent or 0))),
+                metadata_used_share=row.metadata_percent,
+                fault=_health(row),
+            )

@@ -1,0 +1,194 @@
+"""Classic volumes: a golden origin that nobody writes, each seat a copy-on-write snapshot of it.
+
+The rewind in place empties the seat's COW store: the seat's device gets an ``error`` table, 4 KiB
+of zeros go to the head of its store, and with the ``snapshot`` table back the kernel starts a new,
+empty exception store. Constant, whatever was changed; it even brings back a snapshot that
+overflowed. (The ``error`` table in between matters: a second snapshot table loaded over the same
+store would take the exceptions over from the first.)
+
+A volume that was *adopted* is an origin itself and its snapshot keeps the original. It goes back
+the 2014 way: merge the snapshot, make it again. That copies every changed block.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from pizarra.errors import PizarraError, StorageFault
+from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.labels import Way
+from pizarra.model.sizes import MIB, rounded_up
+from pizarra.storage import lvm_commands
+from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.lvm_volumes import LvmVolumes, device_checked, lvm, lvm_batch, not_ours
+from pizarra.storage.pairwise import each, in_batches
+from pizarra.system import devmapper
+from pizarra.system.locks import vg_locked
+
+HEAD_BYTES = 4096
+_COW_SHARE = 0.25  # of the origin, for a seat's store; its use is shown, and LVM can extend it
+_COW_LEAST_BYTES = 64 * MIB
+_OVERHEAD = 1.01  # exception tables: 16 bytes for each 4 KiB chunk, and a chunk for each table
+
+
+def cow_bytes(size_bytes: int) -> int:
+    """The store that a seat of this size gets: a quarter, and never more than can be used."""
+    share = max(_COW_LEAST_BYTES, int(size_bytes * _COW_SHARE))
+    return rounded_up(min(share, int(size_bytes * _OVERHEAD) + MIB), MIB)
+
+
+class LvmThickStorage(LvmVolumes):
+    """Classic volumes and snapshots in a volume group."""
+
+    kind = StorageKind.LVM_THICK
+    capabilities = Capabilities(
+        hot_reset=True, disk_type="block", disk_format="raw", new_is_zero=False
+    )
+
+    def space_checked(self, new_bytes: int, what: str) -> None:
+        """Against the free extents of the group."""
+        self.space_of_group(new_bytes, what)
+
+    def golden_created(self, new: NewVolume) -> Volume:
+        """A plain volume, active."""
+        lvm(lvm_commands.linear_create(self.place, new))
+        return self.found(new.name)
+
+    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+        """Snapshots, fed to one ``lvm`` process. A snapshot is as large as its origin."""
+        larger = [one for one in new if one.size_bytes > golden.size_bytes]
+        if larger:
+            raise StorageFault("A classic snapshot cannot be larger than its origin.")
+        store = cow_bytes(golden.size_bytes)
+        self.space_checked(store * len(new), f"the stores of {len(new)} seats")
+        lvm_batch([lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new])
+
+    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+        """The original state of an adopted volume: a snapshot of it, which its writes fill."""
+        store = cow_bytes(seat.size_bytes)
+        self.space_checked(store, f"the snapshot of {seat.name}")
+        lvm(lvm_commands.cow_snapshot(self.place, seat.name, new, store))
+        return self.found(new.name)
+
+    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+        """Stores emptied in place; adopted volumes merged, one after another."""
+        merges = [pair for pair in pairs if pair.seat.labels and pair.seat.labels.way is Way.MERGE]
+        rewinds = [pair for pair in pairs if pair not in merges]
+        faults = dict(in_batches(rewinds, self._batch_rewound))
+        for pair in merges:
+            try:
+                self._merged(pair)
+                faults[pair.seat.uuid] = None
+            except PizarraError as error:
+                faults[pair.seat.uuid] = error
+        return faults
+
+    def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
+        with vg_locked(self.place):
+            return each(pairs, _store_emptied)
+
+    def _merged(self, pair: Pair) -> None:
+        """The 2014 way. The seat must be closed, or LVM would put the merge off."""
+        seat, baseline = pair.seat, pair.baseline
+        if baseline.labels is None or baseline.origin != seat.name:
+            raise not_ours(baseline, f"it is not our snapshot of {seat.name}")
+        device_checked(seat)
+        devmapper.flush_page_cache(seat.path)
+        lvm(lvm_commands.merge(self.place, baseline.name))
+        again = NewVolume(
+            labels=baseline.labels, size_bytes=baseline.size_bytes, name=baseline.name
+        )
+        made = self.baseline_created(seat, again)
+        assert seat.labels is not None, "what has a baseline carries our labels"
+        labels = seat.labels.but(baseline=made.uuid)
+        self.relabelled({seat.uuid: labels}, self.observe())
+        devmapper.flush_page_cache(seat.path)
+
+    def proven(self, pairs: Sequence[Pair]) -> Changes:
+        """From the kernel's own count: a store that holds no exception changed nothing."""
+        return {pair.seat.uuid: _change(pair) for pair in pairs}
+
+    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+        """The kernel is the only one who knows; ``verify --deep`` reads the data."""
+        return self.proven(pairs)
+
+
+def _snapshot_of(pair: Pair) -> Volume:
+    """Whose store tells what changed: the seat's own, or the snapshot of an adopted seat."""
+    merging = pair.seat.labels is not None and pair.seat.labels.way is Way.MERGE
+    return pair.baseline if merging else pair.seat
+
+
+def _change(pair: Pair) -> Change | PizarraError:
+    snapshot = _snapshot_of(pair)
+    try:
+        device_checked(snapshot)
+        return _change_of(snapshot)
+    except PizarraError as error:
+        return error
+
+
+def _change_of(snapshot: Volume) -> Change:
+    """From ``<sectors used>/<sectors> <sectors of tables>``, or a word: Invalid, Overflow."""
+    text = devmapper.status(devmapper.dm_name(snapshot.place, snapshot.name))[0].text
+    used, _, rest = text.partition("/")
+    words = rest.split()
+    if not used.isdigit() or len(words) != 2:
+        raise StorageFault(
+            "The snapshot {place}/{name} is {state}: more was written than it has room for.",
+            "A reset brings a seat back; for an adopted machine the original is gone.",
+            place=snapshot.place,
+            name=snapshot.name,
+            state=(text or "gone").lower(),
+        )
+    sectors = int(used) - int(words[1])
+    return Change(changed_bytes=sectors * devmapper.SECTOR_BYTES)
+
+
+def _store_emptied(pair: Pair) -> None:
+    seat = pair.seat
+    if seat.labels is None or seat.labels.baseline != pair.baseline.uuid:
+        raise not_ours(seat, "its label does not name this baseline")
+    if seat.origin != pair.baseline.name:
+        raise not_ours(seat, "it is no snapshot of its baseline")
+    name, device = devmapper.dm_name(seat.place, seat.name), device_checked(seat)
+    target = device.targets[0]
+    snapshot = target if target.kind == "snapshot" else _snapshot_target(pair, target.length)
+    store = devmapper.device(f"{name}-cow")
+    if store is None:
+        raise not_ours(seat, "it has no store")
+    devmapper.flush_page_cache(device.node)
+    if target.kind != "error" or device.suspended:
+        devmapper.swap(name, devmapper.error_target(target.length))
+    _head_zeroed(store.node)
+    devmapper.swap(name, snapshot)
+    devmapper.flush_page_cache(device.node)
+
+
+def _snapshot_target(pair: Pair, length: int) -> devmapper.Target:
+    """The table that LVM had loaded, put together again after a crash left ``error`` there."""
+    seat = devmapper.dm_name(pair.seat.place, pair.seat.name)
+    origin = devmapper.dm_name(pair.baseline.place, pair.baseline.name)
+    real, store = devmapper.device(f"{origin}-real"), devmapper.device(f"{seat}-cow")
+    if real is None or store is None:
+        raise StorageFault(
+            "{place}/{name} has lost its store or its origin.",
+            "Activate the group again: vgchange -ay {place}",
+            place=pair.seat.place,
+            name=pair.seat.name,
+        )
+    return devmapper.Target(0, length, "snapshot", f"{real.number} {store.number} P 8")
+
+
+def _head_zeroed(store: Path) -> None:
+    zeros = mmap.mmap(-1, HEAD_BYTES)  # page-aligned, as O_DIRECT wants it
+    fd = os.open(store, os.O_WRONLY | os.O_DIRECT | os.O_SYNC | os.O_CLOEXEC)
+    try:
+        if os.pwrite(fd, zeros, 0) != HEAD_BYTES:
+            raise StorageFault("{store} took only part of a block.", store=store)
+    finally:
+        os.close(fd)
+        zeros.close()

@@ -1,0 +1,200 @@
+"""Thin volumes: golden, thin snapshots of it, and the rewind in place.
+
+LVM's metadata maps a volume's *name to a thin device id*; the pool knows what that id contains. So
+the content goes back to the baseline under an unchanged volume, with no LVM metadata written:
+
+1. the seat's device gets an ``error`` table (whoever holds it open keeps it open)
+2. to the pool: ``delete <seat id>``, then ``create_snap <seat id> <baseline id>``
+3. the seat's device gets its ``thin`` table back
+
+Each table swap waits for RCU grace periods; those of different seats overlap in threads. The pool
+takes messages one after another. LVM's lock is held all the while, so no ``lvcreate`` of anybody
+sees the middle; a batch is small, so nobody waits long.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+
+from pizarra.errors import HostNotFit, PizarraError, StorageFault
+from pizarra.model.facts import Pool, StorageKind, Volume
+from pizarra.model.labels import Labels
+from pizarra.storage import lvm_commands, thin_pool
+from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.lvm_volumes import (
+    LvmVolumes,
+    checked_space,
+    device_checked,
+    lvm,
+    lvm_batch,
+    not_ours,
+)
+from pizarra.storage.pairwise import each, in_batches
+from pizarra.system import devmapper
+from pizarra.system.locks import vg_locked
+
+_POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
+
+
+class LvmThinStorage(LvmVolumes):
+    """A thin pool in a volume group."""
+
+    kind = StorageKind.LVM_THIN
+    capabilities = Capabilities(
+        hot_reset=True, disk_type="block", disk_format="raw", new_is_zero=True
+    )
+
+    def __init__(self, vg: str, pool: str = "pizarra") -> None:
+        super().__init__(vg)
+        self.pool = pool
+
+    def prepared(self) -> Pool:
+        """The pool, made now if there is none."""
+        pool = self._pool_found()
+        if pool is None:
+            lvm(lvm_commands.pool_create(self.place, self.pool, _POOL_SHARE_PERCENT))
+            pool = self._pool_found()
+        if pool is None:
+            raise StorageFault("{vg}/{pool} is not there after all.", vg=self.place, pool=self.pool)
+        return pool
+
+    def _pool_found(self) -> Pool | None:
+        pools = self.observe().pools
+        return next((p for p in pools if p.name == self.pool and p.kind is self.kind), None)
+
+    def space_checked(self, new_bytes: int, what: str) -> None:
+        """Against the free data blocks of the pool."""
+        pool = self.prepared()
+        if pool.fault:
+            raise HostNotFit(
+                "The thin pool {vg}/{pool} is not well: {fault}.",
+                "See: lvs -a {vg}; and: pizarra host check",
+                vg=self.place,
+                pool=self.pool,
+                fault=pool.fault,
+            )
+        checked_space(pool.free_bytes, new_bytes, what, f"thin pool {self.place}/{self.pool}")
+
+    def golden_created(self, new: NewVolume) -> Volume:
+        """An empty thin volume, active."""
+        self.prepared()
+        lvm(lvm_commands.thin_create(self.place, self.pool, new))
+        return self.found(new.name)
+
+    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
+        """Read-only and inactive: a snapshot of an active origin would copy a moving target."""
+        devmapper.flush_page_cache(volume.path)
+        sealed = super().golden_sealed(volume, labels)
+        if sealed.active:
+            lvm(lvm_commands.change(self.place, volume.name, "-an", "-ky"))
+        return self.found(volume.name)
+
+    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+        """Thin snapshots, fed to one ``lvm`` process, then grown if they are to be larger."""
+        lvm_batch([lvm_commands.thin_snapshot(self.place, golden.name, one) for one in new])
+        larger = [one for one in new if one.size_bytes > golden.size_bytes]
+        lvm_batch([lvm_commands.extend(self.place, one.name, one.size_bytes) for one in larger])
+
+    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+        """The original state of an adopted volume: a snapshot that is only ever a source."""
+        lvm(lvm_commands.thin_baseline(self.place, seat.name, new))
+        return self.found(new.name)
+
+    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+        """In place, batch by batch, each under one hold of LVM's lock."""
+        return in_batches(pairs, self._batch_rewound)
+
+    def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
+        with vg_locked(self.place):
+            detached = each(pairs, _detached)
+            ready = [pair for pair in pairs if detached[pair.seat.uuid] is None]
+            swapped = {pair.seat.uuid: _content_swapped(pair) for pair in ready}
+            # a seat whose content could not be put right stays on its error table: it fails loudly
+            right = [pair for pair in ready if swapped[pair.seat.uuid] is None]
+            return {**detached, **swapped, **each(right, _attached)}
+
+    def proven(self, pairs: Sequence[Pair]) -> Changes:
+        """By comparing mapping trees: those of an original seat and its baseline have one root."""
+        return self._compared(pairs, lambda pool, these: thin_pool.changes_read(pool, _ids(these)))
+
+    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+        """By ``thin_delta``, a process a seat."""
+        return self._compared(pairs, lambda pool, these: thin_pool.changes_told(pool, _ids(these)))
+
+    def _compared(
+        self,
+        pairs: Sequence[Pair],
+        compare: Callable[[thin_pool.ThinPool, Sequence[Pair]], list[Change | PizarraError]],
+    ) -> Changes:
+        found: dict[str, Change | PizarraError] = {}
+        for pool in sorted({pair.seat.pool for pair in pairs}):
+            these = [pair for pair in pairs if pair.seat.pool == pool]
+            changes = compare(thin_pool.ThinPool(self.place, pool), these)
+            uuids = [pair.seat.uuid for pair in these]
+            found |= dict(zip(uuids, changes, strict=True))
+        return found
+
+
+def _ids(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
+    return [(pair.baseline.thin_id, pair.seat.thin_id) for pair in pairs]
+
+
+def _device_name(volume: Volume) -> str:
+    return devmapper.dm_name(volume.place, volume.name)
+
+
+def _pool_device(seat: Volume) -> str:
+    return thin_pool.ThinPool(seat.place, seat.pool).device
+
+
+def _detached(pair: Pair) -> None:
+    """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
+    _checked(pair)
+    device = device_checked(pair.seat)
+    target = device.targets[0]
+    if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
+        raise not_ours(pair.seat, "its device maps another thin id than LVM says")
+    devmapper.flush_page_cache(device.node)
+    if target.kind != "error" or device.suspended:
+        devmapper.swap(_device_name(pair.seat), devmapper.error_target(target.length))
+
+
+def _checked(pair: Pair) -> None:
+    seat, baseline = pair.seat, pair.baseline
+    if seat.labels is None or seat.labels.baseline != baseline.uuid:
+        raise not_ours(seat, "its label does not name this baseline")
+    if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
+        raise not_ours(seat, "it and its baseline are not thin volumes of one pool")
+    if baseline.active:
+        raise StorageFault(
+            "{place}/{name} is a baseline and must not be active while a seat goes back to it.",
+            "Deactivate it: lvchange -an {place}/{name}",
+            place=baseline.place,
+            name=baseline.name,
+        )
+
+
+def _content_swapped(pair: Pair) -> PizarraError | None:
+    pool, seat = _pool_device(pair.seat), pair.seat.thin_id
+    try:
+        try:
+            devmapper.message(pool, f"delete {seat}")
+        except StorageFault as error:
+            if error.facts.get("errno") != errno.ENODATA:  # gone: a crash came between the two
+                raise
+        devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
+    except StorageFault as error:
+        return error
+    return None
+
+
+def _attached(pair: Pair) -> None:
+    name = _device_name(pair.seat)
+    pool = devmapper.device(_pool_device(pair.seat))
+    device = devmapper.device(name)
+    assert pool is not None and device is not None, "both were there under this very lock"
+    length = device.targets[0].length
+    text = f"{pool.number} {pair.seat.thin_id}"
+    devmapper.swap(name, devmapper.Target(0, length, "thin", text))
+    devmapper.flush_page_cache(device.node)

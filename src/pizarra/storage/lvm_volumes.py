@@ -1,0 +1,204 @@
+"""What the two LVM backends share: observe, label, activate, remove, open. Runs ``lvm``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pizarra.errors import (
+    BadInput,
+    CommandFailed,
+    HostNotFit,
+    NoSpace,
+    NotOurs,
+    PizarraError,
+    StorageFault,
+)
+from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels
+from pizarra.model.sizes import size_text
+from pizarra.storage import lvm_commands, lvm_report
+from pizarra.storage.interface import Faults
+from pizarra.system import devmapper
+from pizarra.system.process import Completed, run
+
+LVM_TIMEOUT_S = 600  # it queues on its own lock behind others; nobody times out under load
+
+
+def lvm(argv: Sequence[str]) -> Completed:
+    """One LVM command. Raises StorageFault with LVM's own words."""
+    try:
+        return run(["lvm", *argv], timeout_s=LVM_TIMEOUT_S)
+    except CommandFailed as error:
+        raise _in_words(argv, str(error.facts.get("stderr", error))) from None
+
+
+def lvm_batch(commands: Sequence[Sequence[str]]) -> None:
+    """Many commands in one process. Raises StorageFault if it complains of any; look what is there.
+
+    Every argument is validated upstream; one with a blank could not be written on a line.
+    """
+    if not commands:
+        return
+    assert not any(" " in part for argv in commands for part in argv)
+    text = "".join(" ".join(argv) + "\n" for argv in commands)
+    done = run(["lvm"], input_text=text, check=False, timeout_s=LVM_TIMEOUT_S)
+    complaints = [line for line in done.stderr.splitlines() if _is_complaint(line)]
+    if done.returncode != 0 or complaints:
+        raise _in_words(commands[0], "\n".join(complaints) or done.stderr)
+
+
+def _is_complaint(line: str) -> bool:
+    quiet = ("WARNING", "Logical volume", "Activation of logical volume", "Sum of all")
+    said = line.strip()
+    return bool(said) and not said.startswith(quiet) and not said.endswith(("created.", "changed."))
+
+
+def _in_words(argv: Sequence[str], stderr: str) -> PizarraError:
+    lines = [line.strip() for line in stderr.splitlines()]
+    said = "; ".join(line for line in lines if line and not line.startswith("WARNING"))[:600]
+    if "nsufficient free space" in said or "nsufficient suitable" in said:
+        return NoSpace("LVM has no room: {said}", "Make room, or add a disk: vgextend.", said=said)
+    if "Volume group" in said and "not found" in said:
+        return HostNotFit("{said}.", "See the volume groups with: vgs", said=said.rstrip("."))
+    return StorageFault(
+        "LVM refused {verb}: {said}", verb=argv[0], said=said or "it did not say why"
+    )
+
+
+def lvm_facts(vg: str = "") -> StorageFacts:
+    """All volume groups, or one, in one report."""
+    text = lvm(lvm_commands.full_report(vg)).stdout
+    return lvm_report.facts(lvm_report.groups_parsed(text))
+
+
+class LvmVolumes:
+    """A volume group. The thin and the thick backend build on it."""
+
+    kind: StorageKind
+
+    def __init__(self, vg: str) -> None:
+        self.place = vg
+
+    def observe(self) -> StorageFacts:
+        """One report of the whole group."""
+        return lvm_facts(self.place)
+
+    def found(self, name: str) -> Volume:
+        """The volume of this name, as it is now. Raises StorageFault when there is none."""
+        for volume in self.observe().volumes:
+            if volume.name == name:
+                return volume
+        raise StorageFault("{vg}/{name} is not there after all.", vg=self.place, name=name)
+
+    def space_of_group(self, new_bytes: int, what: str) -> None:
+        """Raises NoSpace unless the group has room."""
+        group = next(pool for pool in self.observe().pools if pool.name == self.place)
+        checked_space(group.free_bytes, new_bytes, what, f"volume group {self.place}")
+
+    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
+        """Read-only from now on, and labelled."""
+        lvm(lvm_commands.relabel(self.place, volume.name, _tags(volume), labels))
+        if not volume.read_only:
+            lvm(lvm_commands.change(self.place, volume.name, "-pr"))
+        return self.found(volume.name)
+
+    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+        """One process for all."""
+        by_uuid = {volume.uuid: volume for volume in facts.volumes}
+        commands = [
+            lvm_commands.relabel(self.place, by_uuid[uuid].name, _tags(by_uuid[uuid]), labels)
+            for uuid, labels in volumes.items()
+        ]
+        lvm_batch([argv for argv in commands if argv])
+
+    def removed(self, volumes: Sequence[Volume]) -> Faults:
+        """What is gone already is fine; what is not ours, or another by now, stays."""
+        now = {volume.uuid: volume for volume in self.observe().volumes}
+        faults: dict[str, PizarraError | None] = {volume.uuid: None for volume in volumes}
+        names = []
+        for volume in volumes:
+            present = now.get(volume.uuid)
+            if present and present.labels is None:
+                faults[volume.uuid] = not_ours(volume, "it carries no label of ours")
+            elif present:
+                names.append(present.name)
+        if names:
+            try:
+                lvm(lvm_commands.remove(self.place, names))
+            except PizarraError as error:
+                left = {volume.uuid for volume in self.observe().volumes}
+                faults |= {volume.uuid: error for volume in volumes if volume.uuid in left}
+        return faults
+
+    def grown(self, volume: Volume, size_bytes: int) -> None:
+        """``lvextend``; the guest sees it at its next start."""
+        if size_bytes < volume.size_bytes:
+            raise BadInput(
+                "{name} has {has}; making it smaller would cut off what is at its end.",
+                "Choose a size that is not below {has}.",
+                name=volume.name,
+                has=size_text(volume.size_bytes),
+            )
+        if size_bytes > volume.size_bytes:
+            lvm(lvm_commands.extend(self.place, volume.name, size_bytes))
+
+    @contextmanager
+    def opened(self, volume: Volume) -> Iterator[Path]:
+        """Its device; an inactive one is activated for as long as the block lasts."""
+        if volume.active:
+            yield volume.path
+            return
+        lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
+        try:
+            yield volume.path
+        finally:
+            lvm(lvm_commands.change(self.place, volume.name, "-an"))
+
+
+def _tags(volume: Volume) -> tuple[str, ...]:
+    return volume.labels.to_tags() if volume.labels else ()
+
+
+def checked_space(free_bytes: int, new_bytes: int, what: str, where: str) -> None:
+    """Raises NoSpace with both numbers."""
+    if new_bytes > free_bytes:
+        raise NoSpace(
+            "{what} needs {needs}, and {where} has {free} free.",
+            "Make room, or add a disk to the volume group: vgextend.",
+            what=what,
+            needs=size_text(new_bytes),
+            where=where,
+            free=size_text(free_bytes),
+        )
+
+
+def not_ours(volume: Volume, why: str) -> NotOurs:
+    """The refusal to touch a volume."""
+    return NotOurs(
+        "{place}/{name} is left alone: {why}.",
+        "See its tags with: lvs -o +lv_tags,lv_uuid {place}/{name}",
+        place=volume.place,
+        name=volume.name,
+        why=why,
+    )
+
+
+def device_checked(volume: Volume) -> devmapper.Device:
+    """The live device of a volume, which must be the very one that LVM reported.
+
+    A name is never enough: the kernel keeps LVM's UUID with the device.
+    Raises NotOurs, StorageFault.
+    """
+    device = devmapper.device(devmapper.dm_name(volume.place, volume.name))
+    if device is None:
+        raise StorageFault(
+            "{place}/{name} is not active.",
+            "Activate it: lvchange -ay {place}/{name}; or run: pizarra recover",
+            place=volume.place,
+            name=volume.name,
+        )
+    if device.uuid[36:68] != volume.uuid.replace("-", ""):
+        raise not_ours(volume, "its device is that of another volume")
+    return device

@@ -1,0 +1,42 @@
+"""The same step for many pairs: side by side in threads, in batches, a fault each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pizarra.errors import PizarraError, StorageFault
+from pizarra.storage.interface import Faults, Pair
+
+BATCH = 16  # seats under one hold of LVM's lock: as many as overlap, and nobody waits long
+
+
+def each(pairs: Sequence[Pair], step: Callable[[Pair], None]) -> dict[str, PizarraError | None]:
+    """Do ``step`` for all at once. One that fails never stops the others."""
+    if len(pairs) == 1:
+        return {pairs[0].seat.uuid: _tried(step, pairs[0])}
+    with ThreadPoolExecutor(BATCH) as threads:
+        faults = threads.map(lambda pair: _tried(step, pair), pairs)
+        return {pair.seat.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
+
+
+def in_batches(pairs: Sequence[Pair], step: Callable[[Sequence[Pair]], Faults]) -> Faults:
+    """Do ``step`` a batch at a time; a batch that fails as a whole is a fault of each of it."""
+    faults: dict[str, PizarraError | None] = {}
+    for first in range(0, len(pairs), BATCH):
+        batch = pairs[first : first + BATCH]
+        try:
+            faults |= step(batch)
+        except PizarraError as error:
+            faults |= {pair.seat.uuid: error for pair in batch}
+    return faults
+
+
+def _tried(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
+    try:
+        step(pair)
+    except PizarraError as error:
+        return error
+    except OSError as error:
+        return StorageFault("{name}: {cause}.", name=pair.seat.name, cause=error.strerror)
+    return None

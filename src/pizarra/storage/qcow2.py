@@ -1,0 +1,256 @@
+"""qcow2 files in a folder: seats are overlays on a golden image, for hosts without LVM.
+
+A rewind puts a fresh overlay in the place of the old one with a rename, so there is no middle: a
+power cut leaves the one or the other. The machine must be off: a QEMU that has the old file open
+would go on writing to it, so a file that is held open is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pizarra.errors import (
+    AlreadyExists,
+    BadInput,
+    Busy,
+    CommandFailed,
+    NoSpace,
+    NotOurs,
+    PizarraError,
+    StorageFault,
+)
+from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels, Role
+from pizarra.model.sizes import size_text
+from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.qcow2_folder import (
+    IMAGE,
+    SEATS,
+    TEMPLATES,
+    folder_observed,
+    held_by_qemu,
+    space_of,
+    volume_observed,
+)
+from pizarra.storage.qcow2_header import allocated_bytes, header_read
+from pizarra.storage.qcow2_sidecar import (
+    Sidecar,
+    folder_synced,
+    sidecar_created,
+    sidecar_read,
+    sidecar_removed,
+    sidecar_replaced,
+)
+from pizarra.system.process import run
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
+_PAGE_BYTES = 4096
+Fresh = Callable[[Volume, int], bytes]  # (golden, size) -> an overlay nobody has written to
+
+
+class Qcow2Storage:
+    """The backend of one folder."""
+
+    kind = StorageKind.QCOW2
+    capabilities = Capabilities(
+        hot_reset=False, disk_type="file", disk_format="qcow2", new_is_zero=True
+    )
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.place = str(self.folder)
+
+    def observe(self) -> StorageFacts:
+        """No process: sidecars and headers are read as they are."""
+        with refusals("read", self.folder):
+            return folder_observed(self.folder)
+
+    def space_checked(self, new_bytes: int, what: str) -> None:
+        """What the file system has free for whoever is not root."""
+        _, free_bytes = space_of(self.folder)
+        if new_bytes > free_bytes:
+            raise NoSpace(
+                "{what} needs {needs}, and the file system of {place} has {free} free.",
+                "Make room, or name a folder on another disk.",
+                what=what,
+                needs=size_text(new_bytes),
+                place=self.place,
+                free=size_text(free_bytes),
+            )
+
+    def golden_created(self, new: NewVolume) -> Volume:
+        """The sidecar comes first: whatever a power cut leaves can be told as ours."""
+        image = self._image(TEMPLATES, new.name)
+        self._claimed(image, new.labels.but(role=Role.FILLING))
+        try:
+            qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
+        except PizarraError:
+            _forgotten(image)
+            raise
+        image.chmod(0o600)
+        return self._found(image)
+
+    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
+        """On the disk first, read-only then, labelled last."""
+        expected_checked(volume)
+        with refusals("seal", volume.path):
+            with volume.path.open("rb") as file:
+                os.fsync(file.fileno())
+            volume.path.chmod(0o444)
+            sidecar_replaced(volume.path, Sidecar(volume.uuid, labels))
+        return self._found(volume.path)
+
+    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+        """All or none, unless the power goes; then those there are whole or have a fault."""
+        expected_checked(golden)
+        made: list[Path] = []
+        with overlays() as fresh:
+            try:
+                for one in new:
+                    image = self._image(SEATS, one.name)
+                    data = fresh(golden, max(one.size_bytes, golden.size_bytes))
+                    self._claimed(image, one.labels)
+                    made.append(image)
+                    placed(image, data)
+            except PizarraError:
+                for image in made:
+                    _forgotten(image)
+                raise
+        self._synced(SEATS)
+
+    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+        """All are looked at before the first is written."""
+        by_uuid = {volume.uuid: volume for volume in facts.volumes}
+        for name in volumes:
+            if name not in by_uuid:
+                raise NotOurs("No volume of {place} has the UUID {uuid}.", place=self.place, uuid=name)
+            expected_checked(by_uuid[name])
+        for name, labels in volumes.items():
+            with refusals("label", by_uuid[name].path):
+                sidecar_replaced(by_uuid[name].path, Sidecar(name, labels))
+
+    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+        """One process a golden volume and size, one small file a seat."""
+        faults: dict[str, PizarraError | None] = {}
+        with overlays() as fresh:
+            for pair in pairs:
+                try:
+                    overlay_rewound(pair, fresh)
+                except PizarraError as error:
+                    faults[pair.seat.uuid] = error
+                else:
+                    faults[pair.seat.uuid] = None
+        self._synced(SEATS)
+        return faults
+
+    def proven(self, pairs: Sequence[Pair]) -> Changes:
+        """From the overlay's own tables."""
+        return _changes(pairs, allocated_bytes)
+
+    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+        """From ``qemu-img map``."""
+        return _changes(pairs, mapped_bytes)
+
+    def grown(self, volume: Volume, size_bytes: int) -> None:
+        """``qemu-img resize``; a rewind keeps the new size."""
+        expected_checked(volume)
+        with refusals("read", volume.path):
+            has_bytes = header_read(volume.path).size_bytes
+        if size_bytes < has_bytes or volume.read_only:
+            raise BadInput(
+                "{name} has {has}; a volume can only grow, and a template's not at all.",
+                "Choose a size that is not below {has}.",
+                name=volume.name,
+                has=size_text(has_bytes),
+            )
+        if size_bytes > has_bytes:
+            unheld_checked(volume)
+            qemu_img("resize", "-q", "-f", "qcow2", str(volume.path), str(size_bytes))
+
+    def removed(self, volumes: Sequence[Volume]) -> Faults:
+        """What is gone already is fine; what is not ours, or is stood on, stays."""
+        present = {volume.uuid: volume for volume in self.observe().volumes}
+        faults: dict[str, PizarraError | None] = {}
+        for volume in sorted(volumes, key=lambda volume: volume.path.parent.name):  # seats first
+            faults[volume.uuid] = None
+            if volume.uuid not in present:
+                continue
+            try:
+                self._remove(present[volume.uuid])
+            except PizarraError as error:
+                faults[volume.uuid] = error
+        self._synced(SEATS)
+        self._synced(TEMPLATES)
+        return faults
+
+    def _remove(self, volume: Volume) -> None:
+        owned_checked(volume)
+        standing = [other.name for other in self.observe().volumes if stands_on(other, volume)]
+        if standing:
+            raise StorageFault(
+                "{name} is what {standing} stand on.",
+                "Remove those first.",
+                name=volume.name,
+                standing=", ".join(standing),
+            )
+        if volume.active:
+            unheld_checked(volume)
+        with refusals("remove", volume.path):
+            _forgotten(volume.path)
+
+    @contextmanager
+    def opened(self, volume: Volume) -> Iterator[Path]:
+        """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs."""
+        expected_checked(volume)
+        yield volume.path
+
+    def _image(self, part: str, name: str) -> Path:
+        if not _NAME.fullmatch(name):
+            raise BadInput("{name!r} cannot be the name of an image.", name=name)
+        return self.folder / part / f"{name}{IMAGE}"
+
+    def _claimed(self, image: Path, labels: Labels) -> None:
+        """Write the sidecar of an image that is not there yet."""
+        with refusals("create", image):
+            image.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if image.exists():
+                raise AlreadyExists("There is an image {path} already.", path=image)
+            sidecar_created(image, Sidecar(str(uuid.uuid4()), labels))
+
+    def _found(self, image: Path) -> Volume:
+        with refusals("read", image):
+            volume = volume_observed(self.folder, image)
+        if volume is None:
+            raise StorageFault("{path} is not there after all.", path=image)
+        return volume
+
+    def _synced(self, part: str) -> None:
+        folder = self.folder / part
+        if folder.is_dir():
+            with refusals("write out", folder):
+                folder_synced(folder)
+
+
+def _changes(pairs: Sequence[Pair], own_bytes: Callable[[Path], int]) -> Changes:
+    changes: dict[str, Change | PizarraError] = {}
+    for pair in pairs:
+        try:
+            changes[pair.seat.uuid] = Change(changed_bytes=changed_bytes(pair, own_bytes))
+        except PizarraError as error:
+            changes[pair.seat.uuid] = error
+    return changes
+
+
+def _forgotten(image: Path) -> None:
+    """The image first: a sidecar alone can still be told as ours."""
+    image.unlink(missing_ok=True)
+    sidecar_removed(image)
+
+

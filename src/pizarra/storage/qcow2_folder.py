@@ -1,0 +1,136 @@
+"""A folder of qcow2 images as facts: no process, however many files there are.
+
+``templates/net.qcow2`` and ``seats/net-01.qcow2``, each with its sidecar. An image without one is
+somebody else's. A sidecar without its image, or one that cannot be read, is a volume with a fault.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from pizarra.errors import NotOurs
+from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.storage.qcow2_header import Header, header_read
+from pizarra.storage.qcow2_sidecar import SUFFIX, sidecar_read
+
+TEMPLATES, SEATS = "templates", "seats"
+IMAGE = ".qcow2"
+_FLOCK = struct.Struct("@hhqqi4x")
+# QEMU locks single bytes of an image: 100 and up for what it does with it, 200 and up for what
+# it lets others do (block/file-posix.c)
+_QEMU_FIRST, _QEMU_COUNT = 100, 200
+
+
+def folder_observed(folder: Path) -> StorageFacts:
+    """Raises OSError."""
+    volumes = [
+        volume
+        for part in (TEMPLATES, SEATS)
+        for image in _images(folder / part)
+        if (volume := _volume(folder, image)) is not None
+    ]
+    return StorageFacts(volumes=tuple(_twins_marked(volumes)), pools=(_pool(folder),))
+
+
+def _images(folder: Path) -> list[Path]:
+    """Those that are there and those of which only the sidecar is, by name."""
+    if not folder.is_dir():
+        return []
+    files = [file.name for file in folder.iterdir() if not file.name.startswith(".")]
+    named = {name.removesuffix(SUFFIX) for name in files}
+    return [folder / name for name in sorted(named) if name.endswith(IMAGE)]
+
+
+def volume_observed(folder: Path, image: Path) -> Volume | None:
+    """One image as it is now; None when neither it nor its sidecar is there. Raises OSError."""
+    return _volume(folder, image)
+
+
+def _volume(folder: Path, image: Path) -> Volume | None:
+    labels, uuid, faults = None, "", []
+    try:
+        sidecar = sidecar_read(image)
+    except NotOurs as error:
+        faults.append(str(error))
+    else:
+        if sidecar:
+            labels, uuid = sidecar.labels, sidecar.uuid
+    try:
+        seen = image.stat()
+    except FileNotFoundError:
+        if not uuid and not faults:
+            return None  # removed while we looked
+        seen, header = None, None
+        faults.append("its sidecar is there and its image is not")
+    else:
+        header = _header(image, faults if uuid else [])
+    return Volume(
+        kind=StorageKind.QCOW2,
+        place=str(folder),
+        name=image.stem,
+        # what nobody gave a UUID is told apart by its inode
+        uuid=uuid or (f"inode-{seen.st_dev}-{seen.st_ino}" if seen else f"sidecar-{image.stem}"),
+        path=image,
+        size_bytes=header.size_bytes if header else (seen.st_size if seen else 0),
+        labels=labels,
+        fault="; ".join(faults) or None,
+        active=seen is not None,
+        read_only=seen is not None and not seen.st_mode & 0o222,
+        used_share=min(1, seen.st_blocks * 512 / header.size_bytes) if seen and header else None,
+        origin=Path(header.backing).stem if header else "",
+    )
+
+
+def _header(image: Path, faults: list[str]) -> Header | None:
+    try:
+        header = header_read(image)
+    except (OSError, ValueError) as error:
+        faults.append(f"its image cannot be read: {error}")
+        return None
+    if header.corrupt:
+        faults.append("QEMU marked its image as corrupt")
+    return header if header.size_bytes else None
+
+
+def _twins_marked(volumes: list[Volume]) -> Iterator[Volume]:
+    """Somebody who copies an image and its sidecar makes two of one UUID: neither is trusted."""
+    count = Counter(volume.uuid for volume in volumes)
+    for volume in volumes:
+        twin = count[volume.uuid] > 1
+        yield replace(volume, fault="another image has the same UUID") if twin else volume
+
+
+def _pool(folder: Path) -> Pool:
+    size_bytes, free_bytes = space_of(folder)
+    return Pool(
+        kind=StorageKind.QCOW2,
+        place=str(folder),
+        name=str(folder),
+        size_bytes=size_bytes,
+        free_bytes=free_bytes,
+    )
+
+
+def space_of(folder: Path) -> tuple[int, int]:
+    """Size and free bytes of the file system where the folder is, or will be. Raises OSError."""
+    while not folder.exists():
+        folder = folder.parent
+    seen = os.statvfs(folder)
+    return seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize
+
+
+def held_by_qemu(image: Path) -> bool:
+    """Whether a QEMU, or one of its tools, has the image open. Raises OSError."""
+    fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _QEMU_FIRST, _QEMU_COUNT, 0)
+        answer = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))
+    finally:
+        os.close(fd)
+    return bool(answer[0] != fcntl.F_UNLCK)

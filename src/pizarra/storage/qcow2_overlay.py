@@ -1,0 +1,97 @@
+"""Overlays: made alike at the cost of one, put in place whole, measured in two ways."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pizarra.errors import StorageFault
+from pizarra.model.facts import Volume
+from pizarra.storage.interface import Pair
+from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
+from pizarra.storage.qcow2_folder import IMAGE
+from pizarra.storage.qcow2_header import header_read
+
+_PAGE_BYTES = 4096
+Fresh = Callable[[Volume, int], bytes]  # (golden, size) -> an overlay nobody has written to
+
+
+@contextmanager
+def overlays() -> Iterator[Fresh]:
+    """Makes overlays: one process for all that are alike, as qemu-img puts no identity in them."""
+    made: dict[tuple[str, int], bytes] = {}
+    with tempfile.TemporaryDirectory(prefix="pizarra-") as scratch:
+
+        def fresh(golden: Volume, size_bytes: int) -> bytes:
+            key = golden.uuid, size_bytes
+            if key not in made:
+                path = Path(scratch) / f"{len(made)}{IMAGE}"
+                form = ("-q", "-f", "qcow2", "-F", "qcow2", "-b", str(golden.path))
+                qemu_img("create", *form, str(path), str(size_bytes))
+                made[key] = path.read_bytes()
+            return made[key]
+
+        yield fresh
+
+
+def placed(image: Path, data: bytes) -> None:
+    """Put a whole file in the place of the old one, if there is one, at once."""
+    new = image.with_name(f".{image.name}.new")
+    with refusals("write", image):
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(fd, len(data))
+            for offset in range(0, len(data), _PAGE_BYTES):
+                page = data[offset : offset + _PAGE_BYTES]
+                if any(page):
+                    os.pwrite(fd, page, offset)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        new.replace(image)
+
+
+def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
+    expected_checked(pair.baseline)
+    seat = pair.seat
+    try:
+        expected_checked(seat)
+        unheld_checked(seat)
+        with refusals("read", seat.path):
+            size_bytes = header_read(seat.path).size_bytes
+    except StorageFault:  # no image, or none that can be read: a fresh one mends it
+        size_bytes = max(seat.size_bytes, pair.baseline.size_bytes)
+    placed(seat.path, fresh(pair.baseline, size_bytes))
+
+
+def changed_bytes(pair: Pair, own_bytes: Callable[[Path], int]) -> int:
+    expected_checked(pair.seat)
+    expected_checked(pair.baseline)
+    with refusals("read", pair.seat.path):
+        header = header_read(pair.seat.path)
+        if (header.backing, header.backing_format) != (str(pair.baseline.path), "qcow2"):
+            raise StorageFault(
+                "{name} stands on {backing} and not on {baseline}.",
+                "A reset puts it right.",
+                name=pair.seat.name,
+                backing=header.backing or "nothing",
+                baseline=pair.baseline.path,
+            )
+        return own_bytes(pair.seat.path)
+
+
+def mapped_bytes(image: Path) -> int:
+    said = qemu_img("map", "--output=json", "-U", "-f", "qcow2", str(image))
+    # what a grown overlay has beyond its backing file is of depth 0 too, but not present
+    own = (part for part in json.loads(said) if part["depth"] == 0 and part["present"])
+    return sum(int(part["length"]) for part in own)
+
+
+def stands_on(other: Volume, golden: Volume) -> bool:
+    with suppress(OSError, ValueError):
+        return header_read(other.path).backing == str(golden.path)
+    return False

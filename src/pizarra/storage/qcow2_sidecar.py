@@ -1,0 +1,91 @@
+"""The small JSON file beside a qcow2 image that says whose it is: what tags are on LVM.
+
+``net-01.qcow2`` has ``net-01.qcow2.json``: its UUID, and its labels under the keys of the tags.
+It is the only record, so it is written whole or not at all, and outlives a power cut.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pizarra.errors import AlreadyExists, NotOurs
+from pizarra.model.labels import Labels, labels_from_dict
+
+SUFFIX = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What stands in one."""
+
+    uuid: str
+    labels: Labels
+
+
+def sidecar_path(image: Path) -> Path:
+    """Where an image's sidecar is."""
+    return image.with_name(image.name + SUFFIX)
+
+
+def sidecar_read(image: Path) -> Sidecar | None:
+    """None when there is none. Raises NotOurs when it cannot be read, OSError."""
+    try:
+        text = sidecar_path(image).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise NotOurs("its sidecar is not text") from None
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise NotOurs("its sidecar is not JSON: {why}", why=error) from None
+    if not isinstance(raw, dict) or not isinstance(raw.get("uuid"), str) or not raw["uuid"]:
+        raise NotOurs("its sidecar has no UUID")
+    return Sidecar(raw.pop("uuid"), labels_from_dict(raw))
+
+
+def sidecar_created(image: Path, sidecar: Sidecar) -> None:
+    """Raises AlreadyExists, OSError."""
+    fresh = _written(image, sidecar)
+    try:
+        os.link(fresh, sidecar_path(image))  # never replaces one, as a rename would
+    except FileExistsError:
+        raise AlreadyExists("There is a volume {name} already.", name=image.stem) from None
+    finally:
+        fresh.unlink()
+    folder_synced(image.parent)
+
+
+def sidecar_replaced(image: Path, sidecar: Sidecar) -> None:
+    """Raises OSError."""
+    _written(image, sidecar).replace(sidecar_path(image))
+    folder_synced(image.parent)
+
+
+def sidecar_removed(image: Path) -> None:
+    """Raises OSError; that it is gone already is fine."""
+    with suppress(FileNotFoundError):
+        sidecar_path(image).unlink()
+
+
+def _written(image: Path, sidecar: Sidecar) -> Path:
+    fresh = image.with_name(f".{image.name}{SUFFIX}.new")
+    text = json.dumps({"uuid": sidecar.uuid, **sidecar.labels.to_dict()}, indent=1)
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh
+
+
+def folder_synced(folder: Path) -> None:
+    """What was renamed, linked or removed in it stays so after a power cut. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,107 @@
+"""dm-thin's metadata, read: which devices share their mapping, and where two differ. Pure.
+
+The pool maps device id -> root of that device's own B-tree of (block -> data block).
+``create_snap`` gives the new id *the same root*; the first write or discard to either copies the
+path from the root down. So two devices with one root are identical, whatever their size, and what
+differs is found by descending only where blocks are not shared. Only a held metadata snapshot may
+be read so. Formats: drivers/md/dm-thin-metadata.c, drivers/md/persistent-data/dm-btree-internal.h.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pizarra.errors import StorageFault
+
+BLOCK_BYTES = 4096
+_SUPERBLOCK_MAGIC = 27022010
+_SUPERBLOCK = struct.Struct("<II Q 16s Q II Q Q 128s 128s QQ I I Q")
+_NODE = struct.Struct("<II Q IIII")
+_INTERNAL, _LEAF = 1, 2
+ReadBlock = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Superblock:
+    """What of it matters here."""
+
+    mapping_root: int
+    data_block_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    internal: bool
+    keys: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+def superblock_parsed(raw: bytes) -> Superblock:
+    """Raises StorageFault when it is none."""
+    fields = _SUPERBLOCK.unpack_from(raw)
+    if fields[4] != _SUPERBLOCK_MAGIC or fields[5] not in (1, 2):
+        raise StorageFault("The thin pool's metadata has no superblock that we can read.")
+    return Superblock(mapping_root=fields[11], data_block_bytes=fields[13] * 512)
+
+
+def _node(read: ReadBlock, block: int) -> _Node:
+    raw = read(block)
+    _, flags, blocknr, count, most, value_bytes, _ = _NODE.unpack_from(raw)
+    internal = bool(flags & _INTERNAL)
+    if blocknr != block or count > most or flags not in (_INTERNAL, _LEAF) or value_bytes != 8:
+        raise StorageFault(
+            "Block {block} of the thin pool's metadata is no B-tree node.", block=block
+        )
+    keys = struct.unpack_from(f"<{count}Q", raw, _NODE.size)
+    values = struct.unpack_from(f"<{count}Q", raw, _NODE.size + 8 * most)
+    return _Node(internal, keys, values)
+
+
+def device_roots(read: ReadBlock, mapping_root: int) -> dict[int, int]:
+    """Device id -> root block, of every device in the pool."""
+    roots: dict[int, int] = {}
+    to_visit = [mapping_root]
+    while to_visit:
+        node = _node(read, to_visit.pop())
+        if node.internal:
+            to_visit.extend(node.values)
+        else:
+            roots.update(zip(node.keys, node.values, strict=True))
+    return roots
+
+
+def blocks_changed(read: ReadBlock, one: int, other: int) -> int:
+    """How many blocks two devices map differently, given their roots; 0 when none.
+
+    Shared subtrees are never read: the cost is that of the difference.
+    """
+    left, right = {one}, {other}
+    left_depth, right_depth = _depth(read, one), _depth(read, other)
+    for level in range(max(left_depth, right_depth), 0, -1):
+        left, right = left - right, right - left
+        if left_depth >= level:
+            left = {child for block in left for child in _node(read, block).values}
+        if right_depth >= level:
+            right = {child for block in right for child in _node(read, block).values}
+    left, right = left - right, right - left
+    ours, theirs = _mappings(read, left), _mappings(read, right)
+    return sum(ours.get(key) != theirs.get(key) for key in ours.keys() | theirs.keys())
+
+
+def _depth(read: ReadBlock, root: int) -> int:
+    """Levels above the leaves."""
+    depth, node = 0, _node(read, root)
+    while node.internal:
+        depth, node = depth + 1, _node(read, node.values[0])
+    return depth
+
+
+def _mappings(read: ReadBlock, leaves: set[int]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for leaf in leaves:
+        node = _node(read, leaf)
+        # the low 24 bits say when it was mapped, the rest where
+        found.update((key, value >> 24) for key, value in zip(node.keys, node.values, strict=True))
+    return found

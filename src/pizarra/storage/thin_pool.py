@@ -1,0 +1,179 @@
+"""A live thin pool's metadata, through a held metadata snapshot: compared by us or by thin_delta.
+
+The kernel holds one metadata snapshot a pool. Ours are short, guarded by a lock of ours, and noted
+in a file first, so that one left behind by a kill is known for ours and let go by the next.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from pizarra.errors import PizarraError, StorageFault
+from pizarra.storage.interface import Change
+from pizarra.storage.thin_metadata import (
+    BLOCK_BYTES,
+    ReadBlock,
+    blocks_changed,
+    device_roots,
+    superblock_parsed,
+)
+from pizarra.system import devmapper
+from pizarra.system.locks import claimed
+from pizarra.system.process import run
+
+NOTES = Path("/var/lib/pizarra/metadata-snapshots")
+_Ids = Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class ThinPool:
+    """A thin pool by name; its devices are ``<vg>-<pool>-tpool`` and ``<vg>-<pool>_tmeta``."""
+
+    vg: str
+    pool: str
+
+    @property
+    def device(self) -> str:
+        """The device that takes messages."""
+        return devmapper.dm_name(self.vg, self.pool) + "-tpool"
+
+    @property
+    def metadata(self) -> Path:
+        """The device that holds its metadata."""
+        return Path("/dev/mapper") / (devmapper.dm_name(self.vg, self.pool) + "_tmeta")
+
+
+@contextmanager
+def metadata_snapshot(pool: ThinPool) -> Iterator[int]:
+    """Hold the pool's metadata as it is now; yields the block of its superblock."""
+    note = NOTES / pool.device
+    with claimed([f"metadata-{pool.device}"], "prove", wait_s=300):
+        NOTES.mkdir(parents=True, exist_ok=True)
+        _left_behind_released(pool, note)
+        note.touch()
+        _reserve(pool)
+        try:
+            yield _held_root(pool)
+        finally:
+            devmapper.message(pool.device, "release_metadata_snap")
+            note.unlink(missing_ok=True)
+
+
+def _left_behind_released(pool: ThinPool, note: Path) -> None:
+    if not note.exists():
+        return
+    try:
+        devmapper.message(pool.device, "release_metadata_snap")
+    except StorageFault as error:
+        if error.facts.get("errno") != errno.EINVAL:  # it was not held after all
+            raise
+
+
+def _reserve(pool: ThinPool) -> None:
+    try:
+        devmapper.message(pool.device, "reserve_metadata_snap")
+    except StorageFault as error:
+        if error.facts.get("errno") == errno.EBUSY:
+            raise StorageFault(
+                "Another program holds the metadata snapshot of the thin pool {vg}/{pool}.",
+                "If nothing of yours does: dmsetup message {device} 0 release_metadata_snap",
+                vg=pool.vg,
+                pool=pool.pool,
+                device=pool.device,
+            ) from None
+        raise
+
+
+def _held_root(pool: ThinPool) -> int:
+    """From the pool's status line (Documentation/admin-guide/device-mapper/thin-provisioning)."""
+    words = devmapper.status(pool.device)[0].text.split()
+    if len(words) < 4 or not words[3].isdigit():
+        raise StorageFault(
+            "The thin pool {vg}/{pool} says {status!r} of itself and cannot be read.",
+            "See: lvs -a {vg}; and the kernel log: dmesg | tail",
+            vg=pool.vg,
+            pool=pool.pool,
+            status=" ".join(words),
+        )
+    return int(words[3])
+
+
+@contextmanager
+def _block_reader(path: Path) -> Iterator[ReadBlock]:
+    """Reads past the page cache, which knows nothing of what the kernel wrote below it."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    aligned = mmap.mmap(-1, BLOCK_BYTES)
+
+    @cache
+    def read(block: int) -> bytes:
+        if os.preadv(fd, [aligned], block * BLOCK_BYTES) != BLOCK_BYTES:
+            raise StorageFault("{path} ends before block {block}.", path=path, block=block)
+        return bytes(aligned)
+
+    try:
+        yield read
+    finally:
+        aligned.close()
+        os.close(fd)
+
+
+def changes_read(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
+    """Compare (baseline id, seat id) pairs by reading the trees where they differ."""
+    with metadata_snapshot(pool) as root, _block_reader(pool.metadata) as read:
+        superblock = superblock_parsed(read(root))
+        roots = device_roots(read, superblock.mapping_root)
+        return [_change_read(read, superblock.data_block_bytes, roots, pair) for pair in ids]
+
+
+def _change_read(
+    read: ReadBlock, block_bytes: int, roots: dict[int, int], ids: tuple[int, int]
+) -> Change | PizarraError:
+    missing = [thin_id for thin_id in ids if thin_id not in roots]
+    if missing:
+        return _missing(missing[0])
+    blocks = blocks_changed(read, roots[ids[0]], roots[ids[1]])
+    return Change(changed_bytes=blocks * block_bytes)
+
+
+def _missing(thin_id: int) -> StorageFault:
+    return StorageFault(
+        "The thin pool has no device {thin_id}: a reset was cut off.",
+        "Run: pizarra recover",
+        thin_id=thin_id,
+    )
+
+
+def changes_told(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
+    """The same, told by thin_delta: one metadata snapshot for all, two processes at a time."""
+    with metadata_snapshot(pool) as root, ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(lambda pair: _change_told(pool, root, pair), ids))
+
+
+def _change_told(pool: ThinPool, root: int, ids: tuple[int, int]) -> Change | PizarraError:
+    of = ["--thin1", str(ids[0]), "--thin2", str(ids[1])]
+    try:
+        done = run(["thin_delta", f"--metadata-snap={root}", *of, str(pool.metadata)])
+        return delta_parsed(done.stdout)
+    except PizarraError as error:
+        return error
+
+
+def delta_parsed(text: str) -> Change:
+    """thin_delta's XML: every range that is not ``same`` counts."""
+    try:
+        top = ET.fromstring(text)
+        block_bytes = int(top.attrib["data_block_size"]) * 512
+        ranges = [part for diff in top.iter("diff") for part in diff if part.tag != "same"]
+        changed = sum(int(part.attrib["length"]) for part in ranges)
+    except (ET.ParseError, KeyError, ValueError) as error:
+        raise StorageFault("thin_delta's answer cannot be read: {why}.", why=error) from None
+    return Change(changed_bytes=changed * block_bytes)
