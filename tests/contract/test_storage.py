@@ -19,20 +19,23 @@ from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import KIB, MIB, TIB
 from pizarra.storage.interface import Change, NewVolume, Pair, Storage
 from tests.contract.storage_bench import Bench, MemoryBench
+from tests.contract.storage_qcow2 import Qcow2Bench
 
 SIZE = 16 * MIB
 ORIGINAL = hashlib.shake_128(b"what the teacher wrote").digest(512 * KIB)
 STUDENT = b"student!" * 8192
 AT = 4 * MIB
 IN_LAB = os.environ.get("PIZARRA_LAB") == "1"
-BACKENDS = ["memory", *(["lvm-thin", "lvm-thick"] if IN_LAB else [])]
+BACKENDS = ["memory", "qcow2", *(["lvm-thin", "lvm-thick"] if IN_LAB else [])]
 
 
 @pytest.fixture(params=BACKENDS)
-def bench(request: pytest.FixtureRequest) -> Bench:
+def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Bench:
     """An empty backend of each kind."""
     if request.param == "memory":
         return MemoryBench()
+    if request.param == "qcow2":
+        return Qcow2Bench(tmp_path / "store")
     from tests.contract.storage_lvm import LvmBench
 
     return LvmBench(StorageKind(request.param))

@@ -7,20 +7,16 @@ would go on writing to it, so a file that is held open is left alone.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.errors import (
     AlreadyExists,
     BadInput,
-    Busy,
-    CommandFailed,
     NoSpace,
     NotOurs,
     PizarraError,
@@ -30,29 +26,39 @@ from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import size_text
 from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.qcow2_checks import (
+    expected_checked,
+    owned_checked,
+    qemu_img,
+    refusals,
+    unheld_checked,
+)
 from pizarra.storage.qcow2_folder import (
     IMAGE,
     SEATS,
     TEMPLATES,
     folder_observed,
-    held_by_qemu,
     space_of,
     volume_observed,
 )
 from pizarra.storage.qcow2_header import allocated_bytes, header_read
+from pizarra.storage.qcow2_overlay import (
+    changed_bytes,
+    mapped_bytes,
+    overlay_rewound,
+    overlays,
+    placed,
+    stands_on,
+)
 from pizarra.storage.qcow2_sidecar import (
     Sidecar,
     folder_synced,
     sidecar_created,
-    sidecar_read,
     sidecar_removed,
     sidecar_replaced,
 )
-from pizarra.system.process import run
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
-_PAGE_BYTES = 4096
-Fresh = Callable[[Volume, int], bytes]  # (golden, size) -> an overlay nobody has written to
 
 
 class Qcow2Storage:
@@ -74,7 +80,8 @@ class Qcow2Storage:
 
     def space_checked(self, new_bytes: int, what: str) -> None:
         """What the file system has free for whoever is not root."""
-        _, free_bytes = space_of(self.folder)
+        with refusals("read", self.folder):
+            _, free_bytes = space_of(self.folder)
         if new_bytes > free_bytes:
             raise NoSpace(
                 "{what} needs {needs}, and the file system of {place} has {free} free.",
@@ -94,7 +101,8 @@ class Qcow2Storage:
         except PizarraError:
             _forgotten(image)
             raise
-        image.chmod(0o600)
+        with refusals("create", image):
+            image.chmod(0o600)
         return self._found(image)
 
     def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
@@ -130,7 +138,9 @@ class Qcow2Storage:
         by_uuid = {volume.uuid: volume for volume in facts.volumes}
         for name in volumes:
             if name not in by_uuid:
-                raise NotOurs("No volume of {place} has the UUID {uuid}.", place=self.place, uuid=name)
+                raise NotOurs(
+                    "No volume of {place} has the UUID {uuid}.", place=self.place, uuid=name
+                )
             expected_checked(by_uuid[name])
         for name, labels in volumes.items():
             with refusals("label", by_uuid[name].path):
@@ -176,24 +186,25 @@ class Qcow2Storage:
 
     def removed(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or is stood on, stays."""
-        present = {volume.uuid: volume for volume in self.observe().volumes}
+        # by path too: of two with one UUID nobody knows which was meant
+        present = {(volume.uuid, volume.path): volume for volume in self.observe().volumes}
         faults: dict[str, PizarraError | None] = {}
         for volume in sorted(volumes, key=lambda volume: volume.path.parent.name):  # seats first
             faults[volume.uuid] = None
-            if volume.uuid not in present:
-                continue
-            try:
-                self._remove(present[volume.uuid])
-            except PizarraError as error:
-                faults[volume.uuid] = error
+            if found := present.get((volume.uuid, volume.path)):
+                try:
+                    self._remove(found)
+                except PizarraError as error:
+                    faults[volume.uuid] = error
         self._synced(SEATS)
         self._synced(TEMPLATES)
         return faults
 
     def _remove(self, volume: Volume) -> None:
         owned_checked(volume)
-        standing = [other.name for other in self.observe().volumes if stands_on(other, volume)]
-        if standing:
+        is_golden = volume.path.parent.name == TEMPLATES
+        others = self.observe().volumes if is_golden else ()
+        if standing := [other.name for other in others if stands_on(other, volume)]:
             raise StorageFault(
                 "{name} is what {standing} stand on.",
                 "Remove those first.",
@@ -252,5 +263,3 @@ def _forgotten(image: Path) -> None:
     """The image first: a sidecar alone can still be told as ours."""
     image.unlink(missing_ok=True)
     sidecar_removed(image)
-
-

@@ -27,13 +27,14 @@ def refusals(what: str, path: Path) -> Iterator[None]:
 
 
 def qemu_img(*argv: str) -> str:
+    """What it prints. Raises StorageFault in its words."""
     try:
         return run(["qemu-img", *argv], timeout_s=600).stdout
     except CommandFailed as error:
         raise StorageFault(
             "qemu-img refused to {verb}: {said}",
             verb=argv[0],
-            said=str(error.facts.get("stderr", error)).strip(),
+            said=str(error.facts.get("stderr", error)).strip().removeprefix("qemu-img: "),
         ) from None
 
 

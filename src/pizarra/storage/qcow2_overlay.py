@@ -56,6 +56,7 @@ def placed(image: Path, data: bytes) -> None:
 
 
 def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
+    """Put a fresh overlay of the same size in its place. Raises NotOurs, Busy, StorageFault."""
     expected_checked(pair.baseline)
     seat = pair.seat
     try:
@@ -69,6 +70,7 @@ def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
 
 
 def changed_bytes(pair: Pair, own_bytes: Callable[[Path], int]) -> int:
+    """What ``own_bytes`` finds, if it stands on its baseline. Raises NotOurs, StorageFault."""
     expected_checked(pair.seat)
     expected_checked(pair.baseline)
     with refusals("read", pair.seat.path):
@@ -81,10 +83,17 @@ def changed_bytes(pair: Pair, own_bytes: Callable[[Path], int]) -> int:
                 backing=header.backing or "nothing",
                 baseline=pair.baseline.path,
             )
+        if header.snapshots:
+            raise StorageFault(
+                "{name} holds snapshots that QEMU made inside it.",
+                "A reset removes them with the rest.",
+                name=pair.seat.name,
+            )
         return own_bytes(pair.seat.path)
 
 
 def mapped_bytes(image: Path) -> int:
+    """What an overlay holds of its own, by ``qemu-img map``. Raises StorageFault."""
     said = qemu_img("map", "--output=json", "-U", "-f", "qcow2", str(image))
     # what a grown overlay has beyond its backing file is of depth 0 too, but not present
     own = (part for part in json.loads(said) if part["depth"] == 0 and part["present"])
@@ -92,6 +101,7 @@ def mapped_bytes(image: Path) -> int:
 
 
 def stands_on(other: Volume, golden: Volume) -> bool:
+    """Whether the golden volume is the backing file of the other."""
     with suppress(OSError, ValueError):
         return header_read(other.path).backing == str(golden.path)
     return False
