@@ -1,4 +1,4 @@
-"""Machines and networks through libvirt: the only module that imports it.
+"""Machines and networks through libvirt; only ``compute/libvirt_*.py`` import it.
 
 Nothing of libvirt is kept between two calls but idle connections: a call looks its machine up by
 UUID, acts, and gives plain values back. Calls are safe to repeat, so one whose connection broke
@@ -10,32 +10,30 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import libvirt
 import libvirt_qemu
 from lxml import etree
 
 from pizarra.compute.domain_xml import domain_xml
-from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
+from pizarra.compute.interface import DiskSpec, DomainSpec, NetworkSpec
 from pizarra.compute.kvm_choice import kvm_chosen
-from pizarra.compute.lines import Lines
-from pizarra.compute.network_xml import lease_xml, network_name, network_seen, network_xml
+from pizarra.compute.libvirt_connection import (
+    QUICK_S,
+    SLOW_S,
+    Connection,
+    LibvirtLines,
+    VirDomain,
+    or_none,
+)
+from pizarra.compute.libvirt_networks import gateways, network_defined, network_removed
 from pizarra.compute.seat_metadata import NAMESPACE
-from pizarra.errors import ComputeFault, HostNotFit, NotOurs
+from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.facts import Domain, Power
-from pizarra.system.process import record
 
-T = TypeVar("T")
-# libvirt-python has no types
-Connection = Any
-VirDomain = Any
-VirNetwork = Any
-
-QUICK_S = 30.0
-SLOW_S = 180.0  # to start or destroy: thirty at once wait for each other
 _AGENT_MARGIN_S = 10.0
 
 _POWER = {
@@ -54,10 +52,6 @@ _FORGET = (
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
 )
-_AUTH = frozenset({libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED})
-
-# libvirt prints every error to stderr unless somebody else takes them
-libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
 class LibvirtCompute:
@@ -68,45 +62,22 @@ class LibvirtCompute:
     ) -> None:
         """``kvm`` None: found out when the first machine is defined. ``quick_s``: limit of a call
         that waits for no guest."""
-        self.uri = uri
         self._kvm = kvm
-        self._quick_s = quick_s
-        self._lines: Lines[Connection] = Lines(self._connect, _is_alive)
+        self._lines = LibvirtLines(uri, quick_s)
 
     def close(self) -> None:
         """Let go of the idle connections."""
         self._lines.close()
 
-    def _connect(self) -> Connection:
-        try:
-            return libvirt.open(self.uri)
-        except libvirt.libvirtError as error:
-            raise _not_reached(self.uri, error) from None
-
-    def _do(
-        self, what: str, which: str, work: Callable[[Connection], T], limit_s: float | None = None
-    ) -> T:
-        record(f"libvirt {what} {which}")
-        limit_s = limit_s or self._quick_s
-        for last in (False, True):
-            try:
-                return self._lines.call(work, limit_s)
-            except TimeoutError:
-                raise _silent(what, which, limit_s) from None
-            except libvirt.libvirtError as error:
-                if last or error.get_error_domain() != libvirt.VIR_FROM_RPC:
-                    raise _refused(what, which, error) from None
-        raise AssertionError("the last try returns or raises")
-
     # ---- all machines
 
     def observe(self) -> tuple[Domain, ...]:
         """All domains, ours and not: one call, whatever their number, that waits for no guest."""
-        return self._do("list", "all domains", _sweep)
+        return self._lines.do("list", "all domains", _sweep)
 
     def find(self, name: str) -> Domain | None:
         """A domain by name."""
-        return self._do("find", name, lambda conn: _seen(_by_name(conn, name)))
+        return self._lines.do("find", name, lambda conn: _seen(_by_name(conn, name)))
 
     # ---- one machine's definition
 
@@ -120,7 +91,7 @@ class LibvirtCompute:
             _free_checked(conn, spec)
             conn.defineXML(xml)
 
-        self._do("define", spec.name, work)
+        self._lines.do("define", spec.name, work)
 
     def undefine(self, uuid: str) -> None:
         """Forget the machine, its NVRAM and saved state; NotOurs without our metadata."""
@@ -139,12 +110,12 @@ class LibvirtCompute:
                 )
             domain.undefineFlags(_FORGET)
 
-        self._do("undefine", uuid, work)
+        self._lines.do("undefine", uuid, work)
 
     def xml(self, uuid: str) -> str:
         """The persistent XML, with passwords: without them a redefinition would lose them."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
-        return self._do("read", uuid, lambda conn: str(_needed(conn, uuid).XMLDesc(flags)))
+        return self._lines.do("read", uuid, lambda conn: str(_needed(conn, uuid).XMLDesc(flags)))
 
     def redefine(self, xml: str) -> None:
         """Replace the persistent definition of a domain that is there."""
@@ -154,7 +125,7 @@ class LibvirtCompute:
             _needed(conn, uuid)
             conn.defineXML(xml)
 
-        self._do("redefine", uuid, work)
+        self._lines.do("redefine", uuid, work)
 
     # ---- one machine's power
 
@@ -173,7 +144,7 @@ class LibvirtCompute:
                 if not domain.isActive():
                     raise
 
-        self._do("start", uuid, work, SLOW_S)
+        self._lines.do("start", uuid, work, SLOW_S)
 
     def ask_to_stop(self, uuid: str) -> None:
         """Ask through the agent or else by ACPI. An agent that hangs costs libvirt's 5 s."""
@@ -195,11 +166,11 @@ class LibvirtCompute:
                 if domain.isActive():
                     raise
 
-        self._do(what, uuid, work, SLOW_S)
+        self._lines.do(what, uuid, work, SLOW_S)
 
     def pause(self, uuid: str) -> None:
         """Freeze the CPUs. QEMU's ``stop`` returns after it drained and flushed every disk."""
-        self._do("pause", uuid, lambda conn: _needed(conn, uuid).suspend())
+        self._lines.do("pause", uuid, lambda conn: _needed(conn, uuid).suspend())
 
     def resume(self, uuid: str) -> None:
         """Let the CPUs go on; fine if they do."""
@@ -209,11 +180,11 @@ class LibvirtCompute:
             if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                 domain.resume()
 
-        self._do("resume", uuid, work)
+        self._lines.do("resume", uuid, work)
 
     def reset_button(self, uuid: str) -> None:
         """The same QEMU boots again, once its CPUs go on if it is paused."""
-        self._do("reset", uuid, lambda conn: _needed(conn, uuid).reset())
+        self._lines.do("reset", uuid, lambda conn: _needed(conn, uuid).reset())
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
         """A command to the guest's QEMU agent; its answer. ComputeFault when none answers."""
@@ -223,7 +194,7 @@ class LibvirtCompute:
             domain = _needed(conn, uuid)
             return str(libvirt_qemu.qemuAgentCommand(domain, text, max(1, round(timeout_s)), 0))
 
-        answer = self._do("speak to the agent of", uuid, work, timeout_s + _AGENT_MARGIN_S)
+        answer = self._lines.do("speak to the agent of", uuid, work, timeout_s + _AGENT_MARGIN_S)
         parsed: dict[str, Any] = json.loads(answer)
         return parsed
 
@@ -231,32 +202,23 @@ class LibvirtCompute:
 
     def network_define(self, spec: NetworkSpec) -> None:
         """Make, update and start a network. Seats that come or go do not disturb the others."""
-        self._do(
-            "define network", spec.classroom, lambda conn: _network_defined(conn, spec), SLOW_S
-        )
+
+        def work(conn: Connection) -> None:
+            network_defined(conn, spec)
+
+        self._lines.do("define the network of", spec.classroom, work, SLOW_S)
 
     def network_remove(self, classroom: str, uuid: str) -> None:
         """Stop and forget it; fine if it is not there."""
 
         def work(conn: Connection) -> None:
-            network = _our_network(conn, network_name(classroom), uuid)
-            if network is None:
-                return
-            if network.isActive():
-                network.destroy()
-            network.undefine()
+            network_removed(conn, classroom, uuid)
 
-        self._do("remove network", classroom, work, SLOW_S)
+        self._lines.do("remove the network of", classroom, work, SLOW_S)
 
     def network_gateways(self) -> dict[str, str]:
         """Network UUID -> "10.x.y.1/24" of all networks of the host that have an address."""
-        seen = self._do("list", "all networks", _network_xmls)
-        gateways = {uuid: network_seen(xml).gateway for uuid, xml in seen.items()}
-        return {uuid: gateway for uuid, gateway in gateways.items() if gateway}
-
-
-def _is_alive(conn: Connection) -> bool:
-    return bool(conn.isAlive())
+        return self._lines.do("list", "all networks", gateways)
 
 
 def _buffered(disks: Sequence[DiskSpec]) -> frozenset[str]:
@@ -290,21 +252,12 @@ def _seen(domain: VirDomain | None) -> Domain | None:
     return Domain(uuid=domain.UUIDString(), name=domain.name(), power=power)
 
 
-def _or_none(look_up: Callable[[str], T], key: str) -> T | None:
-    try:
-        return look_up(key)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK):
-            return None
-        raise
-
-
 def _by_uuid(conn: Connection, uuid: str) -> VirDomain | None:
-    return _or_none(conn.lookupByUUIDString, uuid)
+    return or_none(conn.lookupByUUIDString, uuid)
 
 
 def _by_name(conn: Connection, name: str) -> VirDomain | None:
-    return _or_none(conn.lookupByName, name)
+    return or_none(conn.lookupByName, name)
 
 
 def _needed(conn: Connection, uuid: str) -> VirDomain:
@@ -346,102 +299,3 @@ def _ours_checked(domain: VirDomain) -> None:
             name=domain.name(),
             uuid=domain.UUIDString(),
         ) from None
-
-
-# ---- networks, inside a call
-
-
-def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
-    """The network by name; networks have no metadata in libvirt 9.0, so the UUID must tell."""
-    network = _or_none(conn.networkLookupByName, name)
-    if network is not None and network.UUIDString() != uuid:
-        raise NotOurs(
-            "A network {name} is there already, and it is not ours: its UUID is {found}.",
-            "Remove it (virsh net-undefine) or choose another name for the classroom.",
-            name=name,
-            found=network.UUIDString(),
-        )
-    return network
-
-
-def _network_defined(conn: Connection, spec: NetworkSpec) -> None:
-    network = _our_network(conn, network_name(spec.classroom), spec.uuid)
-    if network is not None and network.isActive():
-        _live_network_updated(network, spec)
-    network = conn.networkDefineXML(network_xml(spec))
-    network.setAutostart(True)
-    if not network.isActive():
-        network.create()
-
-
-def _live_network_updated(network: VirNetwork, spec: NetworkSpec) -> None:
-    """New leases go in while it runs; anything else needs a network without machines on it."""
-    live, wanted = network_seen(network.XMLDesc()), network_seen(network_xml(spec))
-    if (live.mode, live.gateway) == (wanted.mode, wanted.gateway):
-        _leases_change(
-            network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, live.leases - wanted.leases
-        )
-        _leases_change(
-            network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted.leases - live.leases
-        )
-        return
-    if live.connections:
-        raise ComputeFault(
-            "The network of {classroom} cannot change while {count} machines run on it.",
-            "Stop the classroom first: pizarra stop {classroom}",
-            classroom=spec.classroom,
-            count=live.connections,
-        )
-    network.destroy()
-
-
-def _leases_change(network: VirNetwork, command: int, leases: Iterable[Lease]) -> None:
-    section, live = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
-    for lease in sorted(leases, key=lambda lease: lease.address):
-        network.update(command, section, 0, lease_xml(lease), live)
-
-
-def _network_xmls(conn: Connection) -> dict[str, str]:
-    found = {}
-    for network in conn.listAllNetworks():
-        try:
-            found[network.UUIDString()] = network.XMLDesc()
-        except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:  # it went away meanwhile
-                raise
-    return found
-
-
-# ---- errors
-
-
-def _refused(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault:
-    return ComputeFault(
-        "libvirt could not {what} {which}: {said}.",
-        "More is in the log: journalctl -u libvirtd; and in /var/log/libvirt/qemu",
-        what=what,
-        which=which,
-        said=(error.get_error_message() or "it gave no reason").rstrip("."),
-        code=error.get_error_code(),
-    )
-
-
-def _silent(what: str, which: str, limit_s: float) -> ComputeFault:
-    return ComputeFault(
-        "libvirt did not {what} {which} within {limit:g} s.",
-        "If it does not answer at all: systemctl restart libvirtd; running machines survive that.",
-        what=what,
-        which=which,
-        limit=limit_s,
-    )
-
-
-def _not_reached(uri: str, error: libvirt.libvirtError) -> HostNotFit:
-    allowed = error.get_error_code() not in _AUTH
-    return HostNotFit(
-        "libvirt cannot be reached at {uri}: {said}.",
-        "Start it: systemctl start libvirtd" if allowed else "Run this as root.",
-        uri=uri,
-        said=(error.get_error_message() or "it gave no reason").rstrip("."),
-        code=error.get_error_code(),
-    )

@@ -1,0 +1,111 @@
+"""Calls to libvirt: bounded in time, made again when the connection broke, errors in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import libvirt
+
+from pizarra.compute.lines import Lines
+from pizarra.errors import ComputeFault, HostNotFit
+from pizarra.system.process import record
+
+T = TypeVar("T")
+# libvirt-python has no types
+Connection = Any
+VirDomain = Any
+VirNetwork = Any
+
+QUICK_S = 30.0
+SLOW_S = 180.0  # to start or destroy: thirty at once wait for each other
+
+_AUTH = frozenset({libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED})
+_ABSENT = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK})
+
+# libvirt prints every error to stderr unless somebody else takes them
+libvirt.registerErrorHandler(lambda _context, _error: None, None)
+
+
+class LibvirtLines:
+    """The connections to one URI."""
+
+    def __init__(self, uri: str, quick_s: float = QUICK_S) -> None:
+        self.uri = uri
+        self._quick_s = quick_s
+        self._lines: Lines[Connection] = Lines(self._connect, _is_alive)
+
+    def close(self) -> None:
+        """Let go of the idle connections."""
+        self._lines.close()
+
+    def do(
+        self, what: str, which: str, work: Callable[[Connection], T], limit_s: float | None = None
+    ) -> T:
+        """``work`` on a connection; ``what`` and ``which`` are for errors and the flight record.
+
+        It is made once more when the connection broke, so it must be safe to repeat.
+        """
+        record(f"libvirt {what} {which}")
+        limit_s = limit_s or self._quick_s
+        for last in (False, True):
+            try:
+                return self._lines.call(work, limit_s)
+            except TimeoutError:
+                raise _silent(what, which, limit_s) from None
+            except libvirt.libvirtError as error:
+                if last or error.get_error_domain() != libvirt.VIR_FROM_RPC:
+                    raise _refused(what, which, error) from None
+        raise AssertionError("the last try returns or raises")
+
+    def _connect(self) -> Connection:
+        try:
+            return libvirt.open(self.uri)
+        except libvirt.libvirtError as error:
+            raise _not_reached(self.uri, error) from None
+
+
+def _is_alive(conn: Connection) -> bool:
+    return bool(conn.isAlive())
+
+
+def or_none(look_up: Callable[[str], T], key: str) -> T | None:
+    """None when libvirt knows no such domain or network."""
+    try:
+        return look_up(key)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() in _ABSENT:
+            return None
+        raise
+
+
+def _refused(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault:
+    return ComputeFault(
+        "libvirt could not {what} {which}: {said}.",
+        "More is in the log: journalctl -u libvirtd; and in /var/log/libvirt/qemu",
+        what=what,
+        which=which,
+        said=(error.get_error_message() or "it gave no reason").rstrip("."),
+        code=error.get_error_code(),
+    )
+
+
+def _silent(what: str, which: str, limit_s: float) -> ComputeFault:
+    return ComputeFault(
+        "libvirt did not {what} {which} within {limit:g} s.",
+        "If it does not answer at all: systemctl restart libvirtd; running machines survive that.",
+        what=what,
+        which=which,
+        limit=limit_s,
+    )
+
+
+def _not_reached(uri: str, error: libvirt.libvirtError) -> HostNotFit:
+    allowed = error.get_error_code() not in _AUTH
+    return HostNotFit(
+        "libvirt cannot be reached at {uri}: {said}.",
+        "Start it: systemctl start libvirtd" if allowed else "Run this as root.",
+        uri=uri,
+        said=(error.get_error_message() or "it gave no reason").rstrip("."),
+        code=error.get_error_code(),
+    )

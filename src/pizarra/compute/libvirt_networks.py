@@ -1,0 +1,90 @@
+"""A classroom's own network in libvirt: what is done with a connection at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import libvirt
+
+from pizarra.compute.interface import Lease, NetworkSpec
+from pizarra.compute.libvirt_connection import Connection, VirNetwork, or_none
+from pizarra.compute.network_xml import lease_xml, network_name, network_seen, network_xml
+from pizarra.errors import ComputeFault, NotOurs
+
+
+def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
+    """The network by name; networks have no metadata in libvirt 9.0, so the UUID must tell."""
+    network = or_none(conn.networkLookupByName, name)
+    if network is not None and network.UUIDString() != uuid:
+        raise NotOurs(
+            "A network {name} is there already, and it is not ours: its UUID is {found}.",
+            "Remove it (virsh net-undefine) or choose another name for the classroom.",
+            name=name,
+            found=network.UUIDString(),
+        )
+    return network
+
+
+def network_defined(conn: Connection, spec: NetworkSpec) -> None:
+    """Make, update and start it."""
+    network = _our_network(conn, network_name(spec.classroom), spec.uuid)
+    if network is not None and network.isActive():
+        _live_network_updated(network, spec)
+    network = conn.networkDefineXML(network_xml(spec))
+    network.setAutostart(True)
+    if not network.isActive():
+        network.create()
+
+
+def _live_network_updated(network: VirNetwork, spec: NetworkSpec) -> None:
+    """New leases go in while it runs; anything else needs a network without machines on it."""
+    live, wanted = network_seen(network.XMLDesc()), network_seen(network_xml(spec))
+    if (live.mode, live.gateway) == (wanted.mode, wanted.gateway):
+        _leases_change(
+            network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, live.leases - wanted.leases
+        )
+        _leases_change(
+            network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted.leases - live.leases
+        )
+        return
+    if live.connections:
+        raise ComputeFault(
+            "The network of {classroom} cannot change while {count} machines run on it.",
+            "Stop the classroom first: pizarra stop {classroom}",
+            classroom=spec.classroom,
+            count=live.connections,
+        )
+    network.destroy()
+
+
+def _leases_change(network: VirNetwork, command: int, leases: Iterable[Lease]) -> None:
+    section, live = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
+    for lease in sorted(leases, key=lambda lease: lease.address):
+        network.update(command, section, 0, lease_xml(lease), live)
+
+
+def network_removed(conn: Connection, classroom: str, uuid: str) -> None:
+    """Stop and forget it; fine if it is not there."""
+    network = _our_network(conn, network_name(classroom), uuid)
+    if network is None:
+        return
+    if network.isActive():
+        network.destroy()
+    network.undefine()
+
+
+def gateways(conn: Connection) -> dict[str, str]:
+    """Of all networks with an IPv4 address, by UUID."""
+    seen = {uuid: network_seen(xml).gateway for uuid, xml in _network_xmls(conn).items()}
+    return {uuid: gateway for uuid, gateway in seen.items() if gateway}
+
+
+def _network_xmls(conn: Connection) -> dict[str, str]:
+    found = {}
+    for network in conn.listAllNetworks():
+        try:
+            found[network.UUIDString()] = network.XMLDesc()
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:  # it went away meanwhile
+                raise
+    return found
