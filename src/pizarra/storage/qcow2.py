@@ -11,8 +11,10 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from pizarra.errors import (
     AlreadyExists,
@@ -58,6 +60,8 @@ from pizarra.storage.qcow2_sidecar import (
     sidecar_replaced,
 )
 
+_Found = TypeVar("_Found")
+THREADS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 
 
@@ -96,6 +100,7 @@ class Qcow2Storage:
         """The sidecar comes first: whatever a power cut leaves can be told as ours."""
         image = self._image(TEMPLATES, new.name)
         self._claimed(image, new.labels.but(role=Role.FILLING))
+        self._synced(TEMPLATES)
         try:
             qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
         except PizarraError:
@@ -118,19 +123,24 @@ class Qcow2Storage:
     def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """All or none, unless the power goes; then those there are whole or have a fault."""
         expected_checked(golden)
-        made: list[Path] = []
-        with overlays() as fresh:
-            try:
-                for one in new:
-                    image = self._image(SEATS, one.name)
-                    data = fresh(golden, max(one.size_bytes, golden.size_bytes))
+        images = {self._image(SEATS, one.name): one for one in new}
+        claimed: list[Path] = []
+        try:
+            with overlays() as fresh, ThreadPoolExecutor(THREADS) as threads:
+                for image, one in images.items():
                     self._claimed(image, one.labels)
-                    made.append(image)
-                    placed(image, data)
-            except PizarraError:
-                for image in made:
-                    _forgotten(image)
-                raise
+                    claimed.append(image)
+                self._synced(SEATS)  # no image of ours may outlive a power cut without a sidecar
+                sizes = [max(one.size_bytes, golden.size_bytes) for one in new]
+                list(
+                    threads.map(
+                        lambda image, size: placed(image, fresh(golden, size)), images, sizes
+                    )
+                )
+        except PizarraError:
+            for image in claimed:
+                _forgotten(image)
+            raise
         self._synced(SEATS)
 
     def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
@@ -148,15 +158,16 @@ class Qcow2Storage:
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """One process a golden volume and size, one small file a seat."""
-        faults: dict[str, PizarraError | None] = {}
         with overlays() as fresh:
-            for pair in pairs:
+
+            def fault(pair: Pair) -> PizarraError | None:
                 try:
                     overlay_rewound(pair, fresh)
                 except PizarraError as error:
-                    faults[pair.seat.uuid] = error
-                else:
-                    faults[pair.seat.uuid] = None
+                    return error
+                return None
+
+            faults = _each(pairs, fault)
         self._synced(SEATS)
         return faults
 
@@ -250,13 +261,19 @@ class Qcow2Storage:
 
 
 def _changes(pairs: Sequence[Pair], own_bytes: Callable[[Path], int]) -> Changes:
-    changes: dict[str, Change | PizarraError] = {}
-    for pair in pairs:
+    def change(pair: Pair) -> Change | PizarraError:
         try:
-            changes[pair.seat.uuid] = Change(changed_bytes=changed_bytes(pair, own_bytes))
+            return Change(changed_bytes=changed_bytes(pair, own_bytes))
         except PizarraError as error:
-            changes[pair.seat.uuid] = error
-    return changes
+            return error
+
+    return _each(pairs, change)
+
+
+def _each(pairs: Sequence[Pair], found: Callable[[Pair], _Found]) -> dict[str, _Found]:
+    """By the seat's UUID. In threads: each waits for the disk or for a process."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        return dict(zip((pair.seat.uuid for pair in pairs), threads.map(found, pairs), strict=True))
 
 
 def _forgotten(image: Path) -> None:

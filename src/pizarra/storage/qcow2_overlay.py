@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
@@ -24,16 +25,18 @@ Fresh = Callable[[Volume, int], bytes]  # (golden, size) -> an overlay nobody ha
 def overlays() -> Iterator[Fresh]:
     """Makes overlays: one process for all that are alike, as qemu-img puts no identity in them."""
     made: dict[tuple[str, int], bytes] = {}
+    one_at_a_time = Lock()
     with tempfile.TemporaryDirectory(prefix="pizarra-") as scratch:
 
         def fresh(golden: Volume, size_bytes: int) -> bytes:
             key = golden.uuid, size_bytes
-            if key not in made:
-                path = Path(scratch) / f"{len(made)}{IMAGE}"
-                form = ("-q", "-f", "qcow2", "-F", "qcow2", "-b", str(golden.path))
-                qemu_img("create", *form, str(path), str(size_bytes))
-                made[key] = path.read_bytes()
-            return made[key]
+            with one_at_a_time:
+                if key not in made:
+                    path = Path(scratch) / f"{len(made)}{IMAGE}"
+                    form = ("-q", "-f", "qcow2", "-F", "qcow2", "-b", str(golden.path))
+                    qemu_img("create", *form, str(path), str(size_bytes))
+                    made[key] = path.read_bytes()
+                return made[key]
 
         yield fresh
 

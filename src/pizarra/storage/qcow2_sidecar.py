@@ -49,7 +49,7 @@ def sidecar_read(image: Path) -> Sidecar | None:
 
 
 def sidecar_created(image: Path, sidecar: Sidecar) -> None:
-    """Raises AlreadyExists, OSError."""
+    """Lasting once its folder is synced. Raises AlreadyExists, OSError."""
     fresh = _written(image, sidecar)
     try:
         os.link(fresh, sidecar_path(image))  # never replaces one, as a rename would
@@ -57,7 +57,6 @@ def sidecar_created(image: Path, sidecar: Sidecar) -> None:
         raise AlreadyExists("There is a volume {name} already.", name=image.stem) from None
     finally:
         fresh.unlink()
-    folder_synced(image.parent)
 
 
 def sidecar_replaced(image: Path, sidecar: Sidecar) -> None:
