@@ -1,6 +1,11 @@
 """KVM when a guest really runs under it, software emulation (TCG) otherwise."""
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
+
+from lab.places import CACHE
+from pizarra.system.kvm import kvm_works
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +24,15 @@ TCG = Accelerator(
 
 
 def accelerator_choose() -> Accelerator:
-    """Ask /dev/kvm by running a guest: the file may exist where no guest can run."""
-    return KVM if _kvm_works() else TCG
+    """Ask /dev/kvm by running a guest: the file may exist where no guest can run.
 
-
-def _kvm_works() -> bool:
-    return False
+    The answer holds until this machine boots anew, and asking takes seconds where it is "no".
+    """
+    boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    known = CACHE / f"kvm-works-{boot_id}"
+    if not known.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        asked = CACHE / f"{known.name}.{os.getpid()}"
+        asked.write_text("yes" if kvm_works() else "no")
+        asked.rename(known)  # whole or not there, for labs that start at the same time
+    return KVM if known.read_text() == "yes" else TCG

@@ -57,6 +57,7 @@ def machine_from_environment(folder: Path) -> LabMachine:
         disk=_disk(),
         accelerator=accelerator,
         memory_mib=int(os.environ.get("LAB_MEMORY_MIB") or 6144),
+        vcpus=int(os.environ.get("LAB_VCPUS") or 2),
     )
 
 

@@ -1,6 +1,7 @@
 """One run of a lab, as its user sees it: output as it comes, a deadline, logs, an exit status."""
 
 import contextlib
+import fcntl
 import os
 import selectors
 import shlex
@@ -50,11 +51,14 @@ def run_folder() -> Iterator[Path]:
     """A new folder for one run's settings and logs; removed at the end unless marked `kept`."""
     LOGS.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=LOGS, prefix=time.strftime("%Y%m%d-%H%M%S-")))
+    handle = os.open(folder, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)  # what is locked is in use: see _prune
     try:
         yield folder
     finally:
         if not (folder / "kept").exists():
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder)
+        os.close(handle)
         _prune()
 
 
@@ -65,9 +69,14 @@ def keep_logs(folder: Path) -> None:
 
 
 def _prune(newest: int = 20) -> None:
-    kept = sorted(p.parent for p in LOGS.glob("*/kept"))
-    for folder in kept[:-newest]:
-        shutil.rmtree(folder, ignore_errors=True)
+    for folder in sorted(LOGS.iterdir())[:-newest]:
+        with contextlib.suppress(FileNotFoundError, BlockingIOError):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
+            finally:
+                os.close(handle)
 
 
 def write_settings(machine: LabMachine, mode: str, command: str, size: os.terminal_size) -> None:
