@@ -1,0 +1,227 @@
+"""Disk images as they come from elsewhere: what they are, copied and compared with ``qemu-img``.
+
+An image from elsewhere is hostile until looked at: a qcow2 or VMDK may name another file of the
+host as its content. So the format is told from its first bytes by us, never by QEMU's probing; one
+that refers to other files is refused before qemu-img opens it; and qemu-img only ever gets
+absolute paths, which cannot be taken for a protocol (``nbd:``, ``json:``) or an option.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import BaseModel, Field
+
+from pizarra.errors import BadInput, CommandFailed, StorageFault
+from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
+from pizarra.system.process import piped, run
+
+FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
+SECTOR_BYTES = 512
+_START_BYTES = 64 * 1024
+_PROGRESS = re.compile(r"\(\s*([0-9.]+)/100%\)")
+_COPY_LIMIT_S = 24 * 3600
+_CONVERT_HINT = "If you trust it, make one file of it first: qemu-img convert -O qcow2 {path} NEW"
+_NOT_IMAGES = {
+    b"\x1f\x8b": "gzip",
+    b"\xfd7zXZ\0": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"BZh": "bzip2",
+    b"PK\x03\x04": "zip",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    """An image that may be imported."""
+
+    path: Path
+    format: str
+    virtual_size_bytes: int
+    actual_bytes: int
+    backing: str = ""  # always so: what has one is refused
+
+
+def image_info(path: Path) -> ImageInfo:
+    """Raises BadInput for what is no image, or one that refers to other files."""
+    path = absolute(path)
+    try:
+        with file_opened(path) as file:
+            form = _format(path, file)
+            seen = os.fstat(file.fileno())
+    except OSError as error:
+        raise BadInput("Cannot read {path}: {cause}.", path=path, cause=error.strerror) from None
+    except ValueError as error:
+        raise _refused(path, str(error)) from None
+    told = _told(path, form)
+    if told.backing:
+        raise _refused(path, "it stands on another image", _CONVERT_HINT)
+    if told.encrypted:
+        raise _refused(path, "it is encrypted")
+    if told.size_bytes <= 0:
+        raise _refused(path, "it is empty")
+    # only a file can be sparse
+    actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else told.size_bytes
+    return ImageInfo(
+        path=path, format=form, virtual_size_bytes=told.size_bytes, actual_bytes=actual_bytes
+    )
+
+
+def absolute(path: Path) -> Path:
+    """So that nothing in it can be a protocol or an option. Raises BadInput."""
+    if "\0" in str(path):
+        raise BadInput("A path has no zero byte.")
+    return path.absolute()
+
+
+def _refused(path: Path, why: str, hint: str = "") -> BadInput:
+    known = "Images of these formats can be imported: " + ", ".join(FORMATS) + "."
+    return BadInput("{path} cannot be imported: {why}.", hint or known, path=path, why=why)
+
+
+def _format(path: Path, file: BinaryIO) -> str:
+    """Raises BadInput, ValueError, OSError."""
+    size_bytes = file.seek(0, os.SEEK_END)
+    start = os.pread(file.fileno(), _START_BYTES, 0)
+    if start.startswith(MAGIC):
+        header = header_parsed(start)
+        if header.backing or header.data_file:
+            what = "stands on another image" if header.backing else "has its data in another file"
+            raise _refused(path, f"it {what}", _CONVERT_HINT)
+        if header.corrupt:
+            raise _refused(path, "it is corrupt", "Try: qemu-img check -r all {path}")
+        return "qcow2"
+    if start.startswith((b"KDMV", b"COWD")) or b"# Disk DescriptorFile" in start[:1024]:
+        return _vmdk(path, start)
+    if start[0x40:0x44] == b"\x7f\x10\xda\xbe":
+        return "vdi"
+    if start.startswith(b"vhdxfile"):
+        return "vhdx"
+    footer = os.pread(file.fileno(), 8, max(0, size_bytes - SECTOR_BYTES))
+    if b"conectix" in (start[:8], footer):
+        if start[60:64] == b"\0\0\0\4":
+            raise _refused(path, "it stands on another image", _CONVERT_HINT)
+        return "vpc"
+    return _raw(path, start, size_bytes)
+
+
+def _vmdk(path: Path, start: bytes) -> str:
+    """Only the form with all of it in one file: a descriptor may name any file of the host."""
+    capacity = int.from_bytes(start[12:20], "little")  # 0: what counts is the descriptor inside
+    if not start.startswith(b"KDMV") or capacity == 0:
+        raise _refused(path, "its data is in other files", _CONVERT_HINT)
+    if b"parentFileNameHint" in start:
+        raise _refused(path, "it stands on another image", _CONVERT_HINT)
+    return "vmdk"
+
+
+def _raw(path: Path, start: bytes, size_bytes: int) -> str:
+    for magic, name in _NOT_IMAGES.items():
+        if start.startswith(magic):
+            raise _refused(path, f"it is packed with {name}", "Unpack it first.")
+    if start[257:262] == b"ustar":
+        raise _refused(path, "it is an archive", "Unpack it and import a disk that is in it.")
+    if start.startswith(b"QED\0"):
+        raise _refused(path, "it is of the format qed", _CONVERT_HINT)
+    if size_bytes == 0:
+        raise _refused(path, "it is empty")
+    if size_bytes % SECTOR_BYTES:
+        raise _refused(path, "it is of no format known here, nor a raw disk of whole sectors")
+    return "raw"
+
+
+class _Told(BaseModel):
+    """What we read of ``qemu-img info``."""
+
+    size_bytes: int = Field(alias="virtual-size")
+    backing: str = Field(alias="backing-filename", default="")
+    encrypted: bool = False
+
+
+def _told(path: Path, form: str) -> _Told:
+    try:
+        said = run(["qemu-img", "info", "--output=json", "-f", form, str(path)]).stdout
+    except CommandFailed as error:
+        words = _words(str(error.facts.get("stderr", error)))
+        hint = "A machine uses it: shut that down first." if "lock" in words else ""
+        raise _refused(path, words, hint) from None
+    return _Told.model_validate_json(said)
+
+
+def copied(
+    source: Path,
+    source_format: str,
+    target: Path,
+    target_format: str,
+    *,
+    target_is_zero: bool,
+    progress: Callable[[float], None],
+) -> None:
+    """Copy a content into a volume that is there already; ``progress`` gets 0.0 to 1.0.
+
+    Holes stay holes where the target reads as zeros; elsewhere all of it is written, also what
+    lies behind the source's end. Raises StorageFault with qemu-img's words. An error that
+    ``progress`` raises stops the copy.
+    """
+    form = ["-f", source_format, "-O", target_format, "-T", _cache(source), "-t", _cache(target)]
+    zero = ["--target-is-zero"] if target_is_zero else []
+    paths = [str(absolute(source)), str(absolute(target))]
+    said = _converted(["qemu-img", "convert", "-p", "-n", *form, *zero, *paths], progress)
+    if said is not None:
+        raise StorageFault(
+            "The copy of {path} failed: {said}.", path=source, said=said, target=target
+        )
+    if target.is_block_device() and not target_is_zero:
+        _rest_zeroed(target, _told(absolute(source), source_format).size_bytes)
+
+
+def _cache(path: Path) -> str:
+    """A device is read and written past the page cache, which may hold a student's old blocks."""
+    return "none" if path.is_block_device() else "writeback"
+
+
+def _converted(argv: list[str], progress: Callable[[float], None]) -> str | None:
+    """None when it went well, else what it said."""
+    said: list[str] = []
+    with piped(argv) as child:
+        assert child.stdout is not None  # piped() asked for it
+        for line in child.stdout:  # text mode makes lines of what \r parts
+            if match := _PROGRESS.search(line):
+                progress(min(1.0, float(match[1]) / 100))
+            elif line.strip():
+                said.append(line)
+        status = child.wait()
+    return None if status == 0 else _words("".join(said)) or f"qemu-img ended with {status}"
+
+
+def _rest_zeroed(device: Path, offset: int) -> None:
+    """What a reused extent held before must not show behind the end of a copy."""
+    with file_opened(device) as file:
+        length = file.seek(0, os.SEEK_END) - offset
+    if length > 0:
+        span = ["--offset", str(offset), "--length", str(length)]
+        run(["blkdiscard", "--zeroout", *span, str(device)], timeout_s=_COPY_LIMIT_S)
+
+
+def compared(a: Path, a_format: str, b: Path, b_format: str) -> bool:
+    """Whether both read the same; the longer one's rest must be zeros. Raises StorageFault."""
+    cache = "none" if "none" in (_cache(a), _cache(b)) else "writeback"
+    form = ["-q", "-f", a_format, "-F", b_format, "-T", cache]
+    paths = [str(absolute(a)), str(absolute(b))]
+    done = run(["qemu-img", "compare", *form, *paths], check=False, timeout_s=_COPY_LIMIT_S)
+    if done.returncode not in (0, 1):
+        said = _words(done.stderr + done.stdout)
+        raise StorageFault("{a} and {b} cannot be compared: {said}", a=a, b=b, said=said)
+    return done.returncode == 0
+
+
+def _words(stderr: str) -> str:
+    lines = (line.strip().removeprefix("qemu-img: ") for line in stderr.splitlines())
+    return "; ".join(line for line in lines if line)[:600].rstrip(".")

@@ -1,0 +1,215 @@
+"""Images from elsewhere: told by their first bytes, refused when they name other files, copied."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from pizarra.errors import BadInput, StorageFault
+from pizarra.model.sizes import KIB, MIB
+from pizarra.storage.images import ImageInfo, compared, copied, image_info
+from tests.contract.storage_qcow2 import image_created, image_held, image_written
+
+SIZE = 4 * MIB
+DATA = bytes(range(256)) * 256
+
+
+def created(path: Path, form: str, *options: str) -> Path:
+    argv = ["qemu-img", "create", "-q", "-f", form, *options, str(path), str(SIZE)]
+    subprocess.run(argv, check=True)
+    return path
+
+
+def quiet(_: float) -> None:
+    """Nobody watches."""
+
+
+@contextmanager
+def loop_device(file: Path) -> Iterator[Path]:
+    argv = ["losetup", "--find", "--show", str(file)]
+    device = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        yield Path(device)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+# what it is
+
+
+@pytest.mark.parametrize("form", ["qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc"])
+def test_info_when_of_a_known_format_then_says_which_and_how_large(
+    tmp_path: Path, form: str
+) -> None:
+    info = image_info(created(tmp_path / "disk", form))
+    assert (info.format, info.backing) == (form, "")
+    assert SIZE <= info.virtual_size_bytes < SIZE + MIB  # a VHD has whole cylinders
+    assert info.actual_bytes < 3 * MIB
+
+
+def test_info_when_vhd_is_of_fixed_size_then_is_told_by_its_end(tmp_path: Path) -> None:
+    image = created(tmp_path / "disk", "vpc", "-o", "subformat=fixed")
+    assert image_info(image).format == "vpc"
+
+
+def test_info_when_path_is_relative_then_answer_is_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    created(tmp_path / "-o", "qcow2")
+    assert image_info(Path("-o")) == ImageInfo(
+        path=tmp_path / "-o",
+        format="qcow2",
+        virtual_size_bytes=SIZE,
+        actual_bytes=(tmp_path / "-o").stat().st_blocks * 512,
+    )
+
+
+def test_info_when_name_looks_like_a_protocol_then_is_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("nbd:localhost:1", 'json:{"driver":"null-co"}', "fat:rw:x"):
+        (tmp_path / name).write_bytes(bytes(MIB))
+        assert image_info(Path(name)).virtual_size_bytes == MIB
+
+
+def test_info_when_source_is_a_block_device_then_is_raw(tmp_path: Path) -> None:
+    file = tmp_path / "disk"
+    file.write_bytes(bytes(MIB))
+    with loop_device(file) as device:
+        info = image_info(device)
+    assert (info.format, info.virtual_size_bytes, info.actual_bytes) == ("raw", MIB, MIB)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "empty"),
+        (b"# A text file\n", "whole sectors"),
+        (b"\x1f\x8b\x08" + bytes(1021), "gzip"),
+        (b"PK\x03\x04" + bytes(1020), "zip"),
+        (bytes(257) + b"ustar" + bytes(762), "archive"),
+        (b"QED\0" + bytes(1020), "qed"),
+        (b"QFI\xfb\0\0\0\x01" + bytes(1016), "version 1"),
+        (b"QFI\xfb\0\0\0\x03", "cut off"),
+        (b"KDMV" + bytes(1020), "other files"),
+        (b"COWD" + bytes(1020), "other files"),
+        (b'# Disk DescriptorFile\nRW 1 FLAT "/etc/shadow" 0\n', "other files"),
+        (b"conectix" + bytes(52) + b"\0\0\0\4" + bytes(448), "another image"),
+        (b"vhdxfile" + bytes(MIB), "cannot be imported"),
+    ],
+)
+def test_info_when_it_is_no_image_then_is_refused_and_says_why(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    (tmp_path / "disk").write_bytes(content)
+    with pytest.raises(BadInput, match=why) as refusal:
+        image_info(tmp_path / "disk")
+    assert refusal.value.advice
+
+
+def test_info_when_there_is_no_file_or_it_is_none_then_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for path in (tmp_path, tmp_path / "fifo", tmp_path / "loop", tmp_path / "none", Path("a\0b")):
+        with pytest.raises(BadInput):
+            image_info(path)
+
+
+# what refers to other files
+
+
+def test_info_when_qcow2_has_a_backing_file_then_is_refused_with_a_hint(tmp_path: Path) -> None:
+    base = image_created(tmp_path / "base", SIZE)
+    image = image_created(tmp_path / "disk", SIZE, "-b", str(base), "-F", "qcow2")
+    with pytest.raises(BadInput, match="another image") as refusal:
+        image_info(image)
+    assert "qemu-img convert" in refusal.value.advice
+
+
+def test_info_when_qcow2_has_its_data_in_another_file_then_is_refused(tmp_path: Path) -> None:
+    image = image_created(tmp_path / "disk", SIZE, "-o", f"data_file={tmp_path / 'data'}")
+    with pytest.raises(BadInput, match="another file"):
+        image_info(image)
+
+
+def test_info_when_vmdk_has_a_parent_then_is_refused(tmp_path: Path) -> None:
+    base = created(tmp_path / "base", "vmdk")
+    image = created(tmp_path / "disk", "vmdk", "-b", str(base), "-F", "vmdk")
+    with pytest.raises(BadInput, match="another image"):
+        image_info(image)
+
+
+def test_info_when_vmdk_is_a_descriptor_of_other_files_then_is_refused(tmp_path: Path) -> None:
+    image = created(tmp_path / "disk.vmdk", "vmdk", "-o", "subformat=monolithicFlat")
+    with pytest.raises(BadInput, match="other files"):
+        image_info(image)
+
+
+def test_info_when_a_machine_uses_the_image_then_is_refused_with_a_hint(tmp_path: Path) -> None:
+    image = image_created(tmp_path / "disk", SIZE)
+    with image_held(image), pytest.raises(BadInput) as refusal:
+        image_info(image)
+    assert "shut" in refusal.value.advice
+
+
+# copies
+
+
+@pytest.mark.parametrize("form", ["qcow2", "raw", "vmdk", "vdi", "vhdx"])
+def test_copied_when_into_a_new_volume_then_is_the_same_and_sparse(
+    tmp_path: Path, form: str
+) -> None:
+    source = created(tmp_path / "source", form)
+    image_written(source, MIB, DATA, form)
+    target = image_created(tmp_path / "target", 2 * SIZE)
+    seen: list[float] = []
+    copied(source, form, target, "qcow2", target_is_zero=True, progress=seen.append)
+    assert compared(source, form, target, "qcow2")
+    assert seen == sorted(seen)
+    assert (seen[0], seen[-1]) == (0.0, 1.0)
+    assert target.stat().st_blocks * 512 < MIB
+    image_written(target, 2 * MIB, DATA)
+    assert not compared(source, form, target, "qcow2")
+
+
+def test_copied_when_target_held_something_then_nothing_of_it_is_left(tmp_path: Path) -> None:
+    source = image_created(tmp_path / "source", MIB)
+    image_written(source, 64 * KIB, DATA)
+    old = tmp_path / "old"
+    old.write_bytes(b"secret!!" * (2 * MIB // 8))
+    with loop_device(old) as device:
+        copied(source, "qcow2", device, "raw", target_is_zero=False, progress=quiet)
+        assert compared(source, "qcow2", device, "raw")
+    assert old.read_bytes() == bytes(64 * KIB) + DATA + bytes(2 * MIB - 128 * KIB)
+
+
+def test_copied_when_target_is_too_small_then_fails_in_qemu_img_words(tmp_path: Path) -> None:
+    source = image_created(tmp_path / "source", SIZE)
+    target = image_created(tmp_path / "target", SIZE // 2)
+    with pytest.raises(StorageFault, match="smaller than input"):
+        copied(source, "qcow2", target, "qcow2", target_is_zero=True, progress=quiet)
+
+
+def test_copied_when_progress_raises_then_copy_is_stopped(tmp_path: Path) -> None:
+    source = image_created(tmp_path / "source", SIZE)
+    target = image_created(tmp_path / "target", SIZE)
+
+    def refuse(_: float) -> None:
+        raise BadInput("Enough.")
+
+    with pytest.raises(BadInput, match="Enough"):
+        copied(source, "qcow2", target, "qcow2", target_is_zero=True, progress=refuse)
+    image_written(target, 0, DATA)  # nobody holds it any more
+
+
+def test_compared_when_one_cannot_be_read_then_fails_in_words(tmp_path: Path) -> None:
+    image = image_created(tmp_path / "disk", SIZE)
+    with pytest.raises(StorageFault, match="No such file"):
+        compared(image, "qcow2", tmp_path / "none", "qcow2")
