@@ -79,7 +79,7 @@ def with_seat_metadata(xml: str, seat: SeatMetadata) -> str:
         metadata = el("metadata")
         _put_after_the_last_of(root, ("title", "description", "uuid", "name"), metadata)
     _without(metadata, f"{{{NAMESPACE}}}seat")
-    metadata.append(seat_element(seat))
+    _appended(metadata, seat_element(seat))
     return _text(root)
 
 
@@ -95,7 +95,11 @@ def _parsed(xml: str) -> etree._Element:
 
 
 def _text(root: etree._Element) -> str:
-    return etree.tostring(root.getroottree(), encoding="unicode")
+    """With the comments around the root, each on a line: lxml drops the text between them."""
+    before = reversed(list(root.itersiblings(preceding=True)))
+    nodes = (*before, root, *root.itersiblings())
+    lines = (etree.tostring(node, encoding="unicode", with_tail=False) for node in nodes)
+    return "\n".join(lines) + "\n"
 
 
 def _target(disk: etree._Element) -> str:
@@ -159,6 +163,13 @@ def _removed(child: etree._Element) -> None:
         else:
             before.tail = (before.tail or "") + behind
     parent.remove(child)
+
+
+def _appended(parent: etree._Element, new: etree._Element) -> None:
+    """Indented as its siblings are."""
+    if len(parent):
+        new.tail, parent[-1].tail = parent[-1].tail, parent.text
+    parent.append(new)
 
 
 def _put_after_the_last_of(
