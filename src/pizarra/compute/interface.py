@@ -78,8 +78,8 @@ class Compute(Protocol):
         """Forget the machine and its NVRAM; it must be off. Fine if it is not there."""
         ...
 
-    def start(self, uuid: str) -> None:
-        """Switch on; fine if it runs."""
+    def start(self, uuid: str, *, fresh: bool = False) -> None:
+        """Switch on; fine if it runs. ``fresh`` gives it the NVRAM of its firmware's template."""
         ...
 
     def ask_to_stop(self, uuid: str) -> None:

@@ -46,6 +46,7 @@ _POWER = {
     libvirt.VIR_DOMAIN_SHUTOFF: Power.OFF,
     libvirt.VIR_DOMAIN_CRASHED: Power.CRASHED,
 }
+_FRESH = libvirt.VIR_DOMAIN_START_FORCE_BOOT | libvirt.VIR_DOMAIN_START_RESET_NVRAM
 _FORGET = (
     libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -129,7 +130,7 @@ class LibvirtCompute:
 
     # ---- one machine's power
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, *, fresh: bool = False) -> None:
         """Switch on with clean RAM; fine if it is on.
 
         A RAM image that ``virsh managedsave`` or libvirt-guests left is dropped: restored over a
@@ -139,7 +140,7 @@ class LibvirtCompute:
         def work(conn: Connection) -> None:
             domain = _needed(conn, uuid)
             try:
-                domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT)
+                domain.createWithFlags(_FRESH if fresh else libvirt.VIR_DOMAIN_START_FORCE_BOOT)
             except libvirt.libvirtError:
                 if not domain.isActive():
                     raise

@@ -122,8 +122,9 @@ class MemoryCompute:
                 )
             del self._machines[uuid]
 
-    def start(self, uuid: str) -> None:
+    def start(self, uuid: str, *, fresh: bool = False) -> None:
         """Running, unless it is on already."""
+        _ = fresh  # these machines have no NVRAM
         with self._called("start", uuid):
             machine = self._needed(uuid)
             if machine.power in _OFF:

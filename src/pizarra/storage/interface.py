@@ -110,6 +110,14 @@ class Storage(Protocol):
         """The same, found by an independent tool where there is one (thin_delta); slower."""
         ...
 
+    def checksum(self, volume: Volume, size_bytes: int) -> str:
+        """SHA-256 of the first ``size_bytes`` of the content, read from the disk itself."""
+        ...
+
+    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+        """The present state of an adopted volume, kept as its original. Unsupported on files."""
+        ...
+
     def grown(self, volume: Volume, size_bytes: int) -> None:
         """Make a volume larger. Raises BadInput when it would shrink below its content."""
         ...

@@ -162,9 +162,9 @@ def _store_emptied(pair: Pair) -> None:
         raise not_ours(seat, "it has no store")
     devmapper.flush_page_cache(device.node)
     if target.kind != "error" or device.suspended:
-        devmapper.swap(name, devmapper.error_target(target.length))
+        devmapper.swap(device, devmapper.error_target(target.length))
     _head_zeroed(store.node)
-    devmapper.swap(name, snapshot)
+    devmapper.swap(device, snapshot)
     devmapper.flush_page_cache(device.node)
 
 

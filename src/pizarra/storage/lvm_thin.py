@@ -140,10 +140,6 @@ def _ids(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     return [(pair.baseline.thin_id, pair.seat.thin_id) for pair in pairs]
 
 
-def _device_name(volume: Volume) -> str:
-    return devmapper.dm_name(volume.place, volume.name)
-
-
 def _pool_device(seat: Volume) -> str:
     return thin_pool.ThinPool(seat.place, seat.pool).device
 
@@ -157,7 +153,7 @@ def _detached(pair: Pair) -> None:
         raise not_ours(pair.seat, "its device maps another thin id than LVM says")
     devmapper.flush_page_cache(device.node)
     if target.kind != "error" or device.suspended:
-        devmapper.swap(_device_name(pair.seat), devmapper.error_target(target.length))
+        devmapper.swap(device, devmapper.error_target(target.length))
 
 
 def _checked(pair: Pair) -> None:
@@ -190,11 +186,10 @@ def _content_swapped(pair: Pair) -> PizarraError | None:
 
 
 def _attached(pair: Pair) -> None:
-    name = _device_name(pair.seat)
     pool = devmapper.device(_pool_device(pair.seat))
-    device = devmapper.device(name)
+    device = devmapper.device(devmapper.dm_name(pair.seat.place, pair.seat.name))
     assert pool is not None and device is not None, "both were there under this very lock"
     length = device.targets[0].length
     text = f"{pool.number} {pair.seat.thin_id}"
-    devmapper.swap(name, devmapper.Target(0, length, "thin", text))
+    devmapper.swap(device, devmapper.Target(0, length, "thin", text))
     devmapper.flush_page_cache(device.node)

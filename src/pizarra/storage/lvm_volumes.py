@@ -21,6 +21,7 @@ from pizarra.model.sizes import size_text
 from pizarra.storage import lvm_commands, lvm_report
 from pizarra.storage.interface import Faults
 from pizarra.system import devmapper
+from pizarra.system.checksum import sha256_of
 from pizarra.system.process import Completed, run
 
 LVM_TIMEOUT_S = 600  # it queues on its own lock behind others; nobody times out under load
@@ -143,6 +144,11 @@ class LvmVolumes:
             )
         if size_bytes > volume.size_bytes:
             lvm(lvm_commands.extend(self.place, volume.name, size_bytes))
+
+    def checksum(self, volume: Volume, size_bytes: int) -> str:
+        """Read from the device."""
+        with self.opened(volume) as path:
+            return sha256_of(path, size_bytes)
 
     @contextmanager
     def opened(self, volume: Volume) -> Iterator[Path]:

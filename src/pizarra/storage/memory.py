@@ -14,11 +14,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pizarra.errors import AlreadyExists, BadInput, NoSpace, NotOurs, PizarraError, StorageFault
+from pizarra.errors import (
+    AlreadyExists,
+    BadInput,
+    NoSpace,
+    NotOurs,
+    PizarraError,
+    StorageFault,
+    Unsupported,
+)
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import TIB, size_text
 from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.system.checksum import sha256_of
 
 BLOCK_BYTES = 4096
 _BLANK = bytes(BLOCK_BYTES)
@@ -279,6 +288,15 @@ class MemoryStorage:
                 self._change()
                 del self.disks.by_uuid[volume.uuid]
         return faults
+
+    def checksum(self, volume: Volume, size_bytes: int) -> str:
+        """Of the raw content."""
+        with self.opened(volume) as path:
+            return sha256_of(path, size_bytes)
+
+    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+        """Unsupported, as on files."""
+        raise Unsupported("{name} cannot be adopted in memory.", name=new.name or seat.name)
 
     @contextmanager
     def opened(self, volume: Volume) -> Iterator[Path]:

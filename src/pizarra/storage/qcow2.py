@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from pizarra.errors import (
     NotOurs,
     PizarraError,
     StorageFault,
+    Unsupported,
 )
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
@@ -59,6 +61,7 @@ from pizarra.storage.qcow2_sidecar import (
     sidecar_removed,
     sidecar_replaced,
 )
+from pizarra.system.checksum import sha256_of
 
 _Found = TypeVar("_Found")
 THREADS = 16
@@ -226,6 +229,22 @@ class Qcow2Storage:
             unheld_checked(volume)
         with refusals("remove", volume.path):
             _forgotten(volume.path)
+
+    def checksum(self, volume: Volume, size_bytes: int) -> str:
+        """Of the raw content, unfolded beside it for as long as it takes to read."""
+        expected_checked(volume)
+        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".raw") as raw:
+            source = ["-U", "-f", "qcow2", str(volume.path)]
+            qemu_img("convert", "-q", "-O", "raw", *source, raw.name)
+            return sha256_of(Path(raw.name), size_bytes)
+
+    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+        """Unsupported: an adopted machine's file is moved to LVM."""
+        raise Unsupported(
+            "{name} cannot be adopted as a file.",
+            "Move it to a volume group: pizarra adopt … --vg VG",
+            name=new.name or seat.name,
+        )
 
     @contextmanager
     def opened(self, volume: Volume) -> Iterator[Path]:

@@ -23,6 +23,7 @@ _BACKING_FORMAT = 0xE2792ACA
 _CORRUPT, _DATA_FILE, _EXTENDED_L2 = 1 << 1, 1 << 2, 1 << 4
 _OFFSET = 0x00FF_FFFF_FFFF_FE00  # of an L1 entry
 _HEADER_BYTES_MAX = 64 * 1024
+SECTOR_BYTES = 512  # the least cluster, and what tables are aligned to
 _L1_ENTRIES_MAX = 32 * 1024 * 1024 // 8
 
 
@@ -119,17 +120,20 @@ def allocated_bytes(path: Path) -> int:
         header = header_parsed(file.read(_HEADER_BYTES_MAX))
         if header.corrupt or header.data_file or header.extended_l2:
             raise ValueError("it is corrupt, or of a form that is not made here")
+        count = header.cluster_bytes // 8  # entries of an L2 table
+        if header.l1_entries * count * header.cluster_bytes < header.size_bytes:
+            raise ValueError("its L1 table is too small for its size")
         level_1 = _entries(file, header.l1_offset, header.l1_entries)
         if not any(level_1):
             return 0
         offsets = [entry & _OFFSET for entry in level_1 if entry & _OFFSET]
-        count = header.cluster_bytes // 8
         used = sum(count - _entries(file, offset, count).count(0) for offset in offsets)
         return used * header.cluster_bytes
 
 
 def _entries(file: BinaryIO, offset: int, count: int) -> array[int]:
-    table = array("Q", os.pread(file.fileno(), count * 8, offset))
+    inside = offset < _OFFSET and not offset % SECTOR_BYTES and offset > 0
+    table = array("Q", os.pread(file.fileno(), count * 8, offset) if inside else b"")
     if len(table) != count:
         raise ValueError("one of its tables is cut off")
     table.byteswap()  # big-endian in the file; we are an x86 project

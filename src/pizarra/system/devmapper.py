@@ -3,8 +3,9 @@
 No process and no library in between: a table swap is three ioctls, and ioctl lets go of Python's
 lock, so that the swaps of different devices overlap while each waits for the kernel's RCU.
 
-Whoever resumes a device sends udev a change event. Ours carry no cookie: udev then keeps what it
-knew of the device (its links above all) and starts no process of its own for it.
+Whoever resumes a device sends udev a change event, upon which udev's rules would scan the disk
+(a student's, or one that only gives errors: 300 ms a seat). The first event that we cause carries
+libdevmapper's flag against that; udev remembers it, and the later ones need say nothing.
 """
 
 from __future__ import annotations
@@ -31,6 +32,11 @@ _BUFFER_BYTES = 16 * 1024
 _SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
 _BUFFER_FULL = 1 << 8
 _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
+# DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_PRIMARY_SOURCE_FLAG, as libdevmapper passes flags:
+# in the upper half of event_nr. The flags against the other rules would take /dev/<vg>/<lv> away.
+_UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
+_UDEV_DATA = Path("/run/udev/data")
+_UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
 
 
@@ -47,6 +53,7 @@ class _Command(IntEnum):
 class Device:
     """A dm device as the kernel has it now."""
 
+    name: str
     number: str  # "254:3"
     node: Path  # /dev/dm-3: there as long as the device is, whatever udev is busy with
     uuid: str  # LVM's start with LVM-<VG's uuid><LV's uuid>, without hyphens
@@ -81,6 +88,7 @@ def _ioctl(
     name: str = "",
     *,
     flags: int = 0,
+    event: int = 0,
     count: int = 0,
     payload: bytes = b"",
 ) -> tuple[_Reply, bytes]:
@@ -91,7 +99,7 @@ def _ioctl(
     size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
     while True:
         header = _HEADER.pack(
-            4, 0, 0, size, _HEADER.size, count, 0, flags, 0, 0, 0, name.encode(), b""
+            4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, name.encode(), b""
         )  # fmt: skip
         buffer = bytearray(header + payload)
         buffer.extend(bytes(size - len(buffer)))
@@ -181,7 +189,7 @@ def _looked_at(name: str, flags: int) -> Device | None:
     number = f"{os.major(header.dev)}:{os.minor(header.dev)}"
     targets = tuple(_targets(data, header.targets))
     node = Path(f"/dev/dm-{os.minor(header.dev)}")
-    return Device(number, node, header.uuid, bool(header.flags & _SUSPEND), targets)
+    return Device(name, number, node, header.uuid, bool(header.flags & _SUSPEND), targets)
 
 
 def _targets(data: bytes, count: int) -> Iterator[Target]:
@@ -196,19 +204,25 @@ def _targets(data: bytes, count: int) -> Iterator[Target]:
 
 def suspend(name: str) -> None:
     """Let what is under way end, then hold new I/O; no flush, no freeze of a file system."""
-    _suspend_or_resume(name, _SUSPEND | _NOFLUSH | _SKIP_LOCKFS, "suspend")
-
-
-def resume(name: str) -> None:
-    """Go on, with the table that was loaded meanwhile if there is one."""
-    _suspend_or_resume(name, 0, "resume")
-
-
-def _suspend_or_resume(name: str, flags: int, what: str) -> None:
     try:
-        _ioctl(_Command.DEV_SUSPEND, name, flags=flags)
+        _ioctl(_Command.DEV_SUSPEND, name, flags=_SUSPEND | _NOFLUSH | _SKIP_LOCKFS)
     except OSError as error:
-        raise _refused(what, name, error) from None
+        raise _refused("suspend", name, error) from None
+
+
+def resume(name: str, *, event: int = 0) -> None:
+    """Go on, with the table that was loaded meanwhile if there is one."""
+    try:
+        _ioctl(_Command.DEV_SUSPEND, name, event=event)
+    except OSError as error:
+        raise _refused("resume", name, error) from None
+
+
+def _udev_told(device: Device) -> bool:
+    try:
+        return _UDEV_REMEMBERS in (_UDEV_DATA / f"b{device.number}").read_text(encoding="utf-8")
+    except OSError:
+        return False
 
 
 def load(name: str, target: Target) -> None:
@@ -224,16 +238,16 @@ def load(name: str, target: Target) -> None:
         raise _refused(f"load a {target.kind} table for", name, error) from None
 
 
-def swap(name: str, target: Target) -> None:
+def swap(device: Device, target: Target) -> None:
     """Put ``target`` in the place of the live table: suspend, load, resume.
 
     When the load fails the device goes on with the table it had.
     """
-    suspend(name)
+    suspend(device.name)
     try:
-        load(name, target)
+        load(device.name, target)
     finally:
-        resume(name)
+        resume(device.name, event=0 if _udev_told(device) else _UDEV_NO_SCAN)
 
 
 def error_target(length: int) -> Target:

@@ -65,31 +65,41 @@ def _still_named(fd: int, path: Path) -> bool:
 
 @contextmanager
 def claimed(
-    names: Iterable[str], verb: str, *, wait_s: float = 0, folder: Path | None = None
+    names: Iterable[str],
+    verb: str,
+    *,
+    shared: Iterable[str] = (),
+    wait_s: float = 0,
+    folder: Path | None = None,
 ) -> Iterator[None]:
     """Claim seats, classrooms or templates by name for one verb, all or none, in sorted order.
+
+    What is ``shared`` others may share too, and nobody may have alone: so a classroom is shared by
+    those who work on some of its seats, and had alone by who works on all.
 
     The kernel drops the lock with the process, however it ends. Raises Busy with who and since.
     """
     folder = folder or OUR_LOCKS
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with ExitStack() as held:
+        for name in sorted(set(shared)):
+            held.enter_context(_one_claimed(folder / name, verb, fcntl.LOCK_SH, wait_s))
         for name in sorted(set(names)):
-            held.enter_context(_one_claimed(folder / name, name, verb, wait_s))
+            held.enter_context(_one_claimed(folder / name, verb, fcntl.LOCK_EX, wait_s))
         yield
 
 
 @contextmanager
-def _one_claimed(path: Path, name: str, verb: str, wait_s: float) -> Iterator[None]:
+def _one_claimed(path: Path, verb: str, way: int, wait_s: float) -> Iterator[None]:
     deadline = time.monotonic() + wait_s
     with path.open("a+", encoding="utf-8") as file:
         while True:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, way | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
-                    raise _busy(path, name) from None
+                    raise _busy(path) from None
                 time.sleep(0.02)
         file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -98,7 +108,7 @@ def _one_claimed(path: Path, name: str, verb: str, wait_s: float) -> Iterator[No
         yield
 
 
-def _busy(path: Path, name: str) -> Busy:
+def _busy(path: Path) -> Busy:
     try:
         who = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -106,7 +116,7 @@ def _busy(path: Path, name: str) -> Busy:
     return Busy(
         "{name} is busy: {verb} by process {pid} since {since}.",
         "Wait for it to end, then try again.",
-        name=name,
+        name=path.name,
         verb=who.get("verb", "something"),
         pid=who.get("pid", "?"),
         since=who.get("since", "a moment ago"),

@@ -1,0 +1,1 @@
+"""Looks, carries out plans, tells what happens. Never prints."""

@@ -1,0 +1,105 @@
+"""Starts and stops many machines: so many at a time, an outcome each, nobody waits for ever."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pizarra.engine.events import Began, Emit, Settled
+from pizarra.engine.host import Host
+from pizarra.engine.stopwatch import Stopwatch
+from pizarra.errors import PizarraError
+from pizarra.model.facts import Power, Seat
+from pizarra.model.outcome import Outcome, SeatOutcome
+
+_LOOK_EVERY_S = 0.5
+
+
+def each_seat(
+    host: Host, verb: str, seats: Sequence[Seat], act: Callable[[Seat], SeatOutcome], emit: Emit
+) -> tuple[SeatOutcome, ...]:
+    """Do ``act`` for every seat that is not at fault, ``at_once`` side by side; in order."""
+    emit(Began(what=verb, total=len(seats)))
+
+    def settled(seat: Seat) -> SeatOutcome:
+        outcome = _acted(seat, act)
+        emit(Settled(outcome=outcome))
+        return outcome
+
+    with ThreadPoolExecutor(host.settings.at_once) as threads:
+        return tuple(threads.map(settled, seats))
+
+
+def _acted(seat: Seat, act: Callable[[Seat], SeatOutcome]) -> SeatOutcome:
+    if seat.fault:
+        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=seat.fault)
+    try:
+        return act(seat)
+    except PizarraError as error:
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=str(error))
+
+
+def started(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome, ...]:
+    """Switch on. Seats that run already are ``unchanged``."""
+
+    def start(seat: Seat) -> SeatOutcome:
+        if seat.power is Power.RUNNING:
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason="it runs already")
+        watch = Stopwatch()
+        with watch.timed("start", [seat.name]):
+            if seat.power is Power.PAUSED:
+                host.compute.resume(seat.domain_uuid)
+            else:
+                host.compute.start(seat.domain_uuid)
+        return SeatOutcome(
+            seat=seat.name, outcome=Outcome.DONE, timings_ms=dict(watch.of(seat.name))
+        )
+
+    return each_seat(host, "start", seats, start, emit)
+
+
+def stopped(
+    host: Host, seats: Sequence[Seat], grace_s: float, emit: Emit
+) -> tuple[SeatOutcome, ...]:
+    """Ask every guest, wait for all together, then switch off those that did not listen."""
+    asked = [seat for seat in seats if not seat.fault and seat.power is Power.RUNNING]
+    began = time.perf_counter()
+    if grace_s > 0:
+        _ask(host, asked)
+        _wait_until_off(host, asked, grace_s)
+    waited_ms = (time.perf_counter() - began) * 1000
+    off = {domain.uuid for domain in host.compute.observe() if domain.power is Power.OFF}
+
+    def stop(seat: Seat) -> SeatOutcome:
+        if seat.power in (Power.OFF, Power.ABSENT):
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason="it was off")
+        if seat.domain_uuid in off:
+            return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, timings_ms={"stop": waited_ms})
+        host.compute.kill(seat.domain_uuid)
+        ms = (time.perf_counter() - began) * 1000
+        reason = "switched off: the guest did not shut down in time" if grace_s > 0 else None
+        return SeatOutcome(
+            seat=seat.name, outcome=Outcome.DONE, reason=reason, timings_ms={"stop": ms}
+        )
+
+    return each_seat(host, "stop", seats, stop, emit)
+
+
+def _ask(host: Host, seats: Sequence[Seat]) -> None:
+    def ask(seat: Seat) -> None:
+        try:
+            host.compute.ask_to_stop(seat.domain_uuid)
+        except PizarraError:
+            return  # a guest that cannot be asked is switched off when the grace ends
+
+    with ThreadPoolExecutor(host.settings.at_once) as threads:
+        list(threads.map(ask, seats))
+
+
+def _wait_until_off(host: Host, seats: Sequence[Seat], grace_s: float) -> None:
+    deadline = time.monotonic() + grace_s
+    waiting = {seat.domain_uuid for seat in seats}
+    while waiting and time.monotonic() < deadline:
+        time.sleep(_LOOK_EVERY_S)
+        waiting &= {d.uuid for d in host.compute.observe() if d.power is not Power.OFF}

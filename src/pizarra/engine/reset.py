@@ -1,0 +1,185 @@
+"""Carries out a reset plan as a pipeline: while some seats still stop, others are rewound, proven
+and started. One thread a storage place rewinds whatever is ready, a batch at a time; stops and
+starts run side by side, as many at once as the host is set to.
+
+A seat is started or called original only after its proof.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pizarra.engine.events import Began, Emit, Settled
+from pizarra.engine.host import Host
+from pizarra.engine.stopwatch import Stopwatch
+from pizarra.errors import PizarraError
+from pizarra.model.outcome import Outcome, SeatOutcome
+from pizarra.planner.reset import ResetPlan, SeatPlan, Step
+from pizarra.storage.interface import Change
+
+_Place = tuple[str, str]
+
+
+class ResetRun:
+    """One reset under way."""
+
+    def __init__(self, host: Host, plan: ResetPlan, emit: Emit) -> None:
+        self.host = host
+        self.plan = plan
+        self.emit = emit
+        self.watch = Stopwatch()
+        self.rewind_ms = 0.0
+        self._outcomes: dict[str, SeatOutcome] = {}
+        self._ready: dict[_Place, queue.SimpleQueue[SeatPlan | None]] = defaultdict(
+            queue.SimpleQueue
+        )
+
+    def outcomes(self) -> tuple[SeatOutcome, ...]:
+        """Do it all; in the plan's order."""
+        self.emit(Began(what="reset", total=len(self.plan.seats)))
+        rewinds = [one for one in self.plan.seats if Step.REWIND in one.steps]
+        at_once = self.host.settings.at_once
+        with ThreadPoolExecutor(at_once) as stops, ThreadPoolExecutor(at_once) as starts:
+            for one in self.plan.seats:
+                if Step.REWIND not in one.steps:
+                    starts.submit(self._kept, one)
+            stopping = [stops.submit(self._halted, one) for one in rewinds]
+            self._rewind_all(rewinds, stopping, starts)
+        return tuple(self._outcomes[one.seat.name] for one in self.plan.seats)
+
+    def _rewind_all(
+        self,
+        rewinds: Sequence[SeatPlan],
+        stopping: Sequence[Future[None]],
+        starts: ThreadPoolExecutor,
+    ) -> None:
+        places = {_place(one) for one in rewinds}
+        with ThreadPoolExecutor(max(1, len(places))) as rewinders:
+            working = [
+                rewinders.submit(self._rewinder, self._ready[place], starts) for place in places
+            ]
+            for stop in stopping:
+                stop.result()
+            for place in places:
+                self._ready[place].put(None)
+            for work in working:
+                work.result()
+
+    def _kept(self, one: SeatPlan) -> None:
+        """A seat that needs no rewind: it has its outcome, and may have to be started."""
+        outcome = one.outcome or Outcome.UNKNOWN
+        verified = outcome is Outcome.UNCHANGED
+        if Step.START in one.steps:
+            self._started(one, outcome)
+        else:
+            self._settle(one, outcome, one.reason, verified=verified)
+
+    def _halted(self, one: SeatPlan) -> None:
+        try:
+            if Step.STOP in one.steps:
+                with self.watch.timed("stop", [one.seat.name]):
+                    self.host.compute.kill(one.seat.domain_uuid)
+            if Step.PAUSE in one.steps:
+                with self.watch.timed("pause", [one.seat.name]):
+                    self.host.compute.pause(one.seat.domain_uuid)
+        except PizarraError as error:
+            self._settle(one, Outcome.FAILED, f"it could not be stopped: {error}")
+        else:
+            self._ready[_place(one)].put(one)
+
+    def _rewinder(
+        self, ready: queue.SimpleQueue[SeatPlan | None], starts: ThreadPoolExecutor
+    ) -> None:
+        ended = False
+        while not ended:
+            batch = [ready.get()]
+            while not ready.empty():
+                batch.append(ready.get())
+            ended = None in batch
+            seats = [one for one in batch if one is not None]
+            for one in self._original_again(seats):
+                starts.submit(self._continued, one)
+
+    def _original_again(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        """Rewind and prove a batch; those that are original again."""
+        if not seats:
+            return []
+        names = [one.seat.name for one in seats]
+        pairs = [pair for one in seats for pair in one.pairs]
+        with self.watch.timed("rewind", names):
+            faults = self.host.rewound(pairs)
+        with self.watch.timed("prove", names):
+            whole = [pair for pair in pairs if faults[pair.seat.uuid] is None]
+            changes = self.host.changes(whole)
+        return [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
+
+    def _is_proven(self, one: SeatPlan, found: dict[str, Change | PizarraError]) -> bool:
+        for volume in one.seat.volumes:
+            answer = found.get(volume.uuid)
+            if isinstance(answer, Change) and answer.original:
+                continue
+            why = answer if isinstance(answer, PizarraError) else "it still differs"
+            self._settle(one, Outcome.FAILED, f"{volume.name}: {why}", verified=False)
+            return False
+        return True
+
+    def _continued(self, one: SeatPlan) -> None:
+        if Step.PRESS in one.steps:
+            self._pressed(one)
+        elif Step.START in one.steps:
+            self._started(one, Outcome.DONE)
+        else:
+            self._settle(one, Outcome.DONE, verified=True)
+
+    def _started(self, one: SeatPlan, outcome: Outcome) -> None:
+        try:
+            with self.watch.timed("start", [one.seat.name]):
+                self.host.compute.start(one.seat.domain_uuid, fresh=True)
+        except PizarraError as error:
+            reason = f"its disks are original, but it did not start: {error}"
+            self._settle(one, Outcome.FAILED, reason, verified=True)
+        else:
+            self._settle(one, outcome, verified=True)
+
+    def _pressed(self, one: SeatPlan) -> None:
+        try:
+            with self.watch.timed("start", [one.seat.name]):
+                self.host.compute.reset_button(one.seat.domain_uuid)
+                self.host.compute.resume(one.seat.domain_uuid)
+        except PizarraError as error:
+            reason = f"its disks are original, but it did not go on: {error}"
+            self._settle(one, Outcome.FAILED, reason, verified=True)
+        else:
+            self._settle(one, Outcome.DONE, verified=True)
+
+    def _settle(
+        self,
+        one: SeatPlan,
+        outcome: Outcome,
+        reason: str | None = None,
+        *,
+        verified: bool | None = None,
+    ) -> None:
+        name = one.seat.name
+        settled = SeatOutcome(
+            seat=name,
+            outcome=outcome,
+            reason=reason,
+            verified=verified,
+            timings_ms=self.watch.of(name),
+        )
+        self._outcomes[name] = settled
+        self.emit(Settled(outcome=settled))
+
+
+def _place(one: SeatPlan) -> _Place:
+    volume = one.seat.volumes[0]
+    return (volume.kind, volume.place)
+
+
+def _only(faults: object) -> dict[str, PizarraError]:
+    assert isinstance(faults, dict)
+    return {uuid: fault for uuid, fault in faults.items() if fault is not None}

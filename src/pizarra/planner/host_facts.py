@@ -1,0 +1,215 @@
+"""Volumes and domains put together into templates, classrooms and seats, with their faults."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pizarra.errors import AlreadyExists, NotFound
+from pizarra.model.facts import (
+    Classroom,
+    Domain,
+    Pool,
+    Power,
+    Seat,
+    StorageFacts,
+    StorageKind,
+    Template,
+    Volume,
+)
+from pizarra.model.labels import Role
+from pizarra.model.names import seat_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """Everything seen on a host at one moment."""
+
+    volumes: Mapping[str, Volume]  # by UUID, ours and not
+    pools: tuple[Pool, ...]
+    domains: Mapping[str, Domain]  # by UUID, ours and not
+    templates: tuple[Template, ...] = ()
+    classrooms: Mapping[str, Classroom] = field(default_factory=dict)
+    left_over: tuple[Volume, ...] = ()  # imports and moves that never ended
+
+    def classroom(self, name: str) -> Classroom:
+        """Raises NotFound with the names that there are."""
+        if name in self.classrooms:
+            return self.classrooms[name]
+        raise NotFound(
+            "There is no classroom {name!r}.",
+            "There is: {those}." if self.classrooms else "Make one with: pizarra classroom create",
+            name=name,
+            those=", ".join(sorted(self.classrooms)),
+        )
+
+    def template(self, name: str, kind: StorageKind | None = None, place: str = "") -> Template:
+        """The newest version on the storage asked for. Raises NotFound, AlreadyExists."""
+        found = [
+            one
+            for one in self.templates
+            if one.name == name and kind in (None, one.kind) and place in ("", one.place)
+        ]
+        if not found:
+            raise self._no_template(name)
+        if len({(one.kind, one.place) for one in found}) > 1:
+            raise AlreadyExists(
+                "The template {name} is on several storages: {those}.",
+                "Say which with --storage and --vg.",
+                name=name,
+                those=", ".join(sorted(f"{one.kind} {one.place}" for one in found)),
+            )
+        return max(found, key=lambda one: one.version)
+
+    def _no_template(self, name: str) -> NotFound:
+        elsewhere = [f"{one.kind} {one.place}" for one in self.templates if one.name == name]
+        if elsewhere:
+            return NotFound(
+                "The template {name} is not on that storage, but on {those}.",
+                "Leave out --storage and --vg, or import it there too.",
+                name=name,
+                those=", ".join(elsewhere),
+            )
+        return NotFound(
+            "There is no template {name!r}.",
+            "See those there are: pizarra template list; or import one: pizarra template import",
+            name=name,
+        )
+
+
+def assembled(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> HostFacts:
+    """One pass over everything; linear in the number of volumes and domains."""
+    parts = list(storage)
+    volumes = {volume.uuid: volume for part in parts for volume in part.volumes}
+    by_uuid = {domain.uuid: domain for domain in domains}
+    by_name = {domain.name: domain for domain in domains}
+    seats = _seats(volumes, by_uuid, by_name)
+    return HostFacts(
+        volumes=volumes,
+        pools=tuple(pool for part in parts for pool in part.pools),
+        domains=by_uuid,
+        templates=_templates(volumes),
+        classrooms=_classrooms(seats),
+        left_over=tuple(v for v in volumes.values() if v.labels and v.labels.role is Role.FILLING),
+    )
+
+
+def _templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
+    disks: dict[tuple[str, int, StorageKind, str], list[Volume]] = defaultdict(list)
+    standing: dict[tuple[str, int, StorageKind, str], set[tuple[str, int]]] = defaultdict(set)
+    for volume in volumes.values():
+        if labels := volume.labels:
+            key = (labels.template, labels.version, volume.kind, volume.place)
+            if labels.role is Role.TEMPLATE:
+                disks[key].append(volume)
+            elif labels.role is Role.SEAT:
+                standing[key].add((labels.classroom, labels.seat))
+    return tuple(
+        Template(
+            name=key[0],
+            version=key[1],
+            kind=key[2],
+            place=key[3],
+            volumes=tuple(sorted(of_it, key=_disk)),
+            seats=len(standing[key]),
+            fault=next((volume.fault for volume in of_it if volume.fault), None),
+        )
+        for key, of_it in sorted(disks.items())
+    )
+
+
+def _disk(volume: Volume) -> str:
+    return volume.labels.disk if volume.labels else ""
+
+
+def _seats(
+    volumes: Mapping[str, Volume], domains: Mapping[str, Domain], names: Mapping[str, Domain]
+) -> list[Seat]:
+    groups: dict[tuple[str, int], list[Volume]] = defaultdict(list)
+    for volume in volumes.values():
+        if volume.labels and volume.labels.role is Role.SEAT:
+            groups[volume.labels.classroom, volume.labels.seat].append(volume)
+    return [_seat(sorted(of_it, key=_disk), volumes, domains, names) for of_it in groups.values()]
+
+
+def _seat(
+    disks: list[Volume],
+    volumes: Mapping[str, Volume],
+    domains: Mapping[str, Domain],
+    names: Mapping[str, Domain],
+) -> Seat:
+    labels = disks[0].labels
+    assert labels is not None, "chosen by its labels"
+    baselines = {
+        disk.uuid: volumes[disk.labels.baseline]
+        for disk in disks
+        if disk.labels and disk.labels.baseline in volumes
+    }
+    name = labels.name or seat_name(labels.classroom, labels.seat)
+    domain = domains.get(labels.domain)
+    return Seat(
+        classroom=labels.classroom,
+        number=labels.seat,
+        name=name,
+        domain_uuid=labels.domain,
+        power=domain.power if domain else Power.ABSENT,
+        volumes=tuple(disks),
+        baselines=baselines,
+        fault=_seat_fault(disks, baselines, name, domain, names.get(name)),
+    )
+
+
+def _seat_fault(
+    disks: Sequence[Volume],
+    baselines: Mapping[str, Volume],
+    name: str,
+    domain: Domain | None,
+    namesake: Domain | None,
+) -> str | None:
+    """Why the seat may not be touched; the first reason is enough."""
+    if len({_disk(disk) for disk in disks}) != len(disks):
+        return "two volumes say that they are the same disk of it"
+    if len({disk.labels.domain for disk in disks if disk.labels}) != 1:
+        return "its disks name different machines"
+    if namesake is not None and (domain is None or namesake.uuid != domain.uuid):
+        return f"the machine called {name} is not ours: its UUID is another"
+    for disk in disks:
+        if disk.fault:
+            return f"{disk.name}: {disk.fault}"
+        baseline = baselines.get(disk.uuid)
+        if baseline is None:
+            return f"the original state of {disk.name} is missing"
+        if baseline.labels is None or baseline.labels.role not in (Role.TEMPLATE, Role.BASELINE):
+            return f"what {disk.name} stands on ({baseline.name}) is not labelled as ours"
+        if baseline.fault:
+            return f"its original state, {baseline.name}: {baseline.fault}"
+    return None
+
+
+def _classrooms(seats: Iterable[Seat]) -> dict[str, Classroom]:
+    groups: dict[str, list[Seat]] = defaultdict(list)
+    for seat in seats:
+        groups[seat.classroom].append(seat)
+    return {
+        name: Classroom(name=name, seats=tuple(sorted(of_it, key=lambda seat: seat.number)))
+        for name, of_it in sorted(groups.items())
+    }
+
+
+def seats_chosen(classroom: Classroom, numbers: Iterable[int] | None) -> tuple[Seat, ...]:
+    """All of them, or those of ``numbers``. Raises NotFound naming the ones that are not there."""
+    if numbers is None:
+        return classroom.seats
+    by_number = {seat.number: seat for seat in classroom.seats}
+    missing = [number for number in numbers if number not in by_number]
+    if missing:
+        raise NotFound(
+            "The classroom {name} has no seat {missing}.",
+            "It has seats {first} to {last}.",
+            name=classroom.name,
+            missing=", ".join(map(str, missing)),
+            first=min(by_number),
+            last=max(by_number),
+        )
+    return tuple(by_number[number] for number in numbers)

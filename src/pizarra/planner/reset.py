@@ -1,0 +1,144 @@
+"""A reset as a plan: what happens to each seat, before anything does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from pizarra.model.facts import Power, Seat, StorageKind
+from pizarra.model.labels import Way
+from pizarra.model.outcome import Mode, Outcome
+from pizarra.storage.interface import Capabilities, Change, Pair
+
+
+class Step(StrEnum):
+    """What is done to a seat, in this order."""
+
+    STOP = "stop"
+    PAUSE = "pause"
+    REWIND = "rewind"
+    PROVE = "prove"
+    START = "start"
+    PRESS = "press"  # the reset button, and on
+
+
+class After(StrEnum):
+    """What a seat does when it is original again."""
+
+    AS_FOUND = "as found"
+    RUNNING = "running"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatPlan:
+    """One seat: steps to take, or an outcome already and its reason."""
+
+    seat: Seat
+    steps: tuple[Step, ...] = ()
+    outcome: Outcome | None = None  # what it will be without a rewind
+    reason: str | None = None
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """Its volumes, each with its baseline."""
+        return pairs_of(self.seat)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetPlan:
+    """The whole of a reset: what ``--dry-run`` prints and the engine carries out."""
+
+    classroom: str
+    mode: Mode
+    seats: tuple[SeatPlan, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--dry-run --json``."""
+        return {
+            "classroom": self.classroom,
+            "verb": "reset",
+            "mode": str(self.mode),
+            "dry_run": True,
+            "seats": [
+                {
+                    "seat": one.seat.name,
+                    "steps": [str(step) for step in one.steps],
+                    "outcome": str(one.outcome) if one.outcome else None,
+                    "reason": one.reason,
+                }
+                for one in self.seats
+            ],
+        }
+
+
+def pairs_of(seat: Seat) -> tuple[Pair, ...]:
+    """Its volumes, each with its baseline; only those whose baseline is there."""
+    return tuple(
+        Pair(seat=volume, baseline=seat.baselines[volume.uuid])
+        for volume in seat.volumes
+        if volume.uuid in seat.baselines
+    )
+
+
+def worth_proving(seats: Iterable[Seat]) -> list[Pair]:
+    """The volumes of seats that are off: they may be original still, and then need nothing."""
+    return [
+        pair
+        for seat in seats
+        if seat.fault is None and seat.power in (Power.OFF, Power.ABSENT)
+        for pair in pairs_of(seat)
+    ]
+
+
+def plan_reset(
+    classroom: str,
+    seats: Sequence[Seat],
+    mode: Mode,
+    after: After,
+    changes: Mapping[str, Change | Exception],
+    capabilities: Mapping[StorageKind, Capabilities],
+) -> ResetPlan:
+    """``changes`` tells, by volume UUID, what was proven of the seats that are off."""
+    plans = tuple(_seat_plan(seat, mode, after, changes, capabilities) for seat in seats)
+    return ResetPlan(classroom=classroom, mode=mode, seats=plans)
+
+
+def _seat_plan(
+    seat: Seat,
+    mode: Mode,
+    after: After,
+    changes: Mapping[str, Change | Exception],
+    capabilities: Mapping[StorageKind, Capabilities],
+) -> SeatPlan:
+    if seat.fault:
+        return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)
+    if seat.power is Power.ABSENT:
+        return SeatPlan(
+            seat=seat, outcome=Outcome.UNKNOWN, reason="its machine is gone: run pizarra recover"
+        )
+    on = seat.power is not Power.OFF
+    if on and mode is Mode.HOT and (why := _not_hot(seat, capabilities)):
+        return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)
+    starts = (Step.START,) if after is After.RUNNING or (on and after is After.AS_FOUND) else ()
+    if not on and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes):
+        return SeatPlan(seat=seat, steps=starts, outcome=Outcome.UNCHANGED)
+    if on and mode is Mode.HOT and starts:
+        return SeatPlan(seat=seat, steps=(Step.PAUSE, Step.REWIND, Step.PROVE, Step.PRESS))
+    stops = (Step.STOP,) if on else ()
+    return SeatPlan(seat=seat, steps=(*stops, Step.REWIND, Step.PROVE, *starts))
+
+
+def _is_original(change: Change | Exception | None) -> bool:
+    return isinstance(change, Change) and change.original
+
+
+def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
+    for volume in seat.volumes:
+        if not capabilities[volume.kind].hot_reset:
+            return f"{volume.kind} disks cannot be reset hot: use --mode cold"
+        if volume.labels and volume.labels.way is Way.MERGE:
+            return "an adopted classic volume cannot be reset hot: use --mode cold"
+    return None

@@ -1,0 +1,25 @@
+"""What every use case is handed: the host, and where to tell what happens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pizarra.compute.libvirt_driver import LibvirtCompute
+from pizarra.engine.events import Emit, silent
+from pizarra.engine.host import Host, RealStorages
+from pizarra.settings import Settings, settings_read
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A host and a listener."""
+
+    host: Host
+    emit: Emit = silent
+
+
+def context_here(emit: Emit = silent, settings: Settings | None = None) -> Context:
+    """This machine, by its settings."""
+    settings = settings or settings_read()
+    compute = LibvirtCompute(settings.libvirt_uri)
+    return Context(Host(settings, compute, RealStorages(settings)), emit)

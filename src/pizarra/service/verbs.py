@@ -1,0 +1,260 @@
+"""start, stop, reset, verify, status over the seats of a classroom."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from pizarra.engine.events import Began, Settled
+from pizarra.engine.power import started, stopped
+from pizarra.engine.reset import ResetRun
+from pizarra.errors import PizarraError, Unsupported
+from pizarra.model.facts import Power, Seat
+from pizarra.model.names import name_checked, seat_name
+from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
+from pizarra.planner.host_facts import HostFacts, seats_chosen
+from pizarra.planner.reset import After, ResetPlan, Step, pairs_of, plan_reset, worth_proving
+from pizarra.service.context import Context
+from pizarra.storage.interface import Change, Pair
+from pizarra.system.locks import claimed
+
+Numbers = Sequence[int] | None
+_Outcomes = tuple[SeatOutcome, ...]
+
+
+def _seats(
+    context: Context, classroom: str, numbers: Numbers
+) -> tuple[HostFacts, tuple[Seat, ...]]:
+    facts = context.host.observe()
+    return facts, seats_chosen(facts.classroom(classroom), numbers)
+
+
+@contextmanager
+def _claimed_seats(
+    context: Context, classroom: str, numbers: Numbers, verb: str
+) -> Iterator[tuple[Seat, ...]]:
+    """Claim first, by number, then look: one look is enough, and nobody changes what was seen."""
+    name_checked(classroom, "classroom")
+    if numbers is None:
+        claim = claimed([classroom], verb)
+    else:
+        names = [seat_name(classroom, number) for number in numbers]
+        claim = claimed(names, verb, shared=[classroom])
+    with claim:
+        yield _seats(context, classroom, numbers)[1]
+
+
+def _claimed_verb(
+    context: Context,
+    classroom: str,
+    numbers: Numbers,
+    verb: str,
+    act: Callable[[tuple[Seat, ...]], _Outcomes],
+) -> Report:
+    began = time.perf_counter()
+    with _claimed_seats(context, classroom, numbers, verb) as seats:
+        outcomes = act(seats)
+    return Report(
+        classroom=classroom,
+        verb=verb,
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+    )
+
+
+def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
+    """Switch seats on, so many at a time."""
+    return _claimed_verb(
+        context,
+        classroom,
+        numbers,
+        "start",
+        lambda seats: started(context.host, seats, context.emit),
+    )
+
+
+def stop(
+    context: Context, classroom: str, numbers: Numbers = None, *, grace_s: float | None = None
+) -> Report:
+    """Shut seats down; switch off those that do not listen within the grace."""
+    grace = context.host.settings.grace_s if grace_s is None else grace_s
+    return _claimed_verb(
+        context,
+        classroom,
+        numbers,
+        "stop",
+        lambda seats: stopped(context.host, seats, grace, context.emit),
+    )
+
+
+def reset_plan(
+    context: Context,
+    classroom: str,
+    numbers: Numbers = None,
+    *,
+    mode: Mode = Mode.COLD,
+    after: After = After.AS_FOUND,
+) -> ResetPlan:
+    """What a reset would do now. Raises Unsupported when it could do nothing at all."""
+    _, seats = _seats(context, classroom, numbers)
+    return _planned(context, classroom, seats, mode, after)
+
+
+def _planned(
+    context: Context, classroom: str, seats: Sequence[Seat], mode: Mode, after: After
+) -> ResetPlan:
+    host = context.host
+    changes = host.changes(worth_proving(seats))
+    plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities)
+    if plan.seats and all(one.outcome is Outcome.SKIPPED for one in plan.seats):
+        raise Unsupported(
+            "No seat of {name} can be reset so: {why}.",
+            name=classroom,
+            why=plan.seats[0].reason,
+        )
+    return plan
+
+
+def reset(
+    context: Context,
+    classroom: str,
+    numbers: Numbers = None,
+    *,
+    mode: Mode = Mode.COLD,
+    after: After = After.AS_FOUND,
+) -> Report:
+    """Put seats back to their original state, and prove it."""
+    began = time.perf_counter()
+    with _claimed_seats(context, classroom, numbers, "reset") as seats:
+        plan = _planned(context, classroom, seats, mode, after)
+        outcomes = ResetRun(context.host, plan, context.emit).outcomes()
+    return Report(
+        classroom=classroom,
+        verb="reset",
+        mode=str(mode),
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+        extra={"disks_ms": round(sum(_rewind_ms(one) for one in outcomes), 1)},
+    )
+
+
+def _rewind_ms(outcome: SeatOutcome) -> float:
+    return outcome.timings_ms.get(Step.REWIND, 0.0)
+
+
+def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
+    """What each seat does, and how much of it has changed, from metadata."""
+    began = time.perf_counter()
+    facts, seats = _seats(context, classroom, numbers)
+    changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
+    outcomes = tuple(_status_of(seat, changes) for seat in seats)
+    labels = facts.classrooms[classroom].labels
+    return Report(
+        classroom=classroom,
+        verb="status",
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+        extra={"template": labels.template, "version": labels.version},
+    )
+
+
+def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> SeatOutcome:
+    answers = [changes.get(volume.uuid) for volume in seat.volumes]
+    errors = [str(answer) for answer in answers if isinstance(answer, PizarraError)]
+    gone = "its machine is gone: run pizarra recover" if seat.power is Power.ABSENT else None
+    fault = seat.fault or gone or (errors[0] if errors else None)
+    known = [answer for answer in answers if isinstance(answer, Change)]
+    changed_bytes = sum(change.changed_bytes for change in known)
+    original = changed_bytes == 0 if len(known) == len(seat.volumes) else None
+    return SeatOutcome(
+        seat=seat.name,
+        outcome=Outcome.UNKNOWN if fault else Outcome.DONE,
+        reason=fault,
+        verified=original,
+        extra={
+            "power": str(seat.power),
+            "changed_bytes": changed_bytes if original is not None else None,
+            "size_bytes": sum(volume.size_bytes for volume in seat.volumes),
+        },
+    )
+
+
+def verify(
+    context: Context, classroom: str, numbers: Numbers = None, *, deep: bool = False
+) -> Report:
+    """Prove that seats are original: by an independent tool, or ``deep`` from the data itself."""
+    began = time.perf_counter()
+    with _claimed_seats(context, classroom, numbers, "verify") as seats:
+        context.emit(Began(what="verify", total=len(seats)))
+        pairs = [pair for seat in seats if not seat.fault for pair in pairs_of(seat)]
+        sums = _checksums(context, pairs) if deep else {}
+        changes = {} if deep else context.host.changes(pairs, witness=True)
+    outcomes = tuple(_verdict(seat, changes, sums) for seat in seats)
+    for outcome in outcomes:
+        context.emit(Settled(outcome=outcome))
+    return Report(
+        classroom=classroom,
+        verb="verify",
+        mode="deep" if deep else None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+    )
+
+
+_Sums = Mapping[str, tuple[str, str] | PizarraError]
+
+
+def _checksums(context: Context, pairs: Sequence[Pair]) -> _Sums:
+    """(baseline's, seat's) by the seat's volume; each baseline is read once."""
+    wanted = {(pair.baseline.uuid, pair.baseline.size_bytes): pair.baseline for pair in pairs}
+    wanted |= {(pair.seat.uuid, pair.baseline.size_bytes): pair.seat for pair in pairs}
+
+    def summed(key: tuple[str, int]) -> str | PizarraError:
+        volume = wanted[key]
+        try:
+            return context.host.storage_of(volume).checksum(volume, key[1])
+        except PizarraError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as threads:
+        sums = dict(zip(wanted, threads.map(summed, wanted), strict=True))
+    found: dict[str, tuple[str, str] | PizarraError] = {}
+    for pair in pairs:
+        size = pair.baseline.size_bytes
+        original, present = sums[pair.baseline.uuid, size], sums[pair.seat.uuid, size]
+        if isinstance(original, PizarraError):
+            found[pair.seat.uuid] = original
+        elif isinstance(present, PizarraError):
+            found[pair.seat.uuid] = present
+        else:
+            found[pair.seat.uuid] = (original, present)
+    return found
+
+
+def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Sums) -> SeatOutcome:
+    if seat.fault:
+        return SeatOutcome(
+            seat=seat.name, outcome=Outcome.UNKNOWN, reason=seat.fault, verified=False
+        )
+    for volume in seat.volumes:
+        answer = sums.get(volume.uuid) or changes.get(volume.uuid)
+        if (why := _difference(answer)) is not None:
+            outcome = Outcome.UNKNOWN if isinstance(answer, PizarraError) else Outcome.FAILED
+            return SeatOutcome(
+                seat=seat.name, outcome=outcome, reason=f"{volume.name}: {why}", verified=False
+            )
+    proof = {"sha256": sums[seat.volumes[0].uuid][1]} if sums else {}  # type: ignore[index]
+    return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, verified=True, extra=proof)
+
+
+def _difference(answer: Change | PizarraError | tuple[str, str] | None) -> str | None:
+    if isinstance(answer, tuple):
+        return None if answer[0] == answer[1] else "its data is not the original's"
+    if isinstance(answer, Change):
+        changed = answer.changed_bytes
+        return None if answer.original else f"{changed / 2**20:.1f} MiB differ from the original"
+    return str(answer) if answer else "it could not be compared"

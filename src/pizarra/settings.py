@@ -1,0 +1,71 @@
+"""Settings: ``/etc/pizarra/pizarra.toml``, or PIZARRA_… in the environment, which wins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from pizarra.errors import BadInput
+
+FILE = Path("/etc/pizarra/pizarra.toml")
+
+
+class Settings(BaseSettings):
+    """What a host's technician may choose. Every one has a default that works."""
+
+    model_config = SettingsConfigDict(env_prefix="PIZARRA_", extra="forbid")
+
+    libvirt_uri: str = Field("qemu:///system", description="where libvirt is")
+    vg: str = Field("", description="the volume group to use when a command names none")
+    pool: str = Field("pizarra", description="the name of the thin pool in a volume group")
+    folder: Path = Field(
+        Path("/var/lib/libvirt/images/pizarra"), description="where qcow2 disks are"
+    )
+    grace_s: float = Field(30, ge=0, le=3600, description="how long a guest may take to shut down")
+    at_once: int = Field(
+        min(20, 2 * (os.cpu_count() or 2)),
+        ge=1,
+        le=200,
+        description="how many machines are started or stopped at the same time",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment before the file."""
+        _ = dotenv_settings, file_secret_settings
+        file = TomlConfigSettingsSource(settings_cls, FILE)
+        return init_settings, env_settings, file
+
+
+def settings_read() -> Settings:
+    """Raises BadInput naming the setting that cannot be."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise BadInput(
+            "The setting {name} cannot be used: {why}.",
+            "Correct it in {file}, or the variable PIZARRA_{upper}.",
+            name=name,
+            upper=name.upper(),
+            why=first["msg"],
+            file=FILE,
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BadInput("{file} cannot be read: {why}.", file=FILE, why=error) from None

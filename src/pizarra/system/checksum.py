@@ -1,0 +1,36 @@
+"""SHA-256 of content; of a device past the page cache, which may know an older content."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+from pathlib import Path
+
+from pizarra.errors import StorageFault
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+
+
+def sha256_of(path: Path, size_bytes: int) -> str:
+    """Of the first ``size_bytes`` of a device or a raw file. Raises StorageFault when it is shorter."""
+    digest = hashlib.sha256()
+    aligned = mmap.mmap(-1, _CHUNK_BYTES)
+    direct = os.O_DIRECT if path.is_block_device() else 0
+    fd = os.open(path, os.O_RDONLY | direct | os.O_CLOEXEC)
+    try:
+        offset = 0
+        while offset < size_bytes:
+            got = min(os.preadv(fd, [aligned], offset), size_bytes - offset)
+            if got <= 0:
+                raise StorageFault("{path} ends at {offset} bytes.", path=path, offset=offset)
+            digest.update(memoryview(aligned)[:got])
+            offset += got
+    except OSError as error:
+        raise StorageFault(
+            "{path} cannot be read: {cause}.", path=path, cause=error.strerror
+        ) from None
+    finally:
+        os.close(fd)
+        aligned.close()
+    return digest.hexdigest()
