@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import libvirt_qemu
 from lxml import etree
 
 from pizarra.compute.domain_xml import domain_xml
+from pizarra.compute.fence import raise_fence
 from pizarra.compute.interface import DiskSpec, DomainSpec, NetworkSpec
 from pizarra.compute.kvm_choice import kvm_chosen
 from pizarra.compute.libvirt_connection import (
@@ -59,11 +61,18 @@ class LibvirtCompute:
     """The Compute interface at one libvirt URI."""
 
     def __init__(
-        self, uri: str = "qemu:///system", *, kvm: bool | None = None, quick_s: float = QUICK_S
+        self,
+        uri: str = "qemu:///system",
+        *,
+        kvm: bool | None = None,
+        quick_s: float = QUICK_S,
+        fence: Callable[[], None] = raise_fence,
     ) -> None:
         """``kvm`` None: found out when the first machine is defined. ``quick_s``: limit of a call
-        that waits for no guest."""
+        that waits for no guest. ``fence`` keeps seats apart; it is called before one starts."""
         self._kvm = kvm
+        self._fence = fence
+        self._fenced = threading.Event()
         self._lines = LibvirtLines(uri, quick_s)
 
     def close(self) -> None:
@@ -137,6 +146,8 @@ class LibvirtCompute:
         disk that was rewound meanwhile it would destroy the file systems.
         """
 
+        self._fence_once()
+
         def work(conn: Connection) -> None:
             domain = _needed(conn, uuid)
             try:
@@ -199,10 +210,17 @@ class LibvirtCompute:
         parsed: dict[str, Any] = json.loads(answer)
         return parsed
 
+    def _fence_once(self) -> None:
+        """Two threads may both find it down; that does no harm."""
+        if not self._fenced.is_set():
+            self._fence()
+            self._fenced.set()
+
     # ---- networks
 
     def network_define(self, spec: NetworkSpec) -> None:
         """Make, update and start a network. Seats that come or go do not disturb the others."""
+        self._fence_once()
 
         def work(conn: Connection) -> None:
             network_defined(conn, spec)

@@ -11,6 +11,7 @@ from pizarra.compute.elements import element as el
 from pizarra.compute.elements import text_of
 from pizarra.compute.interface import Lease, NetworkSpec
 
+BRIDGE_PREFIX = "pz-"
 _BRIDGE_LENGTH_MAX = 15  # IFNAMSIZ less the final zero
 
 
@@ -20,11 +21,12 @@ def network_name(classroom: str) -> str:
 
 
 def bridge_name(classroom: str) -> str:
-    """``pz-net``, or ``pz`` and a hash for a long name, so that no two are the same."""
-    plain = f"pz-{classroom}"
+    """``pz-net``, or ``pz--`` and a hash: no name starts with a hyphen, so no two are the same."""
+    plain = BRIDGE_PREFIX + classroom
     if len(plain) <= _BRIDGE_LENGTH_MAX:
         return plain
-    return "pz" + hashlib.sha256(classroom.encode()).hexdigest()[:12]
+    hashed = f"{BRIDGE_PREFIX}-{hashlib.sha256(classroom.encode()).hexdigest()}"
+    return hashed[:_BRIDGE_LENGTH_MAX]
 
 
 def network_xml(spec: NetworkSpec) -> str:

@@ -13,7 +13,7 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 
 
 def sha256_of(path: Path, size_bytes: int) -> str:
-    """Of the first ``size_bytes`` of a device or a raw file. Raises StorageFault when it is shorter."""
+    """Of the first ``size_bytes`` of a device or raw file. StorageFault when it is shorter."""
     digest = hashlib.sha256()
     aligned = mmap.mmap(-1, _CHUNK_BYTES)
     direct = os.O_DIRECT if path.is_block_device() else 0

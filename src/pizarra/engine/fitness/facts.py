@@ -1,0 +1,149 @@
+"""What a look at a host saw. Frozen values; ``judge_*`` reads nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pizarra.errors import PizarraError
+from pizarra.system.kvm import KvmProbe
+
+Version = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A look that failed: that is a finding, too."""
+
+    says: str
+    advice: str = ""
+
+
+def trouble(error: PizarraError) -> Trouble:
+    """Of an error, in its own words."""
+    return Trouble(says=str(error), advice=error.advice)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSeen:
+    """The machine and its operating system."""
+
+    root: bool
+    commands: frozenset[str]  # of those that matter, the ones that are installed
+    kvm: KvmProbe
+    cpu_flag: str  # vmx, svm, or empty: the CPU (or its hypervisor) offers no virtualisation
+    libvirt: Version | Trouble
+    systemd: bool
+    udev: bool
+    uefi: bool
+    not_writable: tuple[str, ...]  # of the folders that we need, each with the reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSeen:
+    """The file system of the folder for qcow2 disks."""
+
+    path: str
+    size_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSeen:
+    """What came of trying in an empty network namespace; empty when it worked."""
+
+    bridge: str
+    tap: str
+    firewall: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolSeen:
+    """A thin pool that is ours by its name, or because volumes of ours are in it."""
+
+    vg: str
+    name: str
+    size_bytes: int
+    metadata_bytes: int
+    data_share: float | None  # None when it is not active
+    metadata_share: float | None
+    health: str = ""  # lvs -o lv_health_status
+    check_needed: bool = False
+    monitored: bool = True
+    profile: str = ""
+    threshold: int = 100  # of its autoextension, in force for this pool; 100 is off
+
+    @property
+    def path(self) -> str:
+        """As LVM's commands want it."""
+        return f"{self.vg}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSeen:
+    """A volume group."""
+
+    name: str
+    size_bytes: int
+    free_bytes: int
+    extent_bytes: int
+    volumes: int
+    mda_size_bytes: int
+    mda_free_bytes: int
+    disk_missing: bool = False
+    pools: tuple[PoolSeen, ...] = ()
+    thick_seats: int = 0
+    ours: bool = False  # volumes of ours are in it
+    left_over: tuple[str, ...] = ()  # imports that never ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LvmSeen:
+    """LVM and all volume groups."""
+
+    version: Version
+    groups: tuple[GroupSeen, ...]
+    snapshot_threshold: int
+    monitoring: bool
+    retain_min: int
+    retain_days: int
+    archive_folder: str
+    archive_files: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelSeen:
+    """Device-mapper."""
+
+    targets: frozenset[str] | Trouble  # loaded now
+    loadable: frozenset[str]  # modules that modprobe would find
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostSeen:
+    """Everything, at one moment."""
+
+    machine: MachineSeen
+    network: NetworkSeen
+    kernel: KernelSeen
+    lvm: LvmSeen | Trouble
+    folder: FolderSeen | Trouble
+    left_over: tuple[str, ...] = ()  # imports to the folder that never ended
+    unused_disks: Mapping[str, int] = field(default_factory=dict)  # path -> size_bytes
+    vg: str = ""  # of the settings
+    pool: str = "pizarra"
+
+    @property
+    def lvm_wanted(self) -> bool:
+        """Somebody means to use LVM here: there is a volume group, or the settings name one."""
+        has_groups = isinstance(self.lvm, LvmSeen) and bool(self.lvm.groups)
+        return bool(self.vg) or has_groups
+
+    @property
+    def groups(self) -> tuple[GroupSeen, ...]:
+        """The volume groups that matter: the one of the settings and those we are in, else all."""
+        if isinstance(self.lvm, Trouble):
+            return ()
+        if not self.vg:
+            return self.lvm.groups
+        return tuple(group for group in self.lvm.groups if group.name == self.vg or group.ours)

@@ -1,0 +1,286 @@
+"""Classrooms: create, list, show, resize, delete. What fails half-way is taken back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from pizarra.engine.events import Began, Noted, Settled
+from pizarra.engine.power import each_seat
+from pizarra.errors import BadInput, PizarraError, Unsupported
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
+from pizarra.model.names import name_checked
+from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.planner import provision
+from pizarra.planner.host_facts import HostFacts
+from pizarra.service.context import Context
+from pizarra.system.locks import claimed
+
+
+def created(context: Context, spec: ClassroomSpec) -> Report:
+    """Make N seats of a template, all or none."""
+    began = time.perf_counter()
+    with claimed([spec.name], "classroom create", shared=[f"template-{spec.template}"]):
+        facts = context.host.observe()
+        provision.new_checked(facts, spec)
+        template = _template(facts, spec)
+        seats = _seats_made(context, facts, template, spec, list(range(1, spec.seats + 1)))
+    return _report(spec.name, "create", seats, began)
+
+
+def _template(facts: HostFacts, spec: ClassroomSpec) -> Template:
+    template = facts.template(spec.template, spec.storage, spec.vg)
+    provision.template_checked(template, spec)
+    return template
+
+
+def _seats_made(
+    context: Context,
+    facts: HostFacts,
+    template: Template,
+    spec: ClassroomSpec,
+    numbers: Sequence[int],
+) -> tuple[SeatOutcome, ...]:
+    """Volumes, then the network, then machines; taken back in reverse when one cannot be made."""
+    context.emit(Began(what="create", total=len(numbers)))
+    try:
+        storage = context.host.storages.at(template.kind, template.place)
+        for golden, new in provision.seat_volumes(template, spec, numbers):
+            storage.seats_created(golden, new)
+        made = _made(context.host.observe(), spec.name, numbers)
+        _network_made(context, facts, spec, numbers)
+        return _machines_made(context, made)
+    except BaseException:
+        _taken_back(context, facts, spec.name, numbers)
+        raise
+
+
+def _made(facts: HostFacts, name: str, numbers: Sequence[int]) -> list[Seat]:
+    """The seats just made, as LVM reports them. Raises PizarraError when one is missing."""
+    present = facts.classrooms.get(name)
+    seats = [seat for seat in present.seats if seat.number in set(numbers)] if present else []
+    for seat in seats:
+        if seat.fault:
+            raise PizarraError("{seat}: {why}.", seat=seat.name, why=seat.fault)
+    if len(seats) != len(numbers):
+        raise PizarraError(
+            "Only {made} of {wished} seats were made.", made=len(seats), wished=len(numbers)
+        )
+    return seats
+
+
+def _network_made(
+    context: Context, facts: HostFacts, spec: ClassroomSpec, added: Sequence[int]
+) -> None:
+    if spec.network not in provision.OWN_NETWORKS:
+        return
+    before = facts.classrooms.get(spec.name)
+    numbers = sorted({*added, *(seat.number for seat in before.seats)} if before else set(added))
+    gateways = context.host.compute.network_gateways()
+    network = provision.network_spec(spec.name, spec.network, numbers, gateways)
+    context.host.compute.network_define(network)
+
+
+def _machines_made(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
+    capabilities = context.host.storages.capabilities
+
+    def make(seat: Seat) -> SeatOutcome:
+        context.host.compute.define(provision.domain_spec(seat, capabilities))
+        outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+        context.emit(Settled(outcome=outcome))
+        return outcome
+
+    with ThreadPoolExecutor(context.host.settings.at_once) as threads:
+        return tuple(threads.map(make, seats))
+
+
+def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequence[int]) -> None:
+    """Remove what was made just now: only what was not there before, and is ours."""
+    now = context.host.observe().classrooms.get(name)
+    seats = [seat for seat in now.seats if seat.number in set(numbers)] if now else []
+    try:
+        for seat in seats:
+            context.host.compute.undefine(seat.domain_uuid)
+        if name not in before.classrooms:
+            context.host.compute.network_remove(name, provision.network_uuid(name))
+        volumes = [v for seat in seats for v in seat.volumes if v.uuid not in before.volumes]
+        context.host.removed(volumes)
+    except PizarraError as error:
+        context.emit(Noted(text="Not all was taken back: {why}", facts={"why": str(error)}))
+
+
+def listed(context: Context) -> tuple[Classroom, ...]:
+    """All classrooms of this host."""
+    return tuple(context.host.observe().classrooms.values())
+
+
+def shown(context: Context, name: str) -> dict[str, Any]:
+    """One classroom, with the address of each seat."""
+    name_checked(name, "classroom")
+    classroom = context.host.observe().classroom(name)
+    return classroom_json(classroom) | {"addresses": addresses(context, classroom)}
+
+
+def addresses(context: Context, classroom: Classroom) -> dict[str, str]:
+    """Seat -> address on the classroom's own network."""
+    own = provision.network_uuid(classroom.name)
+    gateways = context.host.compute.network_gateways()
+    if own not in gateways:
+        return {}
+    numbers = [seat.number for seat in classroom.seats if not seat.labels.name]
+    spec = provision.network_spec(classroom.name, classroom.labels.network, numbers, gateways)
+    return {lease.name: lease.address for lease in spec.leases}
+
+
+def classroom_json(classroom: Classroom) -> dict[str, Any]:
+    """The form of ``classroom list`` and ``show``."""
+    labels = classroom.labels
+    return {
+        "classroom": classroom.name,
+        "template": labels.template,
+        "version": labels.version,
+        "storage": str(classroom.seats[0].volumes[0].kind),
+        "place": classroom.seats[0].volumes[0].place,
+        "memory_bytes": labels.memory_bytes,
+        "vcpus": labels.vcpus,
+        "network": labels.network,
+        "running": sum(seat.power is Power.RUNNING for seat in classroom.seats),
+        "faults": {seat.name: seat.fault for seat in classroom.seats if seat.fault},
+        "seats": [seat.name for seat in classroom.seats],
+    }
+
+
+def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
+    """The wish that would have made this classroom as it is."""
+    labels, volume = classroom.labels, classroom.seats[0].volumes[0]
+    in_group = volume.kind in (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+    return ClassroomSpec(
+        name=classroom.name,
+        template=labels.template,
+        seats=seats or len(classroom.seats),
+        memory_bytes=labels.memory_bytes,
+        vcpus=labels.vcpus,
+        network=labels.network,
+        storage=volume.kind,
+        vg=volume.place if in_group else "",
+    )
+
+
+def resized(
+    context: Context, name: str, *, seats: int | None = None, disk_bytes: int | None = None
+) -> Report:
+    """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
+    began = time.perf_counter()
+    name_checked(name, "classroom")
+    with claimed([name], "classroom resize"):
+        facts = context.host.observe()
+        classroom = facts.classroom(name)
+        _not_adopted(classroom, "resized")
+        outcomes: tuple[SeatOutcome, ...] = ()
+        if disk_bytes is not None:
+            outcomes += _disks_grown(context, classroom, disk_bytes)
+        if seats is not None and seats > len(classroom.seats):
+            outcomes += _seats_added(context, facts, classroom, seats)
+        elif seats is not None and seats < len(classroom.seats):
+            _at_least_one(seats)
+            outcomes += _seats_removed(context, classroom.seats[seats:])
+    return _report(name, "resize", outcomes, began)
+
+
+def _at_least_one(seats: int) -> None:
+    if seats < 1:
+        raise BadInput(
+            "A classroom has at least one seat.", "To remove it: pizarra classroom delete"
+        )
+
+
+def _not_adopted(classroom: Classroom, verb: str) -> None:
+    if any(seat.labels.name for seat in classroom.seats):
+        raise Unsupported(
+            "The classroom {name} has adopted machines and cannot be {verb}.",
+            "Change those with virsh; pizarra resets them as they are.",
+            name=classroom.name,
+            verb=verb,
+        )
+
+
+def _seats_added(
+    context: Context, facts: HostFacts, classroom: Classroom, seats: int
+) -> tuple[SeatOutcome, ...]:
+    spec = spec_of(classroom, seats=seats)
+    numbers = provision.numbers_added(classroom, seats)
+    provision.seats_free_checked(facts, spec, numbers)
+    template = _template(facts, spec)
+    return _seats_made(context, facts, template, spec, numbers)
+
+
+def _disks_grown(
+    context: Context, classroom: Classroom, size_bytes: int
+) -> tuple[SeatOutcome, ...]:
+    def grow(seat: Seat) -> SeatOutcome:
+        volume = seat.volumes[0]
+        if volume.size_bytes == size_bytes:
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
+        if seat.power is not Power.OFF:
+            return SeatOutcome(
+                seat=seat.name, outcome=Outcome.SKIPPED, reason="it runs: stop it first"
+            )
+        context.host.storage_of(volume).grown(volume, size_bytes)
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+
+    return each_seat(context.host, "resize", classroom.seats, grow, context.emit)
+
+
+def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
+    """Machines first, then disks in one batch; an adopted machine stays, and so do its disks."""
+
+    def forget(seat: Seat) -> SeatOutcome:
+        if seat.labels.name:
+            return SeatOutcome(
+                seat=seat.name, outcome=Outcome.SKIPPED, reason="it was adopted: it stays yours"
+            )
+        context.host.compute.kill(seat.domain_uuid)
+        context.host.compute.undefine(seat.domain_uuid)
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+
+    outcomes = each_seat(context.host, "delete", seats, forget, context.emit)
+    gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
+    volumes = [volume for seat in seats if seat.name in gone for volume in seat.volumes]
+    faults = context.host.removed(volumes)
+    by_seat = {
+        seat.name: fault
+        for seat in seats
+        for volume in seat.volumes
+        if (fault := faults.get(volume.uuid)) is not None
+    }
+    return tuple(
+        SeatOutcome(seat=one.seat, outcome=Outcome.FAILED, reason=str(by_seat[one.seat]))
+        if one.seat in by_seat
+        else one
+        for one in outcomes
+    )
+
+
+def deleted(context: Context, name: str) -> Report:
+    """Remove a classroom: machines, disks, network. Adopted machines are let go, not removed."""
+    began = time.perf_counter()
+    name_checked(name, "classroom")
+    with claimed([name], "classroom delete"):
+        classroom = context.host.observe().classroom(name)
+        outcomes = _seats_removed(context, classroom.seats)
+        if all(one.outcome is Outcome.DONE for one in outcomes):
+            context.host.compute.network_remove(name, provision.network_uuid(name))
+    return _report(name, "delete", outcomes, began)
+
+
+def _report(name: str, verb: str, outcomes: tuple[SeatOutcome, ...], began: float) -> Report:
+    return Report(
+        classroom=name,
+        verb=verb,
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+    )

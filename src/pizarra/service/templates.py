@@ -1,0 +1,211 @@
+"""Templates: import, list, show, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pizarra.compute.domain_edit import disks_of, firmware_of
+from pizarra.engine.events import Advanced, Began, Noted
+from pizarra.errors import AlreadyExists, BadInput, NotFound
+from pizarra.model.facts import Power, StorageKind, Template, Volume
+from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.names import name_checked
+from pizarra.model.sizes import size_text
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.placement import fits, placed
+from pizarra.planner.provision import golden_name
+from pizarra.service.context import Context
+from pizarra.storage.images import ImageInfo, copied, image_info
+from pizarra.storage.interface import NewVolume, Storage
+from pizarra.system.locks import claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One disk to import."""
+
+    disk: str
+    image: ImageInfo
+
+
+def imported(
+    context: Context,
+    name: str,
+    sources: list[Source],
+    *,
+    firmware: Firmware = Firmware.BIOS,
+    kind: StorageKind | None = None,
+    vg: str = "",
+) -> Template:
+    """Copy disks into a new template, version 1. What fails leaves nothing behind."""
+    name_checked(name, "template")
+    with claimed([f"template-{name}"], "template import"):
+        facts = context.host.observe()
+        settings = context.host.settings
+        kind, place = placed(facts, kind, vg, settings.vg, str(settings.folder))
+        _new_checked(facts, name, kind, place)
+        storage = context.host.storages.at(kind, place)
+        _space_checked(context, facts, storage, sources)
+        made: list[Volume] = []
+        try:
+            for source in sources:
+                made.append(_filled(context, storage, name, source, firmware))
+        except BaseException:
+            _undone(context, storage, name)
+            raise
+        for volume in made:
+            assert volume.labels is not None, "made with labels just now"
+            storage.golden_sealed(volume, volume.labels.but(role=Role.TEMPLATE))
+    return context.host.observe().template(name, kind, place)
+
+
+def _new_checked(facts: HostFacts, name: str, kind: StorageKind, place: str) -> None:
+    for one in facts.templates:
+        if (one.name, one.kind, one.place) == (name, kind, place):
+            raise AlreadyExists(
+                "There is a template {name} on {kind} {place} already.",
+                "Choose another name, or delete it: pizarra template delete {name}",
+                name=name,
+                kind=kind,
+                place=place,
+            )
+
+
+def _space_checked(
+    context: Context, facts: HostFacts, storage: Storage, sources: list[Source]
+) -> None:
+    sparse = storage.capabilities.new_is_zero
+    needs = sum(
+        source.image.actual_bytes if sparse else source.image.virtual_size_bytes
+        for source in sources
+    )
+    for source in sources:
+        what = f"The disk of {source.image.path.name}"
+        fits(facts.pools, storage.kind, storage.place, source.image.virtual_size_bytes, what)
+    storage.space_checked(needs, "the template")
+    shown = ", ".join(f"{one.image.format}, {size_text(one.image.virtual_size_bytes)}"
+                      for one in sources)  # fmt: skip
+    context.emit(
+        Noted(
+            text="Importing ({shown}) to {kind} {place}.",
+            facts={"shown": shown, "kind": str(storage.kind), "place": storage.place},
+        )
+    )
+
+
+def _filled(
+    context: Context, storage: Storage, name: str, source: Source, firmware: Firmware
+) -> Volume:
+    labels = Labels(
+        role=Role.FILLING, template=name, version=1, disk=source.disk, firmware=firmware
+    )
+    new = NewVolume(
+        labels=labels,
+        size_bytes=source.image.virtual_size_bytes,
+        name=golden_name(name, 1, source.disk),
+    )
+    volume = storage.golden_created(new)
+    size_bytes = source.image.virtual_size_bytes
+    context.emit(Began(what="import", total=size_bytes, unit="bytes"))
+    copied(
+        source.image.path,
+        source.image.format,
+        volume.path,
+        storage.capabilities.disk_format,
+        target_is_zero=storage.capabilities.new_is_zero,
+        progress=lambda share: context.emit(Advanced(what="import", done=share * size_bytes)),
+    )
+    return volume
+
+
+def _undone(context: Context, storage: Storage, name: str) -> None:
+    left = [
+        volume
+        for volume in storage.observe().volumes
+        if volume.labels and volume.labels.role is Role.FILLING and volume.labels.template == name
+    ]
+    faults = storage.removed(left)
+    for fault in faults.values():
+        if fault is not None:
+            context.emit(Noted(text="Not removed: {why}", facts={"why": str(fault)}))
+
+
+def source_of_file(path: Path) -> list[Source]:
+    """A disk image or a block device. Raises BadInput."""
+    return [Source(disk="vda", image=image_info(path))]
+
+
+def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Firmware]:
+    """The disks of a machine that is off, in its own order. Raises NotFound, BadInput."""
+    domain = context.host.compute.find(name)
+    if domain is None:
+        raise NotFound(
+            "There is no machine {name!r} in libvirt.", "See: virsh list --all", name=name
+        )
+    if domain.power is not Power.OFF:
+        raise BadInput(
+            "The machine {name} is {power}; its disks would change under the copy.",
+            "Shut it down first: virsh shutdown {name}",
+            name=name,
+            power=str(domain.power),
+        )
+    xml = context.host.compute.xml(domain.uuid)
+    disks = [disk for disk in disks_of(xml) if disk.device == "disk" and disk.path]
+    if not disks:
+        raise BadInput("The machine {name} has no disk that can be copied.", name=name)
+    sources = [
+        Source(disk=f"vd{chr(ord('a') + index)}", image=image_info(Path(disk.path)))
+        for index, disk in enumerate(disks)
+    ]
+    return sources, firmware_of(xml)
+
+
+def listed(context: Context) -> tuple[Template, ...]:
+    """All templates of this host."""
+    return context.host.observe().templates
+
+
+def deleted(context: Context, name: str, kind: StorageKind | None = None, place: str = "") -> None:
+    """Remove a template that no seat stands on. Raises BadInput, NotFound."""
+    name_checked(name, "template")
+    with claimed([f"template-{name}"], "template delete"):
+        template = context.host.observe().template(name, kind, place)
+        if template.seats:
+            raise BadInput(
+                "{count} seats stand on the template {name}.",
+                "Delete their classrooms first: pizarra classroom list",
+                count=template.seats,
+                name=name,
+            )
+        faults = context.host.removed(list(template.volumes))
+        for fault in faults.values():
+            if fault is not None:
+                raise fault
+
+
+def template_json(template: Template) -> dict[str, object]:
+    """The form of ``template list`` and ``show``."""
+    first = template.volumes[0].labels
+    return {
+        "template": template.name,
+        "version": template.version,
+        "storage": str(template.kind),
+        "place": template.place,
+        "firmware": str(first.firmware) if first else None,
+        "seats": template.seats,
+        "fault": template.fault,
+        "disks": [
+            {
+                "disk": volume.labels.disk if volume.labels else None,
+                "volume": volume.name,
+                "size_bytes": volume.size_bytes,
+                "used_bytes": _used(volume),
+            }
+            for volume in template.volumes
+        ],
+    }
+
+
+def _used(volume: Volume) -> int | None:
+    return None if volume.used_share is None else int(volume.used_share * volume.size_bytes)
