@@ -12,11 +12,11 @@ from typing import Any, Protocol
 
 from pizarra.compute.addresses import gateway_address, seat_address
 from pizarra.compute.interface import Compute, DiskSpec, DomainSpec, Lease, NetworkSpec
-from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.compute.memory import MemoryCompute
 from pizarra.model.labels import Firmware
 from pizarra.model.names import seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import MIB
+from tests.fixtures.libvirt import Libvirt
 
 FOREIGN = """\
 <domain type='qemu'>
@@ -129,11 +129,11 @@ class MemoryComputeBench:
 
 
 class LibvirtComputeBench:
-    """libvirt, in software emulation so that it is the same everywhere."""
+    """libvirt."""
 
-    def __init__(self, uri: str, folder: Path) -> None:
-        self._uri, self._folder = uri, folder
-        self.driver = LibvirtCompute(uri, kvm=False)
+    def __init__(self, libvirt: Libvirt, folder: Path) -> None:
+        self._uri, self._folder = libvirt.uri, folder
+        self.driver = libvirt.compute()
         self.compute: Compute = self.driver
 
     def virsh(self, *argv: str, check: bool = True) -> str:

@@ -42,7 +42,7 @@ def bench(
     """Each driver."""
     made: ComputeBench = MemoryComputeBench()
     if request.param == "libvirt":
-        made = LibvirtComputeBench(request.getfixturevalue("libvirt_host").uri, tmp_path)
+        made = LibvirtComputeBench(request.getfixturevalue("libvirt_host"), tmp_path)
     yield made
     made.clean(classroom)
 

@@ -67,7 +67,7 @@ class Seat:
 def seat_on(libvirt: Libvirt, folder: Path) -> Seat:
     disk = folder / "guest.img"
     subprocess.run([GUESTS / "bootsector" / "build", disk], check=True)
-    bench = LibvirtComputeBench(libvirt.uri, folder)
+    bench = LibvirtComputeBench(libvirt, folder)
     spec = Classroom(folder=folder).seat(
         disks=(DiskSpec(path=disk, target="vda", type="file", format="raw"),)
     )
@@ -239,10 +239,10 @@ def test_libvirtd_when_it_hangs_then_calls_end_and_later_ones_work(
     private_libvirt: Libvirt, tmp_path: Path
 ) -> None:
     seat = seat_on(private_libvirt, tmp_path)
-    known = LibvirtCompute(private_libvirt.uri, kvm=False, quick_s=1)
+    known = private_libvirt.compute(quick_s=1)
     known.define(seat.spec)
     private_libvirt.signal_daemon("STOP")
-    new = LibvirtCompute(private_libvirt.uri, kvm=False, quick_s=1)
+    new = private_libvirt.compute(quick_s=1)
     for compute in (known, new):
         with pytest.raises(ComputeFault, match="within 1 s"):
             compute.observe()

@@ -1,0 +1,222 @@
+"""A classroom's own network as students meet it: on the bridge, dnsmasq and firewall that are real.
+
+Everything happens where libvirtd runs: in its private network namespace, or on the lab's host.
+A student here is a network namespace on a port of the bridge, isolated as a seat's port is.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from pizarra.compute.libvirt_driver import LibvirtCompute
+from pizarra.compute.network_xml import bridge_name, network_name
+from pizarra.errors import ComputeFault
+from pizarra.model.names import seat_mac
+from tests.contract.compute_bench import Classroom, LibvirtComputeBench
+from tests.fixtures.libvirt import Libvirt
+
+GATEWAY, PORT = "10.77.66.1", "8099"
+ASK, GET = ("busybox", "nc", "-w", "2", GATEWAY, PORT), "GET / HTTP/1.0\r\n\r\n"
+LIMIT_S = 60.0  # patience for a loaded machine, never a measurement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Student:
+    """Somebody with root on a machine that hangs on the bridge."""
+
+    host: Libvirt
+    name: str  # of the namespace
+    card: str
+
+    def does(self, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """A command that may fail."""
+        command = [*self.host.prefix, "ip", "netns", "exec", self.name, *argv]
+        return subprocess.run(command, check=False, capture_output=True, text=True, input=typed)
+
+    def lease(self) -> str:
+        """What DHCP says; "no lease" is among it when nobody offers one."""
+        client = ("busybox", "udhcpc", "-f", "-n", "-q", "-t", "4", "-T", "1", "-s", "/bin/true")
+        done = self.does(*client, "-i", self.card)
+        return done.stdout + done.stderr
+
+    def reaches(self, address: str) -> bool:
+        return self.does("busybox", "ping", "-c", "1", "-W", "2", address).returncode == 0
+
+    def has_address(self, address: str) -> None:
+        self.host.inside(*self._ip, "addr", "add", f"{address}/24", "dev", self.card)
+
+    def goes_by_the_host_to(self, address: str) -> None:
+        self.host.inside(*self._ip, "route", "add", f"{address}/32", "via", GATEWAY)
+
+    @property
+    def _ip(self) -> tuple[str, ...]:
+        return ("ip", "-n", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class School:
+    """A classroom, its libvirt, and students to plug in."""
+
+    host: Libvirt
+    classroom: Classroom
+    compute: LibvirtCompute
+    plugged: list[str]
+
+    @property
+    def bridge(self) -> str:
+        return bridge_name(self.classroom.name)
+
+    def plug_in(self, mac: str) -> Student:
+        """A student whose card has this address."""
+        name = f"p{uuid4().hex[:8]}"
+        student = Student(host=self.host, name=name, card=f"{name}e")
+        self.plugged.append(name)
+        ip = self.host.inside
+        ip("ip", "netns", "add", name)
+        ip("ip", "link", "add", name, "type", "veth", "peer", "name", student.card)
+        ip("ip", "link", "set", name, "master", self.bridge, "up")
+        ip("bridge", "link", "set", "dev", name, "isolated", "on")
+        ip("ip", "link", "set", student.card, "address", mac, "netns", name)
+        ip("ip", "-n", name, "link", "set", student.card, "up")
+        return student
+
+    def student(self, number: int) -> Student:
+        """With the card of a seat."""
+        return self.plug_in(seat_mac(self.classroom.name, number))
+
+
+@pytest.fixture
+def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
+    """A classroom without its network yet; the host forwards, as with any nat network."""
+    classroom = Classroom(folder=tmp_path)
+    bench = LibvirtComputeBench(libvirt_host, tmp_path)
+    libvirt_host.inside("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    made = School(host=libvirt_host, classroom=classroom, compute=bench.driver, plugged=[])
+    yield made
+    bench.clean(classroom)
+    for name in made.plugged:
+        libvirt_host.inside("ip", "link", "del", name, check=False)
+        libvirt_host.inside("ip", "netns", "del", name, check=False)
+
+
+def eventually(what: str, true: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("mode", ["isolated", "nat"])
+def test_dhcp_when_a_seat_asks_then_it_gets_its_known_address(school: School, mode: str) -> None:
+    school.compute.network_define(school.classroom.network(mode))
+    assert "10.77.66.12" in school.student(2).lease()
+
+
+def test_dhcp_when_a_stranger_asks_then_no_lease(school: School) -> None:
+    school.compute.network_define(school.classroom.network())
+    assert "no lease" in school.plug_in("52:54:00:aa:bb:cc").lease()
+
+
+def test_dhcp_when_a_seat_is_added_to_a_live_network_then_it_gets_its_address(
+    school: School,
+) -> None:
+    school.compute.network_define(school.classroom.network(seats=1))
+    first = school.student(1)
+    school.compute.network_define(school.classroom.network(seats=3))
+    assert "10.77.66.13" in school.student(3).lease()
+    assert "10.77.66.11" in first.lease()
+
+
+def test_port_when_a_seat_runs_then_isolated(school: School) -> None:
+    school.compute.network_define(school.classroom.network())
+    seat = school.classroom.seat(network="isolated")
+    school.compute.define(seat)
+    school.compute.start(seat.uuid)
+    ports = school.host.inside("bridge", "-d", "link", "show").split("\n\t")
+    text = " ".join(ports)
+    assert f"master {school.bridge}" in text
+    own = text.partition(f"master {school.bridge}")[2]
+    assert "isolated on" in own
+
+
+def two_students(school: School, mode: str) -> tuple[Student, Student]:
+    school.compute.network_define(school.classroom.network(mode))
+    first, second = school.student(1), school.student(2)
+    first.has_address("10.77.66.11")
+    second.has_address("10.77.66.12")
+    return first, second
+
+
+@pytest.mark.parametrize("mode", ["isolated", "nat"])
+def test_seat_when_it_looks_for_another_then_reaches_only_the_gateway(
+    school: School, mode: str
+) -> None:
+    first, _ = two_students(school, mode)
+    assert first.reaches(GATEWAY)
+    assert not first.reaches("10.77.66.12")
+
+
+@pytest.mark.parametrize("mode", ["isolated", "nat"])
+def test_seat_when_it_goes_by_way_of_the_host_then_still_reaches_no_other(
+    school: School, mode: str
+) -> None:
+    first, second = two_students(school, mode)
+    first.goes_by_the_host_to("10.77.66.12")
+    second.goes_by_the_host_to("10.77.66.11")
+    assert not first.reaches("10.77.66.12")
+
+
+def test_seat_when_it_tries_a_service_of_the_host_then_not_reached(
+    school: School, tmp_path: Path
+) -> None:
+    first, _ = two_students(school, "isolated")
+    server = ("busybox", "httpd", "-f", "-p", PORT, "-h", str(tmp_path))
+    with subprocess.Popen([*school.host.prefix, *server]) as http:
+        try:
+            eventually("served", lambda: "HTTP" in school.host.inside(*ASK, check=False, typed=GET))
+            assert "HTTP" not in first.does(*ASK, typed=GET).stdout
+        finally:
+            school.host.inside("pkill", "-f", str(tmp_path))
+            http.wait()
+
+
+def test_network_when_removed_then_nothing_of_it_is_left(school: School) -> None:
+    network = school.classroom.network("nat")
+    school.compute.network_define(network)
+    assert school.bridge in school.host.inside("ip", "link")
+    school.compute.network_remove(school.classroom.name, network.uuid)
+    name = network_name(school.classroom.name)
+    traces = (
+        school.host.inside("ip", "link"),
+        school.host.inside("iptables-save"),
+        school.host.inside("pgrep", "-af", "dnsmasq", check=False),
+        school.host.inside("ls", "-R", "/var/lib/libvirt/dnsmasq", "/etc/libvirt/qemu/networks"),
+    )
+    assert [trace for trace in traces if school.bridge in trace or name in trace] == []
+
+
+def test_network_when_defined_then_libvirtd_starts_it_by_itself(school: School) -> None:
+    school.compute.network_define(school.classroom.network())
+    links = school.host.inside("ls", "/etc/libvirt/qemu/networks/autostart")
+    assert network_name(school.classroom.name) in links
+
+
+def test_network_when_it_moves_then_only_without_machines_on_it(school: School) -> None:
+    school.compute.network_define(school.classroom.network())
+    seat = school.classroom.seat(network="isolated")
+    school.compute.define(seat)
+    school.compute.start(seat.uuid)
+    moved = school.classroom.network(gateway="10.77.67.1", leases=())
+    with pytest.raises(ComputeFault, match="1 machines"):
+        school.compute.network_define(moved)
+    school.compute.kill(seat.uuid)
+    school.compute.network_define(moved)
+    assert "10.77.67.1/24" in school.host.inside("ip", "addr", "show", school.bridge)
