@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import Labels, Role, Way
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import NewVolume, Storage
 from pizarra.storage.memory import MemoryStorage
@@ -19,6 +19,12 @@ class Bench(Protocol):
     """A backend, and the same disks reached as a guest or a careless technician does."""
 
     storage: Storage
+    seats_grow: bool
+    adopts_as: Way | None  # None: no volume of somebody else's can become a seat
+
+    def cleared(self, *, but: str) -> None:
+        """Remove all but the volume of this name."""
+        ...
 
     def again(self) -> Storage:
         """Another driver on the same disks, which has seen nothing yet."""
@@ -46,11 +52,17 @@ class Bench(Protocol):
 
 
 class MemoryBench:
-    """The memory backend."""
+    """The memory backend, new each time."""
+
+    seats_grow = True
+    adopts_as: Way | None = None
 
     def __init__(self) -> None:
         self.memory = MemoryStorage()
         self.storage: Storage = self.memory
+
+    def cleared(self, *, but: str) -> None:
+        assert not self.memory.disks.by_uuid, but
 
     def again(self) -> Storage:
         return MemoryStorage(self.memory.disks)

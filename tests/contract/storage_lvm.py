@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.labels import Way
 from pizarra.storage.interface import Storage
 from pizarra.storage.lvm_thick import LvmThickStorage
 from pizarra.storage.lvm_thin import LvmThinStorage
@@ -19,13 +20,25 @@ POOL = "pizarra"
 
 
 class LvmBench:
-    """A thin or a thick backend on the lab's volume group, emptied first."""
+    """A thin or a thick backend on the lab's volume group."""
 
     def __init__(self, kind: StorageKind) -> None:
         self.kind = kind
         self.storage = self.again()
-        keep = f"lv_name!={POOL}" if kind is StorageKind.LVM_THIN else "lv_name!=''"
-        lvm("lvremove", "-ff", "-y", "-S", f"vg_name={VG} && {keep}")
+        thin = kind is StorageKind.LVM_THIN
+        self.seats_grow = thin  # a classic snapshot is as large as its origin
+        self.adopts_as: Way | None = Way.REWIND if thin else Way.MERGE
+
+    def cleared(self, *, but: str) -> None:
+        kept = {but, POOL} if self.kind is StorageKind.LVM_THIN else {but}
+        report = lvm("lvs", "--noheadings", "-o", "lv_name,origin", VG).splitlines()
+        found = [line.split() for line in report]
+        # a seat goes with its origin, and cannot be named when that one is
+        standing = [name for name, *origin in found if origin and name not in kept]
+        others = [name for name, *origin in found if not origin and name not in kept]
+        for batch in (standing, others):
+            if batch:
+                lvm("lvremove", "-ff", "-y", *(f"{VG}/{name}" for name in batch))
 
     def again(self) -> Storage:
         if self.kind is StorageKind.LVM_THIN:
@@ -54,8 +67,10 @@ class LvmBench:
         lvm("lvremove", "-ff", "-y", f"{VG}/{volume.name}")
 
 
-def lvm(*argv: str) -> None:
-    subprocess.run(["lvm", *argv], check=True, capture_output=True, text=True)
+def lvm(*argv: str) -> str:
+    done = subprocess.run(["lvm", *argv], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def direct_write(device: Path, offset: int, data: bytes) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.model.facts import Volume
+from pizarra.model.labels import Way
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Storage
 from pizarra.storage.qcow2 import Qcow2Storage
@@ -17,11 +18,17 @@ from tests.contract.storage_bench import file_read
 
 
 class Qcow2Bench:
-    """A backend in a folder of its own."""
+    """A backend in a new folder of its own."""
+
+    seats_grow = True
+    adopts_as: Way | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.storage: Storage = Qcow2Storage(folder)
+
+    def cleared(self, *, but: str) -> None:
+        assert not self.folder.exists(), but
 
     def again(self) -> Storage:
         return Qcow2Storage(self.folder)

@@ -23,7 +23,7 @@ def storage() -> MemoryStorage:
     storage.golden_created(FILLING)
     storage.write("net", 0, b"teacher")
     golden = storage.golden_sealed(storage.disks.named("net").volume, Labels(role=Role.TEMPLATE))
-    labels = Labels(role=Role.SEAT)
+    labels = Labels(role=Role.SEAT, baseline=golden.uuid)
     seats = [NewVolume(name=f"a-{n:02d}", size_bytes=MIB, labels=labels) for n in NUMBERS]
     storage.seats_created(golden, seats)
     for seat in seats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,8 +38,12 @@ def golden(storage: Qcow2Storage) -> Volume:
 
 @pytest.fixture
 def pairs(storage: Qcow2Storage, golden: Volume) -> list[Pair]:
-    storage.seats_created(golden, [FIRST, SECOND])
+    storage.seats_created(golden, [based(one, golden) for one in (FIRST, SECOND)])
     return [Pair(seat=named(storage, name), baseline=golden) for name in ("a-01", "a-02")]
+
+
+def based(new: NewVolume, golden: Volume) -> NewVolume:
+    return replace(new, labels=new.labels.but(baseline=golden.uuid))
 
 
 def named(storage: Qcow2Storage, name: str) -> Volume:
@@ -62,7 +67,10 @@ def test_folder_when_seats_were_made_then_has_plain_names_and_nothing_else(
         *("templates/net.qcow2", "templates/net.qcow2.json"),
     ]
     sidecar = json.loads((storage.folder / "seats/a-01.qcow2.json").read_text())
-    assert sidecar == {"uuid": pairs[0].seat.uuid, "role": "seat", "seat": "1"}
+    assert sidecar == {
+        **{"uuid": pairs[0].seat.uuid, "role": "seat", "seat": "1"},
+        "baseline": pairs[0].baseline.uuid,
+    }
     assert pairs[0].seat.path.stat().st_mode & 0o777 == 0o600
     assert pairs[0].baseline.path.stat().st_mode & 0o777 == 0o444
 
@@ -102,7 +110,7 @@ def test_observe_when_only_the_sidecar_is_there_then_has_a_fault_and_a_rewind_me
 ) -> None:
     pairs[0].seat.path.unlink()
     lone = named(storage, "a-01")
-    assert lone.labels == FIRST.labels
+    assert lone.labels == pairs[0].seat.labels
     assert lone.fault
     assert not lone.active
     assert isinstance(storage.proven(pairs)[lone.uuid], StorageFault)
@@ -228,7 +236,7 @@ def test_relabelled_when_a_volume_is_foreign_or_unknown_then_none_is_written(
     for other in (theirs.uuid, "unknown"):
         with pytest.raises(NotOurs):
             storage.relabelled({ours.uuid: labels, other: labels}, storage.observe())
-    assert named(storage, "a-01").labels == FIRST.labels
+    assert named(storage, "a-01").labels == ours.labels
     assert not sidecar_path(theirs.path).exists()
 
 

@@ -222,6 +222,8 @@ class MemoryStorage:
 
     def _rewind(self, pair: Pair, step: Callable[[], None]) -> None:
         seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
+        if seat.volume.labels and seat.volume.labels.baseline != pair.baseline.uuid:
+            raise NotOurs("{name} is labelled for another baseline.", name=pair.seat.name)
         if baseline.blocks is None:
             raise StorageFault("{name} has no content.", name=pair.baseline.name)
         step()
@@ -288,6 +290,10 @@ class MemoryStorage:
                 self._change()
                 del self.disks.by_uuid[volume.uuid]
         return faults
+
+    def is_detached(self, volume: Volume) -> bool:
+        """After a crash between the delete and the copy."""
+        return self._expected(volume).blocks is None
 
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Of the raw content."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from pizarra.errors import StorageFault
+from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.storage.interface import Pair
 from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
@@ -62,6 +62,12 @@ def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
     """Put a fresh overlay of the same size in its place. Raises NotOurs, Busy, StorageFault."""
     expected_checked(pair.baseline)
     seat = pair.seat
+    if seat.labels is None or seat.labels.baseline != pair.baseline.uuid:
+        raise NotOurs(
+            "{path} is left alone: its sidecar does not name this original.",
+            "See it: cat {path}.json",
+            path=seat.path,
+        )
     try:
         expected_checked(seat)
         unheld_checked(seat)
