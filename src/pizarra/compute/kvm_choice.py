@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pizarra.system.kvm import KvmVerdict, probe_kvm
+from pizarra.system.kvm import KvmProbe, KvmVerdict, probe_kvm
 
 KVM_VERDICT = Path("/run/pizarra/kvm.json")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -19,10 +19,16 @@ def kvm_chosen(*, file: Path = KVM_VERDICT) -> bool:
     remembered = _remembered(file)
     if remembered.get("boot") == boot:
         return remembered.get("works") is True
+    return kvm_found(file=file).works
+
+
+def kvm_found(*, file: Path = KVM_VERDICT) -> KvmProbe:
+    """Ask again, whatever is remembered, and remember that."""
     probe = probe_kvm()
     if probe.verdict in _LASTING:
+        boot = _BOOT_ID.read_text(encoding="ascii").strip()
         _remember(file, {"boot": boot, "works": probe.works, "detail": probe.detail})
-    return probe.works
+    return probe
 
 
 def _remembered(file: Path) -> dict[str, object]:

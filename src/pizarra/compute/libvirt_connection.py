@@ -69,6 +69,16 @@ def _is_alive(conn: Connection) -> bool:
     return bool(conn.isAlive())
 
 
+def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
+    """The daemon's own, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
+    lines = LibvirtLines(uri, limit_s)
+    try:
+        number = lines.do("tell", "its version", lambda conn: int(conn.getLibVersion()))
+    finally:
+        lines.close()
+    return number // 1_000_000, number // 1000 % 1000, number % 1000
+
+
 def or_none(look_up: Callable[[str], T], key: str) -> T | None:
     """None when libvirt knows no such domain or network."""
     try:

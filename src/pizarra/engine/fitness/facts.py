@@ -13,26 +13,23 @@ Version = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trouble:
-    """A look that failed: that is a finding, too."""
+    """A look that failed: that is a finding, too. Words as an error has them."""
 
-    says: str
-    advice: str = ""
+    text: str
+    facts: Mapping[str, object] = field(default_factory=dict)
 
 
 def trouble(error: PizarraError) -> Trouble:
-    """Of an error, in its own words."""
-    return Trouble(says=str(error), advice=error.advice)
+    """Of an error."""
+    return Trouble(text=error.text, facts=error.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSeen:
     """The machine and its operating system."""
 
-    root: bool
     commands: frozenset[str]  # of those that matter, the ones that are installed
-    kvm: KvmProbe
     cpu_flag: str  # vmx, svm, or empty: the CPU (or its hypervisor) offers no virtualisation
-    libvirt: Version | Trouble
     systemd: bool
     udev: bool
     uefi: bool
@@ -124,12 +121,15 @@ class HostSeen:
     """Everything, at one moment."""
 
     machine: MachineSeen
+    kvm: KvmProbe
+    libvirt: Version | Trouble
     network: NetworkSeen
     kernel: KernelSeen
     lvm: LvmSeen | Trouble
     folder: FolderSeen | Trouble
     left_over: tuple[str, ...] = ()  # imports to the folder that never ended
     unused_disks: Mapping[str, int] = field(default_factory=dict)  # path -> size_bytes
+    libvirt_uri: str = "qemu:///system"
     vg: str = ""  # of the settings
     pool: str = "pizarra"
 

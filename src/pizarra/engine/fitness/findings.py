@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -28,13 +28,19 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """The result of one check."""
+    """The result of one check; ``text`` is an English template over ``facts``, like an error's."""
 
     check: str  # what was looked at; the same name in every run
     level: Level
-    says: str
+    text: str
+    facts: Mapping[str, object] = field(default_factory=dict)
     mend: str = ""  # a command to type; empty when no single command mends it
     fix: Fix | None = None  # None: nothing that is safe to do unasked
+
+    @property
+    def says(self) -> str:
+        """In English."""
+        return self.text.format(**self.facts)
 
     @property
     def safe_to_fix(self) -> bool:
@@ -42,24 +48,32 @@ class Finding:
         return self.fix is not None
 
 
-def good(check: str, says: str) -> Finding:
+def good(check: str, text: str, /, **facts: object) -> Finding:
     """All is well."""
-    return Finding(check=check, level=Level.GOOD, says=says)
+    return Finding(check=check, level=Level.GOOD, text=text, facts=facts)
 
 
-def advice(check: str, says: str, mend: str = "", fix: Fix | None = None) -> Finding:
-    """Better otherwise."""
-    return Finding(check=check, level=Level.ADVICE, says=says, mend=mend, fix=fix)
+def found(
+    level: Level, check: str, text: str, mend: str = "", fix: Fix | None = None, /, **facts: object
+) -> Finding:
+    """Something to say."""
+    return Finding(check=check, level=level, text=text, facts=facts, mend=mend, fix=fix)
 
 
-def warning(check: str, says: str, mend: str = "", fix: Fix | None = None) -> Finding:
-    """Works today, or in part."""
-    return Finding(check=check, level=Level.WARNING, says=says, mend=mend, fix=fix)
+def to_install(level: Level, check: str, text: str, /, *packages: str, **facts: object) -> Finding:
+    """Something is missing that Debian and Ubuntu have in these packages."""
+    fix = Fix(packages=packages)
+    mend = f"apt-get install {' '.join(packages)}"
+    return Finding(check=check, level=level, text=text, facts=facts, mend=mend, fix=fix)
 
 
-def unfit(check: str, says: str, mend: str = "", fix: Fix | None = None) -> Finding:
-    """Classes would fail."""
-    return Finding(check=check, level=Level.UNFIT, says=says, mend=mend, fix=fix)
+def to_run(
+    level: Level, check: str, text: str, command: tuple[str, ...], /, **facts: object
+) -> Finding:
+    """One command mends it, and ``--fix`` may run it."""
+    fix = Fix(commands=(command,))
+    mend = " ".join(command)
+    return Finding(check=check, level=level, text=text, facts=facts, mend=mend, fix=fix)
 
 
 def is_fit(findings: Iterable[Finding]) -> bool:

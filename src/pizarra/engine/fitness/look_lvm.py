@@ -1,20 +1,19 @@
-"""LVM's version, settings, volume groups and pools: three processes, each with a limit.
-
-Field names: lvs(8), vgs(8), lvmreport(7); settings: lvm.conf(5), lvmconfig(8).
-"""
+"""Asks LVM: its version, its settings, one report of everything. Four processes, each limited."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError
-
-from pizarra.engine.fitness.facts import GroupSeen, LvmSeen, PoolSeen, Version
-from pizarra.errors import NotOurs, StorageFault
-from pizarra.model.labels import Labels, Role, Way, labels_from_tags
+from pizarra.engine.fitness.facts import LvmSeen
+from pizarra.engine.fitness.lvm_parsed import (
+    LV_FIELDS,
+    VG_FIELDS,
+    groups_parsed,
+    settings_parsed,
+    version_parsed,
+)
+from pizarra.errors import CommandFailed, CommandTimedOut, StorageFault
 from pizarra.system.process import run
 
 LIMIT_S = 30  # LVM waits behind whoever holds its lock; so long is a finding
@@ -26,53 +25,6 @@ _SETTINGS = (
     "backup/retain_min",
     "backup/retain_days",
 )
-_VG = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
-_LV = (
-    "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,segtype,data_percent,metadata_percent,"
-    "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor"
-)
-_MISSING = ("", "-1")
-_Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
-_Share = Annotated[
-    float | None, BeforeValidator(lambda raw: None if raw in _MISSING else float(raw) / 100)
-]
-
-
-class _Vg(BaseModel):
-    vg_name: str
-    vg_size: int
-    vg_free: int
-    vg_extent_size: int
-    vg_attr: str
-    lv_count: int
-    vg_mda_size: int
-    vg_mda_free: int
-
-
-class _Lv(BaseModel):
-    lv_name: str
-    lv_uuid: str
-    lv_attr: str
-    lv_size: int
-    lv_tags: str
-    pool_lv: str
-    segtype: str
-    data_percent: _Share
-    metadata_percent: _Share
-    lv_metadata_size: _Number
-    lv_health_status: str
-    lv_check_needed: str
-    lv_profile: str
-    seg_monitor: str
-
-
-class _Group(BaseModel):
-    vg: list[_Vg]
-    seg: list[_Lv] = []
-
-
-class _Report(BaseModel):
-    report: list[_Group] = Field(default_factory=list)
 
 
 def lvm_seen(pool: str) -> LvmSeen:
@@ -80,8 +32,8 @@ def lvm_seen(pool: str) -> LvmSeen:
     settings = _settings_read()
     folder = Path(settings["archive_dir"])
     return LvmSeen(
-        version=version_parsed(_lvm("version", check=False)),
-        groups=groups_parsed(_lvm(*_full_report()), pool, _threshold_of),
+        version=version_parsed(_lvm("version", check=False)),  # 5 without device-mapper
+        groups=groups_parsed(_lvm(*_full_report()), pool, cache(_threshold_of)),
         snapshot_threshold=int(settings["snapshot_autoextend_threshold"]),
         monitoring=settings["monitoring"] == "1",
         retain_min=int(settings["retain_min"]),
@@ -96,22 +48,15 @@ def _lvm(*argv: str, check: bool = True) -> str:
 
 
 def _full_report() -> list[str]:
+    wanted = (("vg", VG_FIELDS), ("seg", LV_FIELDS))
     unwanted = (("lv", "lv_name"), ("pv", "pv_name"), ("pvseg", "pv_name"))
-    wanted = (("vg", _VG), ("seg", _LV))
-    chosen = [
-        part for kind, of_it in (*wanted, *unwanted) for part in ("--configreport", kind, "-o", of_it)
-    ]
-    return ["fullreport", "--reportformat", "json", "--units", "b", "--nosuffix", *chosen]
-
-
-def version_parsed(text: str) -> Version:
-    """``LVM version:     2.03.16(2) (2022-05-18)`` -> (2, 3, 16); empty when it cannot be read."""
-    match = re.search(r"LVM version:\s*([0-9]+)\.([0-9]+)\.([0-9]+)", text)
-    return tuple(map(int, match.groups())) if match else ()
+    form = ["--reportformat", "json", "--units", "b", "--nosuffix"]
+    chosen = (("--configreport", kind, "-o", these) for kind, these in (*wanted, *unwanted))
+    return ["fullreport", *form, *(word for words in chosen for word in words)]
 
 
 def _settings_read() -> dict[str, str]:
-    """In force now: from the files, or LVM's defaults; by the last part of their names."""
+    """In force now, from LVM's files or by default; by the last part of their names."""
     found = settings_parsed(_lvm("lvmconfig", "--typeconfig", "full", *_SETTINGS))
     missing = [name for name in _SETTINGS if name.rpartition("/")[2] not in found]
     if missing:
@@ -119,21 +64,14 @@ def _settings_read() -> dict[str, str]:
     return found
 
 
-def settings_parsed(text: str) -> dict[str, str]:
-    """``key="value"`` lines."""
-    pairs = (line.strip().partition("=") for line in text.splitlines() if "=" in line)
-    return {key: value.strip('"') for key, _, value in pairs}
-
-
 def _threshold_of(profile: str) -> int:
     with_it = ["--metadataprofile", profile] if profile else []
-    done = _lvm("lvmconfig", "--typeconfig", "full", *with_it, _THRESHOLD)
-    return int(settings_parsed(done)["thin_pool_autoextend_threshold"])
-
-
-class _Thresholds(dict[str, int]):
-    """By profile; each asked for once."""
-
-    def __missing__(self, profile: str) -> int:
-        self[profile] = _threshold_of(profile)
-        return self[profile]
+    try:
+        told = _lvm("lvmconfig", "--typeconfig", "full", *with_it, _THRESHOLD)
+    except CommandTimedOut:
+        raise
+    except CommandFailed:
+        if not profile:
+            raise
+        return _threshold_of("")  # a profile whose file is gone: LVM goes on without it
+    return int(settings_parsed(told)["thin_pool_autoextend_threshold"])

@@ -1,0 +1,154 @@
+"""LVM, device-mapper, volume groups: what it means that they are as seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
+from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, to_install
+from pizarra.model.sizes import size_text
+
+LVM_LEAST = (2, 3, 11)
+VOLUMES_MANY = 300
+ARCHIVE_MANY = 500
+MDA_FREE_LEAST = 0.1  # LVM keeps two texts in the area, so half of it is the most that is free
+NAME = "vg_class"
+_TARGETS = {
+    "thin-pool": "dm_thin_pool",
+    "thin": "dm_thin_pool",
+    "snapshot": "dm_snapshot",
+    "snapshot-origin": "dm_snapshot",
+    "error": "dm_mod",
+}
+_MODULES_FILE = "/etc/modules-load.d/pizarra-dm.conf"
+
+
+def lvm_judged(seen: HostSeen) -> Iterator[Finding]:
+    """Without any volume group a host serves qcow2 files: then nothing here makes it unfit."""
+    level = Level.UNFIT if seen.lvm_wanted else Level.WARNING
+    yield _lvm(seen, level)
+    yield _device_mapper(seen, level)
+    yield _thin_tools(seen, level)
+    if isinstance(seen.lvm, LvmSeen):
+        yield from _volume_groups(seen)
+        yield _archive(seen.lvm)
+    yield from _left_over(seen)
+
+
+def _lvm(seen: HostSeen, level: Level) -> Finding:
+    if "lvm" not in seen.machine.commands:
+        text = "LVM is not installed: seats can only be qcow2 files."
+        return to_install(level, "lvm", text, "lvm2")
+    if isinstance(seen.lvm, Trouble):
+        mend = "fuser -v /run/lock/lvm/*" if "limit" in seen.lvm.facts else ""
+        return found(level, "lvm", seen.lvm.text, mend, **seen.lvm.facts)
+    version = _dotted(seen.lvm.version)
+    if seen.lvm.version < LVM_LEAST:
+        text = "LVM {version} is too old: {least} or later is needed (Debian 11, Ubuntu 22.04)."
+        return found(level, "lvm", text, version=version, least=_dotted(LVM_LEAST))
+    return good("lvm", "LVM {version} answers.", version=version)
+
+
+def _dotted(version: tuple[int, ...]) -> str:
+    """As LVM writes it: 2.03.16."""
+    return ".".join(
+        f"{part:02d}" if place == 1 else str(part) for place, part in enumerate(version)
+    )
+
+
+def _device_mapper(seen: HostSeen, level: Level) -> Finding:
+    targets, loadable = seen.kernel.targets, seen.kernel.loadable
+    loaded = frozenset[str]() if isinstance(targets, Trouble) else targets
+    missing = [name for name in _TARGETS if name not in loaded]
+    if not missing:
+        return good("device-mapper", "The kernel has what rewinds need.")
+    modules = sorted({_TARGETS[name] for name in missing})
+    fix = Fix(
+        files=((_MODULES_FILE, "".join(f"{name}\n" for name in sorted(set(_TARGETS.values())))),),
+        commands=(("modprobe", "-a", *modules),),
+    )
+    if loadable.issuperset(modules):
+        text = "Not loaded yet: the device-mapper targets {missing}."
+        mend = " ".join(fix.commands[0])
+        return found(Level.ADVICE, "device-mapper", text, mend, fix, missing=", ".join(missing))
+    if isinstance(targets, Trouble):
+        return found(level, "device-mapper", targets.text + _NO_MODULES, **targets.facts)
+    text = "This kernel has no device-mapper targets {missing}." + _NO_MODULES
+    return found(level, "device-mapper", text, missing=", ".join(missing))
+
+
+_NO_MODULES = (
+    " Its modules are not installed: use the kernel linux-image-amd64 (Debian) or add"
+    " linux-modules-extra (Ubuntu)."
+)
+
+
+def _thin_tools(seen: HostSeen, level: Level) -> Finding:
+    missing = [name for name in ("thin_check", "thin_delta") if name not in seen.machine.commands]
+    if missing:
+        text = "{missing} is missing: LVM needs it to switch a thin pool on."
+        return to_install(level, "thin-tools", text, "thin-provisioning-tools",
+                          missing=" and ".join(missing))  # fmt: skip
+    return good("thin-tools", "thin_check and thin_delta are installed.")
+
+
+def _volume_groups(seen: HostSeen) -> Iterator[Finding]:
+    names = {group.name for group in seen.groups}
+    if seen.vg and seen.vg not in names:
+        yield _none(seen, Level.UNFIT, "The volume group {vg} of the settings is not there.")
+    elif not names:
+        text = "There is no volume group: seats can only be qcow2 files, which reset more slowly."
+        yield _none(seen, Level.WARNING, text)
+    for group in seen.groups:
+        yield _group(group)
+
+
+def _none(seen: HostSeen, level: Level, text: str) -> Finding:
+    vg = seen.vg or NAME
+    if not seen.unused_disks:
+        text += " Give it a disk or a partition that holds nothing."
+        return found(level, "volume-group", text, f"vgcreate {vg} /dev/DISK", vg=vg)
+    disk = max(seen.unused_disks, key=lambda path: (seen.unused_disks[path], path))
+    text += " {disk} ({size}) looks unused; make sure that it is."
+    size = size_text(seen.unused_disks[disk])
+    return found(level, "volume-group", text, f"vgcreate {vg} {disk}", vg=vg, disk=disk, size=size)
+
+
+def _group(group: GroupSeen) -> Finding:
+    check, facts = f"volume-group {group.name}", {"vg": group.name}
+    if group.disk_missing:
+        text = "A disk of {vg} is missing. Connect it again; see which: pvs -o+pv_missing"
+        return found(Level.UNFIT, check, text, **facts)
+    if group.mda_free_bytes < group.mda_size_bytes * MDA_FREE_LEAST:
+        text = (
+            "{vg} has almost no room for descriptions of more volumes: use another volume group,"
+            " made with a larger one."
+        )
+        mend = f"vgcreate --metadatasize 16m {group.name}2 /dev/DISK"
+        return found(Level.WARNING, check, text, mend, **facts)
+    if group.volumes > VOLUMES_MANY:
+        text = (
+            "{vg} has {n} volumes, and LVM gets slower with each. Resets do not; for more classes"
+            " use another volume group."
+        )
+        return found(Level.ADVICE, check, text, n=group.volumes, **facts)
+    free, size = size_text(group.free_bytes), size_text(group.size_bytes)
+    return good(check, "{vg} has {free} free of {size}.", free=free, size=size, **facts)
+
+
+def _archive(lvm: LvmSeen) -> Finding:
+    if lvm.archive_files <= ARCHIVE_MANY:
+        return good("lvm-archive", "LVM's archive has {n} files.", n=lvm.archive_files)
+    text = (
+        "LVM's archive has {n} files, and LVM reads through them each time that it writes. It"
+        " keeps {days} days: see retain_days in /etc/lvm/lvm.conf."
+    )
+    mend = f"find {lvm.archive_folder} -name '*.vg' -mtime +7 -delete"
+    return found(Level.ADVICE, "lvm-archive", text, mend, n=lvm.archive_files, days=lvm.retain_days)
+
+
+def _left_over(seen: HostSeen) -> Iterator[Finding]:
+    those = [f"{group.name}/{name}" for group in seen.groups for name in group.left_over]
+    if those := [*those, *seen.left_over]:
+        text = "Imports that never ended take up space: {those}."
+        yield found(Level.ADVICE, "left-over", text, "pizarra recover", those=", ".join(those))

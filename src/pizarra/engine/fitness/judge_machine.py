@@ -1,0 +1,133 @@
+"""KVM, QEMU, libvirt, udev, folders: what it means that they are as seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pizarra.engine.fitness.facts import FolderSeen, HostSeen, Trouble
+from pizarra.engine.fitness.findings import Finding, Level, found, good, to_install, to_run
+from pizarra.model.sizes import GIB, size_text
+from pizarra.system.kvm import KvmVerdict
+
+LIBVIRT_LEAST = (8, 0)  # Ubuntu 22.04's, the oldest that we know to work
+FOLDER_LITTLE_BYTES, FOLDER_LEAST_BYTES = 10 * GIB, GIB
+_SLOW = "Machines run in software emulation and will be slow."
+_MODULES = {"vmx": "kvm_intel", "svm": "kvm_amd"}
+
+
+def machine_judged(seen: HostSeen) -> Iterator[Finding]:
+    """In the order in which one would set a host up."""
+    yield _kvm(seen)
+    yield from _qemu(seen)
+    yield _libvirt(seen)
+    if not seen.machine.uefi:
+        text = "There is no UEFI firmware: only BIOS guests can be started."
+        yield to_install(Level.ADVICE, "uefi", text, "ovmf")
+    yield _udev(seen)
+    yield from _permissions(seen)
+    yield _folder(seen)
+
+
+def _kvm(seen: HostSeen) -> Finding:
+    probe = seen.kvm
+    if probe.works:
+        return good("kvm", "A guest ran under KVM.")
+    if probe.verdict is KvmVerdict.NO_QEMU:
+        return found(Level.WARNING, "kvm", "KVM could not be tried: QEMU is missing.")
+    if probe.verdict is KvmVerdict.NO_DEVICE:
+        return _kvm_absent(seen)
+    text = (
+        "No guest can run under KVM: {detail}. " + _SLOW + " If this host is a virtual machine"
+        " itself, let its own host allow nested virtualisation."
+    )
+    return found(Level.WARNING, "kvm", text, detail=probe.detail.rstrip("."))
+
+
+def _kvm_absent(seen: HostSeen) -> Finding:
+    module = _MODULES.get(seen.machine.cpu_flag, "")
+    if module in seen.kernel.loadable:
+        text = "KVM is not loaded. " + _SLOW
+        return to_run(Level.WARNING, "kvm", text, ("modprobe", module))
+    text = (
+        "There is no /dev/kvm. " + _SLOW + " Switch virtualisation on in the firmware set-up"
+        " (BIOS), or in the host of this machine if it is virtual itself."
+    )
+    return found(Level.WARNING, "kvm", text)
+
+
+def _qemu(seen: HostSeen) -> Iterator[Finding]:
+    needed = {"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils"}
+    missing = [name for name in needed if name not in seen.machine.commands]
+    if missing:
+        packages = [needed[name] for name in missing]
+        text = "QEMU is not complete: {missing} is missing."
+        yield to_install(Level.UNFIT, "qemu", text, *packages, missing=" and ".join(missing))
+    else:
+        yield good("qemu", "QEMU is installed.")
+
+
+def _libvirt(seen: HostSeen) -> Finding:
+    if isinstance(seen.libvirt, Trouble):
+        return _libvirt_silent(seen, seen.libvirt)
+    version = ".".join(map(str, seen.libvirt))
+    if seen.libvirt < LIBVIRT_LEAST:
+        text = "libvirt {version} is older than any that was tried ({least})."
+        least = ".".join(map(str, LIBVIRT_LEAST))
+        return found(Level.WARNING, "libvirt", text, version=version, least=least)
+    text = "libvirt {version} answers at {uri}."
+    return good("libvirt", text, version=version, uri=seen.libvirt_uri)
+
+
+def _libvirt_silent(seen: HostSeen, trouble: Trouble) -> Finding:
+    commands, level, check = seen.machine.commands, Level.UNFIT, "libvirt"
+    if not commands & {"libvirtd", "virtqemud"}:
+        text = "libvirt is not installed."
+        return to_install(level, check, text, "libvirt-daemon-system", "libvirt-clients")
+    monolithic = "libvirtd" in commands
+    if not seen.machine.systemd:
+        mend = "libvirtd -d" if monolithic else "virtqemud -d && virtnetworkd -d"
+        return found(level, check, trouble.text, mend, **trouble.facts)
+    units = ("libvirtd",) if monolithic else ("virtqemud.socket", "virtnetworkd.socket")
+    if "limit" in trouble.facts or seen.libvirt_uri != "qemu:///system":
+        mend = " ".join(("systemctl", "restart", *units))  # it hangs, or it is another's
+        return found(level, check, trouble.text, mend, **trouble.facts)
+    start = ("systemctl", "enable", "--now", *units)
+    return to_run(level, check, trouble.text, start, **trouble.facts)
+
+
+def _udev(seen: HostSeen) -> Finding:
+    if seen.machine.udev:
+        return good("udev", "udev answers.")
+    text = "udev does not run: LVM does its work, and new disks may appear late."
+    if not seen.machine.systemd:
+        return found(Level.WARNING, "udev", text, "/lib/systemd/systemd-udevd --daemon")
+    start = ("systemctl", "start", "systemd-udevd")
+    return to_run(Level.WARNING, "udev", text, start)
+
+
+def _permissions(seen: HostSeen) -> Iterator[Finding]:
+    if those := seen.machine.not_writable:
+        text = "root may not write here: {those}. Is the file system mounted read-only?"
+        yield found(Level.UNFIT, "permissions", text, those=", ".join(those))
+    else:
+        yield good("permissions", "root may write where it must.")
+
+
+def _folder(seen: HostSeen) -> Finding:
+    folder = seen.folder
+    if isinstance(folder, Trouble):
+        level = Level.WARNING if seen.groups else Level.UNFIT
+        return found(level, "folder", folder.text, **folder.facts)
+    facts = _folder_facts(folder)
+    text = "{path} has {free} free of {size}, for qcow2 disks."
+    if folder.free_bytes >= FOLDER_LITTLE_BYTES:
+        return good("folder", text, **facts)
+    if seen.groups:  # then disks are on LVM
+        return found(Level.ADVICE, "folder", text, **facts)
+    level = Level.WARNING if folder.free_bytes >= FOLDER_LEAST_BYTES else Level.UNFIT
+    return found(level, "folder", text + " That is little.", **facts)
+
+
+def _folder_facts(folder: FolderSeen) -> dict[str, object]:
+    free, size = size_text(folder.free_bytes), size_text(folder.size_bytes)
+    return {"path": folder.path, "free": free, "size": size}

@@ -1,0 +1,47 @@
+"""Classrooms' networks: bridge, tap, firewall, dnsmasq. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pizarra.engine.fitness.facts import HostSeen, Trouble
+from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, to_install
+
+LIBVIRT_KNOWS_NFT = (10, 4)
+
+
+def network_judged(seen: HostSeen) -> Iterator[Finding]:
+    """What a class of its own network cannot do without."""
+    if "dnsmasq" in seen.machine.commands:
+        yield good("dnsmasq", "dnsmasq is installed: seats get addresses.")
+    else:
+        text = "dnsmasq is missing: libvirt cannot start a classroom's network."
+        yield to_install(Level.UNFIT, "dnsmasq", text, "dnsmasq-base")
+    yield _device(seen, "bridge", "bridge", seen.network.bridge)
+    yield _device(seen, "tap", "tun", seen.network.tap)
+    yield _firewall(seen)
+
+
+def _device(seen: HostSeen, kind: str, module: str, said: str) -> Finding:
+    if not said:
+        return good(kind, "A {kind} device could be made.", kind=kind)
+    text = "No {kind} device can be made, so seats get no network: {said}."
+    said = said.rstrip(".")
+    if module not in seen.kernel.loadable:
+        return found(Level.UNFIT, kind, text, kind=kind, said=said)
+    file = (f"/etc/modules-load.d/pizarra-{module}.conf", f"{module}\n")
+    fix = Fix(files=(file,), commands=(("modprobe", module),))
+    return found(Level.UNFIT, kind, text, f"modprobe {module}", fix, kind=kind, said=said)
+
+
+def _firewall(seen: HostSeen) -> Finding:
+    commands = seen.machine.commands
+    modern = not isinstance(seen.libvirt, Trouble) and seen.libvirt >= LIBVIRT_KNOWS_NFT
+    if "iptables" not in commands and not (modern and "nft" in commands):
+        text = "libvirt needs iptables for a classroom's network."
+        return to_install(Level.UNFIT, "firewall", text, "iptables")
+    if seen.network.firewall:
+        text = "The firewall cannot be set, so networks will not start: {said}."
+        said = seen.network.firewall.rstrip(".")
+        return found(Level.WARNING, "firewall", text, said=said)
+    return good("firewall", "Firewall rules can be set.")

@@ -1,0 +1,135 @@
+"""The machine and its operating system: commands, KVM, libvirt, udev, folders, disks, modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from pizarra.compute.libvirt_connection import libvirt_version
+from pizarra.engine.fitness.facts import (
+    FolderSeen,
+    KernelSeen,
+    MachineSeen,
+    Trouble,
+    Version,
+    trouble,
+)
+from pizarra.errors import CommandFailed, HostNotFit, PizarraError
+from pizarra.model.sizes import GIB
+from pizarra.system import devmapper
+from pizarra.system.locks import LVM_LOCKS, OUR_LOCKS
+from pizarra.system.process import environment, run
+
+COMMANDS = (
+    *("qemu-system-x86_64", "qemu-img", "libvirtd", "virtqemud", "lvm", "dmeventd", "thin_check"),
+    *("thin_delta", "dnsmasq", "iptables", "nft", "apt-get", "ip", "unshare"),
+)
+MODULES = ("dm_mod", "dm_thin_pool", "dm_snapshot", "bridge", "tun", "kvm_intel", "kvm_amd")
+_STATE = Path("/var/lib/pizarra")
+_FIRMWARE = Path("/usr/share/qemu/firmware")
+_LIMIT_S = 10
+_DISK_LEAST_BYTES = 8 * GIB
+
+
+def machine_seen(folder: Path) -> MachineSeen:
+    """Raises nothing: what cannot be found out is among the facts."""
+    path = environment()["PATH"]
+    return MachineSeen(
+        commands=frozenset(name for name in COMMANDS if shutil.which(name, path=path)),
+        cpu_flag=_cpu_flag(),
+        systemd=Path("/run/systemd/system").is_dir(),
+        udev=_succeeds("udevadm", "control", "--ping", "--timeout=5"),
+        uefi=any(_FIRMWARE.glob("*x86_64*.json")),
+        not_writable=tuple(
+            str(path) for path in (OUR_LOCKS, LVM_LOCKS, _STATE, folder) if not _writable(path)
+        ),
+    )
+
+
+def libvirt_seen(uri: str) -> Version | Trouble:
+    """Its version, from the daemon itself."""
+    try:
+        return libvirt_version(uri)
+    except PizarraError as error:
+        return trouble(error)
+
+
+def _cpu_flag() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return next((flag for flag in ("vmx", "svm") if flag in flags), "")
+
+
+def _succeeds(*argv: str) -> bool:
+    try:
+        return run(argv, timeout_s=_LIMIT_S, check=False).returncode == 0
+    except (CommandFailed, HostNotFit):
+        return False
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the folder above it that is there."""
+    return next(one for one in (path, *path.parents) if one.exists())
+
+
+def _writable(path: Path) -> bool:
+    nearest = _nearest(path)
+    return os.access(nearest, os.W_OK) and not os.statvfs(nearest).f_flag & os.ST_RDONLY
+
+
+def folder_seen(folder: Path) -> FolderSeen | Trouble:
+    """The file system on which the folder is, or will be."""
+    try:
+        found = os.statvfs(_nearest(folder))
+    except OSError as error:
+        return Trouble(
+            text="{folder} cannot be looked at: {why}.",
+            facts={"folder": str(folder), "why": error.strerror},
+        )
+    return FolderSeen(
+        path=str(folder),
+        size_bytes=found.f_blocks * found.f_frsize,
+        free_bytes=found.f_bavail * found.f_frsize,
+    )
+
+
+def kernel_seen() -> KernelSeen:
+    """Targets that are loaded, and modules that could be."""
+    targets: frozenset[str] | Trouble
+    try:
+        targets = frozenset(devmapper.target_versions())
+    except PizarraError as error:
+        targets = trouble(error)
+    except OSError as error:
+        targets = Trouble(
+            text="device-mapper cannot be asked: {why}.", facts={"why": error.strerror}
+        )
+    loadable = (name for name in MODULES if _succeeds("modprobe", "-n", "-q", name))
+    return KernelSeen(targets=targets, loadable=frozenset(loadable))
+
+
+def unused_disks() -> dict[str, int]:
+    """Whole disks on which neither partitions nor a file system nor LVM are to be seen."""
+    asked = ["lsblk", "--json", "-b", "-o", "PATH,TYPE,SIZE,FSTYPE,PTTYPE,MOUNTPOINTS,RO"]
+    try:
+        told = json.loads(run(asked, timeout_s=_LIMIT_S).stdout)
+    except (PizarraError, ValueError):
+        return {}  # it is a help to the reader, no more
+    return {disk["path"]: disk["size"] for disk in told["blockdevices"] if _unused(disk)}
+
+
+def _unused(disk: dict[str, object]) -> bool:
+    size, mounted = disk.get("size"), disk.get("mountpoints")
+    return (
+        disk.get("type") == "disk"
+        and isinstance(size, int)
+        and size >= _DISK_LEAST_BYTES
+        and not (disk.get("fstype") or disk.get("pttype") or disk.get("children") or disk.get("ro"))
+        and isinstance(mounted, list)
+        and not any(mounted)
+    )

@@ -1,0 +1,35 @@
+"""Can classrooms have networks? Tried for real, each in a network namespace that ends with it."""
+
+from __future__ import annotations
+
+from pizarra.engine.fitness.facts import NetworkSeen
+from pizarra.errors import CommandFailed, HostNotFit
+from pizarra.system.process import run
+
+_LIMIT_S = 10
+
+
+def network_seen() -> NetworkSeen:
+    """A bridge, a tap device, and what NAT needs."""
+    return NetworkSeen(
+        bridge=_tried("ip", "link", "add", "try0", "type", "bridge"),
+        tap=_tried("ip", "tuntap", "add", "try0", "mode", "tap"),
+        firewall=_firewall_tried(),
+    )
+
+
+def _firewall_tried() -> str:
+    by_iptables = _tried("iptables", "-w", "5", "-t", "nat", "-S")
+    return by_iptables and (_tried("nft", "add", "table", "ip", "try0") and by_iptables)
+
+
+def _tried(*argv: str) -> str:
+    """Empty when it worked, else what was said."""
+    try:
+        done = run(["unshare", "--net", *argv], timeout_s=_LIMIT_S, check=False)
+    except (CommandFailed, HostNotFit) as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+    return said[-1] if said else f"{argv[0]} ended with status {done.returncode}"

@@ -1,0 +1,150 @@
+"""What LVM's reports say of the health of groups and pools. Pure: text in, facts out.
+
+Field names: lvs(8), vgs(8), lvmreport(7); settings: lvmconfig(8).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ValidationError
+
+from pizarra.engine.fitness.facts import GroupSeen, PoolSeen, Version
+from pizarra.errors import NotOurs, StorageFault
+from pizarra.model.labels import Labels, Role, labels_from_tags
+
+VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
+LV_FIELDS = (
+    "lv_name,lv_uuid,lv_size,lv_tags,pool_lv,segtype,data_percent,metadata_percent,"
+    "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor"
+)
+_MISSING = ("", "-1")
+_Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
+_Share = Annotated[
+    float | None, BeforeValidator(lambda raw: None if raw in _MISSING else float(raw) / 100)
+]
+
+
+class _Vg(BaseModel):
+    vg_name: str
+    vg_size: int
+    vg_free: int
+    vg_extent_size: int
+    vg_attr: str
+    lv_count: int
+    vg_mda_size: int
+    vg_mda_free: int
+
+
+class _Lv(BaseModel):
+    lv_name: str
+    lv_uuid: str
+    lv_size: int
+    lv_tags: str
+    pool_lv: str
+    segtype: str
+    data_percent: _Share
+    metadata_percent: _Share
+    lv_metadata_size: _Number
+    lv_health_status: str
+    lv_check_needed: str
+    lv_profile: str
+    seg_monitor: str
+
+
+class _Group(BaseModel):
+    vg: list[_Vg]
+    seg: list[_Lv] = []
+
+
+class _Report(BaseModel):
+    report: list[_Group]
+
+
+def groups_parsed(
+    text: str, pool: str, threshold_of: Callable[[str], int]
+) -> tuple[GroupSeen, ...]:
+    """``lvm fullreport``; ``threshold_of`` tells the autoextension threshold under a profile.
+
+    Raises StorageFault naming the field.
+    """
+    try:
+        groups = _Report.model_validate_json(text).report
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise StorageFault(
+            "LVM's report cannot be read at {where}: {why}.",
+            where="/".join(map(str, first["loc"])),
+            why=first["msg"],
+        ) from None
+    found = (group for group in groups if group.vg and group.vg[0].vg_name)
+    return tuple(_group(group.vg[0], group.seg, pool, threshold_of) for group in found)
+
+
+def _group(vg: _Vg, rows: list[_Lv], pool: str, threshold_of: Callable[[str], int]) -> GroupSeen:
+    lvs = list({row.lv_uuid: row for row in rows if row.lv_name}.values())
+    ours = [(row, labels) for row in lvs if (labels := _labels(row)) is not None]
+    pools_of_ours = {row.pool_lv for row, _ in ours} | {pool}
+    return GroupSeen(
+        name=vg.vg_name,
+        size_bytes=vg.vg_size,
+        free_bytes=vg.vg_free,
+        extent_bytes=vg.vg_extent_size,
+        volumes=vg.lv_count,
+        mda_size_bytes=vg.vg_mda_size,
+        mda_free_bytes=vg.vg_mda_free,
+        disk_missing=vg.vg_attr[3:4] == "p",
+        pools=tuple(
+            _pool(vg.vg_name, row, threshold_of)
+            for row in lvs
+            if row.segtype == "thin-pool" and row.lv_name in pools_of_ours
+        ),
+        thick_seats=sum(
+            1 for row, labels in ours if labels.role is Role.SEAT and row.segtype != "thin"
+        ),
+        ours=bool(ours),
+        left_over=tuple(row.lv_name for row, labels in ours if labels.role is Role.FILLING),
+    )
+
+
+def _labels(row: _Lv) -> Labels | None:
+    try:
+        return labels_from_tags(row.lv_tags.split(","))
+    except NotOurs:
+        return None  # reported wherever classrooms are shown
+
+
+def _pool(vg: str, row: _Lv, threshold_of: Callable[[str], int]) -> PoolSeen:
+    return PoolSeen(
+        vg=vg,
+        name=row.lv_name,
+        size_bytes=row.lv_size,
+        metadata_bytes=row.lv_metadata_size,
+        data_share=row.data_percent,
+        metadata_share=row.metadata_percent,
+        health=row.lv_health_status,
+        check_needed=row.lv_check_needed in ("check needed", "1"),
+        monitored=row.seg_monitor == "monitored",
+        profile=row.lv_profile,
+        threshold=threshold_of(row.lv_profile),
+    )
+
+
+def version_parsed(text: str) -> Version:
+    """``LVM version:     2.03.16(2) (2022-05-18)`` -> (2, 3, 16); empty when it cannot be read."""
+    match = re.search(r"LVM version:\s*([0-9]+)\.([0-9]+)\.([0-9]+)", text)
+    return tuple(map(int, match.groups())) if match else ()
+
+
+def settings_parsed(text: str) -> dict[str, str]:
+    """``lvmconfig``'s lines ``key="value"``."""
+    return dict(_pairs(text))
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    for line in text.splitlines():
+        key, equals, value = line.strip().partition("=")
+        if equals:
+            yield key, value.strip('"')

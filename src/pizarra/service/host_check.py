@@ -1,0 +1,82 @@
+"""host check: look, judge, mend what is safe to mend, and look again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pizarra.engine.events import Emit, silent
+from pizarra.engine.fitness.findings import Finding, Level, found, is_fit
+from pizarra.engine.fitness.judge import host_judged
+from pizarra.engine.fitness.look import host_seen
+from pizarra.engine.fitness.repair import packages_of, repaired
+from pizarra.settings import Settings
+
+_ROUNDS = 3  # a pool that was just made is watched and grown in the next
+Consent = Callable[[tuple[str, ...]], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostReport:
+    """What was found in the end, and which checks were mended on the way."""
+
+    findings: tuple[Finding, ...]
+    fixed: frozenset[str] = frozenset()
+
+    @property
+    def fit(self) -> bool:
+        """Whether classes can be given here."""
+        return is_fit(self.findings)
+
+    @property
+    def exit_status(self) -> int:
+        """The contract's: 3 when not fit."""
+        return 0 if self.fit else 3
+
+    def to_json(self) -> dict[str, object]:
+        """The one document."""
+        findings = [
+            {
+                "check": one.check,
+                "level": str(one.level),
+                "says": one.says,
+                "mend": one.mend,
+                "fixed": one.check in self.fixed,
+            }
+            for one in self.findings
+        ]
+        return {"fit": self.fit, "findings": findings}
+
+
+def host_checked(settings: Settings) -> HostReport:
+    """Changes nothing. Raises nothing of ours: what cannot be seen is a finding."""
+    if os.geteuid() != 0:
+        return HostReport(findings=(_NOT_ROOT,))
+    return HostReport(findings=host_judged(host_seen(settings)))
+
+
+_NOT_ROOT = found(
+    Level.UNFIT,
+    "permissions",
+    "Only root sees enough of LVM and libvirt to tell.",
+    "sudo pizarra host check",
+)
+
+
+def host_fixed(settings: Settings, may_install: Consent, emit: Emit = silent) -> HostReport:
+    """The same after mending what is safe to mend; ``may_install`` is asked at most once."""
+    report = host_checked(settings)
+    packages, install = packages_of(report.findings), False
+    if packages:
+        install = may_install(packages)
+    tried: set[str] = set()
+    for _ in range(_ROUNDS):
+        to_mend = [one for one in report.findings if one.safe_to_fix and one.check not in tried]
+        if not to_mend:
+            break
+        tried |= {one.check for one in to_mend}
+        repaired(to_mend, emit, install=install)
+        report = host_checked(settings)
+    troubled = {one.check for one in report.findings if one.level is not Level.GOOD}
+    return HostReport(findings=report.findings, fixed=frozenset(tried - troubled))
