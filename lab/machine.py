@@ -17,7 +17,7 @@ DISK_BYTES = 20 << 30
 PORTS = ("control", "out", "err", "size")
 _APPEND = (
     "console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable random.trust_cpu=on "
-    "cryptomgr.notests nowatchdog raid=noautodetect audit=0"
+    "cryptomgr.notests nowatchdog raid=noautodetect audit=0 init_on_alloc=0 lsm= psi=0"
 )
 
 

@@ -96,7 +96,8 @@ def write_settings(machine: LabMachine, mode: str, command: str, size: os.termin
     }
     (machine.run_dir / "settings").write_text(_shell(settings))
     passed_on = {k: v for k, v in os.environ.items() if k.startswith(_PASSED_ON)}
-    (machine.run_dir / "environment").write_text(_shell(passed_on | {"LAB_OUT": machine.out_dir}))
+    told = {"LAB_OUT": str(machine.out_dir), "PIZARRA_LAB": "1"}
+    (machine.run_dir / "environment").write_text(_shell(passed_on | told))
     (machine.run_dir / "cmd").write_text(command)
 
 
