@@ -12,6 +12,15 @@ help:            ## This list
 setup:           ## System packages and .venv (the other targets do it by themselves)
 	@./tools/setup
 
+demo: setup      ## The main job in the lab: a class made, used, reset, proven, timed
+	@guests/bootsector/build
+	@$(PY) -m lab run '$(PY) -m demo'
+
+test: setup      ## What CI runs: here, then in the lab
+	@guests/bootsector/build && guests/debian/build
+	@.venv/bin/pytest -q tests/unit tests/meta tests/contract tests/host
+	@LAB_TIMEOUT=2400 $(PY) -m lab run '.venv/bin/pytest -q tests/contract tests/lab'
+
 lab-run: setup   ## Boot a fresh lab, run CMD='…' in it as root, power off
 	@$(PY) -m lab run "$$CMD"
 
@@ -27,4 +36,4 @@ lock:            ## Choose versions anew (needs uv)
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help setup lab-run lab-shell check lock
+.PHONY: help demo test setup lab-run lab-shell check lock

@@ -1,0 +1,30 @@
+"""The recipe of 2014 for one machine, with LVM's own commands, timed."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from pizarra.system.process import run
+
+
+def measured(vg: str, size_bytes: int, dirty_bytes: int) -> float:
+    """Milliseconds to put one machine back: merge the snapshot, wait for it, make it again."""
+    run(["lvcreate", "-y", "-Wn", "-L", f"{size_bytes}b", "-n", "one2014", vg])
+    snapshot = ["lvcreate", "-y", "-s", "-L", f"{size_bytes}b", "-n", "original2014"]
+    run([*snapshot, f"{vg}/one2014"])
+    _dirtied(Path(f"/dev/{vg}/one2014"), dirty_bytes)
+    run(["udevadm", "settle"])
+    began = time.perf_counter()
+    run(["lvconvert", "-y", "--merge", f"{vg}/original2014"])
+    run([*snapshot, f"{vg}/one2014"])
+    took_ms = (time.perf_counter() - began) * 1000
+    run(["lvremove", "-y", f"{vg}/one2014"])
+    return took_ms
+
+
+def _dirtied(device: Path, dirty_bytes: int) -> None:
+    with device.open("r+b", buffering=0) as file:
+        file.write(os.urandom(dirty_bytes))
+        os.fsync(file.fileno())

@@ -1,0 +1,5 @@
+"""``python -m pizarra``."""
+
+from pizarra.cli.main import run
+
+run()

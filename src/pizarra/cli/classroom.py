@@ -1,0 +1,181 @@
+"""pizarra classroom …"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pizarra.cli.options import Classroom, Json, Yes
+from pizarra.cli.output import confirmed, err, out, print_json, print_table
+from pizarra.cli.verbs import finish, told
+from pizarra.cli.words import _, ngettext
+from pizarra.errors import BadInput
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import StorageKind
+from pizarra.model.names import name_checked
+from pizarra.model.outcome import Outcome, Report
+from pizarra.model.sizes import size_parsed, size_text
+from pizarra.service import apply as declared
+from pizarra.service import classrooms
+
+app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The classroom's name.")]
+
+
+@app.command()
+def create(
+    name: Name,
+    template: Annotated[str, typer.Option(help="The template its seats are made of.")],
+    seats: Annotated[int, typer.Option(help="How many seats.")],
+    memory: Annotated[str, typer.Option(help="Memory of each machine.")] = "2G",
+    vcpus: Annotated[int, typer.Option(help="Processors of each machine.")] = 2,
+    network: Annotated[str, typer.Option(help="isolated, nat, none or bridge=NAME.")] = "isolated",
+    disk: Annotated[str, typer.Option(help="A larger disk than the template's.")] = "",
+    storage: Annotated[StorageKind | None, typer.Option(help="Where the template is.")] = None,
+    vg: Annotated[str, typer.Option(help="The volume group, when there are several.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Make a classroom.
+
+    Example: pizarra classroom create net --template debian --seats 12 --memory 2G
+    """
+    with told(as_json=as_json) as context:
+        spec = ClassroomSpec(
+            name=name,
+            template=template,
+            seats=seats,
+            memory_bytes=size_parsed(memory),
+            vcpus=vcpus,
+            network=network,
+            storage=storage,
+            vg=vg,
+            disk_bytes=size_parsed(disk) if disk else None,
+        )
+        report = classrooms.created(context, spec)
+    _finish(report, "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
+            "{n} seats made in {s:.1f} s. Next: pizarra start {name}", as_json=as_json)  # fmt: skip
+
+
+def _finish(report: Report, singular: str, plural: str, *, as_json: bool) -> None:
+    n = report.count(Outcome.DONE, Outcome.UNCHANGED)
+    text = ngettext(singular, plural, n)
+    finish(report, text.format(n=n, s=report.elapsed_s, name=report.classroom), as_json=as_json)
+
+
+@app.command()
+def apply(
+    file: Annotated[Path, typer.Argument(help="A classroom in YAML.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Make a classroom as a file declares it, or change it to that. Twice changes nothing.
+
+    Example: pizarra classroom apply net.yaml
+    """
+    with told(as_json=as_json) as context:
+        plan = declared.planned(context, declared.spec_read(file))
+        if not as_json:
+            for line in plan.lines:
+                err.print(f"  {line}", markup=False)
+        if dry_run:
+            if as_json:
+                print_json(plan.to_json())
+            return
+        if plan.asks:
+            confirmed(_("Change the classroom {name} so?").format(name=plan.spec.name), yes=yes)
+        report = declared.carried_out(context, plan)
+    _finish(report, "{n} seat is as declared.", "{n} seats are as declared.", as_json=as_json)
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """All classrooms of this host.
+
+    Example: pizarra classroom list
+    """
+    with told(as_json=as_json) as context:
+        found = [classrooms.classroom_json(one) for one in classrooms.listed(context)]
+    if as_json:
+        print_json(found)
+    elif not found:
+        out.print(_("There is no classroom yet. Make one: pizarra classroom create --help"))
+    else:
+        headings = (_("classroom"), _("template"), _("storage"), _("seats"), _("on"), "")
+        rows = [
+            (
+                one["classroom"],
+                f"{one['template']} v{one['version']}",
+                f"{one['storage']} {one['place']}",
+                str(len(one["seats"])),
+                str(one["running"]),
+                _("{n} in trouble").format(n=len(one["faults"])) if one["faults"] else "",
+            )
+            for one in found
+        ]
+        print_table(headings, rows, right="lllrrl")
+
+
+@app.command()
+def show(name: Name, as_json: Json = False) -> None:
+    """One classroom: what it is made of, and the address of each seat.
+
+    Example: pizarra classroom show net
+    """
+    with told(as_json=as_json) as context:
+        found = classrooms.shown(context, name)
+    if as_json:
+        print_json(found)
+        return
+    facts = (
+        (_("template"), f"{found['template']} v{found['version']}"),
+        (_("storage"), f"{found['storage']} {found['place']}"),
+        (_("machine"), f"{size_text(found['memory_bytes'])}, {found['vcpus']} vCPU"),
+        (_("network"), found["network"]),
+        (_("running"), f"{found['running']} / {len(found['seats'])}"),
+    )
+    print_table((found["classroom"], ""), facts)
+    rows = [(seat, found["addresses"].get(seat, "")) for seat in found["seats"]]
+    print_table((_("seat"), _("address")), rows)
+    for seat, fault in found["faults"].items():
+        err.print(f"? {seat}: {fault}", markup=False)
+
+
+@app.command()
+def resize(
+    name: Name,
+    seats: Annotated[int | None, typer.Option(help="How many seats it shall have.")] = None,
+    disk: Annotated[str, typer.Option(help="How large every seat's disk shall be.")] = "",
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Add or remove seats (those with the highest numbers go), or grow the disks.
+
+    Example: pizarra classroom resize net --seats 16 --disk 30G
+    """
+    with told(as_json=as_json) as context:
+        if seats is None and not disk:
+            raise BadInput("Nothing is to be changed.", "Say --seats N or --disk SIZE.")
+        size_bytes = size_parsed(disk) if disk else None
+        classroom = context.host.observe().classroom(name_checked(name, "classroom"))
+        if seats is not None and 0 < seats < len(classroom.seats):
+            gone = ", ".join(seat.name for seat in classroom.seats[seats:])
+            confirmed(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
+        report = classrooms.resized(context, name, seats=seats, disk_bytes=size_bytes)
+    _finish(report, "{n} seat changed.", "{n} seats changed.", as_json=as_json)
+
+
+@app.command()
+def delete(name: Classroom, yes: Yes = False, as_json: Json = False) -> None:
+    """Remove a classroom: its machines, their disks, its network. Its template stays.
+
+    Example: pizarra classroom delete net --yes
+    """
+    with told(as_json=as_json) as context:
+        classroom = context.host.observe().classroom(name_checked(name, "classroom"))
+        question = _("Delete the classroom {name} and its {n} machines?")
+        confirmed(question.format(name=name, n=len(classroom.seats)), yes=yes)
+        report = classrooms.deleted(context, name)
+    _finish(report, "{n} machine deleted.", "{n} machines deleted.", as_json=as_json)

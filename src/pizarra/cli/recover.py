@@ -1,0 +1,29 @@
+"""pizarra recover: what a host runs after a crash."""
+
+from __future__ import annotations
+
+import typer
+
+from pizarra.cli.options import Json
+from pizarra.cli.output import out, print_json
+from pizarra.cli.verbs import told
+from pizarra.cli.words import ngettext
+from pizarra.model.outcome import Outcome
+from pizarra.service.recover import recovered
+
+
+def recover(as_json: Json = False) -> None:
+    """Look at every seat after a crash or power cut; finish or repeat what was under way.
+
+    Example: pizarra recover
+    """
+    with told(as_json=as_json) as context:
+        reports = recovered(context)
+    if as_json:
+        print_json({"verb": "recover", "classrooms": [report.to_json() for report in reports]})
+    else:
+        mended = sum(report.count(Outcome.DONE) for report in reports)
+        total = sum(len(report.seats) for report in reports)
+        text = ngettext("{n} of {total} machine mended.", "{n} of {total} machines mended.", total)
+        out.print(text.format(n=mended, total=total))
+    raise typer.Exit(max((report.exit_status for report in reports), default=0))

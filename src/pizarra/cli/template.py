@@ -1,0 +1,136 @@
+"""pizarra template …"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pizarra.cli.options import Json, Yes
+from pizarra.cli.output import confirmed, out, print_json, print_table
+from pizarra.cli.verbs import told
+from pizarra.cli.words import _, ngettext
+from pizarra.errors import BadInput
+from pizarra.model.facts import StorageKind, Template
+from pizarra.model.labels import Firmware
+from pizarra.model.names import name_checked
+from pizarra.model.sizes import size_text
+from pizarra.service import templates
+
+app = typer.Typer(no_args_is_help=True, help="Golden machines that seats are made of.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
+Storage = Annotated[StorageKind | None, typer.Option(help="Where its disks are.")]
+Vg = Annotated[str, typer.Option(help="The volume group, when there are several.")]
+
+
+@app.command("import")
+def import_(
+    name: Name,
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A qcow2, raw, vmdk or vdi file, or a logical volume."),
+    ] = None,
+    from_domain: Annotated[
+        str, typer.Option(help="Take the disks of this libvirt machine, shut off, instead.")
+    ] = "",
+    firmware: Annotated[
+        Firmware | None, typer.Option(help="What boots it; of a machine, as it says.")
+    ] = None,
+    storage: Storage = None,
+    vg: Vg = "",
+    as_json: Json = False,
+) -> None:
+    """Copy a machine's disks into a new template.
+
+    Example: pizarra template import debian debian-12.qcow2 --vg vg_class
+    """
+    with told(as_json=as_json) as context:
+        name_checked(name, "template")
+        if (source is None) == (not from_domain):
+            raise BadInput(
+                "A template is made of one source.",
+                "Name a file, a logical volume, or a machine with --from-domain.",
+            )
+        if source is not None:
+            sources, found = templates.source_of_file(source), Firmware.BIOS
+        else:
+            sources, found = templates.sources_of_domain(context, from_domain)
+        template = templates.imported(
+            context, name, sources, firmware=firmware or found, kind=storage, vg=vg
+        )
+    if as_json:
+        print_json(templates.template_json(template))
+        return
+    size = size_text(sum(volume.size_bytes for volume in template.volumes))
+    text = _("Template {name} is ready on {kind} {place}: {size}.")
+    out.print(text.format(name=name, kind=template.kind, place=template.place, size=size))
+    out.print(_("Next: pizarra classroom create CLASSROOM --template {name} --seats 12")
+              .format(name=name), markup=False)  # fmt: skip
+
+
+@app.command("list")
+def list_(as_json: Json = False) -> None:
+    """All templates of this host.
+
+    Example: pizarra template list
+    """
+    with told(as_json=as_json) as context:
+        found = templates.listed(context)
+    if as_json:
+        print_json([templates.template_json(one) for one in found])
+    elif not found:
+        out.print(_("There is no template yet. Import one: pizarra template import NAME FILE"))
+    else:
+        headings = (_("template"), _("version"), _("storage"), _("size"), _("seats"), "")
+        print_table(headings, [_row(one) for one in found], right="lrlrrl")
+
+
+def _row(template: Template) -> tuple[str, ...]:
+    size = size_text(sum(volume.size_bytes for volume in template.volumes))
+    where = f"{template.kind} {template.place}"
+    version, seats = str(template.version), str(template.seats)
+    return (template.name, version, where, size, seats, template.fault or "")
+
+
+@app.command()
+def show(name: Name, storage: Storage = None, vg: Vg = "", as_json: Json = False) -> None:
+    """One template and its disks.
+
+    Example: pizarra template show debian
+    """
+    with told(as_json=as_json) as context:
+        name_checked(name, "template")
+        found = context.host.observe().template(name, storage, vg)
+    if as_json:
+        print_json(templates.template_json(found))
+        return
+    labels = found.volumes[0].labels
+    out.print(f"{found.name} v{found.version}, {labels.firmware if labels else '?'}, "
+              f"{found.kind} {found.place}", markup=False)  # fmt: skip
+    text = ngettext("{n} seat stands on it.", "{n} seats stand on it.", found.seats)
+    out.print(text.format(n=found.seats))
+    rows = [
+        (volume.labels.disk if volume.labels else "", volume.name, size_text(volume.size_bytes))
+        for volume in found.volumes
+    ]
+    print_table((_("disk"), _("volume"), _("size")), rows, right="llr")
+
+
+@app.command()
+def delete(
+    name: Name, storage: Storage = None, vg: Vg = "", yes: Yes = False, as_json: Json = False
+) -> None:
+    """Remove a template that no seat stands on.
+
+    Example: pizarra template delete debian --yes
+    """
+    with told(as_json=as_json) as context:
+        name_checked(name, "template")
+        template = context.host.observe().template(name, storage, vg)
+        confirmed(_("Delete the template {name}?").format(name=name), yes=yes)
+        templates.deleted(context, name, template.kind, template.place)
+    if as_json:
+        print_json({"template": name, "deleted": True})
+    else:
+        out.print(_("Template {name} is gone.").format(name=name))

@@ -1,0 +1,185 @@
+"""A classroom declared in YAML: the same thing as ``create``, and idempotent."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pizarra.errors import BadInput
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Classroom, StorageKind
+from pizarra.model.outcome import Outcome, Report, outcomes_for
+from pizarra.model.sizes import size_parsed, size_text
+from pizarra.planner.provision import new_checked, template_checked
+from pizarra.service import classrooms
+from pizarra.service.context import Context
+
+_FILE_BYTES_MAX = 64 * 1024
+
+
+class _Declared(BaseModel):
+    """The file. Types are strict, so that ``seats: "twelve"`` is an error that names the field."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    classroom: str
+    template: str
+    seats: int
+    memory: str = "2G"
+    vcpus: int = 2
+    network: str = "isolated"
+    storage: str | None = None
+    vg: str = ""
+    disk: str | None = Field(default=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyPlan:
+    """What would change, in words and in values."""
+
+    spec: ClassroomSpec
+    present: Classroom | None
+    lines: tuple[str, ...]
+
+    @property
+    def asks(self) -> bool:
+        """Whether a classroom that is there would change."""
+        return self.present is not None and bool(self.lines)
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--dry-run --json``."""
+        return {"classroom": self.spec.name, "verb": "apply", "dry_run": True,
+                "changes": list(self.lines)}  # fmt: skip
+
+
+def spec_read(path: Path) -> ClassroomSpec:
+    """Raises BadInput naming the file and the field."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if len(text) > _FILE_BYTES_MAX:
+            raise BadInput("{path} is too large for a classroom file.", path=path)
+        raw = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("{path} cannot be read: {why}.", path=path, why=error) from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise BadInput("{path} is no YAML: {why}", path=path, why=why) from None
+    return _spec(path, raw)
+
+
+def _spec(path: Path, raw: object) -> ClassroomSpec:
+    if not isinstance(raw, dict):
+        raise BadInput(
+            "{path} does not declare a classroom.",
+            "Write lines such as: classroom: net, template: debian, seats: 12",
+            path=path,
+        )
+    try:
+        told = _Declared.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"]))
+        raise BadInput(
+            "{path}: {field}: {why}.", path=path, field=field, why=first["msg"]
+        ) from None
+    return ClassroomSpec(
+        name=told.classroom,
+        template=told.template,
+        seats=told.seats,
+        memory_bytes=size_parsed(told.memory),
+        vcpus=told.vcpus,
+        network=told.network,
+        storage=_storage(path, told.storage),
+        vg=told.vg,
+        disk_bytes=size_parsed(told.disk) if told.disk else None,
+    )
+
+
+def _storage(path: Path, text: str | None) -> StorageKind | None:
+    try:
+        return StorageKind(text) if text else None
+    except ValueError:
+        raise BadInput(
+            "{path}: storage: {text!r} is not one.",
+            "Choose lvm-thin, lvm-thick or qcow2.",
+            path=path,
+            text=text,
+        ) from None
+
+
+def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
+    """Compare the wish with what there is. Raises BadInput for what cannot be changed in place."""
+    facts = context.host.observe()
+    present = facts.classrooms.get(spec.name)
+    if present is None:
+        new_checked(facts, spec)
+        template_checked(facts.template(spec.template, spec.storage, spec.vg), spec)
+        return ApplyPlan(spec=spec, present=None, lines=(f"+ {spec.seats} seats: {spec.name}",))
+    is_now = classrooms.spec_of(present)
+    _fixed_checked(spec, is_now)
+    return ApplyPlan(spec=spec, present=present, lines=tuple(_differences(spec, is_now, present)))
+
+
+def _fixed_checked(spec: ClassroomSpec, is_now: ClassroomSpec) -> None:
+    wished = {"template": spec.template, "storage": spec.storage, "vg": spec.vg}
+    present = {"template": is_now.template, "storage": is_now.storage, "vg": is_now.vg}
+    for field, wish in wished.items():
+        if wish and wish != present[field]:
+            raise BadInput(
+                "The classroom {name} has {field} {present}; that cannot become {wish} in place.",
+                "Make another classroom with it, or delete this one first.",
+                name=spec.name,
+                field=field,
+                present=str(present[field]),
+                wish=str(wish),
+            )
+
+
+def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom) -> list[str]:
+    size_bytes = present.seats[0].volumes[0].size_bytes
+    changes = (
+        ("seats", str(is_now.seats), str(spec.seats)),
+        ("memory", size_text(is_now.memory_bytes), size_text(spec.memory_bytes)),
+        ("vcpus", str(is_now.vcpus), str(spec.vcpus)),
+        ("network", is_now.network, spec.network),
+        ("disk", size_text(size_bytes), size_text(spec.disk_bytes or size_bytes)),
+    )
+    return [f"~ {what}: {was} -> {wish}" for what, was, wish in changes if was != wish]
+
+
+def carried_out(context: Context, plan: ApplyPlan) -> Report:
+    """Make or change it."""
+    began = time.perf_counter()
+    spec, present = plan.spec, plan.present
+    if present is None:
+        return replace(classrooms.created(context, spec), verb="apply")
+    if not plan.lines:
+        numbers = [seat.number for seat in present.seats]
+        seats = outcomes_for(spec.name, numbers, Outcome.UNCHANGED, "it is as declared")
+    else:
+        seats = _changed(context, spec, present)
+    return Report(
+        classroom=spec.name,
+        verb="apply",
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=seats,
+    )
+
+
+def _changed(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[Any, ...]:
+    """Machines first, so that seats added afterwards are made as declared."""
+    outcomes = classrooms.respecified(context, spec)
+    size_bytes = present.seats[0].volumes[0].size_bytes
+    disk = spec.disk_bytes if spec.disk_bytes and spec.disk_bytes != size_bytes else None
+    seats = spec.seats if spec.seats != len(present.seats) else None
+    if disk is None and seats is None:
+        return outcomes
+    resized = classrooms.resized(context, spec.name, seats=seats, disk_bytes=disk).seats
+    last = {one.seat: one for one in (*outcomes, *resized)}
+    return tuple(last.values())

@@ -1,0 +1,93 @@
+"""After a crash: look at what there is, and finish or repeat. Twice changes nothing."""
+
+from __future__ import annotations
+
+import time
+
+from pizarra.engine.events import Began, Noted
+from pizarra.engine.power import each_seat
+from pizarra.errors import PizarraError
+from pizarra.model.facts import Power, Seat
+from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.planner import provision
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.reset import pairs_of
+from pizarra.service.adoption_ends import left_over_settled
+from pizarra.service.classrooms import network_restored
+from pizarra.service.context import Context
+from pizarra.storage.interface import Change
+from pizarra.system.locks import claimed
+
+
+def recovered(context: Context) -> list[Report]:
+    """Every classroom of the host; left-over imports are removed first."""
+    left_over_settled(context, context.host.observe())
+    facts = context.host.observe()
+    _left_over_removed(context, facts)
+    return [_classroom_recovered(context, name) for name in facts.classrooms]
+
+
+def _left_over_removed(context: Context, facts: HostFacts) -> None:
+    for volume in facts.left_over:
+        assert volume.labels is not None, "left over by its label"
+        with claimed([f"template-{volume.labels.template}"], "recover"):
+            fault = context.host.removed([volume])[volume.uuid]
+        text = "Removed {name}: its import never ended." if fault is None else "{name}: {why}"
+        context.emit(Noted(text=text, facts={"name": volume.name, "why": str(fault)}))
+
+
+def _classroom_recovered(context: Context, name: str) -> Report:
+    began = time.perf_counter()
+    with claimed([name], "recover"):
+        classroom = context.host.observe().classroom(name)
+        context.emit(Began(what="recover", total=len(classroom.seats)))
+        network_restored(context, classroom)
+        outcomes = each_seat(
+            context.host,
+            "recover",
+            classroom.seats,
+            lambda seat: _seat_recovered(context, seat),
+            context.emit,
+        )
+    return Report(
+        classroom=name,
+        verb="recover",
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+    )
+
+
+def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
+    """A machine that is gone is defined again; disks that a reset left half-way are rewound."""
+    host, mended = context.host, []
+    if seat.power is Power.ABSENT:
+        if seat.labels.name:
+            return SeatOutcome(
+                seat=seat.name,
+                outcome=Outcome.UNKNOWN,
+                reason="its machine is gone, and it was not ours to describe",
+            )
+        host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
+        mended.append("machine defined again")
+    if seat.power in (Power.OFF, Power.ABSENT) and _half_way(context, seat):
+        faults = host.rewound(list(pairs_of(seat)))
+        for fault in faults.values():
+            if fault is not None:
+                return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=str(fault))
+        mended.append("disks put back to the original")
+    return SeatOutcome(
+        seat=seat.name,
+        outcome=Outcome.DONE if mended else Outcome.UNCHANGED,
+        reason=", ".join(mended) or None,
+    )
+
+
+def _half_way(context: Context, seat: Seat) -> bool:
+    """Whether a disk of it cannot be compared with its baseline, or stands on no disk at all."""
+    try:
+        changes = context.host.changes(list(pairs_of(seat)))
+    except PizarraError:
+        return True
+    stuck = [context.host.storage_of(volume).is_detached(volume) for volume in seat.volumes]
+    return any(stuck) or not all(isinstance(change, Change) for change in changes.values())
