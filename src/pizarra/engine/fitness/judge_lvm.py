@@ -42,7 +42,7 @@ def _lvm(seen: HostSeen, level: Level) -> Finding:
     if isinstance(seen.lvm, Trouble):
         mend = "fuser -v /run/lock/lvm/*" if "limit" in seen.lvm.facts else ""
         return found(level, "lvm", seen.lvm.text, mend, **seen.lvm.facts)
-    version = _dotted(seen.lvm.version)
+    version = _dotted(seen.lvm.version or (0,))
     if seen.lvm.version < LVM_LEAST:
         text = "LVM {version} is too old: {least} or later is needed (Debian 11, Ubuntu 22.04)."
         return found(level, "lvm", text, version=version, least=_dotted(LVM_LEAST))
@@ -51,9 +51,7 @@ def _lvm(seen: HostSeen, level: Level) -> Finding:
 
 def _dotted(version: tuple[int, ...]) -> str:
     """As LVM writes it: 2.03.16."""
-    return ".".join(
-        f"{part:02d}" if place == 1 else str(part) for place, part in enumerate(version)
-    )
+    return ".".join((f"{version[0]}", *(f"{part:02d}" for part in version[1:])))
 
 
 def _device_mapper(seen: HostSeen, level: Level) -> Finding:

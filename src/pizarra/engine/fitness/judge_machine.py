@@ -120,9 +120,10 @@ def _folder(seen: HostSeen) -> Finding:
         return found(level, "folder", folder.text, **folder.facts)
     facts = _folder_facts(folder)
     text = "{path} has {free} free of {size}, for qcow2 disks."
-    if folder.free_bytes >= FOLDER_LITTLE_BYTES:
+    enough = FOLDER_LEAST_BYTES if seen.groups else FOLDER_LITTLE_BYTES  # else disks are on LVM
+    if folder.free_bytes >= enough:
         return good("folder", text, **facts)
-    if seen.groups:  # then disks are on LVM
+    if seen.groups:
         return found(Level.ADVICE, "folder", text, **facts)
     level = Level.WARNING if folder.free_bytes >= FOLDER_LEAST_BYTES else Level.UNFIT
     return found(level, "folder", text + " That is little.", **facts)

@@ -52,15 +52,16 @@ def _pool_absent(seen: HostSeen) -> Iterator[Finding]:
         return
     for group in groups:
         facts: dict[str, object] = {"vg": group.name, "pool": seen.pool}
+        check = f"thin-pool {group.name}/{seen.pool}"
         if group.free_bytes < ROOM_LEAST_BYTES:
             text = "{vg} has no thin pool, and only {free} for one. Add a disk."
             free, mend = size_text(group.free_bytes), f"vgextend {group.name} /dev/DISK"
-            yield found(Level.WARNING, "thin-pool", text, mend, free=free, **facts)
+            yield found(Level.WARNING, check, text, mend, free=free, **facts)
         else:
             text = "{vg} has no thin pool {pool} yet. The first import makes it."
             mend = f"lvcreate --type thin-pool -l 80%FREE --zero y -n {seen.pool} {group.name}"
             fix = Fix(thin_pool=(group.name, seen.pool))
-            yield found(Level.ADVICE, "thin-pool", text, mend, fix, **facts)
+            yield found(Level.ADVICE, check, text, mend, fix, **facts)
 
 
 def _health(pool: PoolSeen) -> Finding:

@@ -1,0 +1,127 @@
+"""`pizarra host check` on a real host: the lab, with a fresh volume group and libvirt."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pizarra.system.locks import vg_locked
+
+VG = "vg_class"
+PIZARRA = Path(sys.executable).with_name("pizarra")
+Findings = dict[str, dict[str, Any]]
+
+
+def host_check(*options: str, **settings: str) -> tuple[int, Findings, str]:
+    """Exit status, findings by check, and what went to stderr."""
+    done = subprocess.run(
+        [PIZARRA, "host", "check", "--json", *options],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **settings},
+    )
+    document = json.loads(done.stdout)
+    findings = {one["check"]: one for one in document["findings"]}
+    assert document["fit"] is ("unfit" not in {one["level"] for one in findings.values()})
+    return done.returncode, findings, done.stderr
+
+
+def shell(*argv: str) -> str:
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def lvs(field: str, volume: str) -> str:
+    return shell("lvs", "--noheadings", "--units", "m", "--nosuffix", "-o", field, volume).strip()
+
+
+@pytest.fixture
+def pools() -> Iterator[list[str]]:
+    """Names of pools; each is gone afterwards."""
+    made: list[str] = []
+    yield made
+    for name in made:
+        subprocess.run(["lvremove", "-fy", f"{VG}/{name}"], capture_output=True)
+
+
+def test_host_check_when_the_host_is_fresh_then_fit_and_fix_makes_a_pool_that_grows(
+    pools: list[str],
+) -> None:
+    pools.append("fresh")
+    profile = Path("/etc/lvm/profile/pizarra.profile")
+    status, findings, _ = host_check(PIZARRA_POOL="fresh")
+    assert status == 0
+    assert findings[f"thin-pool {VG}/fresh"]["level"] == "advice"
+    assert findings["libvirt"]["level"] == findings["lvm"]["level"] == "good"
+    assert not profile.exists()
+
+    status, findings, said = host_check("--fix", PIZARRA_POOL="fresh")
+    assert status == 0
+    assert f"Making the thin pool {VG}/fresh" in said
+    assert findings[f"thin-pool {VG}/fresh"]["fixed"]
+    grows = findings[f"pool-growth {VG}/fresh"]
+    assert (grows["level"], grows["fixed"]) == ("good", True)
+    assert findings["device-mapper"]["level"] == "good"
+    assert lvs("seg_monitor", f"{VG}/fresh") == "monitored"
+    assert lvs("lv_profile", f"{VG}/fresh") == "pizarra"
+
+    status, findings, said = host_check("--fix", PIZARRA_POOL="fresh")
+    assert status == 0
+    assert said == ""
+    assert not any(one["fixed"] for one in findings.values())
+
+
+def test_host_check_when_a_pool_is_nearly_full_then_unfit_and_fix_extends_it(
+    pools: list[str],
+) -> None:
+    pools.append("small")
+    shell("lvcreate", "-y", "--type", "thin-pool", "-L", "64m", "-n", "small", VG)
+    shell("lvcreate", "-y", "-T", "-V", "256m", "-n", "fill", f"{VG}/small")
+    shell("dd", "if=/dev/zero", f"of=/dev/{VG}/fill", "bs=1M", "count=62", "oflag=direct")
+    space = f"pool-space {VG}/small"
+
+    status, findings, _ = host_check(PIZARRA_POOL="small")
+    assert status == 3
+    assert findings[space]["level"] == "unfit"
+    assert findings[space]["mend"] == f"lvextend -l +25%LV {VG}/small"
+
+    status, findings, said = host_check("--fix", PIZARRA_POOL="small")
+    assert f"Running: lvextend -l +25%LV {VG}/small" in said
+    assert status == 0
+    assert findings[space]["level"] != "unfit"
+    assert float(lvs("lv_size", f"{VG}/small")) >= 80
+
+
+def test_host_check_when_metadata_is_mended_as_it_says_then_lvm_grows_it(pools: list[str]) -> None:
+    pools.append("meta")
+    shell("lvcreate", "-y", "--type", "thin-pool", "-L", "64m", "--poolmetadatasize", "4m",
+          "-n", "meta", VG)  # fmt: skip
+    shell("lvextend", "--poolmetadatasize", "+64m", f"{VG}/meta")
+    assert float(lvs("lv_metadata_size", f"{VG}/meta")) == 68
+
+
+def test_host_check_when_libvirt_is_not_there_then_unfit_and_the_rest_is_still_told() -> None:
+    status, findings, _ = host_check(PIZARRA_LIBVIRT_URI="qemu+unix:///system?socket=/none")
+    assert status == 3
+    assert findings["libvirt"]["level"] == "unfit"
+    assert findings["lvm"]["level"] == "good"
+
+
+def test_host_check_when_the_group_of_the_settings_is_not_there_then_unfit() -> None:
+    status, findings, _ = host_check(PIZARRA_VG="vg_none")
+    assert status == 3
+    assert findings["volume-group"]["mend"].startswith("vgcreate vg_none ")
+
+
+def test_host_check_when_lvm_is_held_up_then_it_ends_and_says_who_to_look_for() -> None:
+    with vg_locked(VG):
+        status, findings, _ = host_check(PIZARRA_VG=VG)
+    assert status == 3
+    assert findings["lvm"]["level"] == "unfit"
+    assert findings["lvm"]["mend"] == "fuser -v /run/lock/lvm/*"
