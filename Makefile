@@ -5,6 +5,7 @@ PY := .venv/bin/python
 LAB_TIMEOUT ?= 900
 CMD ?= pizarra host check
 export LAB_TIMEOUT LAB_DISK
+COMPILE = uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml
 
 help:            ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -21,6 +22,9 @@ test: setup      ## What CI runs: here, then in the lab
 	@.venv/bin/pytest -q tests/unit tests/meta tests/contract tests/host
 	@LAB_TIMEOUT=2400 $(PY) -m lab run '.venv/bin/pytest -q tests/contract tests/lab'
 
+install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
+	@./tools/setup host
+
 lab-run: setup   ## Boot a fresh lab, run CMD='…' in it as root, power off
 	@$(PY) -m lab run "$$CMD"
 
@@ -31,9 +35,9 @@ check: setup     ## Format, lint, types, layers
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
 lock:            ## Choose versions anew (needs uv)
-	uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	$(COMPILE) --extra dev -o requirements.lock && $(COMPILE) -o requirements-host.lock
 
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help demo test setup lab-run lab-shell check lock
+.PHONY: help install demo test setup lab-run lab-shell check lock
