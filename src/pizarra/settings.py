@@ -16,6 +16,7 @@ from pydantic_settings import (
 from pizarra.errors import BadInput
 
 FILE = Path("/etc/pizarra/pizarra.toml")
+_LVM_NAME = "[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,127}"  # lvm(8), VALID NAMES
 
 
 class Settings(BaseSettings):
@@ -24,8 +25,16 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PIZARRA_", extra="forbid")
 
     libvirt_uri: str = Field("qemu:///system", description="where libvirt is")
-    vg: str = Field("", description="the volume group to use when a command names none")
-    pool: str = Field("pizarra", description="the name of the thin pool in a volume group")
+    vg: str = Field(
+        "",
+        pattern=rf"^({_LVM_NAME})?$",
+        description="the volume group to use when a command names none",
+    )
+    pool: str = Field(
+        "pizarra",
+        pattern=f"^{_LVM_NAME}$",
+        description="the name of the thin pool in a volume group",
+    )
     folder: Path = Field(
         Path("/var/lib/libvirt/images/pizarra"), description="where qcow2 disks are"
     )

@@ -12,17 +12,21 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 from pizarra.cli.main import app
 from tests.fixtures.command import pizarra
 
-CONTRACT = frozenset(
-    "host check,template import,template list,template show,template publish,template delete,"
-    "template export,classroom create,classroom apply,classroom list,classroom show,"
-    "classroom resize,classroom upgrade,classroom delete,start,stop,reset,undo,verify,status,"
-    "checkpoint save,checkpoint restore,checkpoint list,checkpoint delete,checkpoint hand-out,"
-    "adopt,inspect,recover,report,serve".split(",")
-)
-LATER = frozenset(
-    "template publish,template export,classroom upgrade,undo,checkpoint save,checkpoint restore,"
-    "checkpoint list,checkpoint delete,checkpoint hand-out,report,serve".split(",")
-)
+GROUPS = {
+    "host": ("check",),
+    "template": ("import", "list", "show", "publish", "delete", "export"),
+    "classroom": ("create", "apply", "list", "show", "resize", "upgrade", "delete"),
+    "checkpoint": ("save", "restore", "list", "delete", "hand-out"),
+}
+VERBS = ("start", "stop", "reset", "undo", "verify", "status", "adopt", "inspect", "recover",
+         "report", "serve")  # fmt: skip
+CONTRACT = {f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs} | {*VERBS}
+# promised, and not made yet
+LATER = {
+    *("template publish", "template export", "classroom upgrade"),
+    *(f"checkpoint {verb}" for verb in GROUPS["checkpoint"]),
+    *("undo", "report", "serve"),
+}
 
 
 def commands() -> dict[str, TyperCommand]:
@@ -47,9 +51,8 @@ def options(command: TyperCommand) -> set[str]:
 
 
 def test_commands_when_counted_then_are_those_of_the_contract() -> None:
-    present = frozenset(COMMANDS)
-    assert present <= CONTRACT
-    assert CONTRACT - LATER <= present
+    assert COMMANDS.keys() - CONTRACT == set()
+    assert CONTRACT - LATER - COMMANDS.keys() == set()
 
 
 @every_command

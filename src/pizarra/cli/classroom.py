@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pizarra.cli.options import Classroom, Json, Yes
+from pizarra.cli.options import Classroom, Json, Storage, Yes
 from pizarra.cli.output import confirmed, err, out, print_json, print_table
 from pizarra.cli.verbs import finish, told
 from pizarra.cli.words import _, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sizes import size_parsed, size_text
@@ -33,7 +32,7 @@ def create(
     vcpus: Annotated[int, typer.Option(help="Processors of each machine.")] = 2,
     network: Annotated[str, typer.Option(help="isolated, nat, none or bridge=NAME.")] = "isolated",
     disk: Annotated[str, typer.Option(help="A larger disk than the template's.")] = "",
-    storage: Annotated[StorageKind | None, typer.Option(help="Where the template is.")] = None,
+    storage: Storage = None,
     vg: Annotated[str, typer.Option(help="The volume group, when there are several.")] = "",
     as_json: Json = False,
 ) -> None:
@@ -159,7 +158,8 @@ def resize(
         if seats is None and not disk:
             raise BadInput("Nothing is to be changed.", "Say --seats N or --disk SIZE.")
         size_bytes = size_parsed(disk) if disk else None
-        classroom = context.host.observe().classroom(name_checked(name, "classroom"))
+        name_checked(name, "classroom")
+        classroom = context.host.observe().classroom(name)
         if seats is not None and 0 < seats < len(classroom.seats):
             gone = ", ".join(seat.name for seat in classroom.seats[seats:])
             confirmed(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
@@ -174,7 +174,8 @@ def delete(name: Classroom, yes: Yes = False, as_json: Json = False) -> None:
     Example: pizarra classroom delete net --yes
     """
     with told(as_json=as_json) as context:
-        classroom = context.host.observe().classroom(name_checked(name, "classroom"))
+        name_checked(name, "classroom")
+        classroom = context.host.observe().classroom(name)
         question = _("Delete the classroom {name} and its {n} machines?")
         confirmed(question.format(name=name, n=len(classroom.seats)), yes=yes)
         report = classrooms.deleted(context, name)

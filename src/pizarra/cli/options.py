@@ -6,7 +6,11 @@ from typing import Annotated
 
 import typer
 
+from pizarra.errors import BadInput
+from pizarra.model.facts import StorageKind
 from pizarra.model.names import seat_numbers_parsed
+
+STORAGES = tuple(str(kind) for kind in StorageKind if kind is not StorageKind.MEMORY)
 
 Classroom = Annotated[str, typer.Argument(help="The classroom's name.", metavar="CLASSROOM")]
 Seats = Annotated[
@@ -17,6 +21,23 @@ Seats = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def _storage_parsed(text: str) -> StorageKind:
+    """The kinds that a host has; that of tests is none."""
+    if text in STORAGES:
+        return StorageKind(text)
+    raise BadInput(
+        "--storage {text!r} is not one.", "Choose {those}.", text=text, those=", ".join(STORAGES)
+    )
+
+
+Storage = Annotated[
+    StorageKind | None,
+    typer.Option(
+        parser=_storage_parsed, metavar="|".join(STORAGES), help="Where the template's disks are."
+    ),
+]
 
 
 def numbers(seats: str | None) -> tuple[int, ...] | None:

@@ -24,7 +24,9 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def print_json(document: Any) -> None:
     """The one document of ``--json``."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps(document, indent=2, ensure_ascii=False)
+    # a file's name may be no text: \udcff is what Python makes of a byte, and JSON can say that
+    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
 def failed(error: PizarraError, *, as_json: bool = False) -> NoReturn:

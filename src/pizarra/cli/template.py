@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pizarra.cli.options import Json, Yes
+from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirmed, out, print_json, print_table
 from pizarra.cli.verbs import told
 from pizarra.cli.words import _, ngettext
 from pizarra.errors import BadInput
-from pizarra.model.facts import StorageKind, Template
+from pizarra.model.facts import Template
 from pizarra.model.labels import Firmware
 from pizarra.model.names import name_checked
 from pizarra.model.sizes import size_text
@@ -20,7 +20,6 @@ from pizarra.service import templates
 
 app = typer.Typer(no_args_is_help=True, help="Golden machines that seats are made of.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
-Storage = Annotated[StorageKind | None, typer.Option(help="Where its disks are.")]
 Vg = Annotated[str, typer.Option(help="The volume group, when there are several.")]
 
 

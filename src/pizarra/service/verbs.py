@@ -27,6 +27,7 @@ _Outcomes = tuple[SeatOutcome, ...]
 def _seats(
     context: Context, classroom: str, numbers: Numbers
 ) -> tuple[HostFacts, tuple[Seat, ...]]:
+    name_checked(classroom, "classroom")
     facts = context.host.observe()
     return facts, seats_chosen(facts.classroom(classroom), numbers)
 
