@@ -9,8 +9,10 @@ from lab.machine import Disk, LabMachine, disk_kept, disk_temporary
 from lab.places import LabError
 from lab.session import (
     LAB_BROKE,
+    OUTPUT_CLOSED,
     TIMED_OUT,
     follow,
+    keep_capabilities,
     keep_logs,
     out_dir,
     print_tail,
@@ -33,7 +35,10 @@ def lab_run(command: str) -> int:
                 progress = follow(lab, timeout_s)
             if os.environ.get("LAB_DEBUG"):
                 print(f"lab: {progress.stages_s}", file=sys.stderr)
+            keep_capabilities(folder)
             status = verdict(progress)
+        except BrokenPipeError:
+            return OUTPUT_CLOSED
         except TimeoutError:
             print(f"lab: stopped after {timeout_s:g} s (LAB_TIMEOUT)", file=sys.stderr)
             status = TIMED_OUT

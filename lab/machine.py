@@ -16,8 +16,12 @@ from lab.places import CACHE, GUEST
 DISK_BYTES = 20 << 30
 PORTS = ("control", "out", "err", "size")
 _APPEND = (
-    "console=ttyS0 loglevel=4 panic=-1 mitigations=off nokaslr tsc=reliable random.trust_cpu=on "
-    "cryptomgr.notests nowatchdog raid=noautodetect audit=0 init_on_alloc=0 lsm= psi=0"
+    "console=ttyS0 loglevel=4 panic=-1 "
+    # This check runs against the clock and panics when emulation is starved
+    "no_timer_check "
+    # What costs time under emulation and changes nothing that the lab is for
+    "mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests nowatchdog "
+    "raid=noautodetect audit=0 init_on_alloc=0 lsm= psi=0"
 )
 
 

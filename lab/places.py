@@ -5,6 +5,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 BUILD = REPO / "build"
 CACHE = BUILD / "lab"
+CAPABILITIES = CACHE / "libvirt-capabilities"
 LOGS = BUILD / "lab-logs"
 OUT = BUILD / "lab-out"
 GUEST = REPO / "lab" / "guest"

@@ -16,10 +16,11 @@ from pathlib import Path
 
 from lab.kernel import kernel_get
 from lab.machine import LabMachine, RunningLab
-from lab.places import LOGS, OUT, REPO, LabError
+from lab.places import CAPABILITIES, LOGS, OUT, REPO, LabError
 
 TIMED_OUT = 124
 LAB_BROKE = 125
+OUTPUT_CLOSED = 128 + signal.SIGPIPE
 _POWER_OFF_GRACE_S = 15.0
 _PASSED_ON = ("LAB_", "PIZARRA_", "CI", "TERM", "COLORTERM", "NO_COLOR", "HYPOTHESIS_")
 
@@ -87,6 +88,7 @@ def write_settings(machine: LabMachine, mode: str, command: str, size: os.termin
         "LAB_MERGE": int(merge),
         "LAB_OUT": machine.out_dir,
         "LAB_CWD": Path.cwd(),
+        "LAB_CAPABILITIES": CAPABILITIES,
         "LAB_MODULES": kernel_get().modules.parent,
         "LAB_DISK_IS_NEW": int(machine.disk.is_new),
         "LAB_DISK_IS_KEPT": int(machine.disk.is_kept),
@@ -169,6 +171,13 @@ def print_tail(folder: Path, lines: int = 15) -> None:
         tail = path.read_text(errors="replace").splitlines()[-lines:]
         if tail:
             print(f"--- {path.name}", *tail, sep="\n", file=sys.stderr)
+
+
+def keep_capabilities(folder: Path) -> None:
+    """Keep what the lab's libvirtd learned about QEMU, so that the next need not ask again."""
+    CAPABILITIES.mkdir(parents=True, exist_ok=True)
+    for learned in folder.glob("capabilities/*.xml"):
+        learned.rename(CAPABILITIES / learned.name)
 
 
 def verdict(progress: Progress) -> int:

@@ -17,6 +17,7 @@ from lab.places import LabError
 from lab.session import (
     LAB_BROKE,
     Progress,
+    keep_capabilities,
     print_tail,
     run_folder,
     signals_end_us,
@@ -37,6 +38,7 @@ def lab_shell() -> int:
         with machine.start() as lab, _raw_terminal():
             signal.signal(signal.SIGWINCH, lambda *_: _send_size(lab))
             progress = _join(lab)
+        keep_capabilities(folder)
         try:
             return verdict(progress)
         except LabError as error:
