@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from pizarra import __version__
-from pizarra.cli import classroom, host, recover, template, verbs
+from pizarra.cli import adopt, classroom, host, inspect, recover, template, verbs
 from pizarra.cli.output import err, failed
 from pizarra.cli.words import _
 from pizarra.errors import PizarraError
@@ -25,7 +26,13 @@ app = typer.Typer(
 app.add_typer(host.app, name="host")
 app.add_typer(template.app, name="template")
 app.add_typer(classroom.app, name="classroom")
-for command in (*verbs.COMMANDS, recover.recover):
+_COMMANDS: tuple[Callable[..., None], ...] = (
+    *verbs.COMMANDS,
+    adopt.adopt,
+    inspect.inspect,
+    recover.recover,
+)
+for command in _COMMANDS:
     app.command()(command)
 
 

@@ -24,6 +24,9 @@ _BLOCK_DRIVER = {
     "discard": "unmap",
 }
 
+_MEMORY_UNITS = {"b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB": 10**6,
+                 "M": 2**20, "MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskSeen:
@@ -81,6 +84,34 @@ def with_seat_metadata(xml: str, seat: SeatMetadata) -> str:
     _without(metadata, f"{{{NAMESPACE}}}seat")
     _appended(metadata, seat_element(seat))
     return _text(root)
+
+
+def without_seat_metadata(xml: str) -> str:
+    """The domain as an ordinary machine again: our metadata gone, and its element if empty now."""
+    root = _parsed(xml)
+    metadata = root.find("metadata")
+    if metadata is None or metadata.find(f"{{{NAMESPACE}}}seat") is None:
+        return xml
+    _without(metadata, f"{{{NAMESPACE}}}seat")
+    if len(metadata) == 0:
+        _removed(metadata)
+    return _text(root)
+
+
+def seat_of(xml: str) -> tuple[str, str] | None:
+    """(classroom, number) as our metadata tells; None when the domain is no seat of ours."""
+    seat = _parsed(xml).find(f"metadata/{{{NAMESPACE}}}seat")
+    return None if seat is None else (seat.get("classroom", ""), seat.get("number", ""))
+
+
+def resources_of(xml: str) -> tuple[int, int]:
+    """Memory in bytes and vcpus; 0 for what the XML does not say simply."""
+    root = _parsed(xml)
+    memory, vcpus = root.find("memory"), root.findtext("vcpu", "").strip()
+    memory_bytes = 0
+    if memory is not None and (memory.text or "").strip().isdigit():
+        memory_bytes = int(memory.text or 0) * _MEMORY_UNITS.get(memory.get("unit", "KiB"), 0)
+    return memory_bytes, int(vcpus) if vcpus.isdigit() else 0
 
 
 def _parsed(xml: str) -> etree._Element:

@@ -23,6 +23,7 @@ class Role(StrEnum):
     SEAT = "seat"
     BASELINE = "baseline"  # an adopted seat's own original state
     FILLING = "filling"  # an import or a move that has not ended: recover removes it
+    INSPECTION = "inspection"  # a read-only snapshot that somebody looks at
 
 
 class Way(StrEnum):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
-from pizarra.errors import BadInput, PizarraError, Unsupported
+from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts
+from pizarra.service import inspect
+from pizarra.service.adopt import let_go
 from pizarra.service.context import Context
+from pizarra.storage.interface import Faults
 from pizarra.system.locks import claimed
 
 
@@ -84,6 +88,16 @@ def _network_made(
     context.host.compute.network_define(network)
 
 
+def network_restored(context: Context, classroom: Classroom) -> None:
+    """Define and start the classroom's network again, if it has one of its own."""
+    mode = classroom.labels.network
+    numbers = [seat.number for seat in classroom.seats if not seat.labels.name]
+    if mode in provision.OWN_NETWORKS and numbers:
+        gateways = context.host.compute.network_gateways()
+        network = provision.network_spec(classroom.name, mode, numbers, gateways)
+        context.host.compute.network_define(network)
+
+
 def _machines_made(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
     capabilities = context.host.storages.capabilities
 
@@ -98,18 +112,36 @@ def _machines_made(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
 
 
 def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequence[int]) -> None:
-    """Remove what was made just now: only what was not there before, and is ours."""
+    """Remove what was made just now: only what was not there before, and is ours.
+
+    What refuses is told, and never keeps the rest from going.
+    """
+
+    def tried(step: Callable[[], Faults | None]) -> None:
+        try:
+            faults = (step() or {}).values()
+        except NotOurs:
+            return  # it stood in the way, and was not made just now
+        except PizarraError as error:
+            faults = (error,)
+        for why in filter(None, faults):
+            context.emit(Noted(text="Not all was taken back: {why}", facts={"why": str(why)}))
+
     now = context.host.observe().classrooms.get(name)
     seats = [seat for seat in now.seats if seat.number in set(numbers)] if now else []
-    try:
-        for seat in seats:
-            context.host.compute.undefine(seat.domain_uuid)
-        if name not in before.classrooms:
-            context.host.compute.network_remove(name, provision.network_uuid(name))
-        volumes = [v for seat in seats for v in seat.volumes if v.uuid not in before.volumes]
-        context.host.removed(volumes)
-    except PizarraError as error:
-        context.emit(Noted(text="Not all was taken back: {why}", facts={"why": str(error)}))
+    for seat in seats:
+        if seat.domain_uuid not in before.domains:
+            tried(partial(context.host.compute.undefine, seat.domain_uuid))
+    tried(partial(_network_as_before, context, before, name))
+    volumes = [v for seat in seats for v in seat.volumes if v.uuid not in before.volumes]
+    tried(partial(context.host.removed, volumes))
+
+
+def _network_as_before(context: Context, before: HostFacts, name: str) -> None:
+    if name in before.classrooms:
+        network_restored(context, before.classrooms[name])
+    else:
+        context.host.compute.network_remove(name, provision.network_uuid(name))
 
 
 def listed(context: Context) -> tuple[Classroom, ...]:
@@ -167,6 +199,31 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
         storage=volume.kind,
         vg=volume.place if in_group else "",
     )
+
+
+def respecified(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
+    """Give the seats that are there another memory, vcpus or network, from their next start."""
+    with claimed([spec.name], "classroom apply"):
+        facts = context.host.observe()
+        classroom = facts.classroom(spec.name)
+        _not_adopted(classroom, "changed")
+        for kind, place in sorted({(v.kind, v.place) for s in classroom.seats for v in s.volumes}):
+            wished = {
+                volume.uuid: volume.labels.but(
+                    memory_bytes=spec.memory_bytes, vcpus=spec.vcpus, network=spec.network
+                )
+                for seat in classroom.seats
+                for volume in seat.volumes
+                if volume.labels and (volume.kind, volume.place) == (kind, place)
+            }
+            storage = context.host.storages.at(kind, place)
+            storage.relabelled(wished, storage.observe())
+        facts = context.host.observe()
+        _network_made(context, facts, spec, [seat.number for seat in classroom.seats])
+        outcomes = _machines_made(context, facts.classroom(spec.name).seats)
+        if spec.network not in provision.OWN_NETWORKS:
+            context.host.compute.network_remove(spec.name, provision.network_uuid(spec.name))
+    return outcomes
 
 
 def resized(
@@ -235,20 +292,20 @@ def _disks_grown(
 
 
 def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    """Machines first, then disks in one batch; an adopted machine stays, and so do its disks."""
+    """Machines first, then disks in one batch; an adopted machine is let go, with its disks."""
 
     def forget(seat: Seat) -> SeatOutcome:
+        inspect.of_seat_removed(context, seat)
         if seat.labels.name:
-            return SeatOutcome(
-                seat=seat.name, outcome=Outcome.SKIPPED, reason="it was adopted: it stays yours"
-            )
+            return let_go(context, seat)
         context.host.compute.kill(seat.domain_uuid)
         context.host.compute.undefine(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
     outcomes = each_seat(context.host, "delete", seats, forget, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
-    volumes = [volume for seat in seats if seat.name in gone for volume in seat.volumes]
+    made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
+    volumes = [volume for seat in made for volume in seat.volumes]
     faults = context.host.removed(volumes)
     by_seat = {
         seat.name: fault

@@ -12,6 +12,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.reset import pairs_of
+from pizarra.service import inspect
 from pizarra.service.adoption_ends import left_over_settled
 from pizarra.service.classrooms import network_restored
 from pizarra.service.context import Context
@@ -22,6 +23,7 @@ from pizarra.system.locks import claimed
 def recovered(context: Context) -> list[Report]:
     """Every classroom of the host; left-over imports are removed first."""
     left_over_settled(context, context.host.observe())
+    inspect.left_over_removed(context)
     facts = context.host.observe()
     _left_over_removed(context, facts)
     return [_classroom_recovered(context, name) for name in facts.classrooms]
@@ -30,6 +32,8 @@ def recovered(context: Context) -> list[Report]:
 def _left_over_removed(context: Context, facts: HostFacts) -> None:
     for volume in facts.left_over:
         assert volume.labels is not None, "left over by its label"
+        if volume.labels.domain:
+            continue  # of an adoption that could not be settled, and that was told
         with claimed([f"template-{volume.labels.template}"], "recover"):
             fault = context.host.removed([volume])[volume.uuid]
         text = "Removed {name}: its import never ended." if fault is None else "{name}: {why}"

@@ -8,6 +8,7 @@ absolute paths, which cannot be taken for a protocol (``nbd:``, ``json:``) or an
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -20,6 +21,7 @@ from pydantic import BaseModel, Field
 
 from pizarra.errors import BadInput, CommandFailed, StorageFault
 from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
+from pizarra.system import devmapper
 from pizarra.system.process import piped, run
 
 FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
@@ -212,7 +214,7 @@ def _rest_zeroed(device: Path, offset: int) -> None:
 
 def compared(a: Path, a_format: str, b: Path, b_format: str) -> bool:
     """Whether both read the same; the longer one's rest must be zeros. Raises StorageFault."""
-    cache = "none" if "none" in (_cache(a), _cache(b)) else "writeback"
+    cache = _cache_for_both(a, b)
     form = ["-q", "-f", a_format, "-F", b_format, "-T", cache]
     paths = [str(absolute(a)), str(absolute(b))]
     done = run(["qemu-img", "compare", *form, *paths], check=False, timeout_s=_COPY_LIMIT_S)
@@ -220,6 +222,24 @@ def compared(a: Path, a_format: str, b: Path, b_format: str) -> bool:
         said = _words(done.stderr + done.stdout)
         raise StorageFault("{a} and {b} cannot be compared: {said}", a=a, b=b, said=said)
     return done.returncode == 0
+
+
+def _cache_for_both(a: Path, b: Path) -> str:
+    """Past the page cache if there is a device; a file on tmpfs and the like refuses that."""
+    devices = [path for path in (a, b) if path.is_block_device()]
+    if devices and all(_takes_direct_io(path) for path in (a, b)):
+        return "none"
+    for device in devices:
+        devmapper.flush_page_cache(device)
+    return "writeback"
+
+
+def _takes_direct_io(path: Path) -> bool:
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno != errno.EINVAL
+    return True
 
 
 def _words(stderr: str) -> str:

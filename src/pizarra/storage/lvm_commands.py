@@ -61,6 +61,12 @@ def thin_baseline(vg: str, origin: str, new: NewVolume) -> Argv:
     return ["lvcreate", *flags, "-n", new.name, *_tagged(new.labels), f"{vg}/{origin}"]
 
 
+def thin_view(vg: str, origin: str, new: NewVolume) -> Argv:
+    """A thin snapshot to look at: active and read-only, whatever its origin does meanwhile."""
+    flags = ["-y", "-s", "-kn", "-pr", "-ay"]
+    return ["lvcreate", *flags, "-n", new.name, *_tagged(new.labels), f"{vg}/{origin}"]
+
+
 def linear_create(vg: str, new: NewVolume) -> Argv:
     """A plain volume; what its extents held before can still be read from it."""
     size = ["-L", f"{new.size_bytes}b"]
@@ -99,6 +105,16 @@ def relabel(vg: str, name: str, old: Sequence[str], new: Labels) -> Argv:
     gone = [part for tag in old if tag not in wanted for part in ("--deltag", tag)]
     added = [part for tag in wanted if tag not in old for part in ("--addtag", tag)]
     return ["lvchange", "-y", *gone, *added, f"{vg}/{name}"] if gone or added else []
+
+
+def unlabel(vg: str, name: str, tags: Sequence[str]) -> Argv:
+    """Take tags of ours off: the volume is somebody else's from now on."""
+    return ["lvchange", "-y", *(part for tag in tags for part in ("--deltag", tag)), f"{vg}/{name}"]
+
+
+def open_volumes(vg: str) -> Argv:
+    """The names of volumes that something holds open, a line each."""
+    return ["lvs", "--noheadings", "-o", "lv_name", "-S", "lv_device_open=1", vg]
 
 
 def extend(vg: str, name: str, size_bytes: int) -> Argv:

@@ -20,7 +20,7 @@ from pizarra.model.labels import Labels, labels_from_tags
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
 SEG_FIELDS = (
     "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,"
-    "thin_id,segtype,chunk_size,lv_health_status"
+    "thin_id,segtype,chunk_size,lv_health_status,origin_size"
 )
 _MISSING = (None, "", "-1")
 _Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
@@ -55,6 +55,7 @@ class LvRow(BaseModel):
     segtype: str
     chunk_size: _Number
     lv_health_status: str
+    origin_size: _Number
 
 
 class _Group(BaseModel):
@@ -122,7 +123,7 @@ def _volume(group: Group, row: LvRow) -> Volume:
         name=row.lv_name,
         uuid=row.lv_uuid,
         path=Path("/dev") / group.vg.vg_name / row.lv_name,
-        size_bytes=row.lv_size,
+        size_bytes=_size_bytes(row),
         labels=labels,
         fault=fault or _health(row),
         active=row.lv_attr[4:5] not in ("-", ""),
@@ -132,6 +133,11 @@ def _volume(group: Group, row: LvRow) -> Volume:
         thin_id=row.thin_id,
         origin=row.origin,
     )
+
+
+def _size_bytes(row: LvRow) -> int:
+    """What a reader sees: lv_size of a classic snapshot is only that of its store."""
+    return row.origin_size if row.origin and row.segtype != "thin" else row.lv_size
 
 
 def _labels(row: LvRow) -> tuple[Labels | None, str | None]:

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Way
+from pizarra.model.labels import Labels, Way
 from pizarra.model.sizes import MIB, rounded_up
 from pizarra.storage import lvm_commands
 from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
@@ -29,6 +29,7 @@ from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 
 HEAD_BYTES = 4096
+MERGING = "merging"  # in the place of a baseline's UUID while its snapshot is merged
 _COW_SHARE = 0.25  # of the origin, for a seat's store; its use is shown, and LVM can extend it
 _COW_LEAST_BYTES = 64 * MIB
 _OVERHEAD = 1.01  # exception tables: 16 bytes for each 4 KiB chunk, and a chunk for each table
@@ -96,24 +97,75 @@ class LvmThickStorage(LvmVolumes):
         if baseline.labels is None or baseline.origin != seat.name:
             raise not_ours(baseline, f"it is not our snapshot of {seat.name}")
         device_checked(seat)
+        self._closed_checked(seat, baseline)
         devmapper.flush_page_cache(seat.path)
-        lvm(lvm_commands.merge(self.place, baseline.name))
-        again = NewVolume(
-            labels=baseline.labels, size_bytes=baseline.size_bytes, name=baseline.name
-        )
-        made = self.baseline_created(seat, again)
-        assert seat.labels is not None, "what has a baseline carries our labels"
-        labels = seat.labels.but(baseline=made.uuid)
-        self.relabelled({seat.uuid: labels}, self.observe())
+        self._named_as_original(seat, MERGING)
+        try:
+            lvm(lvm_commands.merge(self.place, baseline.name))
+        except PizarraError:
+            if any(volume.uuid == baseline.uuid for volume in self.observe().volumes):
+                self._named_as_original(seat, baseline.uuid)
+            raise
+        self.baseline_again(seat, baseline.labels, baseline.name)
         devmapper.flush_page_cache(seat.path)
+
+    def baseline_again(self, seat: Volume, labels: Labels, name: str) -> None:
+        """The snapshot that a merge used up, made anew: also by who mends a merge cut off."""
+        new = NewVolume(labels=labels, size_bytes=seat.size_bytes, name=name)
+        self._named_as_original(seat, self.baseline_created(seat, new).uuid)
+
+    def _named_as_original(self, seat: Volume, uuid: str) -> None:
+        facts = self.observe()
+        labels = next((v.labels for v in facts.volumes if v.uuid == seat.uuid), None)
+        if labels is None:
+            raise not_ours(seat, "it carries no label of ours")
+        self.relabelled({seat.uuid: labels.but(baseline=uuid)}, facts)
+
+    def _closed_checked(self, seat: Volume, baseline: Volume) -> None:
+        """LVM would put the merge off to the next activation, and report success."""
+        opened = lvm(lvm_commands.open_volumes(self.place)).stdout.split()
+        for volume in (seat, baseline):
+            if volume.name in opened:
+                raise StorageFault(
+                    "{place}/{name} is held open by something; it cannot be merged now.",
+                    "If somebody looks at it: pizarra inspect SEAT --detach; see also: lsof {path}",
+                    place=self.place,
+                    name=volume.name,
+                    path=volume.path,
+                )
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """From the kernel's own count: a store that holds no exception changed nothing."""
-        return {pair.seat.uuid: _change(pair) for pair in pairs}
+        return {pair.seat.uuid: _change(pair) for pair in self._as_merged(pairs)}
+
+    def _as_merged(self, pairs: Sequence[Pair]) -> Sequence[Pair]:
+        """A merge makes the snapshot anew, so one that was observed before it is gone."""
+        if all(_is_live(_snapshot_of(pair)) for pair in pairs):
+            return pairs
+        now = {volume.uuid: volume for volume in self.observe().volumes}
+        return [_as_now(pair, now) for pair in pairs]
 
     def witnessed(self, pairs: Sequence[Pair]) -> Changes:
         """The kernel is the only one who knows; ``verify --deep`` reads the data."""
         return self.proven(pairs)
+
+
+def _is_live(volume: Volume) -> bool:
+    try:
+        device_checked(volume)
+    except PizarraError:
+        return False
+    return True
+
+
+def _as_now(pair: Pair, now: Mapping[str, Volume]) -> Pair:
+    """The pair with the baseline that the seat's label names now, if that is its snapshot."""
+    seat = now.get(pair.seat.uuid)
+    baseline = now.get(seat.labels.baseline) if seat and seat.labels else None
+    merging = seat is not None and seat.labels is not None and seat.labels.way is Way.MERGE
+    if not merging or baseline is None or baseline.origin != pair.seat.name:
+        return pair
+    return Pair(seat=pair.seat, baseline=baseline)
 
 
 def _snapshot_of(pair: Pair) -> Volume:

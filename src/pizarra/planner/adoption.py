@@ -1,0 +1,326 @@
+"""An adoption as a plan: what happens to each disk of a machine that somebody else made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from pizarra.compute.domain_edit import (
+    DiskSeen,
+    firmware_of,
+    resources_of,
+    with_disk_moved,
+    with_seat_metadata,
+)
+from pizarra.compute.seat_metadata import SeatMetadata
+from pizarra.errors import BadInput
+from pizarra.model.facts import Domain, Power, StorageKind, Volume
+from pizarra.model.labels import Labels, Role, Way
+from pizarra.model.names import SEATS_MAX
+from pizarra.model.outcome import Outcome
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.provision import disk_name
+from pizarra.storage.images import ImageInfo
+from pizarra.storage.interface import NewVolume
+
+# a tag and the name of a volume must be able to hold it; LVM allows 127 characters in all
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}", re.ASCII)
+_DISK = re.compile(r"[a-z]{2,4}", re.ASCII)
+_WAYS = {StorageKind.LVM_THIN: Way.REWIND, StorageKind.LVM_THICK: Way.MERGE}
+
+
+class Action(StrEnum):
+    """What happens to a disk."""
+
+    MOVE = "move"  # from its file onto a new logical volume
+    KEEP = "keep"  # it is a logical volume already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskFound:
+    """A disk of a domain, and what of it is on this host."""
+
+    seen: DiskSeen
+    volume: Volume | None = None  # the logical volume that it is
+    image: ImageInfo | None = None  # the file that it is
+    why_not: str = ""  # why its file cannot be moved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineFound:
+    """A domain that is to be adopted, with its inactive XML."""
+
+    domain: Domain
+    xml: str
+    disks: tuple[DiskFound, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskPlan:
+    """One disk: where it will be, and where its original state will be kept."""
+
+    action: Action
+    kind: StorageKind
+    place: str
+    name: str  # of the logical volume
+    size_bytes: int
+    labels: Labels  # the seat's, but for ``baseline``
+    image: ImageInfo | None = None
+    volume: Volume | None = None
+
+    @property
+    def filling(self) -> NewVolume:
+        """The volume to move to, until the adoption has ended."""
+        labels = self.labels.but(role=Role.FILLING)
+        return NewVolume(labels=labels, size_bytes=self.size_bytes, name=self.name)
+
+    @property
+    def baseline(self) -> NewVolume:
+        """What keeps the original state; its labels tell all that the seat's will."""
+        labels = self.labels.but(role=Role.BASELINE)
+        return NewVolume(labels=labels, size_bytes=self.size_bytes, name=baseline_name(self.name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinePlan:
+    """One machine: what is done, or an outcome already and its reason."""
+
+    name: str
+    domain: Domain | None = None
+    number: int = 0
+    disks: tuple[DiskPlan, ...] = ()
+    xml: str = ""  # as it will be
+    outcome: Outcome | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``--dry-run --json``."""
+        return {
+            "seat": self.name,
+            "number": self.number or None,
+            "disks": [
+                {
+                    "disk": disk.labels.disk,
+                    "action": str(disk.action),
+                    "from": str(disk.image.path) if disk.image else None,
+                    "to": f"/dev/{disk.place}/{disk.name}",
+                    "size_bytes": disk.size_bytes,
+                    "way": str(disk.labels.way),
+                }
+                for disk in self.disks
+            ],
+            "outcome": str(self.outcome) if self.outcome else None,
+            "reason": self.reason,
+        }
+
+
+def baseline_name(volume: str) -> str:
+    """``win11.vda.original``."""
+    return f"{volume}.original"
+
+
+def classroom_checked(facts: HostFacts, classroom: str) -> None:
+    """Raises BadInput for a classroom whose seats are made of a template."""
+    present = facts.classrooms.get(classroom)
+    if present and any(not seat.labels.name for seat in present.seats):
+        raise BadInput(
+            "The seats of the classroom {name} are made of a template.",
+            "Adopted machines go into a classroom of their own: --classroom NAME.",
+            name=classroom,
+        )
+
+
+def needs_a_place(machines: Iterable[MachineFound]) -> bool:
+    """Whether some disk is a file, and needs a volume group to go to."""
+    return any(_is_wanted(disk.seen) and disk.image for m in machines for disk in m.disks)
+
+
+def plan_adoption(
+    facts: HostFacts,
+    classroom: str,
+    machines: Sequence[MachineFound],
+    to: tuple[StorageKind, str] | None,
+) -> tuple[MachinePlan, ...]:
+    """``to`` is where files are moved to. One machine that cannot be never stops the others."""
+    present = facts.classrooms.get(classroom)
+    taken = {seat.number for seat in present.seats} if present else set()
+    free = (number for number in range(1, SEATS_MAX + 1) if number not in taken)
+    plans: list[MachinePlan] = []
+    for machine in machines:
+        settled = _already(facts, machine) or _refusal(machine)
+        number = 0 if settled else next(free, 0)
+        plans.append(settled or _planned(facts, classroom, machine, number, to))
+    return tuple(plans)
+
+
+def _already(facts: HostFacts, machine: MachineFound) -> MachinePlan | None:
+    seats = (seat for room in facts.classrooms.values() for seat in room.seats)
+    its = next((seat for seat in seats if seat.domain_uuid == machine.domain.uuid), None)
+    if its is None:
+        return None
+    reason = f"it is a seat already: number {its.number} of the classroom {its.classroom}"
+    return MachinePlan(
+        name=machine.domain.name, number=its.number, outcome=Outcome.UNCHANGED, reason=reason
+    )
+
+
+def _refusal(machine: MachineFound) -> MachinePlan | None:
+    why = _why_not(machine) or next(filter(None, map(_disk_refusal, machine.disks)), None)
+    return _refused(machine, why) if why else None
+
+
+def _refused(machine: MachineFound, why: str) -> MachinePlan:
+    return MachinePlan(name=machine.domain.name, outcome=Outcome.SKIPPED, reason=why)
+
+
+def _why_not(machine: MachineFound) -> str | None:
+    domain = machine.domain
+    if not _NAME.fullmatch(domain.name):
+        return (
+            "its name cannot be written on a volume: use letters, digits and . _ + - "
+            "(virsh domrename)"
+        )
+    if domain.power is not Power.OFF:
+        return f"it is {domain.power}: shut it down first (virsh shutdown {domain.name})"
+    wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
+    if not wanted:
+        return "it has no disk that could change"
+    paths = [disk.volume.uuid if disk.volume else disk.seen.path for disk in wanted]
+    return "two of its disks are the same" if len(set(paths)) != len(paths) else None
+
+
+def _is_wanted(disk: DiskSeen) -> bool:
+    """What is read only, or a drive for CDs, stays as it is."""
+    return disk.device not in ("cdrom", "floppy") and not disk.read_only
+
+
+def _disk_refusal(disk: DiskFound) -> str | None:
+    seen = disk.seen
+    if not _is_wanted(seen):
+        return None
+    if not _DISK.fullmatch(seen.target) or seen.device != "disk":
+        return f"the disk {seen.target} is of the kind {seen.device}"
+    if disk.volume is not None:
+        why = _volume_refusal(disk.volume)
+        which = f"{disk.volume.place}/{disk.volume.name}"
+        return f"the disk {seen.target} is {which}: {why}" if why else None
+    if disk.why_not:
+        return f"the disk {seen.target} cannot be moved: {disk.why_not}"
+    if disk.image is None:
+        where = f" ({seen.path})" if seen.path else ""
+        return (
+            f"the disk {seen.target} is of the type {seen.type}{where}: only files and "
+            "logical volumes can be adopted"
+        )
+    if disk.image.format != seen.format:
+        return (
+            f"the disk {seen.target} is {seen.format} for its machine, but its file is "
+            f"{disk.image.format}"
+        )
+    return None
+
+
+def _volume_refusal(volume: Volume) -> str | None:
+    if volume.labels is not None:
+        return f"it is ours already, as {volume.labels.role}"
+    if volume.fault:
+        return volume.fault
+    if volume.kind not in _WAYS:
+        return "it is no logical volume"
+    if not volume.active:
+        return f"it is not active (lvchange -ay {volume.place}/{volume.name})"
+    if volume.read_only:
+        return "it is read-only"
+    if volume.origin and volume.kind is StorageKind.LVM_THICK:
+        return f"it is a classic snapshot of {volume.origin}"
+    return None
+
+
+def _planned(
+    facts: HostFacts,
+    classroom: str,
+    machine: MachineFound,
+    number: int,
+    to: tuple[StorageKind, str] | None,
+) -> MachinePlan:
+    if not number:
+        return _refused(machine, f"the classroom {classroom} is full")
+    labels = _labels(machine, classroom, number)
+    wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
+    disks = tuple(_disk_plan(disk, labels, to) for disk in wanted)
+    why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
+    if why:
+        return _refused(machine, why)
+    try:
+        xml = _xml(machine, classroom, number, disks)
+    except BadInput as error:
+        return _refused(machine, str(error))
+    return MachinePlan(
+        name=machine.domain.name, domain=machine.domain, number=number, disks=disks, xml=xml
+    )
+
+
+def _labels(machine: MachineFound, classroom: str, number: int) -> Labels:
+    memory_bytes, vcpus = resources_of(machine.xml)
+    return Labels(
+        role=Role.SEAT,
+        firmware=firmware_of(machine.xml),
+        classroom=classroom,
+        seat=number,
+        domain=machine.domain.uuid,
+        name=machine.domain.name,
+        memory_bytes=memory_bytes,
+        vcpus=vcpus,
+    )
+
+
+def _disk_plan(disk: DiskFound, labels: Labels, to: tuple[StorageKind, str] | None) -> DiskPlan:
+    volume, target = disk.volume, disk.seen.target
+    if volume is not None:
+        return DiskPlan(
+            action=Action.KEEP,
+            kind=volume.kind,
+            place=volume.place,
+            name=volume.name,
+            size_bytes=volume.size_bytes,
+            labels=labels.but(disk=target, way=_WAYS[volume.kind]),
+            volume=volume,
+        )
+    assert disk.image is not None and to is not None, "refused, or asked for, before"
+    return DiskPlan(
+        action=Action.MOVE,
+        kind=to[0],
+        place=to[1],
+        name=disk_name(labels.name, target),
+        size_bytes=disk.image.virtual_size_bytes,
+        labels=labels.but(disk=target, way=_WAYS[to[0]]),
+        image=disk.image,
+    )
+
+
+def _in_the_way(facts: HostFacts, disk: DiskPlan) -> str | None:
+    """A volume that has a name which we need, or a source of content that a rewind would lose."""
+    needed = {baseline_name(disk.name), *({disk.name} if disk.action is Action.MOVE else ())}
+    there = {volume.name: volume for volume in facts.volumes.values() if volume.place == disk.place}
+    if taken := sorted(needed & there.keys()):
+        return f"there is a volume {disk.place}/{taken[0]} already"
+    volume = disk.volume
+    if volume is not None and volume.origin and volume.kind is StorageKind.LVM_THIN:
+        origin = there.get(volume.origin)
+        if origin is None or origin.pool != volume.pool:
+            return f"{disk.place}/{disk.name} stands on {volume.origin}, which is outside its pool"
+    return None
+
+
+def _xml(machine: MachineFound, classroom: str, number: int, disks: Sequence[DiskPlan]) -> str:
+    """As found, but for the sources of moved disks and our metadata."""
+    xml = machine.xml
+    for disk in disks:
+        if disk.action is Action.MOVE:
+            xml = with_disk_moved(xml, disk.labels.disk, Path("/dev") / disk.place / disk.name)
+    seat = SeatMetadata(classroom=classroom, number=number, template="", version=0)
+    return with_seat_metadata(xml, seat)

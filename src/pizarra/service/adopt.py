@@ -1,0 +1,299 @@
+"""Adopt machines that somebody else made, and let them go again.
+
+Until the one moment at which the machine's XML is replaced, it and its files are as they were, and
+all that was made carries the machine's UUID: an adoption that is cut off before is taken back, one
+cut off after is ended. The baseline's labels tell all that the seat's will.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pizarra.compute.domain_edit import DiskSeen, disks_of, seat_of, without_seat_metadata
+from pizarra.engine.events import Advanced, Began, Settled
+from pizarra.engine.stopwatch import Stopwatch
+from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault
+from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.labels import Role
+from pizarra.model.names import name_checked
+from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.planner.adoption import (
+    Action,
+    DiskFound,
+    DiskPlan,
+    MachineFound,
+    MachinePlan,
+    classroom_checked,
+    needs_a_place,
+    plan_adoption,
+)
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.placement import fits, placed
+from pizarra.planner.reset import pairs_of
+from pizarra.service.adoption_ends import settled
+from pizarra.service.context import Context
+from pizarra.storage.images import ImageInfo, compared, copied, image_info
+from pizarra.storage.interface import Change
+from pizarra.storage.lvm_adoption import LVM_KINDS, file_stamp, unlabelled, volume_at, written_out
+from pizarra.storage.lvm_thick import cow_bytes
+from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
+from pizarra.system.locks import claimed
+
+DEFAULT_CLASSROOM = "adopted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What the command says."""
+
+    classroom: str = DEFAULT_CLASSROOM
+    kind: StorageKind | None = None
+    vg: str = ""
+
+
+def planned(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePlan, ...]:
+    """What would be done to each, in the order of ``names``. Raises BadInput, HostNotFit."""
+    name_checked(wish.classroom, "classroom")
+    facts = context.host.observe()
+    classroom_checked(facts, wish.classroom)
+    found = {name: _found(context, facts, name) for name in dict.fromkeys(names)}
+    machines = [one for one in found.values() if isinstance(one, MachineFound)]
+    to = _place(context, facts, wish) if needs_a_place(machines) else None
+    plans = {plan.name: plan for plan in plan_adoption(facts, wish.classroom, machines, to)}
+    for name, one in found.items():
+        if isinstance(one, PizarraError):
+            plans[name] = MachinePlan(name=name, outcome=Outcome.FAILED, reason=str(one))
+    return tuple(plans[name] for name in found)
+
+
+def _place(context: Context, facts: HostFacts, wish: Wish) -> tuple[StorageKind, str]:
+    if wish.kind is not None and wish.kind not in LVM_KINDS:
+        raise BadInput(
+            "The disks of adopted machines go onto logical volumes, not {kind}.",
+            "Choose --storage lvm-thin or lvm-thick.",
+            kind=wish.kind,
+        )
+    kind = wish.kind or StorageKind.LVM_THIN
+    return placed(facts, kind, wish.vg, context.host.settings.vg, "")
+
+
+def _found(context: Context, facts: HostFacts, name: str) -> MachineFound | PizarraError:
+    domain = next((one for one in facts.domains.values() if one.name == name), None)
+    if domain is None:
+        return NotFound(
+            "there is no machine {name!r} in libvirt", "See: virsh list --all", name=name
+        )
+    try:
+        xml = context.host.compute.xml(domain.uuid)
+        disks = tuple(_disk_found(facts, seen) for seen in disks_of(xml))
+    except PizarraError as error:
+        return error
+    return MachineFound(domain=domain, xml=xml, disks=disks)
+
+
+def _disk_found(facts: HostFacts, seen: DiskSeen) -> DiskFound:
+    if not seen.path or seen.device != "disk" or seen.read_only:
+        return DiskFound(seen=seen)
+    volume = volume_at(seen.path, facts.volumes.values())
+    if volume is not None:
+        return DiskFound(seen=seen, volume=volume)
+    path = Path(seen.path)
+    if not path.is_file():
+        gone = "" if path.exists() else f"{path} is not there"
+        return DiskFound(seen=seen, why_not=gone)
+    try:
+        return DiskFound(seen=seen, image=_image(path, seen.format))
+    except BadInput as error:
+        return DiskFound(seen=seen, why_not=str(error))
+
+
+def _image(path: Path, form: str) -> ImageInfo:
+    """As its machine reads it: a raw disk may hold whatever its guest wrote, also a header.
+
+    Raises BadInput.
+    """
+    if form != "raw":
+        _no_snapshots_checked(path)
+        return image_info(path)
+    seen = path.stat()
+    if not seen.st_size or seen.st_size % 512:
+        raise BadInput("{path} is no raw disk of whole sectors.", path=path)
+    return ImageInfo(path=path, format="raw", virtual_size_bytes=seen.st_size,
+                     actual_bytes=seen.st_blocks * 512)  # fmt: skip
+
+
+def _no_snapshots_checked(path: Path) -> None:
+    with file_opened(path) as file:
+        start = file.read(64 * 1024)
+    try:
+        snapshots = header_parsed(start).snapshots if start.startswith(MAGIC) else 0
+    except ValueError as error:
+        raise BadInput("{path}: {why}.", path=path, why=error) from None
+    if snapshots:
+        raise BadInput(
+            "{path} has {n} snapshots inside, which a logical volume cannot hold "
+            "(virsh snapshot-delete)",
+            path=path,
+            n=snapshots,
+        )
+
+
+def adopted(context: Context, names: Sequence[str], wish: Wish) -> Report:
+    """Adopt one after another; each has its own outcome."""
+    began = time.perf_counter()
+    name_checked(wish.classroom, "classroom")
+    outcomes: list[SeatOutcome] = []
+    with claimed([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
+        planned(context, names, wish)  # what is wrong with the command is said before anything
+        context.emit(Began(what="adopt", total=len(set(names))))
+        for name in dict.fromkeys(names):
+            outcome = _one(context, name, wish)
+            outcomes.append(outcome)
+            context.emit(Settled(outcome=outcome))
+    return Report(
+        classroom=wish.classroom,
+        verb="adopt",
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=tuple(outcomes),
+    )
+
+
+def _one(context: Context, name: str, wish: Wish) -> SeatOutcome:
+    """Look again before each: the machine before it may have had the same disk."""
+    try:
+        domain = context.host.compute.find(name)
+        if domain is not None:
+            settled(context, domain.uuid)
+        plan = planned(context, [name], wish)[0]
+        if plan.outcome is not None:
+            return SeatOutcome(seat=name, outcome=plan.outcome, reason=plan.reason)
+        return _carried_out(context, plan)
+    except PizarraError as error:
+        return SeatOutcome(seat=name, outcome=Outcome.FAILED, reason=str(error))
+
+
+def _carried_out(context: Context, plan: MachinePlan) -> SeatOutcome:
+    assert plan.domain is not None, "planned to be adopted"
+    watch = Stopwatch()
+    files = [disk.image.path for disk in plan.disks if disk.image]
+    stamps = {path: file_stamp(path) for path in files}
+    try:
+        for disk in plan.disks:
+            _space_checked(context, disk)
+        volumes = [_volume(context, plan, disk, watch) for disk in plan.disks]
+        with watch.timed("baseline", [plan.name]):
+            for disk, volume in zip(plan.disks, volumes, strict=True):
+                storage = context.host.storages.at(disk.kind, disk.place)
+                storage.baseline_created(volume, disk.baseline)
+        _untouched_checked(context, plan, stamps)
+        context.host.compute.redefine(plan.xml)
+    finally:  # also when it cannot be known whether libvirt took the XML: this looks
+        settled(context, plan.domain.uuid)
+    return _outcome(context, plan, files, watch)
+
+
+def _space_checked(context: Context, disk: DiskPlan) -> None:
+    storage = context.host.storages.at(disk.kind, disk.place)
+    store = cow_bytes(disk.size_bytes) if disk.kind is StorageKind.LVM_THICK else 0
+    new = 0
+    if disk.image is not None:
+        what = f"The disk {disk.labels.disk}"
+        fits(context.host.observe().pools, disk.kind, disk.place, disk.size_bytes, what)
+        new = disk.image.actual_bytes if storage.capabilities.new_is_zero else disk.size_bytes
+    if new + store:
+        storage.space_checked(new + store, f"{disk.labels.name}, its disk {disk.labels.disk},")
+
+
+def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatch) -> Volume:
+    """The volume that the disk will be: filled from its file and proven equal, or its own."""
+    if disk.action is Action.KEEP:
+        assert disk.volume is not None, "kept because it is one"
+        return disk.volume
+    assert disk.image is not None, "moved because it is a file"
+    storage = context.host.storages.at(disk.kind, disk.place)
+    volume = storage.golden_created(disk.filling)
+    source, size_bytes = disk.image, disk.image.virtual_size_bytes
+    what = f"{plan.name} {disk.labels.disk}"
+    context.emit(Began(what=what, total=size_bytes, unit="bytes"))
+    with watch.timed("copy", [plan.name]):
+        copied(
+            source.path,
+            source.format,
+            volume.path,
+            "raw",
+            target_is_zero=storage.capabilities.new_is_zero,
+            progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
+        )
+        written_out(volume)
+    with watch.timed("compare", [plan.name]):
+        if not compared(source.path, source.format, volume.path, "raw"):
+            raise StorageFault(
+                "The copy of {path} differs from it.",
+                "Is the machine, or something else, writing to the file?",
+                path=source.path,
+            )
+    return volume
+
+
+def _untouched_checked(
+    context: Context, plan: MachinePlan, stamps: dict[Path, tuple[int, int, int, int]]
+) -> None:
+    """Raises BadInput when the machine was started, or its file written to, meanwhile."""
+    domain = context.host.compute.find(plan.name)
+    if domain is None or domain.power is not Power.OFF:
+        raise BadInput("{name} was started while it was adopted.", name=plan.name)
+    for path, stamp in stamps.items():
+        if file_stamp(path) != stamp:
+            raise BadInput("{path} was written to while it was moved.", path=path)
+
+
+def _outcome(
+    context: Context, plan: MachinePlan, files: Sequence[Path], watch: Stopwatch
+) -> SeatOutcome:
+    """Proven by what is there now, not by what was done."""
+    rooms = context.host.observe().classrooms.values()
+    its = [seat for room in rooms for seat in room.seats if seat.name == plan.name]
+    if not its or its[0].fault:
+        why = its[0].fault if its else "it is no seat after all"
+        return SeatOutcome(seat=plan.name, outcome=Outcome.FAILED, reason=why, verified=False)
+    seat = its[0]
+    changes = context.host.changes(list(pairs_of(seat)))
+    original = all(isinstance(one, Change) and one.original for one in changes.values())
+    kept = ", ".join(map(str, files))
+    reason = f"its file is kept, and may be removed when you are content: {kept}" if kept else None
+    return SeatOutcome(
+        seat=plan.name,
+        outcome=Outcome.DONE if original else Outcome.UNKNOWN,
+        reason=reason if original else "it could not be proven to be original",
+        verified=original,
+        timings_ms=dict(watch.of(plan.name)),
+        extra={"number": seat.number, "kept_files": [str(path) for path in files]},
+    )
+
+
+def let_go(context: Context, seat: Seat) -> SeatOutcome:
+    """An ordinary machine again: our XML element, our snapshots and our labels gone, in this order.
+
+    A run that is cut off is done again: the labels go last.
+    """
+    if seat.power is not Power.ABSENT:
+        xml = context.host.compute.xml(seat.domain_uuid)
+        if seat_of(xml):
+            context.host.compute.redefine(without_seat_metadata(xml))
+    snapshots = [
+        volume
+        for volume in seat.baselines.values()
+        if volume.labels and volume.labels.role is Role.BASELINE
+    ]
+    faults = context.host.removed(snapshots)
+    if fault := next(filter(None, faults.values()), None):
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=str(fault))
+    for volume in seat.volumes:
+        unlabelled(volume)
+    return SeatOutcome(
+        seat=seat.name, outcome=Outcome.DONE, reason="let go: it is an ordinary machine again"
+    )

@@ -1,0 +1,202 @@
+"""Look into a seat without changing it: what changed, its disks as devices, files copied out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pizarra.engine.events import Noted
+from pizarra.errors import BadInput, NotFound, PizarraError
+from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.names import seat_name
+from pizarra.planner.reset import pairs_of
+from pizarra.service import views
+from pizarra.service.context import Context
+from pizarra.service.views import NOTES, View, Which
+from pizarra.storage.interface import Change
+from pizarra.system import guest_files
+from pizarra.system.guest_files import Copied
+from pizarra.system.locks import claimed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Which part of a seat: a disk, one of its states, a partition (None: the largest)."""
+
+    which: Which = Which.PRESENT
+    disk: str = ""  # the first
+    partition: int | None = None
+
+
+def seat_named(context: Context, name: str) -> Seat:
+    """By its full name, or an adopted machine's own. Raises NotFound."""
+    classrooms = context.host.observe().classrooms
+    for classroom in classrooms.values():
+        for seat in classroom.seats:
+            if seat.name == name:
+                return seat
+    raise NotFound(
+        "There is no seat {name!r}.",
+        "A seat is a classroom and a number, as in net-07, or an adopted machine's name. See: "
+        "pizarra classroom list",
+        name=name,
+    )
+
+
+def shown(context: Context, name: str) -> dict[str, Any]:
+    """What a seat is, and how much of each disk changed: from metadata, without reading data."""
+    seat = seat_named(context, name)
+    changes = {} if seat.fault else context.host.changes(list(pairs_of(seat)))
+    labels = seat.labels
+    return {
+        "seat": seat.name,
+        "classroom": seat.classroom,
+        "number": seat.number,
+        "power": str(seat.power),
+        "template": labels.template or None,
+        "version": labels.version or None,
+        "adopted": bool(labels.name),
+        "fault": seat.fault,
+        "disks": [_disk(seat, volume, changes.get(volume.uuid)) for volume in seat.volumes],
+        "views": [_view(view) for view in views.views(seat.name)],
+    }
+
+
+def _disk(seat: Seat, volume: Volume, change: Change | PizarraError | None) -> dict[str, Any]:
+    baseline = seat.baselines.get(volume.uuid)
+    return {
+        "disk": volume.labels.disk if volume.labels else None,
+        "storage": str(volume.kind),
+        "size_bytes": volume.size_bytes,
+        "changed_bytes": change.changed_bytes if isinstance(change, Change) else None,
+        "why": str(change) if isinstance(change, PizarraError) else None,
+        "present": str(volume.path),
+        "original": str(baseline.path) if baseline else None,
+    }
+
+
+def _view(view: View) -> dict[str, Any]:
+    return {
+        "state": view.which,
+        "disk": view.disk,
+        "device": view.device or None,
+        "mount": view.mount or None,
+    }
+
+
+def attached(context: Context, name: str, where: Where, at: Path | None = None) -> dict[str, Any]:
+    """A read-only device of one state of a disk, mounted ``at`` a folder if one is named.
+
+    It stays until ``detached``.
+    """
+    folder = _mount_point(at) if at else None
+    seat = seat_named(context, name)
+    with _claimed(seat):
+        seat = seat_named(context, name)
+        view = views.made(context, seat, _volume(seat, where), where.which, stays=True)
+        if folder is not None:
+            view = _mounted(context, view, folder, where.partition)
+    return {"seat": seat.name, **_view(view)}
+
+
+def _claimed(seat: Seat) -> AbstractContextManager[None]:
+    number = seat_name(seat.classroom, seat.number)
+    return claimed([number], "inspect", shared=[seat.classroom])
+
+
+def _mount_point(at: Path) -> Path:
+    folder = at.absolute()
+    if not folder.is_dir() or any(folder.iterdir()) or guest_files.is_mounted(folder):
+        raise BadInput("{at} is no empty folder to mount at.", "Make one: mkdir {at}", at=folder)
+    return folder
+
+
+def _volume(seat: Seat, where: Where) -> Volume:
+    for volume in seat.volumes:
+        if where.disk in ("", volume.labels.disk if volume.labels else ""):
+            return volume
+    raise NotFound(
+        "{seat} has no disk {disk}.",
+        "It has: {those}.",
+        seat=seat.name,
+        disk=where.disk,
+        those=", ".join(v.labels.disk for v in seat.volumes if v.labels),
+    )
+
+
+def _mounted(context: Context, view: View, folder: Path, partition: int | None) -> View:
+    """Noted before it is mounted; a view that cannot be mounted is taken away again."""
+    noted = replace(view, mount=str(folder)).written()
+    try:
+        guest_files.mounted(Path(view.device), folder, partition)
+    except BaseException:
+        views.removed(context, noted)
+        raise
+    return noted
+
+
+def detached(context: Context, name: str) -> list[dict[str, Any]]:
+    """Take away every view of a seat; what was there."""
+    seat = seat_named(context, name)
+    with _claimed(seat):
+        found = views.views(seat.name)
+        for view in found:
+            views.removed(context, view)
+    return [_view(view) for view in found]
+
+
+def copied(context: Context, name: str, paths: Sequence[str], to: Path, where: Where) -> Copied:
+    """Copy files and folders out of a seat's disk. Raises NotFound, BadInput, AlreadyExists."""
+    to.mkdir(parents=True, exist_ok=True)
+    total = Copied()
+    with _looked_into(context, name, where) as root:
+        for path in paths:
+            one = guest_files.copied_out(root, path, to.absolute())
+            total.files += one.files
+            total.size_bytes += one.size_bytes
+            total.left_out += one.left_out
+    return total
+
+
+@contextmanager
+def _looked_into(context: Context, name: str, where: Where) -> Iterator[Path]:
+    """The seat's files, for as long as the block lasts. A thin seat may be reset meanwhile."""
+    seat = seat_named(context, name)
+    with ExitStack() as claim:
+        claim.enter_context(_claimed(seat))
+        seat = seat_named(context, name)
+        volume = _volume(seat, where)
+        view = views.made(context, seat, volume, where.which, stays=False)
+        folder = NOTES / f"{seat.name}.files"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        view = _mounted(context, view, folder, where.partition)
+        if volume.kind is StorageKind.LVM_THIN:
+            claim.close()
+        try:
+            yield folder
+        finally:
+            views.removed(context, view)
+
+
+def of_seat_removed(context: Context, seat: Seat) -> None:
+    """Before a seat is deleted. Raises StorageFault when somebody looks at it right now."""
+    for view in views.views(seat.name):
+        views.removed(context, view)
+
+
+def left_over_removed(context: Context) -> None:
+    """For ``recover``."""
+    for name in views.left_over_removed(context):
+        context.emit(Noted(text="Removed {name}: nobody looks at it.", facts={"name": name}))
+
+
+def advice(found: dict[str, Any]) -> str:
+    """The next step for who reads ``shown``, as a command."""
+    if found["power"] != str(Power.OFF) and any(
+        disk["storage"] != str(StorageKind.LVM_THIN) for disk in found["disks"]
+    ):
+        return "pizarra inspect {seat} --attach original"
+    return "pizarra inspect {seat} --copy /home --to ./{seat}"

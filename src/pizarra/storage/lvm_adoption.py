@@ -1,0 +1,54 @@
+"""What adoptions need of LVM beside a backend: which volume a path is, data on disk, labels off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from pizarra.errors import BadInput
+from pizarra.model.facts import StorageKind, Volume
+from pizarra.storage import lvm_commands
+from pizarra.storage.lvm_volumes import lvm
+from pizarra.system import devmapper
+
+LVM_KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+
+
+def volume_at(path: str, volumes: Iterable[Volume]) -> Volume | None:
+    """The logical volume that a path of a domain's XML leads to, by whatever name or link."""
+    real = os.path.realpath(path)
+    for volume in volumes:
+        if volume.kind in LVM_KINDS:
+            mapped = f"/dev/mapper/{devmapper.dm_name(volume.place, volume.name)}"
+            if path in (str(volume.path), mapped) or (
+                volume.active and real == os.path.realpath(volume.path)
+            ):
+                return volume
+    return None
+
+
+def written_out(volume: Volume) -> None:
+    """Data and the pool's own metadata are on the disk when this returns, whatever its caches."""
+    fd = os.open(volume.path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    devmapper.flush_page_cache(volume.path)
+
+
+def unlabelled(volume: Volume) -> None:
+    """All tags of ours off; those of others stay. Raises StorageFault."""
+    tags = volume.labels.to_tags() if volume.labels else ()
+    if tags:
+        lvm(lvm_commands.unlabel(volume.place, volume.name, tags))
+
+
+def file_stamp(path: Path) -> tuple[int, int, int, int]:
+    """Differs when somebody wrote to the file, or put another in its place. Raises BadInput."""
+    try:
+        seen = path.stat()
+    except OSError as error:
+        raise BadInput("{path}: {why}.", path=path, why=error.strerror) from None
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)
