@@ -136,8 +136,8 @@ def test_import_when_the_source_is_no_image_then_exit_2(tmp_path: Path) -> None:
     backed.write_bytes(b"QFI\xfb" + (3).to_bytes(4, "big") + bytes(504))
     for source in (text, gzip, empty, tmp_path, tmp_path / "none", backed, Path("/dev/null")):
         told(pizarra("template", "import", "t", str(source)), "import")
-    for source in ("nbd:localhost:1", "json:{}", "-foo", "/dev/stdin/x", "\udcff"):
-        refused(pizarra("template", "import", "t", "--", source), 2)
+    for name in ("nbd:localhost:1", "json:{}", "-foo", "/dev/stdin/x", "\udcff"):
+        refused(pizarra("template", "import", "t", "--", name), 2)
 
 
 def test_json_when_refused_then_one_document_and_the_words_on_stderr() -> None:
