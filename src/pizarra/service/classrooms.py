@@ -17,6 +17,8 @@ from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts
+from pizarra.service import inspect
+from pizarra.service.adopt import let_go
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults
 from pizarra.system.locks import claimed
@@ -117,11 +119,11 @@ def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequenc
 
     def tried(step: Callable[[], Faults | None]) -> None:
         try:
-            faults = (step() or {}).values()
+            faults = list((step() or {}).values())
         except NotOurs:
             return  # it stood in the way, and was not made just now
         except PizarraError as error:
-            faults = (error,)
+            faults = [error]
         for why in filter(None, faults):
             context.emit(Noted(text="Not all was taken back: {why}", facts={"why": str(why)}))
 
@@ -290,20 +292,20 @@ def _disks_grown(
 
 
 def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    """Machines first, then disks in one batch; an adopted machine stays, and so do its disks."""
+    """Machines first, then disks in one batch; an adopted machine is let go, with its disks."""
 
     def forget(seat: Seat) -> SeatOutcome:
+        inspect.of_seat_removed(context, seat)
         if seat.labels.name:
-            return SeatOutcome(
-                seat=seat.name, outcome=Outcome.SKIPPED, reason="it was adopted: it stays yours"
-            )
+            return let_go(context, seat)
         context.host.compute.kill(seat.domain_uuid)
         context.host.compute.undefine(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
     outcomes = each_seat(context.host, "delete", seats, forget, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
-    volumes = [volume for seat in seats if seat.name in gone for volume in seat.volumes]
+    made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
+    volumes = [volume for seat in made for volume in seat.volumes]
     faults = context.host.removed(volumes)
     by_seat = {
         seat.name: fault
