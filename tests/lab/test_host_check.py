@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from pizarra.cli.host import app
+from pizarra.engine.fitness import look_lvm
 from pizarra.system.locks import vg_locked
 
 VG = "vg_class"
-PIZARRA = Path(sys.executable).with_name("pizarra")
 Findings = dict[str, dict[str, Any]]
+Check = Callable[..., tuple[int, Findings, str]]
 
 
-def host_check(*options: str, **settings: str) -> tuple[int, Findings, str]:
-    """Exit status, findings by check, and what went to stderr."""
-    done = subprocess.run(
-        [PIZARRA, "host", "check", "--json", *options],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **settings},
-    )
-    document = json.loads(done.stdout)
-    findings = {one["check"]: one for one in document["findings"]}
-    assert document["fit"] is ("unfit" not in {one["level"] for one in findings.values()})
-    return done.returncode, findings, done.stderr
+@pytest.fixture
+def host_check(monkeypatch: pytest.MonkeyPatch) -> Check:
+    """Run it: exit status, findings by check, and what went to stderr."""
+
+    def run(*options: str, **settings: str) -> tuple[int, Findings, str]:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        done = CliRunner().invoke(app, ["check", "--json", *options])
+        document = json.loads(done.stdout)
+        findings = {one["check"]: one for one in document["findings"]}
+        assert document["fit"] is ("unfit" not in {one["level"] for one in findings.values()})
+        return done.exit_code, findings, done.stderr
+
+    return run
 
 
 def shell(*argv: str) -> str:
@@ -51,7 +54,7 @@ def pools() -> Iterator[list[str]]:
 
 
 def test_host_check_when_the_host_is_fresh_then_fit_and_fix_makes_a_pool_that_grows(
-    pools: list[str],
+    host_check: Check, pools: list[str]
 ) -> None:
     pools.append("fresh")
     profile = Path("/etc/lvm/profile/pizarra.profile")
@@ -78,7 +81,7 @@ def test_host_check_when_the_host_is_fresh_then_fit_and_fix_makes_a_pool_that_gr
 
 
 def test_host_check_when_a_pool_is_nearly_full_then_unfit_and_fix_extends_it(
-    pools: list[str],
+    host_check: Check, pools: list[str]
 ) -> None:
     pools.append("small")
     shell("lvcreate", "-y", "--type", "thin-pool", "-L", "64m", "-n", "small", VG)
@@ -106,20 +109,27 @@ def test_host_check_when_metadata_is_mended_as_it_says_then_lvm_grows_it(pools: 
     assert float(lvs("lv_metadata_size", f"{VG}/meta")) == 68
 
 
-def test_host_check_when_libvirt_is_not_there_then_unfit_and_the_rest_is_still_told() -> None:
+def test_host_check_when_libvirt_is_not_there_then_unfit_and_the_rest_is_still_told(
+    host_check: Check,
+) -> None:
     status, findings, _ = host_check(PIZARRA_LIBVIRT_URI="qemu+unix:///system?socket=/none")
     assert status == 3
     assert findings["libvirt"]["level"] == "unfit"
     assert findings["lvm"]["level"] == "good"
 
 
-def test_host_check_when_the_group_of_the_settings_is_not_there_then_unfit() -> None:
+def test_host_check_when_the_group_of_the_settings_is_not_there_then_unfit(
+    host_check: Check,
+) -> None:
     status, findings, _ = host_check(PIZARRA_VG="vg_none")
     assert status == 3
     assert findings["volume-group"]["mend"].startswith("vgcreate vg_none ")
 
 
-def test_host_check_when_lvm_is_held_up_then_it_ends_and_says_who_to_look_for() -> None:
+def test_host_check_when_lvm_is_held_up_then_it_ends_and_says_who_to_look_for(
+    host_check: Check, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(look_lvm, "LIMIT_S", 5)
     with vg_locked(VG):
         status, findings, _ = host_check(PIZARRA_VG=VG)
     assert status == 3

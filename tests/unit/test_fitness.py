@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.cli.host import finding_lines
+from pizarra.cli.host import consent, finding_lines
 from pizarra.engine.events import Event, Noted
 from pizarra.engine.fitness.facts import (
     FolderSeen,
@@ -148,7 +148,7 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "kvm hangs": (with_kvm(KvmVerdict.HUNG), "kvm", W, "no answer within 8 s", "", False),
     "kvm without qemu": (with_kvm(KvmVerdict.NO_QEMU), "kvm", W, "could not be tried", "", False),
     "no qemu": (
-        *(lacking("qemu-system-x86_64", "qemu-img"), "qemu", U, "qemu-system-x86_64 and qemu-img"),
+        *(lacking("qemu-system-x86_64", "qemu-img"), "qemu", U, "qemu-system-x86_64, qemu-img"),
         *("apt-get install qemu-system-x86 qemu-utils", True),
     ),
     "no libvirt": (
@@ -252,7 +252,7 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
         *("", False),
     ),
     "no thin tools": (
-        *(lacking("thin_check"), "thin-tools", U, "thin_check is missing"),
+        *(lacking("thin_check"), "thin-tools", U, "Missing: thin_check"),
         *("apt-get install thin-provisioning-tools", True),
     ),
     "no group": (BARE, "volume-group", W, "qcow2", "vgcreate vg_class /dev/DISK", False),
@@ -542,6 +542,14 @@ def test_repaired_when_nobody_consented_then_no_package_is_installed() -> None:
 def test_packages_of_when_two_findings_name_one_then_it_is_installed_once() -> None:
     fixes = (Fix(packages=("lvm2", "ovmf")), Fix(packages=("lvm2",)))
     assert packages_of(found(W, "x", "y", "", fix) for fix in fixes) == ("lvm2", "ovmf")
+
+
+def test_consent_when_nobody_can_be_asked_then_only_yes_is_yes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert consent(yes=True, as_json=True)(("lvm2",))
+    assert not consent(yes=False, as_json=True)(("lvm2",))
+    assert capsys.readouterr().err == "Not installed without --yes: lvm2\n"
 
 
 # ---- what is shown

@@ -45,7 +45,7 @@ def check(
         if err.is_terminal:
             err.print(_("Looking at this host …"), markup=False)
         if fix:
-            report = host_fixed(settings, _consent(yes=yes, as_json=as_json), emit)
+            report = host_fixed(settings, consent(yes=yes, as_json=as_json), emit)
         else:
             report = host_checked(settings)
     if as_json:
@@ -55,7 +55,7 @@ def check(
     raise typer.Exit(report.exit_status)
 
 
-def _consent(*, yes: bool, as_json: bool) -> Consent:
+def consent(*, yes: bool, as_json: bool) -> Consent:
     """Packages are installed with --yes, or when somebody at a terminal says so."""
 
     def may_install(packages: tuple[str, ...]) -> bool:

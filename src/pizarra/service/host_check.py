@@ -67,12 +67,15 @@ _NOT_ROOT = found(
 def host_fixed(settings: Settings, may_install: Consent, emit: Emit = silent) -> HostReport:
     """The same after mending what is safe to mend; ``may_install`` is asked at most once."""
     report = host_checked(settings)
-    packages, install = packages_of(report.findings), False
-    if packages:
-        install = may_install(packages)
+    packages = packages_of(report.findings)
+    install = bool(packages) and may_install(packages)
     tried: set[str] = set()
     for _ in range(_ROUNDS):
-        to_mend = [one for one in report.findings if one.safe_to_fix and one.check not in tried]
+        to_mend = [
+            one
+            for one in report.findings
+            if one.fix and one.check not in tried and (install or not one.fix.packages)
+        ]
         if not to_mend:
             break
         tried |= {one.check for one in to_mend}

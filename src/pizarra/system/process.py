@@ -73,7 +73,7 @@ def run(
         )
     except subprocess.TimeoutExpired:
         raise timed_out(argv, timeout_s) from None
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
     done = Completed(
         argv=tuple(argv), returncode=child.returncode, stdout=child.stdout, stderr=child.stderr
@@ -97,7 +97,7 @@ def piped(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.P
             errors="replace",
             env=environment(),
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
     with child:
         try:

@@ -84,9 +84,9 @@ _NO_MODULES = (
 def _thin_tools(seen: HostSeen, level: Level) -> Finding:
     missing = [name for name in ("thin_check", "thin_delta") if name not in seen.machine.commands]
     if missing:
-        text = "{missing} is missing: LVM needs it to switch a thin pool on."
+        text = "The tools for thin pools are not complete. Missing: {missing}."
         return to_install(level, "thin-tools", text, "thin-provisioning-tools",
-                          missing=" and ".join(missing))  # fmt: skip
+                          missing=", ".join(missing))  # fmt: skip
     return good("thin-tools", "thin_check and thin_delta are installed.")
 
 

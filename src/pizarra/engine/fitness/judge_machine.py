@@ -60,8 +60,8 @@ def _qemu(seen: HostSeen) -> Iterator[Finding]:
     missing = [name for name in needed if name not in seen.machine.commands]
     if missing:
         packages = [needed[name] for name in missing]
-        text = "QEMU is not complete: {missing} is missing."
-        yield to_install(Level.UNFIT, "qemu", text, *packages, missing=" and ".join(missing))
+        text = "QEMU is not complete. Missing: {missing}."
+        yield to_install(Level.UNFIT, "qemu", text, *packages, missing=", ".join(missing))
     else:
         yield good("qemu", "QEMU is installed.")
 
