@@ -31,8 +31,8 @@ class ResetRun:
         self.plan = plan
         self.emit = emit
         self.watch = Stopwatch()
-        self.rewind_ms = 0.0
         self._outcomes: dict[str, SeatOutcome] = {}
+        self._ending: list[Future[None]] = []
         self._ready: dict[_Place, queue.SimpleQueue[SeatPlan | None]] = defaultdict(
             queue.SimpleQueue
         )
@@ -45,9 +45,11 @@ class ResetRun:
         with ThreadPoolExecutor(at_once) as stops, ThreadPoolExecutor(at_once) as starts:
             for one in self.plan.seats:
                 if Step.REWIND not in one.steps:
-                    starts.submit(self._kept, one)
+                    self._ending.append(starts.submit(self._kept, one))
             stopping = [stops.submit(self._halted, one) for one in rewinds]
             self._rewind_all(rewinds, stopping, starts)
+            for ending in self._ending:
+                ending.result()
         return tuple(self._outcomes[one.seat.name] for one in self.plan.seats)
 
     def _rewind_all(
@@ -101,7 +103,7 @@ class ResetRun:
             ended = None in batch
             seats = [one for one in batch if one is not None]
             for one in self._original_again(seats):
-                starts.submit(self._continued, one)
+                self._ending.append(starts.submit(self._continued, one))
 
     def _original_again(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Rewind and prove a batch; those that are original again."""
@@ -137,7 +139,9 @@ class ResetRun:
     def _started(self, one: SeatPlan, outcome: Outcome) -> None:
         try:
             with self.watch.timed("start", [one.seat.name]):
-                self.host.compute.start(one.seat.domain_uuid, fresh=True)
+                # an adopted machine's boot entries were not made by us, and cannot be made again
+                fresh = not one.seat.labels.name
+                self.host.compute.start(one.seat.domain_uuid, fresh=fresh)
         except PizarraError as error:
             reason = f"its disks are original, but it did not start: {error}"
             self._settle(one, Outcome.FAILED, reason, verified=True)

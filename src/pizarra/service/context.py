@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Emit, silent
 from pizarra.engine.host import Host, RealStorages
+from pizarra.errors import HostNotFit
 from pizarra.settings import Settings, settings_read
 
 
@@ -20,6 +22,10 @@ class Context:
 
 def context_here(emit: Emit = silent, settings: Settings | None = None) -> Context:
     """This machine, by its settings."""
+    if os.geteuid() != 0:
+        raise HostNotFit(
+            "Pizarra changes volumes and machines, and only root may.", "Run it with sudo."
+        )
     settings = settings or settings_read()
     compute = LibvirtCompute(settings.libvirt_uri)
     return Context(Host(settings, compute, RealStorages(settings)), emit)
