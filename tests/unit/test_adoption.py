@@ -179,6 +179,11 @@ def test_plan_when_the_machine_is_not_off_then_says_how_to_shut_it_down(power: P
     assert "virsh shutdown win11" in str(plan.reason)
 
 
+def test_plan_when_its_ram_is_saved_then_is_refused() -> None:
+    found = replace(machine(file_disk()), saved=True)
+    assert "managedsave-remove win11" in str(planned(found).reason)
+
+
 @pytest.mark.parametrize("name", ["my machine", "máquina", "a/b", "-x", "x" * 81, "a;b"])
 def test_plan_when_the_name_cannot_be_on_a_tag_then_is_refused(name: str) -> None:
     plan = planned(machine(file_disk(), name=name))

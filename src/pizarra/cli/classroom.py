@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -106,7 +106,7 @@ def list_(as_json: Json = False) -> None:
         rows = [
             (
                 one["classroom"],
-                f"{one['template']} v{one['version']}",
+                _made_of(one),
                 f"{one['storage']} {one['place']}",
                 str(len(one["seats"])),
                 str(one["running"]),
@@ -115,6 +115,10 @@ def list_(as_json: Json = False) -> None:
             for one in found
         ]
         print_table(headings, rows, right="lllrrl")
+
+
+def _made_of(found: dict[str, Any]) -> str:
+    return f"{found['template']} v{found['version']}" if found["template"] else _("adopted")
 
 
 @app.command()
@@ -129,7 +133,7 @@ def show(name: Name, as_json: Json = False) -> None:
         print_json(found)
         return
     facts = (
-        (_("template"), f"{found['template']} v{found['version']}"),
+        (_("template"), _made_of(found)),
         (_("storage"), f"{found['storage']} {found['place']}"),
         (_("machine"), f"{size_text(found['memory_bytes'])}, {found['vcpus']} vCPU"),
         (_("network"), found["network"]),

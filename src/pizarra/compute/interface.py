@@ -122,6 +122,10 @@ class Compute(Protocol):
         """Replace a domain's persistent definition, as an adoption does."""
         ...
 
+    def has_saved_ram(self, uuid: str) -> bool:
+        """Whether its next start by others would go on from a saved RAM image, and its XML."""
+        ...
+
     def find(self, name: str) -> Domain | None:
         """A domain by name."""
         ...

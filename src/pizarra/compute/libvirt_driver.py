@@ -137,6 +137,12 @@ class LibvirtCompute:
 
         self._lines.do("redefine", uuid, work)
 
+    def has_saved_ram(self, uuid: str) -> bool:
+        """After ``virsh managedsave``, or libvirt-guests at a shutdown of the host."""
+        return self._lines.do(
+            "look at", uuid, lambda conn: bool(_needed(conn, uuid).hasManagedSaveImage())
+        )
+
     # ---- one machine's power
 
     def start(self, uuid: str, *, fresh: bool = False) -> None:

@@ -172,6 +172,12 @@ class MemoryCompute:
             _same_name_checked(machine, domain.findtext("name", ""))
             machine.xml = xml
 
+    def has_saved_ram(self, uuid: str) -> bool:
+        """Never."""
+        with self._called("has_saved_ram", uuid):
+            self._needed(uuid)
+            return False
+
     def network_define(self, spec: NetworkSpec) -> None:
         """Remember it; NotOurs if its name is taken."""
         with self._called("network_define", spec.uuid):

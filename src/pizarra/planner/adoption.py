@@ -57,6 +57,7 @@ class MachineFound:
     domain: Domain
     xml: str
     disks: tuple[DiskFound, ...]
+    saved: bool = False  # its RAM is, with an XML of its own that names the old disks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +187,9 @@ def _why_not(machine: MachineFound) -> str | None:
         )
     if domain.power is not Power.OFF:
         return f"it is {domain.power}: shut it down first (virsh shutdown {domain.name})"
+    if machine.saved:
+        drop = f"virsh managedsave-remove {domain.name}"
+        return f"its RAM is saved: start it and shut it down, or drop that ({drop})"
     wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
     if not wanted:
         return "it has no disk that could change"

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pizarra.compute.domain_edit import DiskSeen, disks_of, seat_of, without_seat_metadata
-from pizarra.engine.events import Advanced, Began, Settled
+from pizarra.engine.events import Advanced, Began, Noted, Settled
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import Role
+from pizarra.model.labels import Firmware, Role
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner.adoption import (
@@ -89,9 +89,10 @@ def _found(context: Context, facts: HostFacts, name: str) -> MachineFound | Piza
     try:
         xml = context.host.compute.xml(domain.uuid)
         disks = tuple(_disk_found(facts, seen) for seen in disks_of(xml))
+        saved = context.host.compute.has_saved_ram(domain.uuid)
     except PizarraError as error:
         return error
-    return MachineFound(domain=domain, xml=xml, disks=disks)
+    return MachineFound(domain=domain, xml=xml, disks=disks, saved=saved)
 
 
 def _disk_found(facts: HostFacts, seen: DiskSeen) -> DiskFound:
@@ -191,9 +192,16 @@ def _carried_out(context: Context, plan: MachinePlan) -> SeatOutcome:
                 storage.baseline_created(volume, disk.baseline)
         _untouched_checked(context, plan, stamps)
         context.host.compute.redefine(plan.xml)
+        _firmware_noted(context, plan)
     finally:  # also when it cannot be known whether libvirt took the XML: this looks
         settled(context, plan.domain.uuid)
     return _outcome(context, plan, files, watch)
+
+
+def _firmware_noted(context: Context, plan: MachinePlan) -> None:
+    if any(disk.labels.firmware is Firmware.UEFI for disk in plan.disks):
+        text = "{name} boots by UEFI: its boot entries (NVRAM) stay, also through a reset."
+        context.emit(Noted(text=text, facts={"name": plan.name}))
 
 
 def _space_checked(context: Context, disk: DiskPlan) -> None:
