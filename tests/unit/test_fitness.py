@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pizarra.cli.host import consent, finding_lines
-from pizarra.engine.events import Event, Noted
+from pizarra.cli.host import finding_lines
 from pizarra.engine.fitness.facts import (
     FolderSeen,
     GroupSeen,
@@ -22,16 +20,11 @@ from pizarra.engine.fitness.facts import (
     PoolSeen,
     Trouble,
 )
-from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, is_fit
+from pizarra.engine.fitness.findings import Finding, Level, is_fit
 from pizarra.engine.fitness.judge import host_judged
 from pizarra.engine.fitness.look import host_seen
 from pizarra.engine.fitness.look_machine import COMMANDS
-from pizarra.engine.fitness.lvm_parsed import groups_parsed, settings_parsed, version_parsed
-from pizarra.engine.fitness.repair import packages_of, repaired
-from pizarra.errors import StorageFault
-from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import GIB, MIB
-from pizarra.service.host_check import HostReport
 from pizarra.settings import Settings
 from pizarra.system.kvm import KvmProbe, KvmVerdict
 
@@ -409,173 +402,6 @@ def test_judging_when_our_volumes_are_in_another_group_then_it_counts_too() -> N
     other = replace(GROUP, name="old", disk_missing=True, pools=(), ours=True)
     seen = replace(with_lvm(groups=(GROUP, other)), vg="vg_class")
     assert finding(seen, "volume-group old").level is Level.UNFIT
-
-
-# ---- what LVM tells
-
-
-def report(*rows: dict[str, str], attr: str = "wz--n-") -> str:
-    vg = {
-        **{"vg_name": "vg_class", "vg_size": "21470642176", "vg_free": "4194304"},
-        **{"vg_extent_size": "4194304", "vg_attr": attr, "lv_count": str(len(rows))},
-        **{"vg_mda_size": "1044480", "vg_mda_free": "519168"},
-    }
-    return json.dumps({"report": [{"vg": [vg], "seg": list(rows), "lv": []}]})
-
-
-def row(name: str, segtype: str, **more: str) -> dict[str, str]:
-    empty = dict.fromkeys(
-        (
-            *("lv_tags", "pool_lv", "data_percent", "metadata_percent", "lv_metadata_size"),
-            *("lv_health_status", "lv_check_needed", "lv_profile", "seg_monitor"),
-        ),
-        "",
-    )
-    return {
-        "lv_name": name,
-        "lv_uuid": name,
-        "lv_size": "1073741824",
-        "segtype": segtype,
-        **empty,
-        **more,
-    }
-
-
-def tags(**labels: object) -> str:
-    return ",".join(Labels(**labels).to_tags())  # type: ignore[arg-type]
-
-
-def no_profile(profile: str) -> int:
-    return {"": 100, "pizarra": 70}[profile]
-
-
-def test_groups_parsed_when_a_pool_is_ours_then_its_shares_and_threshold_are_told() -> None:
-    percents = {"data_percent": "81.50", "metadata_percent": "10.00"}
-    pool = row("pizarra", "thin-pool", lv_metadata_size="16777216", seg_monitor="monitored",
-               lv_profile="pizarra", **percents)  # fmt: skip
-    group = groups_parsed(report(pool), "pizarra", no_profile)[0]
-    assert (group.free_bytes, group.volumes, group.ours) == (4194304, 1, False)
-    seen = group.pools[0]
-    assert (seen.data_share, seen.metadata_share, seen.metadata_bytes) == (0.815, 0.1, 16 * MIB)
-    assert seen.monitored
-    assert seen.threshold == 70
-
-
-def test_groups_parsed_when_a_pool_is_inactive_then_its_shares_are_unknown() -> None:
-    pool = groups_parsed(report(row("pizarra", "thin-pool")), "pizarra", no_profile)[0].pools[0]
-    assert (pool.data_share, pool.monitored, pool.threshold) == (None, False, 100)
-
-
-def test_groups_parsed_when_a_pool_is_of_others_then_it_counts_only_with_volumes_of_ours() -> None:
-    pool, seat = row("data", "thin-pool"), row("net-01", "thin", pool_lv="data")
-    assert groups_parsed(report(pool, seat), "pizarra", no_profile)[0].pools == ()
-    seat["lv_tags"] = tags(role=Role.SEAT, classroom="net", seat=1)
-    group = groups_parsed(report(pool, seat), "pizarra", no_profile)[0]
-    assert [one.name for one in group.pools] == ["data"]
-    assert group.thick_seats == 0
-
-
-def test_groups_parsed_when_seats_are_classic_and_an_import_never_ended_then_both_are_told() -> (
-    None
-):
-    seat = row("net-01", "linear", lv_tags=tags(role=Role.SEAT, classroom="net", seat=1))
-    rest = row("deb-1", "linear", lv_tags=tags(role=Role.FILLING, template="deb"))
-    damaged = row("x", "linear", lv_tags="pizarra.role=king")
-    group = groups_parsed(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0]
-    assert (group.thick_seats, group.left_over, group.disk_missing) == (1, ("deb-1",), True)
-
-
-@pytest.mark.parametrize("text", ["", "[]", '{"report": [{"vg": [{"vg_name": "a"}]}]}'])
-def test_groups_parsed_when_the_report_cannot_be_read_then_it_says_where(text: str) -> None:
-    with pytest.raises(StorageFault, match="LVM's report cannot be read"):
-        groups_parsed(text, "pizarra", no_profile)
-
-
-def test_groups_parsed_when_there_is_no_group_then_none() -> None:
-    assert groups_parsed('{"report": []}', "pizarra", no_profile) == ()
-
-
-def test_version_parsed_when_lvm_complains_too_then_it_is_still_found() -> None:
-    text = "  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185\n"
-    assert version_parsed(text) == (2, 3, 16)
-    assert version_parsed("nothing") == ()
-
-
-def test_settings_parsed_when_values_are_quoted_then_they_are_bare() -> None:
-    text = 'monitoring=1\narchive_dir="/etc/lvm/archive"\n'
-    assert settings_parsed(text) == {"monitoring": "1", "archive_dir": "/etc/lvm/archive"}
-
-
-# ---- mending
-
-
-def heard(events: list[Event]) -> Callable[[Event], None]:
-    return events.append
-
-
-def test_repaired_when_a_file_is_there_already_then_it_stays_as_it_is(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "deep" / "new"
-    old.write_text("mine")
-    fix = Fix(files=((str(old), "ours"), (str(new), "ours")))
-    repaired([found(W, "x", "y", "", fix)], heard([]), install=False)
-    assert (old.read_text(), new.read_text()) == ("mine", "ours")
-
-
-def test_repaired_when_one_fix_fails_then_it_is_told_and_the_others_go_on(tmp_path: Path) -> None:
-    file = tmp_path / "made"
-    bad = found(W, "a", "y", "", Fix(commands=(("false",),)))
-    well = found(W, "b", "y", "", Fix(commands=(("touch", str(file)),)))
-    events: list[Event] = []
-    repaired([bad, well], heard(events), install=False)
-    assert file.exists()
-    said = [one.text.format(**one.facts) for one in events if isinstance(one, Noted)]
-    assert said[:2] == ["Running: false", "false failed with status 1: it printed no error"]
-
-
-def test_repaired_when_nobody_consented_then_no_package_is_installed() -> None:
-    events: list[Event] = []
-    repaired([found(U, "x", "y", "", Fix(packages=("nothing-like-it",)))], heard(events),
-             install=False)  # fmt: skip
-    assert events == []
-
-
-def test_packages_of_when_two_findings_name_one_then_it_is_installed_once() -> None:
-    fixes = (Fix(packages=("lvm2", "ovmf")), Fix(packages=("lvm2",)))
-    assert packages_of(found(W, "x", "y", "", fix) for fix in fixes) == ("lvm2", "ovmf")
-
-
-def test_consent_when_nobody_can_be_asked_then_only_yes_is_yes(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert consent(yes=True, as_json=True)(("lvm2",))
-    assert not consent(yes=False, as_json=True)(("lvm2",))
-    assert capsys.readouterr().err == "Not installed without --yes: lvm2\n"
-
-
-# ---- what is shown
-
-
-def test_the_document_when_something_was_mended_then_it_says_so() -> None:
-    bad = found(U, "qemu", "{what} is missing.", "apt-get install q", what="QEMU")
-    report = HostReport(findings=(good("kvm", "Works."), bad), fixed=frozenset({"kvm"}))
-    assert report.exit_status == 3
-    assert report.to_json() == {
-        "fit": False,
-        "findings": [
-            {"check": "kvm", "level": "good", "says": "Works.", "mend": "", "fixed": True},
-            {
-                **{"check": "qemu", "level": "unfit", "says": "QEMU is missing."},
-                **{"mend": "apt-get install q", "fixed": False},
-            },
-        ],
-    }
-
-
-def test_finding_lines_when_a_command_is_long_then_it_stays_in_one_piece() -> None:
-    mend = "lvcreate --type thin-pool -l 80%FREE --zero y -n pizarra volume_group_of_a_school"
-    lines = list(finding_lines(found(A, "thin-pool", "word " * 40, mend)))
-    assert lines[-1].strip() == f"$ {mend}"
-    assert lines[0].startswith("· advice")
 
 
 # ---- this very machine

@@ -1,0 +1,104 @@
+"""What LVM's reports tell of the health of groups and pools."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pizarra.engine.fitness.lvm_parsed import groups_parsed, settings_parsed, version_parsed
+from pizarra.errors import StorageFault
+from pizarra.model.labels import Labels, Role
+from pizarra.model.sizes import MIB
+
+
+def report(*rows: dict[str, str], attr: str = "wz--n-") -> str:
+    vg = {
+        **{"vg_name": "vg_class", "vg_size": "21470642176", "vg_free": "4194304"},
+        **{"vg_extent_size": "4194304", "vg_attr": attr, "lv_count": str(len(rows))},
+        **{"vg_mda_size": "1044480", "vg_mda_free": "519168"},
+    }
+    return json.dumps({"report": [{"vg": [vg], "seg": list(rows), "lv": []}]})
+
+
+def row(name: str, segtype: str, **more: str) -> dict[str, str]:
+    empty = dict.fromkeys(
+        (
+            *("lv_tags", "pool_lv", "data_percent", "metadata_percent", "lv_metadata_size"),
+            *("lv_health_status", "lv_check_needed", "lv_profile", "seg_monitor"),
+        ),
+        "",
+    )
+    return {
+        "lv_name": name,
+        "lv_uuid": name,
+        "lv_size": "1073741824",
+        "segtype": segtype,
+        **empty,
+        **more,
+    }
+
+
+def tags(**labels: object) -> str:
+    return ",".join(Labels(**labels).to_tags())  # type: ignore[arg-type]
+
+
+def no_profile(profile: str) -> int:
+    return {"": 100, "pizarra": 70}[profile]
+
+
+def test_groups_parsed_when_a_pool_is_ours_then_its_shares_and_threshold_are_told() -> None:
+    percents = {"data_percent": "81.50", "metadata_percent": "10.00"}
+    pool = row("pizarra", "thin-pool", lv_metadata_size="16777216", seg_monitor="monitored",
+               lv_profile="pizarra", **percents)  # fmt: skip
+    group = groups_parsed(report(pool), "pizarra", no_profile)[0]
+    assert (group.free_bytes, group.volumes, group.ours) == (4194304, 1, False)
+    seen = group.pools[0]
+    assert (seen.data_share, seen.metadata_share, seen.metadata_bytes) == (0.815, 0.1, 16 * MIB)
+    assert seen.monitored
+    assert seen.threshold == 70
+
+
+def test_groups_parsed_when_a_pool_is_inactive_then_its_shares_are_unknown() -> None:
+    pool = groups_parsed(report(row("pizarra", "thin-pool")), "pizarra", no_profile)[0].pools[0]
+    assert (pool.data_share, pool.monitored, pool.threshold) == (None, False, 100)
+
+
+def test_groups_parsed_when_a_pool_is_of_others_then_it_counts_only_with_volumes_of_ours() -> None:
+    pool, seat = row("data", "thin-pool"), row("net-01", "thin", pool_lv="data")
+    assert groups_parsed(report(pool, seat), "pizarra", no_profile)[0].pools == ()
+    seat["lv_tags"] = tags(role=Role.SEAT, classroom="net", seat=1)
+    group = groups_parsed(report(pool, seat), "pizarra", no_profile)[0]
+    assert [one.name for one in group.pools] == ["data"]
+    assert group.thick_seats == 0
+
+
+def test_groups_parsed_when_seats_are_classic_and_an_import_never_ended_then_both_are_told() -> (
+    None
+):
+    seat = row("net-01", "linear", lv_tags=tags(role=Role.SEAT, classroom="net", seat=1))
+    rest = row("deb-1", "linear", lv_tags=tags(role=Role.FILLING, template="deb"))
+    damaged = row("x", "linear", lv_tags="pizarra.role=king")
+    group = groups_parsed(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0]
+    assert (group.thick_seats, group.left_over, group.disk_missing) == (1, ("deb-1",), True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"report": [{"vg": [{"vg_name": "a"}]}]}'])
+def test_groups_parsed_when_the_report_cannot_be_read_then_it_says_where(text: str) -> None:
+    with pytest.raises(StorageFault, match="LVM's report cannot be read"):
+        groups_parsed(text, "pizarra", no_profile)
+
+
+def test_groups_parsed_when_there_is_no_group_then_none() -> None:
+    assert groups_parsed('{"report": []}', "pizarra", no_profile) == ()
+
+
+def test_version_parsed_when_lvm_complains_too_then_it_is_still_found() -> None:
+    text = "  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185\n"
+    assert version_parsed(text) == (2, 3, 16)
+    assert version_parsed("nothing") == ()
+
+
+def test_settings_parsed_when_values_are_quoted_then_they_are_bare() -> None:
+    text = 'monitoring=1\narchive_dir="/etc/lvm/archive"\n'
+    assert settings_parsed(text) == {"monitoring": "1", "archive_dir": "/etc/lvm/archive"}
