@@ -20,6 +20,7 @@ class Bench(Protocol):
 
     storage: Storage
     seats_grow: bool
+    seats_outlive_golden: bool  # their content survives when somebody takes it away
     adopts_as: Way | None  # None: no volume of somebody else's can become a seat
 
     def cleared(self, *, but: str) -> None:
@@ -55,6 +56,7 @@ class MemoryBench:
     """The memory backend, new each time."""
 
     seats_grow = True
+    seats_outlive_golden = True
     adopts_as: Way | None = None
 
     def __init__(self) -> None:

@@ -27,6 +27,7 @@ class LvmBench:
         self.storage = self.again()
         thin = kind is StorageKind.LVM_THIN
         self.seats_grow = thin  # a classic snapshot is as large as its origin
+        self.seats_outlive_golden = thin
         self.adopts_as: Way | None = Way.REWIND if thin else Way.MERGE
 
     def cleared(self, *, but: str) -> None:

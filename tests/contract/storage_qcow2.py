@@ -21,6 +21,7 @@ class Qcow2Bench:
     """A backend in a new folder of its own."""
 
     seats_grow = True
+    seats_outlive_golden = False
     adopts_as: Way | None = None
 
     def __init__(self, folder: Path) -> None:

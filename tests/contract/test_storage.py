@@ -316,13 +316,16 @@ def test_rewound_when_one_seat_is_gone_then_the_others_are_done(room: Room) -> N
 def test_rewound_when_one_baseline_is_gone_then_the_others_are_done(room: Room) -> None:
     second = sealed(room.bench, "g2")
     room.storage.seats_created(second, [new_seat(9, second)])
-    room.vandalised(1)
-    lost = Pair(seat=room.now(9), baseline=second)
+    room.seats[9] = room.now(9)
+    room.vandalised(1, 9)
+    lost = Pair(seat=room.seats[9], baseline=second)
     room.bench.lose(second)
     faults = room.storage.rewound([lost, *room.pairs(1)])
     assert isinstance(faults[lost.seat.uuid], PizarraError)
     assert faults[room.seats[1].uuid] is None
     assert room.is_original(1)
+    # what cannot be put back is not taken away
+    assert room.is_vandalised(9) or not room.bench.seats_outlive_golden
 
 
 def test_rewound_when_the_disk_is_held_open_then_swaps_under_it_or_leaves_it_alone(

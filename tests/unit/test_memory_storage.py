@@ -80,6 +80,9 @@ def test_crash_at_when_at_each_step_of_a_rewind_then_a_new_driver_ends_it(
             storage.rewound(pairs(storage))
         storage = MemoryStorage(storage.disks)
         halves.append([pair.seat.name for pair in pairs(storage) if not pair.seat.active])
+        assert halves[-1] == [
+            pair.seat.name for pair in pairs(storage) if storage.is_detached(pair.seat)
+        ]
         assert list(storage.rewound(pairs(storage)).values()) == [None] * 3
         assert list(storage.witnessed(pairs(storage)).values()) == [Change(changed_bytes=0)] * 3
     assert halves == [[], ["a-01"], [], ["a-02"], [], ["a-03"]]
