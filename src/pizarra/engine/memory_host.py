@@ -1,0 +1,38 @@
+"""A host in memory: the same use cases, no disk and no machine. For speed, never for the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pizarra.compute.memory import MemoryCompute
+from pizarra.engine.host import Host
+from pizarra.errors import NotFound
+from pizarra.model.facts import StorageFacts, StorageKind
+from pizarra.settings import Settings
+from pizarra.storage.interface import Capabilities, Storage
+from pizarra.storage.memory import MemoryStorage
+
+
+class MemoryStorages:
+    """One place, ``memory``."""
+
+    def __init__(self, storage: MemoryStorage) -> None:
+        self.storage = storage
+        self.capabilities: Mapping[StorageKind, Capabilities] = {
+            StorageKind.MEMORY: storage.capabilities
+        }
+
+    def observe(self) -> tuple[StorageFacts, ...]:
+        """What the one backend has."""
+        return (self.storage.observe(),)
+
+    def at(self, kind: StorageKind, place: str) -> Storage:
+        """Raises NotFound for any other."""
+        if (kind, place) != (StorageKind.MEMORY, self.storage.place):
+            raise NotFound("There is no storage {kind} {place} here.", kind=kind, place=place)
+        return self.storage
+
+
+def memory_host(storage: MemoryStorage, compute: MemoryCompute, settings: Settings) -> Host:
+    """A host of the two memory drivers."""
+    return Host(settings, compute, MemoryStorages(storage))
