@@ -1,3 +1,3 @@
 """Fixtures for everybody."""
 
-pytest_plugins = ["tests.fixtures.libvirt"]
+pytest_plugins = ["tests.fixtures.libvirt", "tests.lab.school"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from pizarra.compute.interface import Compute
-from pizarra.errors import BadInput, HostNotFit, PizarraError
+from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.planner.host_facts import HostFacts, assembled
 from pizarra.settings import Settings
@@ -83,13 +83,22 @@ class Host:
     def changes(
         self, pairs: list[Pair], *, witness: bool = False
     ) -> dict[str, Change | PizarraError]:
-        """How each seat volume differs from its baseline, by its UUID; one question a backend."""
+        """How each seat volume differs from its baseline, by its UUID; one question a backend.
+
+        The content that a volume's name leads to may be original, and its device stand on nothing.
+        """
         found: dict[str, Change | PizarraError] = {}
         for storage, these in self._by_storage(pairs):
             try:
                 found |= storage.witnessed(these) if witness else storage.proven(these)
             except PizarraError as error:
                 found |= {pair.seat.uuid: error for pair in these}
+            found |= {
+                pair.seat.uuid: fault
+                for pair in these
+                if isinstance(found[pair.seat.uuid], Change)
+                and (fault := _detached(storage, pair)) is not None
+            }
         return found
 
     def rewound(self, pairs: list[Pair]) -> Faults:
@@ -119,3 +128,17 @@ class Host:
             )
             for place in places
         ]
+
+
+def _detached(storage: Storage, pair: Pair) -> PizarraError | None:
+    try:
+        if not storage.is_detached(pair.seat):
+            return None
+    except PizarraError as error:
+        return error
+    return StorageFault(
+        "{place}/{name} is not active, or a reset of it was cut off.",
+        "Run: pizarra recover",
+        place=pair.seat.place,
+        name=pair.seat.name,
+    )

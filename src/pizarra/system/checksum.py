@@ -17,8 +17,9 @@ def sha256_of(path: Path, size_bytes: int) -> str:
     digest = hashlib.sha256()
     aligned = mmap.mmap(-1, _CHUNK_BYTES)
     direct = os.O_DIRECT if path.is_block_device() else 0
-    fd = os.open(path, os.O_RDONLY | direct | os.O_CLOEXEC)
+    fd = -1
     try:
+        fd = os.open(path, os.O_RDONLY | direct | os.O_CLOEXEC)
         offset = 0
         while offset < size_bytes:
             got = min(os.preadv(fd, [aligned], offset), size_bytes - offset)
@@ -31,6 +32,7 @@ def sha256_of(path: Path, size_bytes: int) -> str:
             "{path} cannot be read: {cause}.", path=path, cause=error.strerror
         ) from None
     finally:
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
         aligned.close()
     return digest.hexdigest()

@@ -1,0 +1,240 @@
+"""The life of classrooms on qcow2 files, with a real libvirt and real guests: no lab needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pizarra.compute.libvirt_driver import LibvirtCompute
+from pizarra.engine.host import Host, RealStorages
+from pizarra.errors import Unsupported
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Power, StorageKind
+from pizarra.model.outcome import Mode, Outcome, Report
+from pizarra.model.sizes import MIB
+from pizarra.service import classrooms, recover, templates, verbs
+from pizarra.service.context import Context
+from pizarra.settings import Settings
+from tests.contract.storage_qcow2 import image_read
+from tests.fixtures.libvirt import Libvirt
+from tests.fixtures.seen import seen
+from tests.fixtures.student import Student
+
+GUESTS = Path(__file__).parents[2] / "guests"
+DEBIAN = GUESTS.parent / "build" / "guests" / "debian.qcow2"
+LIMIT_S = 300.0  # patience for a loaded machine, never a measurement
+QCOW2 = StorageKind.QCOW2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class School:
+    """A host with a libvirt of its own and a folder for disks."""
+
+    context: Context
+    compute: LibvirtCompute
+    libvirt: Libvirt
+    folder: Path
+
+    def made(self, name: str, template: str, image: Path, **wish: Any) -> None:
+        """A template and a classroom of it."""
+        sources = templates.source_of_file(image)
+        templates.imported(self.context, template, sources, kind=QCOW2)
+        spec = ClassroomSpec(name=name, template=template, network="none", vcpus=1, **wish)
+        assert classrooms.created(self.context, spec).exit_status == 0
+
+    def boots(self, seat: str) -> int:
+        """How often the boot-sector guest found itself starting, as its disk says."""
+        block = image_read(self.folder / "seats" / f"{seat}.vda.qcow2", 4096, 4096)
+        assert block.startswith(b"PIZARRA STATE")
+        return int.from_bytes(block[16:20], "little")
+
+    def await_boots(self, count: int, *seats: str) -> None:
+        for seat in seats:
+            deadline = time.monotonic() + LIMIT_S
+            while self.boots(seat) != count:
+                assert time.monotonic() < deadline, f"{seat} never booted {count} times"
+                time.sleep(0.2)
+
+    def virsh(self, *argv: str) -> str:
+        return self.libvirt.inside("virsh", "-q", "-c", self.libvirt.uri, *argv)
+
+    def command(self, *argv: str) -> tuple[int, Any]:
+        """The real command, beside this school's libvirtd: its status and its JSON document."""
+        settings = (
+            f"PIZARRA_FOLDER={self.folder}",
+            f"PIZARRA_LIBVIRT_URI={self.libvirt.uri}",
+        )
+        run = (sys.executable, "-c", "from pizarra.cli.main import run; run()")
+        whole = [*self.libvirt.prefix, "env", *settings, *run, *argv, "--json"]
+        done = subprocess.run(whole, capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+
+@pytest.fixture
+def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
+    """Nothing on it before and after."""
+    folder = tmp_path / "disks"
+    settings = Settings(folder=folder, grace_s=20)
+    compute = libvirt_host.compute()
+    context = Context(Host(settings, compute, RealStorages(settings)))
+    before = seen(context.host)
+    made = School(context=context, compute=compute, libvirt=libvirt_host, folder=folder)
+    yield made
+    for classroom in classrooms.listed(context):
+        verbs.stop(context, classroom.name, grace_s=0)
+        assert classrooms.deleted(context, classroom.name).exit_status == 0
+    for template in templates.listed(context):
+        templates.deleted(context, template.name)
+    after = seen(context.host)
+    assert (after["volumes"], after["machines"]) == (before["volumes"], before["machines"])
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    compute.close()
+
+
+@pytest.fixture
+def bootsector(tmp_path: Path) -> Path:
+    image = tmp_path / "guest.img"
+    subprocess.run([GUESTS / "bootsector" / "build", image], check=True)
+    return image
+
+
+@pytest.fixture
+def net(school: School, bootsector: Path) -> School:
+    """Three machines of the boot-sector guest, off."""
+    school.made("net", "boot", bootsector, seats=3, memory_bytes=16 * MIB)
+    return school
+
+
+ALL = ("net-01", "net-02", "net-03")
+
+
+def outcomes(report: Report) -> list[Outcome]:
+    return [one.outcome for one in report.seats]
+
+
+def of(report: Report, what: Callable[[Any], object]) -> list[object]:
+    return [what(one) for one in report.seats]
+
+
+def test_reset_when_seats_run_then_they_boot_the_original_again(net: School) -> None:
+    assert verbs.start(net.context, "net").exit_status == 0
+    net.await_boots(1, *ALL)
+    for seat in ALL:
+        net.virsh("reset", seat)
+    net.await_boots(2, *ALL)
+    report = verbs.reset(net.context, "net")
+    assert outcomes(report) == [Outcome.DONE] * 3
+    assert of(report, lambda one: one.verified) == [True] * 3
+    net.await_boots(1, *ALL)
+    report = verbs.stop(net.context, "net")
+    assert outcomes(report) == [Outcome.DONE] * 3
+    assert outcomes(verbs.verify(net.context, "net")) == [Outcome.FAILED] * 3
+    assert outcomes(verbs.verify(net.context, "net", deep=True)) == [Outcome.FAILED] * 3
+
+
+def test_verify_when_deep_then_the_data_is_that_of_the_image(net: School, bootsector: Path) -> None:
+    verbs.start(net.context, "net", [2])
+    net.await_boots(1, "net-02")
+    verbs.stop(net.context, "net", [2], grace_s=0)
+    report = verbs.reset(net.context, "net")
+    assert outcomes(report) == [Outcome.UNCHANGED, Outcome.DONE, Outcome.UNCHANGED]
+    report = verbs.verify(net.context, "net", deep=True)
+    assert report.exit_status == 0
+    digest = hashlib.sha256(bootsector.read_bytes()).hexdigest()
+    assert of(report, lambda one: one.extra["sha256"]) == [digest] * 3
+
+
+def test_reset_when_hot_then_refused_before_anything_is_touched(net: School) -> None:
+    verbs.start(net.context, "net", [1])
+    net.await_boots(1, "net-01")
+    with pytest.raises(Unsupported, match="cannot be reset hot"):
+        verbs.reset(net.context, "net", [1], mode=Mode.HOT)
+    assert net.boots("net-01") == 1
+    assert net.context.host.observe().classroom("net").seats[0].power is Power.RUNNING
+
+
+def test_resize_when_seats_and_disks_grow_then_a_reset_keeps_the_size(net: School) -> None:
+    report = classrooms.resized(net.context, "net", seats=5, disk_bytes=128 * MIB)
+    assert report.exit_status == 0
+    seats = net.context.host.observe().classroom("net").seats
+    assert [seat.volumes[0].size_bytes // MIB for seat in seats] == [128, 128, 128, 64, 64]
+    verbs.start(net.context, "net", [1])
+    net.await_boots(1, "net-01")
+    assert verbs.reset(net.context, "net").exit_status == 0
+    net.await_boots(1, "net-01")
+    assert classrooms.resized(net.context, "net", seats=2).exit_status == 0
+    seats = net.context.host.observe().classroom("net").seats
+    assert [(seat.name, seat.volumes[0].size_bytes // MIB) for seat in seats] == [
+        ("net-01", 128),
+        ("net-02", 128),
+    ]
+
+
+def test_reset_when_one_seat_is_damaged_then_the_others_are_done(net: School) -> None:
+    verbs.start(net.context, "net")
+    net.await_boots(1, *ALL)
+    verbs.stop(net.context, "net", [2], grace_s=0)
+    image = net.folder / "seats" / "net-02.vda.qcow2"
+    whole = image.read_bytes()
+    image.write_bytes(bytes(512) + whole[512:])
+    report = verbs.reset(net.context, "net")
+    well = [one.outcome for one in (report.seats[0], report.seats[2])]
+    assert well == [Outcome.DONE, Outcome.DONE]
+    assert report.seats[1].outcome in (Outcome.UNKNOWN, Outcome.FAILED)
+    assert report.seats[1].reason
+    image.write_bytes(whole)
+    assert outcomes(verbs.reset(net.context, "net", [2])) == [Outcome.DONE]
+
+
+def test_recover_when_all_machines_are_lost_then_the_disks_tell_what_they_were(
+    net: School,
+) -> None:
+    before = [net.virsh("dumpxml", seat) for seat in ALL]
+    for seat in ALL:
+        net.virsh("undefine", seat)
+    assert outcomes(verbs.reset(net.context, "net")) == [Outcome.UNKNOWN] * 3
+    (report,) = recover.recovered(net.context)
+    assert outcomes(report) == [Outcome.DONE] * 3
+    assert [net.virsh("dumpxml", seat) for seat in ALL] == before
+    (report,) = recover.recovered(net.context)
+    assert outcomes(report) == [Outcome.UNCHANGED] * 3
+
+
+def test_command_when_it_is_a_process_of_its_own_then_does_the_same(net: School) -> None:
+    status, document = net.command("verify", "net")
+    assert (status, {one["outcome"] for one in document["seats"]}) == (0, {"done"})
+    status, document = net.command("reset", "net", "9")
+    assert (status, document["error"]) == (2, "NotFound")
+
+
+def test_reset_when_a_student_had_root_then_the_system_is_as_on_the_first_day(
+    school: School,
+) -> None:
+    subprocess.run([GUESTS / "debian" / "build"], check=True, stdout=subprocess.DEVNULL)
+    assert os.access(DEBIAN, os.R_OK)
+    school.made("real", "debian", DEBIAN, seats=2, memory_bytes=384 * MIB)
+    assert verbs.start(school.context, "real").exit_status == 0
+    seats = school.context.host.observe().classroom("real").seats
+    students = [Student(compute=school.compute, machine=seat.domain_uuid) for seat in seats]
+    for student in students:
+        student.has_booted()
+    students[0].misbehaves()
+    report = verbs.reset(school.context, "real", [1])
+    assert outcomes(report) == [Outcome.DONE]
+    students[0].has_booted()
+    students[0].finds_the_original()
+    students[1].misbehaves()  # its machine was left alone, and answers
+    assert outcomes(verbs.stop(school.context, "real")) == [Outcome.DONE] * 2
+    assert outcomes(verbs.reset(school.context, "real")) == [Outcome.DONE] * 2
+    assert verbs.verify(school.context, "real", deep=True).exit_status == 0

@@ -1,0 +1,218 @@
+"""The lab as a school, in the states of its life: a host, a template, a classroom, machines that
+run. A test asks for the latest state that it does not care about building; what is made first is
+shared by all tests on one kind of storage, and its removal is a test of its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from pizarra.model.facts import Power, Seat, StorageKind
+from pizarra.model.outcome import Mode
+from pizarra.planner.reset import After
+from pizarra.service import verbs
+from pizarra.service.context import Context, context_here
+from pizarra.settings import Settings
+from pizarra.storage.lvm_thin import LvmThinStorage
+from tests.contract.storage_lvm import VG
+from tests.fixtures.command import pizarra
+from tests.fixtures.seen import Seen, seen
+from tests.lab.conftest import command
+from tests.lab.foreign import foreign_made, foreign_removed, foreign_seen, pool_checked
+
+LIMIT_S = 240.0  # patience for a loaded machine, never a measurement
+SEATS = 3
+KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that want the lab empty come first, then those of one kind of storage after another."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    callspec = getattr(item, "callspec", None)
+    kind = callspec.params.get("kind") if callspec else None
+    in_lab = item.path.parent == Path(__file__).parent
+    on_ours = in_lab and "lab" not in getattr(item, "fixturenames", ())
+    return 2 + KINDS.index(kind) if on_ours and kind in KINDS else int(in_lab)
+
+
+def eventually(what: str, true: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + LIMIT_S
+    while not true():
+        assert time.monotonic() < deadline, f"never happened: {what}"
+        time.sleep(0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class School:
+    """A classroom of the boot-sector guest, and the host that it is on."""
+
+    context: Context
+    kind: StorageKind
+    name: str
+
+    def seen(self) -> Seen:
+        return seen(self.context.host)
+
+    def seats(self) -> tuple[Seat, ...]:
+        return self.context.host.observe().classroom(self.name).seats
+
+    def seat(self, number: int) -> Seat:
+        return next(seat for seat in self.seats() if seat.number == number)
+
+    def disk(self, number: int) -> str:
+        """VG/LV."""
+        return f"{VG}/{self.name}-{number:02d}.vda"
+
+    def boots(self, number: int) -> int:
+        """How often the guest found itself starting, as its disk says (see guests/bootsector)."""
+        block = direct_read(Path("/dev") / self.disk(number), 4096, 4096)
+        assert block.startswith(b"PIZARRA STATE"), block[:32]
+        return int.from_bytes(block[16:20], "little")
+
+    def await_boots(self, boots: int, *numbers: int) -> None:
+        for number in numbers:
+            eventually(f"boot {boots}", lambda number=number: self.boots(number) == boots)  # type: ignore[misc]
+
+    def pressed(self, *numbers: int) -> None:
+        """The reset button: each boots once more from the disk that it has written to."""
+        before = {number: self.boots(number) for number in numbers}
+        for number in numbers:
+            command("virsh", "-q", "reset", f"{self.name}-{number:02d}")
+        for number in numbers:
+            self.await_boots(before[number] + 1, number)
+
+    def process(self, number: int) -> str:
+        """Of the machine's QEMU."""
+        return command("pgrep", "-f", f"guest={self.name}-{number:02d},").strip()
+
+    @contextmanager
+    def console(self, number: int) -> Iterator[Callable[[], str]]:
+        """All that the machine says on its serial port from now on."""
+        live = etree.fromstring(command("virsh", "-q", "dumpxml", f"{self.name}-{number:02d}"))
+        terminal = str(live.xpath("string(devices/serial/source/@path)"))
+        fd = os.open(terminal, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        heard = bytearray()
+
+        def said() -> str:
+            with suppress(BlockingIOError):
+                heard.extend(os.read(fd, 65536))
+            return heard.decode(errors="replace")
+
+        try:
+            yield said
+        finally:
+            os.close(fd)
+
+
+def direct_read(device: Path, offset: int, length: int) -> bytes:
+    """What is on the disk, past the page cache, while a machine writes to it."""
+    fd = os.open(device, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(-1, length) as buffer:
+            assert os.preadv(fd, [buffer], offset) == length
+            return buffer[:]
+    finally:
+        os.close(fd)
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    """A host in use by others too. At the end nothing of theirs has changed, the pool's metadata
+    is sound, and nothing of ours is left."""
+    folder = tmp_path_factory.mktemp("host")
+    LvmThinStorage(VG).prepared()
+    foreign_made(folder)
+    foreign = foreign_seen()
+    with pytest.MonkeyPatch.context() as these:
+        these.setenv("PIZARRA_FOLDER", str(folder / "disks"))
+        these.setenv("PIZARRA_GRACE_S", "20")
+        these.setenv("PIZARRA_AT_ONCE", "4")
+        context = context_here(settings=Settings())
+        before = seen(context.host)
+        yield context
+        assert seen(context.host) == before
+        assert foreign_seen() == foreign
+        foreign_removed()
+    pool_checked()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> StorageKind:
+    """All tests on one kind of storage, then all on the next."""
+    found: StorageKind = request.param
+    return found
+
+
+@pytest.fixture(scope="session")
+def template(host: Context, kind: StorageKind, bootsector: Path) -> Iterator[str]:
+    """The boot-sector guest, imported with the command; deleted with it at the end."""
+    before, where = seen(host.host), ("--storage", kind, "--vg", VG)
+    said = pizarra("template", "import", "boot", str(bootsector), *where, "--json")
+    assert said.status == 0, said.err
+    assert (said.document["version"], said.document["storage"]) == (1, kind)
+    yield "boot"
+    said = pizarra("template", "delete", "boot", *where, "--yes")
+    assert said.status == 0, said.err
+    assert seen(host.host) == before
+
+
+@pytest.fixture(scope="session")
+def classroom(host: Context, kind: StorageKind, template: str) -> Iterator[School]:
+    """Made with the command, and deleted with it whatever was done to it meanwhile."""
+    before = seen(host.host)
+    wish = ("--template", template, "--seats", str(SEATS), "--memory", "16M", "--vcpus", "1")
+    said = pizarra("classroom", "create", "life", *wish, "--storage", kind, "--json")
+    assert said.status == 0, said.err
+    assert set(said.seats.values()) == {"done"}
+    yield School(context=host, kind=kind, name="life")
+    verbs.stop(host, "life", grace_s=0)
+    if kind is StorageKind.LVM_THIN:
+        pool_checked()
+    said = pizarra("classroom", "delete", "life", "--yes", "--json")
+    assert said.status == 0, said.err
+    assert seen(host.host) == before
+
+
+@pytest.fixture
+def original(classroom: School) -> School:
+    """All seats off, and as on the first day."""
+    report = verbs.reset(classroom.context, classroom.name, after=After.OFF)
+    assert report.exit_status == 0, report
+    assert {seat.power for seat in classroom.seats()} == {Power.OFF}
+    return classroom
+
+
+@pytest.fixture
+def running(classroom: School) -> School:
+    """All seats have booted twice: what a reset brings back boots for the first time.
+
+    Those that run are reset hot, which spares the lab their starts.
+    """
+    name, numbers = classroom.name, [seat.number for seat in classroom.seats()]
+    report = verbs.reset(classroom.context, name, mode=Mode.HOT, after=After.RUNNING)
+    assert report.exit_status == 0, report
+    classroom.await_boots(1, *numbers)
+    classroom.pressed(*numbers)
+    return classroom
+
+
+@pytest.fixture
+def unharmed(classroom: School) -> Iterator[School]:
+    """What the test does changes nothing on the host, ours or not."""
+    before = classroom.seen()
+    yield classroom
+    assert classroom.seen() == before
