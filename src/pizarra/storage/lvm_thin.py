@@ -28,12 +28,14 @@ from pizarra.storage.lvm_volumes import (
     device_checked,
     lvm,
     lvm_batch,
+    lvm_facts_unlocked,
     not_ours,
 )
 from pizarra.storage.pairwise import each, in_batches
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 
+_TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
 
 
@@ -103,16 +105,40 @@ class LvmThinStorage(LvmVolumes):
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""
-        return in_batches(pairs, self._batch_rewound)
+        asleep = [pair for pair in pairs if not pair.seat.active]
+        awake = [pair for pair in pairs if pair.seat.active]
+        return {**in_batches(awake, self._batch_rewound), **in_batches(asleep, self._woken)}
 
     def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
         with vg_locked(self.place):
-            detached = each(pairs, _detached)
-            ready = [pair for pair in pairs if detached[pair.seat.uuid] is None]
+            lost = _baselines_lost(pairs)
+            sound = [pair for pair in pairs if pair.seat.uuid not in lost]
+            detached = each(sound, _detached)
+            ready = [pair for pair in sound if detached[pair.seat.uuid] is None]
             swapped = {pair.seat.uuid: _content_swapped(pair) for pair in ready}
             # a seat whose content could not be put right stays on its error table: it fails loudly
             right = [pair for pair in ready if swapped[pair.seat.uuid] is None]
-            return {**detached, **swapped, **each(right, _attached)}
+            return {**lost, **detached, **swapped, **each(right, _attached)}
+
+    def _woken(self, pairs: Sequence[Pair]) -> Faults:
+        """Volumes that are not active, as after a power cut in the middle: content, then device.
+
+        Nothing maps them, so no table has to be swapped; LVM is asked again under its own lock
+        whether the thin ids are still theirs.
+        """
+        with vg_locked(self.place):
+            faults = dict(_baselines_lost(pairs))
+            now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
+            for pair in pairs:
+                if now.get(pair.seat.uuid) != pair.seat.thin_id:
+                    faults[pair.seat.uuid] = not_ours(pair.seat, "it changed meanwhile")
+                elif pair.seat.uuid not in faults and (fault := _content_swapped(pair)):
+                    faults[pair.seat.uuid] = fault
+        right = [pair for pair in pairs if pair.seat.uuid not in faults]
+        return {**faults, **each(right, self._activated)}
+
+    def _activated(self, pair: Pair) -> None:
+        lvm(lvm_commands.change(self.place, pair.seat.name, "-ay", "-K"))
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """By comparing mapping trees: those of an original seat and its baseline have one root."""
@@ -144,9 +170,47 @@ def _pool_device(seat: Volume) -> str:
     return thin_pool.ThinPool(seat.place, seat.pool).device
 
 
+def _baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
+    """The seats that must keep what they have: their baseline could not be put in its place.
+
+    Asked once for each baseline, with a snapshot that is dropped again at once.
+    """
+    lost: dict[str, PizarraError | None] = {}
+    tried: dict[tuple[str, int], PizarraError | None] = {}
+    for pair in pairs:
+        try:
+            _checked(pair)
+            key = (_pool_device(pair.seat), pair.baseline.thin_id)
+            if key not in tried:
+                tried[key] = _lost(*key)
+            if tried[key]:
+                lost[pair.seat.uuid] = tried[key]
+        except PizarraError as error:
+            lost[pair.seat.uuid] = error
+    return lost
+
+
+def _lost(pool: str, baseline: int) -> PizarraError | None:
+    try:
+        _deleted(pool, _TRIAL_ID)
+        devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
+        devmapper.message(pool, f"delete {_TRIAL_ID}")
+    except StorageFault as error:
+        return error
+    return None
+
+
+def _deleted(pool: str, thin_id: int) -> None:
+    """Fine if it is gone already: a crash came between the two messages."""
+    try:
+        devmapper.message(pool, f"delete {thin_id}")
+    except StorageFault as error:
+        if error.facts.get("errno") != errno.ENODATA:
+            raise
+
+
 def _detached(pair: Pair) -> None:
     """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
-    _checked(pair)
     device = device_checked(pair.seat)
     target = device.targets[0]
     if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
@@ -174,11 +238,7 @@ def _checked(pair: Pair) -> None:
 def _content_swapped(pair: Pair) -> PizarraError | None:
     pool, seat = _pool_device(pair.seat), pair.seat.thin_id
     try:
-        try:
-            devmapper.message(pool, f"delete {seat}")
-        except StorageFault as error:
-            if error.facts.get("errno") != errno.ENODATA:  # gone: a crash came between the two
-                raise
+        _deleted(pool, seat)
         devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
     except StorageFault as error:
         return error

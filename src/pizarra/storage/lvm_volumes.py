@@ -74,6 +74,12 @@ def lvm_facts(vg: str = "") -> StorageFacts:
     return lvm_report.facts(lvm_report.groups_parsed(text))
 
 
+def lvm_facts_unlocked(vg: str) -> StorageFacts:
+    """The same for whoever holds the group's lock already: LVM would wait for us for ever."""
+    text = lvm([*lvm_commands.full_report(vg), "--nolocking"]).stdout
+    return lvm_report.facts(lvm_report.groups_parsed(text))
+
+
 class LvmVolumes:
     """A volume group. The thin and the thick backend build on it."""
 
@@ -144,6 +150,11 @@ class LvmVolumes:
             )
         if size_bytes > volume.size_bytes:
             lvm(lvm_commands.extend(self.place, volume.name, size_bytes))
+
+    def is_detached(self, volume: Volume) -> bool:
+        """It stands on ``error``, is suspended, or could not be activated."""
+        device = devmapper.device(devmapper.dm_name(self.place, volume.name))
+        return device is None or device.suspended or device.targets[0].kind == "error"
 
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Read from the device."""
