@@ -10,7 +10,16 @@ from pathlib import Path
 from lab.kernel import Kernel
 from lab.places import CACHE, GUEST, LabError
 
-FIRST_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
+FIRST_MODULES = (
+    "virtio_pci",
+    "9pnet_virtio",
+    "9p",
+    "overlay",
+    "virtio_blk",
+    "crc32c_generic",
+    "ext4",
+    "virtio_console",
+)
 
 
 def initramfs_get(kernel: Kernel) -> Path:
@@ -27,7 +36,7 @@ def initramfs_get(kernel: Kernel) -> Path:
 
 
 def _tree(kernel: Kernel, init: Path, root: Path) -> Path:
-    for folder in ("bin", "dev", "proc", "modules", "lower", "upper", "root"):
+    for folder in ("bin", "dev", "proc", "sys", "modules", "lower", "near", "upper", "root"):
         (root / folder).mkdir(parents=True)
     shutil.copy2("/bin/busybox", root / "bin/busybox")
     shutil.copy2(init, root / "init")

@@ -11,6 +11,7 @@ from pathlib import Path
 from lab.accelerator import Accelerator, accelerator_choose
 from lab.initramfs import initramfs_get
 from lab.kernel import Kernel, kernel_get
+from lab.near_files import near_files_get
 from lab.places import CACHE, GUEST
 
 DISK_BYTES = 20 << 30
@@ -109,6 +110,7 @@ class LabMachine:
         for node in self.disk.blockdevs:
             argv += ["-blockdev", node]
         argv += ["-device", "virtio-blk-pci,drive=vg,serial=vg_class"]
+        argv += _near_files()
         return argv + _serial_ports(ends) + list(self.extra_qemu_args)
 
 
@@ -119,6 +121,14 @@ _TIED_TO_US = ("setpriv", "--pdeathsig", "KILL")
 def _shared(tag: str, path: Path, more: str) -> list[str]:
     where = str(path).replace(",", ",,")
     return ["-virtfs", f"local,path={where},mount_tag={tag},security_model=none,{more}"]
+
+
+def _near_files() -> list[str]:
+    if (image := near_files_get()) is None:
+        return []
+    where = str(image).replace(",", ",,")
+    node = f"driver=file,filename={where},node-name=near,read-only=on"
+    return ["-blockdev", node, "-device", "virtio-blk-pci,drive=near,serial=near-files"]
 
 
 def _ports(terminal: bool) -> tuple[dict[str, socket.socket], dict[str, socket.socket]]:
