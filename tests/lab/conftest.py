@@ -1,0 +1,61 @@
+"""Fixtures of the tests that need the lab: its volume group is nobody's, and so is its libvirt."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pizarra.engine.events import Event
+from pizarra.service.context import Context, context_here
+from pizarra.settings import Settings
+from tests.contract.storage_lvm import VG
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*argv: str | Path) -> str:
+    """What it prints; a failure fails the test with its words."""
+    done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{argv}: {done.stderr or done.stdout}"
+    return done.stdout
+
+
+def emptied() -> None:
+    """No machine of anybody, and no volume but thin pools."""
+    for name in command("virsh", "-q", "list", "--all", "--name").split():
+        subprocess.run(["virsh", "-q", "destroy", name], capture_output=True, check=False)
+        command("virsh", "-q", "undefine", name, "--nvram")
+    select = ("-S", f"vg_name={VG} && segtype!=thin-pool")
+    command("lvm", "lvremove", "-ff", "-y", *select)
+
+
+class Told(list[Event]):
+    """Collects what the engine tells."""
+
+    def __call__(self, event: Event) -> None:
+        self.append(event)
+
+
+@pytest.fixture
+def told() -> Told:
+    """What was told in this test."""
+    return Told()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, told: Told) -> Iterator[Context]:
+    """This lab as the commands see it, with nothing on it before and after."""
+    emptied()
+    yield context_here(told, Settings(vg=VG, folder=tmp_path / "qcow2", grace_s=10))
+    emptied()
+
+
+@pytest.fixture(scope="session")
+def bootsector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The image of the boot-sector guest, raw."""
+    image = tmp_path_factory.mktemp("guest") / "bootsector.img"
+    command(ROOT / "guests" / "bootsector" / "build", image)
+    return image
