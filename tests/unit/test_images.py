@@ -135,7 +135,7 @@ def test_info_when_qcow2_has_a_backing_file_then_is_refused_with_a_hint(tmp_path
 
 def test_info_when_qcow2_has_its_data_in_another_file_then_is_refused(tmp_path: Path) -> None:
     image = image_created(tmp_path / "disk", SIZE, "-o", f"data_file={tmp_path / 'data'}")
-    with pytest.raises(BadInput, match="another file"):
+    with pytest.raises(BadInput, match=r"in (an)?other file"):
         image_info(image)
 
 
