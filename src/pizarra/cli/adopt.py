@@ -11,7 +11,7 @@ import typer
 from pizarra.cli.options import Json, Yes
 from pizarra.cli.output import confirmed, err, out, print_json, print_table
 from pizarra.cli.verbs import finish, told
-from pizarra.cli.words import _, ngettext
+from pizarra.cli.words import _, in_words, ngettext
 from pizarra.model.facts import StorageKind
 from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sizes import size_text
@@ -82,7 +82,7 @@ def _show(plans: Sequence[MachinePlan], classroom: str, *, dry_run: bool, as_jso
         print_table((_("machine"), _("disk"), _("from"), _("to"), _("storage")), rows)
     for plan in plans if dry_run else ():  # else each is told as it settles
         if plan.outcome is not None:
-            line = f"{plan.name}: {_(str(plan.outcome))}: {plan.reason}"
+            line = f"{plan.name}: {in_words(plan.outcome)}: {in_words(plan.reason or '')}"
             (out if plan.outcome is Outcome.UNCHANGED else err).print(line, markup=False)
 
 

@@ -10,7 +10,7 @@ import typer
 from pizarra.cli.options import Classroom, Json, Storage, Yes
 from pizarra.cli.output import confirmed, err, out, print_json, print_table
 from pizarra.cli.verbs import finish, told
-from pizarra.cli.words import _, ngettext
+from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.names import name_checked
@@ -78,7 +78,7 @@ def apply(
         plan = declared.planned(context, declared.spec_read(file))
         if not as_json:
             for line in plan.lines:
-                err.print(f"  {line}", markup=False)
+                err.print(f"  {in_words(line)}", markup=False)
         if dry_run:
             if as_json:
                 print_json(plan.to_json())
@@ -143,7 +143,7 @@ def show(name: Name, as_json: Json = False) -> None:
     rows = [(seat, found["addresses"].get(seat, "")) for seat in found["seats"]]
     print_table((_("seat"), _("address")), rows)
     for seat, fault in found["faults"].items():
-        err.print(f"? {seat}: {fault}", markup=False)
+        err.print(f"? {seat}: {in_words(fault)}", markup=False)
 
 
 @app.command()

@@ -82,7 +82,9 @@ def _show(report: HostReport) -> None:
 
 def finding_lines(finding: Finding, *, fixed: bool = False) -> Iterator[str]:
     """80 columns: a sign, the level in words, what it says; the command by itself, never broken."""
-    word = _("mended") if fixed else _("ok") if finding.level is Level.GOOD else _(finding.level)
+    word = (
+        _("mended") if fixed else _("ok") if finding.level is Level.GOOD else _(str(finding.level))
+    )
     head = f"{_SIGNS[finding.level]} {word:<9}"
     says = f"{finding.check}: {translated(finding.text, finding.facts)}"
     yield from wrap(says, _WIDTH, initial_indent=head, subsequent_indent=_INDENT,

@@ -10,7 +10,7 @@ import typer
 from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, print_table
 from pizarra.cli.verbs import told
-from pizarra.cli.words import _, ngettext
+from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.sizes import size_text
 from pizarra.service import inspect as service
@@ -93,7 +93,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         where = view["mount"] or view["device"] or ""
         out.print(f"{_(view['state'])} ({view['disk']}): {where}", markup=False)
     for why in filter(None, (found["fault"], *(one["why"] for one in found["disks"]))):
-        err.print(f"? {found['seat']}: {why}", markup=False)
+        err.print(f"? {found['seat']}: {in_words(why)}", markup=False)
     following = service.advice(found).format(seat=found["seat"])
     out.print(_("Next: {command}").format(command=following), markup=False)
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pizarra.cli.words import OUTCOME_SIGNS, _, translated
+from pizarra.cli.words import OUTCOME_SIGNS, _, in_words, translated
 from pizarra.engine.events import Advanced, Began, Emit, Event, Noted, Settled
 from pizarra.errors import PizarraError
 from pizarra.model.outcome import WELL, SeatOutcome
@@ -129,7 +129,7 @@ class _Lines:
 def seat_line(outcome: SeatOutcome) -> str:
     """``✔ net-07  done       5 ms``, or with its reason; the sign is never the only sign."""
     sign = OUTCOME_SIGNS[outcome.outcome]
-    shown = outcome.reason or _timings(outcome)
+    shown = in_words(outcome.reason) if outcome.reason else _timings(outcome)
     return f"{sign} {outcome.seat:<12} {_(str(outcome.outcome)):<11} {shown}".rstrip()
 
 

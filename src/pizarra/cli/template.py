@@ -10,7 +10,7 @@ import typer
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirmed, out, print_json, print_table
 from pizarra.cli.verbs import told
-from pizarra.cli.words import _, ngettext
+from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.facts import Template
 from pizarra.model.labels import Firmware
@@ -89,7 +89,7 @@ def _row(template: Template) -> tuple[str, ...]:
     size = size_text(sum(volume.size_bytes for volume in template.volumes))
     where = f"{template.kind} {template.place}"
     version, seats = str(template.version), str(template.seats)
-    return (template.name, version, where, size, seats, template.fault or "")
+    return (template.name, version, where, size, seats, in_words(template.fault or ""))
 
 
 @app.command()

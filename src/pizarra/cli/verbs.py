@@ -10,7 +10,7 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, numbers
 from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
-from pizarra.cli.words import _, ngettext
+from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.sizes import size_text
@@ -52,8 +52,11 @@ def start(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> N
     """
     with told(as_json=as_json) as context:
         report = verbs.start(context, classroom, numbers(seats))
-    finish(report, _sentence(report, "{n} of {total} machine on in {s:.1f} s.",
-                             "{n} of {total} machines on in {s:.1f} s."), as_json=as_json)  # fmt: skip
+    one, many = (
+        "{n} of {total} machine on in {s:.1f} s.",
+        "{n} of {total} machines on in {s:.1f} s.",
+    )
+    finish(report, _sentence(report, one, many), as_json=as_json)
 
 
 def stop(
@@ -71,8 +74,9 @@ def stop(
     """
     with told(as_json=as_json) as context:
         report = verbs.stop(context, classroom, numbers(seats), grace_s=grace)
-    finish(report, _sentence(report, "{n} of {total} machine off in {s:.1f} s.",
-                             "{n} of {total} machines off in {s:.1f} s."), as_json=as_json)  # fmt: skip
+    one = "{n} of {total} machine off in {s:.1f} s."
+    many = "{n} of {total} machines off in {s:.1f} s."
+    finish(report, _sentence(report, one, many), as_json=as_json)
 
 
 def reset(
@@ -123,7 +127,7 @@ def _show_plan(plan: ResetPlan, *, as_json: bool) -> None:
         (
             one.seat.name,
             ", ".join(_(str(step)) for step in one.steps) or _("nothing"),
-            one.reason or (_(str(one.outcome)) if one.outcome else ""),
+            in_words(one.reason or one.outcome or ""),
         )
         for one in plan.seats
     ]
@@ -160,7 +164,7 @@ def status(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> 
                 _(str(one.extra["power"])),
                 _changed(one.extra["changed_bytes"]),
                 size_text(int(one.extra["size_bytes"])),
-                one.reason or "",
+                in_words(one.reason or ""),
             )
             for one in report.seats
         ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 import gettext
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 
+from pizarra.errors import PizarraError
 from pizarra.model.outcome import Outcome
+from pizarra.model.sentence import Sentence
 
 _LOCALES = Path(__file__).parent.parent / "locale"
 OUTCOME_SIGNS = {
@@ -27,10 +30,28 @@ def _language() -> str:
 
 
 _catalogue = gettext.translation("pizarra", _LOCALES, languages=[_language()], fallback=True)
-_ = _catalogue.gettext
 ngettext = _catalogue.ngettext
+_OURS = frozenset({"verb", "what", "why"})  # facts that may be words of ours, not names
+
+
+def _(text: str) -> str:
+    """In the reader's language; gettext's answer to nothing would be the catalogue's head."""
+    return _catalogue.gettext(text) if text else ""
 
 
 def translated(text: str, facts: Mapping[str, object]) -> str:
-    """A template over facts, in the reader's language."""
-    return _(text).format(**facts)
+    """A template over facts, in the reader's language; so are facts that are words of ours."""
+    return _(text).format(**{name: _fact(name, fact) for name, fact in facts.items()})
+
+
+def _fact(name: str, fact: object) -> object:
+    if isinstance(fact, PizarraError | Sentence | StrEnum):
+        return in_words(fact)
+    return _(fact) if name in _OURS and isinstance(fact, str) else fact
+
+
+def in_words(told: str | PizarraError) -> str:
+    """A reason, a fault, an error or a word of ours."""
+    if isinstance(told, PizarraError | Sentence):
+        return translated(told.text, told.facts) if told.facts else _(told.text)
+    return _(str(told))

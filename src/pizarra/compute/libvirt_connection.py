@@ -9,6 +9,7 @@ import libvirt
 
 from pizarra.compute.lines import Lines
 from pizarra.errors import ComputeFault, HostNotFit
+from pizarra.model.sentence import Sentence
 from pizarra.system.process import record
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
     """The daemon's own, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
     lines = LibvirtLines(uri, limit_s)
     try:
-        number = lines.do("tell", "its version", lambda conn: int(conn.getLibVersion()))
+        number = lines.do("tell", Sentence("its version"), lambda conn: int(conn.getLibVersion()))
     finally:
         lines.close()
     return number // 1_000_000, number // 1000 % 1000, number % 1000

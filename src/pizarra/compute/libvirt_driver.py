@@ -35,6 +35,7 @@ from pizarra.compute.libvirt_networks import gateways, network_defined, network_
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.facts import Domain, Power
+from pizarra.model.sentence import Sentence
 
 _AGENT_MARGIN_S = 10.0
 
@@ -83,7 +84,7 @@ class LibvirtCompute:
 
     def observe(self) -> tuple[Domain, ...]:
         """All domains, ours and not: one call, whatever their number, that waits for no guest."""
-        return self._lines.do("list", "all domains", _sweep)
+        return self._lines.do("list", Sentence("all domains"), _sweep)
 
     def find(self, name: str) -> Domain | None:
         """A domain by name."""
@@ -243,7 +244,7 @@ class LibvirtCompute:
 
     def network_gateways(self) -> dict[str, str]:
         """Network UUID -> "10.x.y.1/24" of all networks of the host that have an address."""
-        return self._lines.do("list", "all networks", gateways)
+        return self._lines.do("list", Sentence("all networks"), gateways)
 
 
 def _buffered(disks: Sequence[DiskSpec]) -> frozenset[str]:

@@ -137,7 +137,7 @@ def _detached(storage: Storage, pair: Pair) -> PizarraError | None:
     except PizarraError as error:
         return error
     return StorageFault(
-        "{place}/{name} is not active, or a reset of it was cut off.",
+        "A reset of {place}/{name} was cut off.",
         "Run: pizarra recover",
         place=pair.seat.place,
         name=pair.seat.name,

@@ -12,6 +12,7 @@ from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, SeatOutcome
+from pizarra.model.sentence import joined
 
 _LOOK_EVERY_S = 0.5
 
@@ -37,7 +38,7 @@ def _acted(seat: Seat, act: Callable[[Seat], SeatOutcome]) -> SeatOutcome:
     try:
         return act(seat)
     except PizarraError as error:
-        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=str(error))
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([error]))
 
 
 def started(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome, ...]:

@@ -17,6 +17,7 @@ from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.outcome import Outcome, SeatOutcome
+from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
 from pizarra.storage.interface import Change
 
@@ -88,7 +89,7 @@ class ResetRun:
                 with self.watch.timed("pause", [one.seat.name]):
                     self.host.compute.pause(one.seat.domain_uuid)
         except PizarraError as error:
-            self._settle(one, Outcome.FAILED, f"it could not be stopped: {error}")
+            self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
         else:
             self._ready[_place(one)].put(one)
 
@@ -123,8 +124,9 @@ class ResetRun:
             answer = found.get(volume.uuid)
             if isinstance(answer, Change) and answer.original:
                 continue
-            why = answer if isinstance(answer, PizarraError) else "it still differs"
-            self._settle(one, Outcome.FAILED, f"{volume.name}: {why}", verified=False)
+            why = answer if isinstance(answer, PizarraError) else Sentence("it still differs")
+            reason = joined((volume.name, why), ": ")
+            self._settle(one, Outcome.FAILED, reason, verified=False)
             return False
         return True
 
@@ -143,7 +145,7 @@ class ResetRun:
                 fresh = not one.seat.labels.name
                 self.host.compute.start(one.seat.domain_uuid, fresh=fresh)
         except PizarraError as error:
-            reason = f"its disks are original, but it did not start: {error}"
+            reason = Sentence("its disks are original, but it did not start: {why}", why=error)
             self._settle(one, Outcome.FAILED, reason, verified=True)
         else:
             self._settle(one, outcome, verified=True)
@@ -154,7 +156,7 @@ class ResetRun:
                 self.host.compute.reset_button(one.seat.domain_uuid)
                 self.host.compute.resume(one.seat.domain_uuid)
         except PizarraError as error:
-            reason = f"its disks are original, but it did not go on: {error}"
+            reason = Sentence("its disks are original, but it did not go on: {why}", why=error)
             self._settle(one, Outcome.FAILED, reason, verified=True)
         else:
             self._settle(one, Outcome.DONE, verified=True)

@@ -22,6 +22,7 @@ from pizarra.model.facts import Domain, Power, StorageKind, Volume
 from pizarra.model.labels import Labels, Role, Way
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.outcome import Outcome
+from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_name
 from pizarra.storage.images import ImageInfo
@@ -163,7 +164,9 @@ def _already(facts: HostFacts, machine: MachineFound) -> MachinePlan | None:
     its = next((seat for seat in seats if seat.domain_uuid == machine.domain.uuid), None)
     if its is None:
         return None
-    reason = f"it is a seat already: number {its.number} of the classroom {its.classroom}"
+    reason = Sentence(
+        "it is a seat already: number {n} of the classroom {name}", n=its.number, name=its.classroom
+    )
     return MachinePlan(
         name=machine.domain.name, number=its.number, outcome=Outcome.UNCHANGED, reason=reason
     )
@@ -181,20 +184,27 @@ def _refused(machine: MachineFound, why: str) -> MachinePlan:
 def _why_not(machine: MachineFound) -> str | None:
     domain = machine.domain
     if not _NAME.fullmatch(domain.name):
-        return (
+        return Sentence(
             "its name cannot be written on a volume: use letters, digits and . _ + - "
             "(virsh domrename)"
         )
     if domain.power is not Power.OFF:
-        return f"it is {domain.power}: shut it down first (virsh shutdown {domain.name})"
+        return Sentence(
+            "it is {power}: shut it down first (virsh shutdown {name})",
+            power=domain.power,
+            name=domain.name,
+        )
     if machine.saved:
         drop = f"virsh managedsave-remove {domain.name}"
-        return f"its RAM is saved: start it and shut it down, or drop that ({drop})"
+        return Sentence(
+            "its RAM is saved: start it and shut it down, or drop that ({command})", command=drop
+        )
     wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
     if not wanted:
-        return "it has no disk that could change"
+        return Sentence("it has no disk that could change")
     paths = [disk.volume.uuid if disk.volume else disk.seen.path for disk in wanted]
-    return "two of its disks are the same" if len(set(paths)) != len(paths) else None
+    same = len(set(paths)) != len(paths)
+    return Sentence("two of its disks are the same") if same else None
 
 
 def _is_wanted(disk: DiskSeen) -> bool:
@@ -207,40 +217,51 @@ def _disk_refusal(disk: DiskFound) -> str | None:
     if not _is_wanted(seen):
         return None
     if not _DISK.fullmatch(seen.target) or seen.device != "disk":
-        return f"the disk {seen.target} is of the kind {seen.device}"
+        return Sentence("the disk {disk} is of the kind {kind}", disk=seen.target, kind=seen.device)
     if disk.volume is not None:
         why = _volume_refusal(disk.volume)
         which = f"{disk.volume.place}/{disk.volume.name}"
-        return f"the disk {seen.target} is {which}: {why}" if why else None
+        if why is None:
+            return None
+        return Sentence("the disk {disk} is {which}: {why}", disk=seen.target, which=which, why=why)
     if disk.why_not:
-        return f"the disk {seen.target} cannot be moved: {disk.why_not}"
+        return Sentence(
+            "the disk {disk} cannot be moved: {why}", disk=seen.target, why=disk.why_not
+        )
     if disk.image is None:
         where = f" ({seen.path})" if seen.path else ""
-        return (
-            f"the disk {seen.target} is of the type {seen.type}{where}: only files and "
-            "logical volumes can be adopted"
+        return Sentence(
+            "the disk {disk} is of the type {type}{where}: only files and logical volumes can be "
+            "adopted",
+            disk=seen.target,
+            type=seen.type,
+            where=where,
         )
     if disk.image.format != seen.format:
-        return (
-            f"the disk {seen.target} is {seen.format} for its machine, but its file is "
-            f"{disk.image.format}"
+        return Sentence(
+            "the disk {disk} is {format} for its machine, but its file is {found}",
+            disk=seen.target,
+            format=seen.format,
+            found=disk.image.format,
         )
     return None
 
 
 def _volume_refusal(volume: Volume) -> str | None:
     if volume.labels is not None:
-        return f"it is ours already, as {volume.labels.role}"
+        return Sentence("it is ours already, as {role}", role=str(volume.labels.role))
     if volume.fault:
         return volume.fault
     if volume.kind not in _WAYS:
-        return "it is no logical volume"
+        return Sentence("it is no logical volume")
     if not volume.active:
-        return f"it is not active (lvchange -ay {volume.place}/{volume.name})"
+        return Sentence(
+            "it is not active (lvchange -ay {place}/{name})", place=volume.place, name=volume.name
+        )
     if volume.read_only:
-        return "it is read-only"
+        return Sentence("it is read-only")
     if volume.origin and volume.kind is StorageKind.LVM_THICK:
-        return f"it is a classic snapshot of {volume.origin}"
+        return Sentence("it is a classic snapshot of {origin}", origin=volume.origin)
     return None
 
 
@@ -252,7 +273,7 @@ def _planned(
     to: tuple[StorageKind, str] | None,
 ) -> MachinePlan:
     if not number:
-        return _refused(machine, f"the classroom {classroom} is full")
+        return _refused(machine, Sentence("the classroom {name} is full", name=classroom))
     labels = _labels(machine, classroom, number)
     wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
     disks = tuple(_disk_plan(disk, labels, to) for disk in wanted)
@@ -262,7 +283,7 @@ def _planned(
     try:
         xml = _xml(machine, classroom, number, disks)
     except BadInput as error:
-        return _refused(machine, str(error))
+        return _refused(machine, joined([error]))
     return MachinePlan(
         name=machine.domain.name, domain=machine.domain, number=number, disks=disks, xml=xml
     )
@@ -311,12 +332,17 @@ def _in_the_way(facts: HostFacts, disk: DiskPlan) -> str | None:
     needed = {baseline_name(disk.name), *({disk.name} if disk.action is Action.MOVE else ())}
     there = {volume.name: volume for volume in facts.volumes.values() if volume.place == disk.place}
     if taken := sorted(needed & there.keys()):
-        return f"there is a volume {disk.place}/{taken[0]} already"
+        return Sentence("there is a volume {place}/{name} already", place=disk.place, name=taken[0])
     volume = disk.volume
     if volume is not None and volume.origin and volume.kind is StorageKind.LVM_THIN:
         origin = there.get(volume.origin)
         if origin is None or origin.pool != volume.pool:
-            return f"{disk.place}/{disk.name} stands on {volume.origin}, which is outside its pool"
+            return Sentence(
+                "{place}/{name} stands on {origin}, which is outside its pool",
+                place=disk.place,
+                name=disk.name,
+                origin=volume.origin,
+            )
     return None
 
 

@@ -20,6 +20,7 @@ from pizarra.model.facts import (
 )
 from pizarra.model.labels import Role
 from pizarra.model.names import seat_name
+from pizarra.model.sentence import Sentence, joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,21 +170,27 @@ def _seat_fault(
 ) -> str | None:
     """Why the seat may not be touched; the first reason is enough."""
     if len({_disk(disk) for disk in disks}) != len(disks):
-        return "two volumes say that they are the same disk of it"
+        return Sentence("two volumes say that they are the same disk of it")
     if len({disk.labels.domain for disk in disks if disk.labels}) != 1:
-        return "its disks name different machines"
+        return Sentence("its disks name different machines")
     if namesake is not None and (domain is None or namesake.uuid != domain.uuid):
-        return f"the machine called {name} is not ours: its UUID is another"
+        return Sentence("the machine called {name} is not ours: its UUID is another", name=name)
     for disk in disks:
         if disk.fault:
-            return f"{disk.name}: {disk.fault}"
+            return joined((disk.name, disk.fault), ": ")
         baseline = baselines.get(disk.uuid)
         if baseline is None:
-            return f"the original state of {disk.name} is missing"
+            return Sentence("the original state of {name} is missing", name=disk.name)
         if baseline.labels is None or baseline.labels.role not in (Role.TEMPLATE, Role.BASELINE):
-            return f"what {disk.name} stands on ({baseline.name}) is not labelled as ours"
+            return Sentence(
+                "what {name} stands on ({original}) is not labelled as ours",
+                name=disk.name,
+                original=baseline.name,
+            )
         if baseline.fault:
-            return f"its original state, {baseline.name}: {baseline.fault}"
+            return Sentence(
+                "its original state, {name}: {why}", name=baseline.name, why=baseline.fault
+            )
     return None
 
 

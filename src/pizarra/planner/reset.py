@@ -10,6 +10,7 @@ from typing import Any
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.labels import Way
 from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.sentence import Sentence
 from pizarra.storage.interface import Capabilities, Change, Pair
 
 
@@ -138,7 +139,7 @@ def _is_original(change: Change | Exception | None) -> bool:
 def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
     for volume in seat.volumes:
         if not capabilities[volume.kind].hot_reset:
-            return f"{volume.kind} disks cannot be reset hot: use --mode cold"
+            return Sentence("{kind} disks cannot be reset hot: use --mode cold", kind=volume.kind)
         if volume.labels and volume.labels.way is Way.MERGE:
-            return "an adopted classic volume cannot be reset hot: use --mode cold"
+            return Sentence("an adopted classic volume cannot be reset hot: use --mode cold")
     return None

@@ -20,6 +20,7 @@ from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Firmware, Role
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.adoption import (
     Action,
     DiskFound,
@@ -65,7 +66,7 @@ def planned(context: Context, names: Sequence[str], wish: Wish) -> tuple[Machine
     plans = {plan.name: plan for plan in plan_adoption(facts, wish.classroom, machines, to)}
     for name, one in found.items():
         if isinstance(one, PizarraError):
-            plans[name] = MachinePlan(name=name, outcome=Outcome.FAILED, reason=str(one))
+            plans[name] = MachinePlan(name=name, outcome=Outcome.FAILED, reason=joined([one]))
     return tuple(plans[name] for name in found)
 
 
@@ -103,12 +104,12 @@ def _disk_found(facts: HostFacts, seen: DiskSeen) -> DiskFound:
         return DiskFound(seen=seen, volume=volume)
     path = Path(seen.path)
     if not path.is_file():
-        gone = "" if path.exists() else f"{path} is not there"
+        gone = "" if path.exists() else Sentence("{path} is not there", path=path)
         return DiskFound(seen=seen, why_not=gone)
     try:
         return DiskFound(seen=seen, image=_image(path, seen.format))
     except BadInput as error:
-        return DiskFound(seen=seen, why_not=str(error))
+        return DiskFound(seen=seen, why_not=joined([error]))
 
 
 def _image(path: Path, form: str) -> ImageInfo:
@@ -174,7 +175,7 @@ def _one(context: Context, name: str, wish: Wish) -> SeatOutcome:
             return SeatOutcome(seat=name, outcome=plan.outcome, reason=plan.reason)
         return _carried_out(context, plan)
     except PizarraError as error:
-        return SeatOutcome(seat=name, outcome=Outcome.FAILED, reason=str(error))
+        return SeatOutcome(seat=name, outcome=Outcome.FAILED, reason=joined([error]))
 
 
 def _carried_out(context: Context, plan: MachinePlan) -> SeatOutcome:
@@ -209,11 +210,12 @@ def _space_checked(context: Context, disk: DiskPlan) -> None:
     store = cow_bytes(disk.size_bytes) if disk.kind is StorageKind.LVM_THICK else 0
     new = 0
     if disk.image is not None:
-        what = f"The disk {disk.labels.disk}"
+        what: str = Sentence("The disk {disk}", disk=disk.labels.disk)
         fits(context.host.observe().pools, disk.kind, disk.place, disk.size_bytes, what)
         new = disk.image.actual_bytes if storage.capabilities.new_is_zero else disk.size_bytes
     if new + store:
-        storage.space_checked(new + store, f"{disk.labels.name}, its disk {disk.labels.disk},")
+        names = {"name": disk.labels.name, "disk": disk.labels.disk}
+        storage.space_checked(new + store, Sentence("{name}, its disk {disk},", **names))
 
 
 def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatch) -> Volume:
@@ -266,17 +268,18 @@ def _outcome(
     rooms = context.host.observe().classrooms.values()
     its = [seat for room in rooms for seat in room.seats if seat.name == plan.name]
     if not its or its[0].fault:
-        why = its[0].fault if its else "it is no seat after all"
+        why = its[0].fault if its else Sentence("it is no seat after all")
         return SeatOutcome(seat=plan.name, outcome=Outcome.FAILED, reason=why, verified=False)
     seat = its[0]
     changes = context.host.changes(list(pairs_of(seat)))
     original = all(isinstance(one, Change) and one.original for one in changes.values())
     kept = ", ".join(map(str, files))
-    reason = f"its file is kept, and may be removed when you are content: {kept}" if kept else None
+    text = "its file is kept, and may be removed when you are content: {kept}"
+    reason = Sentence(text, kept=kept) if kept else None
     return SeatOutcome(
         seat=plan.name,
         outcome=Outcome.DONE if original else Outcome.UNKNOWN,
-        reason=reason if original else "it could not be proven to be original",
+        reason=reason if original else Sentence("it could not be proven to be original"),
         verified=original,
         timings_ms=dict(watch.of(plan.name)),
         extra={"number": seat.number, "kept_files": [str(path) for path in files]},
@@ -299,7 +302,7 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
     ]
     faults = context.host.removed(snapshots)
     if fault := next(filter(None, faults.values()), None):
-        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=str(fault))
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
     for volume in seat.volumes:
         unlabelled(volume)
     return SeatOutcome(

@@ -13,8 +13,6 @@ from pizarra.service.context import Context
 from pizarra.storage.lvm_thick import MERGING, LvmThickStorage
 from pizarra.system.locks import claimed
 
-Told = tuple[str, dict[str, object]]
-
 
 def left_over_settled(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
@@ -23,10 +21,10 @@ def left_over_settled(context: Context, facts: HostFacts) -> None:
             with claimed([classroom], "recover"):
                 told = settled(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
-            told = [("An adoption for {name} is not settled: {why}",
-                     {"name": classroom, "why": str(error)})]  # fmt: skip
-        for text, facts_told in told:
-            context.emit(Noted(text=text, facts=facts_told))
+            text = "An adoption for {name} is not settled: {why}"
+            told = [Noted(text=text, facts={"name": classroom, "why": error})]
+        for one in told:
+            context.emit(one)
 
 
 def _unended(facts: HostFacts) -> set[tuple[str, str]]:
@@ -43,7 +41,7 @@ def _unended(facts: HostFacts) -> set[tuple[str, str]]:
     }
 
 
-def settled(context: Context, domain_uuid: str) -> list[Told]:
+def settled(context: Context, domain_uuid: str) -> list[Noted]:
     """Put in order what is there of one machine. What it did, in words; nothing when all was well.
 
     Raises StorageFault, ComputeFault.
@@ -59,12 +57,13 @@ def settled(context: Context, domain_uuid: str) -> list[Told]:
     name = next(v.labels.name for v in its if v.labels)
     if seats or _is_committed(context, facts, domain_uuid, filling + loose):
         _ended(context, facts, loose)
-        return [("{name}: its adoption is ended.", {"name": name})]
+        return [Noted(text="{name}: its adoption is ended.", facts={"name": name})]
     for volumes in (loose, filling):  # a snapshot goes before what it stands on
         fault = next(filter(None, context.host.removed(volumes).values()), None)
         if fault is not None:
             raise fault
-    return [("{name}: an adoption that never ended is taken back.", {"name": name})]
+    text = "{name}: an adoption that never ended is taken back."
+    return [Noted(text=text, facts={"name": name})]
 
 
 def _is_committed(
@@ -99,9 +98,9 @@ def _ended(context: Context, facts: HostFacts, baselines: list[Volume]) -> None:
         storage.relabelled({volume.uuid: labels}, storage.observe())
 
 
-def _merges_ended(seats: list[Volume]) -> list[Told]:
+def _merges_ended(seats: list[Volume]) -> list[Noted]:
     """A merge that was cut off: what it was to bring back is there, and gets its snapshot again."""
-    told: list[Told] = []
+    told: list[Noted] = []
     for volume in seats:
         labels = volume.labels
         if labels is None or labels.baseline != MERGING or volume.kind is not StorageKind.LVM_THICK:
@@ -109,5 +108,5 @@ def _merges_ended(seats: list[Volume]) -> list[Told]:
         storage = LvmThickStorage(volume.place)
         again = labels.but(role=Role.BASELINE, baseline="")
         storage.baseline_again(volume, again, baseline_name(volume.name))
-        told.append(("{name}: its reset is ended.", {"name": labels.name}))
+        told.append(Noted(text="{name}: its reset is ended.", facts={"name": labels.name}))
     return told

@@ -14,6 +14,7 @@ from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Outcome, Report, outcomes_for
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_parsed, size_text
 from pizarra.planner.provision import new_checked, template_checked
 from pizarra.service import classrooms
@@ -119,7 +120,11 @@ def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     if present is None:
         new_checked(facts, spec)
         template_checked(facts.template(spec.template, spec.storage, spec.vg), spec)
-        return ApplyPlan(spec=spec, present=None, lines=(f"+ {spec.seats} seats: {spec.name}",))
+        return ApplyPlan(
+            spec=spec,
+            present=None,
+            lines=(Sentence("+ {n} seats: {name}", n=spec.seats, name=spec.name),),
+        )
     is_now = classrooms.spec_of(present)
     _fixed_checked(spec, is_now)
     return ApplyPlan(spec=spec, present=present, lines=tuple(_differences(spec, is_now, present)))

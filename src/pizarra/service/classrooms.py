@@ -15,6 +15,7 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import joined
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect
@@ -125,7 +126,7 @@ def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequenc
         except PizarraError as error:
             faults = [error]
         for why in filter(None, faults):
-            context.emit(Noted(text="Not all was taken back: {why}", facts={"why": str(why)}))
+            context.emit(Noted(text="Not all was taken back: {why}", facts={"why": why}))
 
     now = context.host.observe().classrooms.get(name)
     seats = [seat for seat in now.seats if seat.number in set(numbers)] if now else []
@@ -314,7 +315,7 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
         if (fault := faults.get(volume.uuid)) is not None
     }
     return tuple(
-        SeatOutcome(seat=one.seat, outcome=Outcome.FAILED, reason=str(by_seat[one.seat]))
+        SeatOutcome(seat=one.seat, outcome=Outcome.FAILED, reason=joined([by_seat[one.seat]]))
         if one.seat in by_seat
         else one
         for one in outcomes

@@ -12,6 +12,7 @@ from pizarra.engine.events import Noted
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.names import seat_name
+from pizarra.model.sentence import joined
 from pizarra.planner.reset import pairs_of
 from pizarra.service import views
 from pizarra.service.context import Context
@@ -72,7 +73,7 @@ def _disk(seat: Seat, volume: Volume, change: Change | PizarraError | None) -> d
         "storage": str(volume.kind),
         "size_bytes": volume.size_bytes,
         "changed_bytes": change.changed_bytes if isinstance(change, Change) else None,
-        "why": str(change) if isinstance(change, PizarraError) else None,
+        "why": joined([change]) if isinstance(change, PizarraError) else None,
         "present": str(volume.path),
         "original": str(baseline.path) if baseline else None,
     }

@@ -6,9 +6,9 @@ import time
 
 from pizarra.engine.events import Began, Noted
 from pizarra.engine.power import each_seat
-from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.reset import pairs_of
@@ -16,7 +16,6 @@ from pizarra.service import inspect
 from pizarra.service.adoption_ends import left_over_settled
 from pizarra.service.classrooms import network_restored
 from pizarra.service.context import Context
-from pizarra.storage.interface import Change
 from pizarra.system.locks import claimed
 
 
@@ -37,7 +36,7 @@ def _left_over_removed(context: Context, facts: HostFacts) -> None:
         with claimed([f"template-{volume.labels.template}"], "recover"):
             fault = context.host.removed([volume])[volume.uuid]
         text = "Removed {name}: its import never ended." if fault is None else "{name}: {why}"
-        context.emit(Noted(text=text, facts={"name": volume.name, "why": str(fault)}))
+        context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
 
 
 def _classroom_recovered(context: Context, name: str) -> Report:
@@ -73,25 +72,22 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
                 reason="its machine is gone, and it was not ours to describe",
             )
         host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
-        mended.append("machine defined again")
+        mended.append(Sentence("machine defined again"))
     if seat.power in (Power.OFF, Power.ABSENT) and _half_way(context, seat):
         faults = host.rewound(list(pairs_of(seat)))
         for fault in faults.values():
             if fault is not None:
-                return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=str(fault))
-        mended.append("disks put back to the original")
+                return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
+        mended.append(Sentence("disks put back to the original"))
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.DONE if mended else Outcome.UNCHANGED,
-        reason=", ".join(mended) or None,
+        reason=joined(mended) or None,
     )
 
 
 def _half_way(context: Context, seat: Seat) -> bool:
-    """Whether a disk of it cannot be compared with its baseline, or stands on no disk at all."""
-    try:
-        changes = context.host.changes(list(pairs_of(seat)))
-    except PizarraError:
-        return True
-    stuck = [context.host.storage_of(volume).is_detached(volume) for volume in seat.volumes]
-    return any(stuck) or not all(isinstance(change, Change) for change in changes.values())
+    """Whether a reset of it was cut off in the middle."""
+    storages = [(context.host.storage_of(volume), volume) for volume in seat.volumes]
+    awake = [storage.woken(volume) for storage, volume in storages]
+    return not all(awake) or any(storage.is_detached(volume) for storage, volume in storages)

@@ -11,6 +11,7 @@ from pizarra.errors import AlreadyExists, BadInput, NotFound
 from pizarra.model.facts import Power, StorageKind, Template, Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.names import name_checked
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.placement import fits, placed
@@ -81,7 +82,7 @@ def _space_checked(
         for source in sources
     )
     for source in sources:
-        what = f"The disk of {source.image.path.name}"
+        what = Sentence("The disk of {name}", name=source.image.path.name)
         fits(facts.pools, storage.kind, storage.place, source.image.virtual_size_bytes, what)
     storage.space_checked(needs, "the template")
     shown = ", ".join(f"{one.image.format}, {size_text(one.image.virtual_size_bytes)}"
@@ -128,7 +129,7 @@ def _undone(context: Context, storage: Storage, name: str) -> None:
     faults = storage.removed(left)
     for fault in faults.values():
         if fault is not None:
-            context.emit(Noted(text="Not removed: {why}", facts={"why": str(fault)}))
+            context.emit(Noted(text="Not removed: {why}", facts={"why": fault}))
 
 
 def source_of_file(path: Path) -> list[Source]:
@@ -148,7 +149,7 @@ def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Firmwa
             "The machine {name} is {power}; its disks would change under the copy.",
             "Shut it down first: virsh shutdown {name}",
             name=name,
-            power=str(domain.power),
+            power=domain.power,
         )
     xml = context.host.compute.xml(domain.uuid)
     disks = [disk for disk in disks_of(xml) if disk.device == "disk" and disk.path]

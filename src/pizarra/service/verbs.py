@@ -14,6 +14,7 @@ from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.names import name_checked, seat_name
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
+from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.host_facts import HostFacts, seats_chosen
 from pizarra.planner.reset import After, ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.service.context import Context
@@ -165,8 +166,9 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
 
 def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> SeatOutcome:
     answers = [changes.get(volume.uuid) for volume in seat.volumes]
-    errors = [str(answer) for answer in answers if isinstance(answer, PizarraError)]
-    gone = "its machine is gone: run pizarra recover" if seat.power is Power.ABSENT else None
+    errors = [joined([answer]) for answer in answers if isinstance(answer, PizarraError)]
+    absent = seat.power is Power.ABSENT
+    gone = Sentence("its machine is gone: run pizarra recover") if absent else None
     fault = seat.fault or gone or (errors[0] if errors else None)
     known = [answer for answer in answers if isinstance(answer, Change)]
     changed_bytes = sum(change.changed_bytes for change in known)
@@ -246,7 +248,10 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
         if (why := _difference(answer)) is not None:
             outcome = Outcome.UNKNOWN if isinstance(answer, PizarraError) else Outcome.FAILED
             return SeatOutcome(
-                seat=seat.name, outcome=outcome, reason=f"{volume.name}: {why}", verified=False
+                seat=seat.name,
+                outcome=outcome,
+                reason=joined((volume.name, why), ": "),
+                verified=False,
             )
     proof = {"sha256": sums[seat.volumes[0].uuid][1]} if sums else {}  # type: ignore[index]
     return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, verified=True, extra=proof)
@@ -254,8 +259,10 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
 
 def _difference(answer: Change | PizarraError | tuple[str, str] | None) -> str | None:
     if isinstance(answer, tuple):
-        return None if answer[0] == answer[1] else "its data is not the original's"
+        return None if answer[0] == answer[1] else Sentence("its data is not the original's")
     if isinstance(answer, Change):
-        changed = answer.changed_bytes
-        return None if answer.original else f"{changed / 2**20:.1f} MiB differ from the original"
-    return str(answer) if answer else "it could not be compared"
+        mib = answer.changed_bytes / 2**20
+        return (
+            None if answer.original else Sentence("{mib:.1f} MiB differ from the original", mib=mib)
+        )
+    return joined([answer]) if answer else Sentence("it could not be compared")

@@ -118,7 +118,7 @@ def _off_checked(seat: Seat) -> None:
             "{seat} is {power}; on its storage a disk can be looked at only while it is off.",
             "Stop it first, or look at --from original.",
             seat=seat.name,
-            power=str(seat.power),
+            power=seat.power,
         )
 
 

@@ -20,6 +20,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, Field
 
 from pizarra.errors import BadInput, CommandFailed, StorageFault
+from pizarra.model.sentence import Sentence
 from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
 from pizarra.system import devmapper
 from pizarra.system.process import piped, run
@@ -84,8 +85,14 @@ def absolute(path: Path) -> Path:
 
 
 def _refused(path: Path, why: str, hint: str = "") -> BadInput:
-    known = "Images of these formats can be imported: " + ", ".join(FORMATS) + "."
-    return BadInput("{path} cannot be imported: {why}.", hint or known, path=path, why=why)
+    known = "Images of these formats can be imported: {formats}."
+    return BadInput(
+        "{path} cannot be imported: {why}.",
+        hint or known,
+        path=path,
+        why=why,
+        formats=", ".join(FORMATS),
+    )
 
 
 def _format(path: Path, file: BinaryIO) -> str:
@@ -95,8 +102,9 @@ def _format(path: Path, file: BinaryIO) -> str:
     if start.startswith(MAGIC):
         header = header_parsed(start)
         if header.backing or header.data_file:
-            what = "stands on another image" if header.backing else "has its data in another file"
-            raise _refused(path, f"it {what}", _CONVERT_HINT)
+            other = "its data is in other files"
+            why = "it stands on another image" if header.backing else other
+            raise _refused(path, why, _CONVERT_HINT)
         if header.corrupt:
             raise _refused(path, "it is corrupt", "Try: qemu-img check -r all {path}")
         return "qcow2"
@@ -127,7 +135,9 @@ def _vmdk(path: Path, start: bytes) -> str:
 def _raw(path: Path, start: bytes, size_bytes: int) -> str:
     for magic, name in _NOT_IMAGES.items():
         if start.startswith(magic):
-            raise _refused(path, f"it is packed with {name}", "Unpack it first.")
+            raise _refused(
+                path, Sentence("it is packed with {name}", name=name), "Unpack it first."
+            )
     if start[257:262] == b"ustar":
         raise _refused(path, "it is an archive", "Unpack it and import a disk that is in it.")
     if start.startswith(b"QED\0"):

@@ -99,6 +99,14 @@ class Storage(Protocol):
         """
         ...
 
+    def is_detached(self, volume: Volume) -> bool:
+        """Whether a rewind was cut off and its device stands on nothing; only looks."""
+        ...
+
+    def woken(self, volume: Volume) -> bool:
+        """Activate a volume that sleeps; False when a rewind that was cut off took its content."""
+        ...
+
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """How each differs from its baseline, from metadata, without reading data.
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, labels_from_tags
+from pizarra.model.sentence import Sentence, joined
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
 SEG_FIELDS = (
@@ -144,14 +145,14 @@ def _labels(row: LvRow) -> tuple[Labels | None, str | None]:
     try:
         return labels_from_tags(row.lv_tags.split(",")), None
     except NotOurs as error:
-        return None, str(error)
+        return None, joined([error])
 
 
 def _health(row: LvRow) -> str | None:
     if row.lv_attr[4:5] in ("I", "S") and row.lv_attr[:1] in ("s", "S"):
         return None  # an overflowed snapshot: a rewind mends it
     if row.lv_health_status:
-        return f"LVM says of it: {row.lv_health_status}"
+        return Sentence("LVM says of it: {health}", health=row.lv_health_status)
     return None
 
 
@@ -162,7 +163,7 @@ def _pools(group: Group) -> Iterator[Pool]:
         name=group.vg.vg_name,
         size_bytes=group.vg.vg_size,
         free_bytes=group.vg.vg_free,
-        fault="a disk of it is missing" if "p" in group.vg.vg_attr[3:4] else None,
+        fault=Sentence("a disk of it is missing") if "p" in group.vg.vg_attr[3:4] else None,
     )
     for row in group.lvs:
         if row.segtype == "thin-pool":

@@ -20,6 +20,7 @@ from pathlib import Path
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Labels, Way
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, rounded_up
 from pizarra.storage import lvm_commands
 from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
@@ -64,13 +65,13 @@ class LvmThickStorage(LvmVolumes):
         if larger:
             raise StorageFault("A classic snapshot cannot be larger than its origin.")
         store = cow_bytes(golden.size_bytes)
-        self.space_checked(store * len(new), f"the stores of {len(new)} seats")
+        self.space_checked(store * len(new), Sentence("the stores of {n} seats", n=len(new)))
         lvm_batch([lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new])
 
     def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
         """The original state of an adopted volume: a snapshot of it, which its writes fill."""
         store = cow_bytes(seat.size_bytes)
-        self.space_checked(store, f"the snapshot of {seat.name}")
+        self.space_checked(store, Sentence("the snapshot of {name}", name=seat.name))
         lvm(lvm_commands.cow_snapshot(self.place, seat.name, new, store))
         return self.found(new.name)
 
@@ -95,7 +96,7 @@ class LvmThickStorage(LvmVolumes):
         """The 2014 way. The seat must be closed, or LVM would put the merge off."""
         seat, baseline = pair.seat, pair.baseline
         if baseline.labels is None or baseline.origin != seat.name:
-            raise not_ours(baseline, f"it is not our snapshot of {seat.name}")
+            raise not_ours(baseline, Sentence("it is not our snapshot of {name}", name=seat.name))
         device_checked(seat)
         self._closed_checked(seat, baseline)
         devmapper.flush_page_cache(seat.path)

@@ -24,6 +24,7 @@ from pizarra.system import devmapper
 from pizarra.system.checksum import sha256_of
 from pizarra.system.process import Completed, run
 
+_NO_CONTENT = "No data available"  # ENODATA, of loading a thin table whose id is not in the pool
 LVM_TIMEOUT_S = 600  # it queues on its own lock behind others; nobody times out under load
 
 
@@ -152,9 +153,20 @@ class LvmVolumes:
             lvm(lvm_commands.extend(self.place, volume.name, size_bytes))
 
     def is_detached(self, volume: Volume) -> bool:
-        """It stands on ``error``, is suspended, or could not be activated."""
+        """It stands on ``error``, or is suspended."""
         device = devmapper.device(devmapper.dm_name(self.place, volume.name))
-        return device is None or device.suspended or device.targets[0].kind == "error"
+        return device is not None and (device.suspended or device.targets[0].kind == "error")
+
+    def woken(self, volume: Volume) -> bool:
+        """``lvchange -ay``, which fails when the pool knows nothing of its thin id."""
+        try:
+            if not volume.active:
+                lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
+        except StorageFault as error:
+            if _NO_CONTENT in str(error):
+                return False
+            raise
+        return True
 
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Read from the device."""

@@ -295,6 +295,10 @@ class MemoryStorage:
         """After a crash between the delete and the copy."""
         return self._expected(volume).blocks is None
 
+    def woken(self, volume: Volume) -> bool:
+        """Never asleep; empty after a crash in the middle."""
+        return not self.is_detached(volume)
+
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Of the raw content."""
         with self.opened(volume) as path:

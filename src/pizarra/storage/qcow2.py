@@ -230,6 +230,16 @@ class Qcow2Storage:
         with refusals("remove", volume.path):
             _forgotten(volume.path)
 
+    def is_detached(self, volume: Volume) -> bool:
+        """Never: a rename has no middle."""
+        _ = volume
+        return False
+
+    def woken(self, volume: Volume) -> bool:
+        """A file never sleeps."""
+        _ = volume
+        return True
+
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Of the raw content, unfolded beside it for as long as it takes to read."""
         expected_checked(volume)

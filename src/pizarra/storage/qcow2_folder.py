@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pizarra.errors import NotOurs
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.sentence import Sentence, joined
 from pizarra.storage.qcow2_header import Header, header_read
 from pizarra.storage.qcow2_sidecar import SUFFIX, sidecar_read
 
@@ -53,11 +54,12 @@ def volume_observed(folder: Path, image: Path) -> Volume | None:
 
 
 def _volume(folder: Path, image: Path) -> Volume | None:
-    labels, uuid, faults = None, "", []
+    labels, uuid = None, ""
+    faults: list[object] = []
     try:
         sidecar = sidecar_read(image)
     except NotOurs as error:
-        faults.append(str(error))
+        faults.append(error)
     else:
         if sidecar:
             labels, uuid = sidecar.labels, sidecar.uuid
@@ -67,7 +69,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
         if not uuid and not faults:
             return None  # removed while we looked
         seen, header = None, None
-        faults.append("its sidecar is there and its image is not")
+        faults.append(Sentence("its sidecar is there and its image is not"))
     else:
         header = _header(image, faults if uuid else [])
     return Volume(
@@ -79,7 +81,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
         path=image,
         size_bytes=header.size_bytes if header else (seen.st_size if seen else 0),
         labels=labels,
-        fault="; ".join(faults) or None,
+        fault=joined(faults, "; ") or None,
         active=seen is not None,
         read_only=seen is not None and not seen.st_mode & 0o222,
         used_share=min(1, seen.st_blocks * 512 / header.size_bytes) if seen and header else None,
@@ -87,14 +89,14 @@ def _volume(folder: Path, image: Path) -> Volume | None:
     )
 
 
-def _header(image: Path, faults: list[str]) -> Header | None:
+def _header(image: Path, faults: list[object]) -> Header | None:
     try:
         header = header_read(image)
     except (OSError, ValueError) as error:
-        faults.append(f"its image cannot be read: {error}")
+        faults.append(Sentence("its image cannot be read: {why}", why=error))
         return None
     if header.corrupt:
-        faults.append("QEMU marked its image as corrupt")
+        faults.append(Sentence("QEMU marked its image as corrupt"))
     return header if header.size_bytes else None
 
 
@@ -103,7 +105,8 @@ def _twins_marked(volumes: list[Volume]) -> Iterator[Volume]:
     count = Counter(volume.uuid for volume in volumes)
     for volume in volumes:
         twin = count[volume.uuid] > 1
-        yield replace(volume, fault="another image has the same UUID") if twin else volume
+        fault = Sentence("another image has the same UUID")
+        yield replace(volume, fault=fault) if twin else volume
 
 
 def _pool(folder: Path) -> Pool:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pizarra.errors import HostNotFit, StorageFault
+from pizarra.model.sentence import Sentence
 from pizarra.system.process import record
 
 CONTROL = Path("/dev/mapper/control")
@@ -235,7 +236,7 @@ def load(name: str, target: Target) -> None:
     try:
         _ioctl(_Command.TABLE_LOAD, name, count=1, payload=spec + text)
     except OSError as error:
-        raise _refused(f"load a {target.kind} table for", name, error) from None
+        raise _refused(Sentence("load a {kind} table for", kind=target.kind), name, error) from None
 
 
 def swap(device: Device, target: Target) -> None:
@@ -261,7 +262,7 @@ def message(name: str, text: str) -> None:
     try:
         _ioctl(_Command.TARGET_MSG, name, payload=payload)
     except OSError as error:
-        raise _refused(f"carry out {text!r} on", name, error) from None
+        raise _refused(Sentence("carry out {text!r} on", text=text), name, error) from None
 
 
 def flush_page_cache(device: Path) -> None:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pizarra.errors import Busy, StorageFault
+from pizarra.model.sentence import Sentence
 
 LVM_LOCKS = Path("/run/lock/lvm")
 OUR_LOCKS = Path("/run/pizarra/locks")
@@ -117,7 +118,7 @@ def _busy(path: Path) -> Busy:
         "{name} is busy: {verb} by process {pid} since {since}.",
         "Wait for it to end, then try again.",
         name=path.name,
-        verb=who.get("verb", "something"),
+        verb=who.get("verb") or Sentence("something"),
         pid=who.get("pid", "?"),
-        since=who.get("since", "a moment ago"),
+        since=who.get("since") or Sentence("a moment ago"),
     )

@@ -1,0 +1,29 @@
+"""Words for a person that are a value: why a seat is at fault, what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Sentence(str):
+    """English, for JSON and logs; it knows the template and facts that it was made of.
+
+    So the edge can say it in the reader's language, like an error. A fact may be a sentence or an
+    error in turn.
+    """
+
+    __slots__ = ("facts", "text")
+    text: str
+    facts: dict[str, object]
+
+    def __new__(cls, text: str, /, **facts: object) -> Sentence:
+        """``text`` is a template over ``facts``."""
+        made = super().__new__(cls, text.format(**facts) if facts else text)
+        made.text, made.facts = text, facts
+        return made
+
+
+def joined(parts: Iterable[object], between: str = ", ") -> Sentence:
+    """Sentences, errors and names in a row; each is put into the reader's language by itself."""
+    facts = {f"part{number}": part for number, part in enumerate(parts)}
+    return Sentence(between.join(f"{{{name}}}" for name in facts), **facts)
