@@ -102,7 +102,7 @@ def _format(path: Path, file: BinaryIO) -> str:
     if start.startswith(MAGIC):
         header = header_parsed(start)
         if header.backing or header.data_file:
-            other = "its data is in other files"
+            other = "it has its data in another file"
             why = "it stands on another image" if header.backing else other
             raise _refused(path, why, _CONVERT_HINT)
         if header.corrupt:

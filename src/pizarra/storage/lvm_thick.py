@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pizarra.errors import PizarraError, StorageFault
+from pizarra.errors import PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Labels, Way
 from pizarra.model.sentence import Sentence
@@ -74,6 +74,16 @@ class LvmThickStorage(LvmVolumes):
         self.space_checked(store, Sentence("the snapshot of {name}", name=seat.name))
         lvm(lvm_commands.cow_snapshot(self.place, seat.name, new, store))
         return self.found(new.name)
+
+    def grown(self, volume: Volume, size_bytes: int) -> None:
+        """Of a plain volume; a snapshot is as large as its origin (LVM would grow its store)."""
+        if volume.origin:
+            raise Unsupported(
+                "{name} is a classic snapshot, and those are as large as their origin.",
+                "Import the template on lvm-thin to have larger disks.",
+                name=volume.name,
+            )
+        super().grown(volume, size_bytes)
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -128,8 +128,8 @@ class LvmVolumes:
         names = []
         for volume in volumes:
             present = now.get(volume.uuid)
-            if present and present.labels is None:
-                faults[volume.uuid] = not_ours(volume, "it carries no label of ours")
+            if present and (fault := _kept(present, faults.keys(), now.values())):
+                faults[volume.uuid] = fault
             elif present:
                 names.append(present.name)
         if names:
@@ -184,6 +184,24 @@ class LvmVolumes:
             yield volume.path
         finally:
             lvm(lvm_commands.change(self.place, volume.name, "-an"))
+
+
+def _kept(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
+    """Why a volume must stay: it is not ours, or LVM would take others away with it."""
+    if volume.labels is None:
+        return not_ours(volume, "it carries no label of ours")
+    if volume.kind is StorageKind.LVM_THIN:
+        return None  # thin snapshots outlive their origin
+    standing = [v.name for v in present if v.origin == volume.name and v.uuid not in going]
+    if not standing:
+        return None
+    return StorageFault(
+        "{place}/{name} stays: {standing} stand on it.",
+        "Remove those first.",
+        place=volume.place,
+        name=volume.name,
+        standing=", ".join(standing),
+    )
 
 
 def _tags(volume: Volume) -> tuple[str, ...]:

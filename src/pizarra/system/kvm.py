@@ -17,6 +17,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from pizarra.errors import HostNotFit
+from pizarra.model.sentence import Sentence
 from pizarra.system.process import piped
 
 _DEVICE = Path("/dev/kvm")
@@ -60,7 +61,10 @@ def probe_kvm(timeout_s: float = 8, *, device: Path = _DEVICE) -> KvmProbe:
     if not device.exists():
         return KvmProbe(verdict=KvmVerdict.NO_DEVICE, detail=f"{device} is not there")
     if not os.access(device, os.R_OK | os.W_OK):
-        return KvmProbe(verdict=KvmVerdict.NO_ACCESS, detail=f"{device} may not be opened")
+        return KvmProbe(
+            verdict=KvmVerdict.NO_ACCESS,
+            detail=Sentence("{device} may not be opened", device=device),
+        )
     return run_probe_guest("kvm", timeout_s)
 
 
@@ -91,7 +95,7 @@ def _watch(command: list[str], timeout_s: float) -> KvmProbe:
         for line in _lines(qemu.stdout.fileno(), timeout_s):
             said.append(line)
             if _GIVES_UP in line:
-                return KvmProbe(verdict=KvmVerdict.ABORTED, detail=line)
+                return KvmProbe(verdict=KvmVerdict.ABORTED, detail=line.rstrip("."))
         # its output is closed or the time is over: an exit status comes at once or not at all
         deadline = time.monotonic() + 0.2
         while qemu.poll() is None and time.monotonic() < deadline:
@@ -101,12 +105,18 @@ def _watch(command: list[str], timeout_s: float) -> KvmProbe:
 
 def _verdict(status: int | None, said: list[str], timeout_s: float) -> KvmProbe:
     if status is None:
-        return KvmProbe(verdict=KvmVerdict.HUNG, detail=f"no answer within {timeout_s:g} s")
+        return KvmProbe(
+            verdict=KvmVerdict.HUNG,
+            detail=Sentence("no answer within {limit:g} s", limit=timeout_s),
+        )
     if status == _RIGHT:
         return KvmProbe(verdict=KvmVerdict.RAN, detail="the probe guest ran")
     if status == _WRONG:
-        return KvmProbe(verdict=KvmVerdict.WRONG, detail="the probe guest computed wrongly")
-    last = said[-1] if said else f"QEMU ended with status {status}"
+        return KvmProbe(
+            verdict=KvmVerdict.WRONG, detail=Sentence("the probe guest computed wrongly")
+        )
+    ended = Sentence("QEMU ended with status {status}", status=status)
+    last = said[-1].rstrip(".") if said else ended
     return KvmProbe(verdict=KvmVerdict.ABORTED, detail=last)
 
 

@@ -111,8 +111,8 @@ def _one_claimed(path: Path, verb: str, way: int, wait_s: float) -> Iterator[Non
 
 def _busy(path: Path) -> Busy:
     try:
-        who = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        who = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         who = {}
     return Busy(
         "{name} is busy: {verb} by process {pid} since {since}.",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
 from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, to_install
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 
 LVM_LEAST = (2, 3, 11)
@@ -70,7 +71,8 @@ def _device_mapper(seen: HostSeen, level: Level) -> Finding:
         mend = " ".join(fix.commands[0])
         return found(Level.ADVICE, "device-mapper", text, mend, fix, missing=", ".join(missing))
     if isinstance(targets, Trouble):
-        return found(level, "device-mapper", targets.text + _NO_MODULES, **targets.facts)
+        why = Sentence(targets.text, **targets.facts)
+        return found(level, "device-mapper", "{why}" + _NO_MODULES, why=why)
     text = "This kernel has no device-mapper targets {missing}." + _NO_MODULES
     return found(level, "device-mapper", text, missing=", ".join(missing))
 

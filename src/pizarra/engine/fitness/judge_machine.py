@@ -40,7 +40,7 @@ def _kvm(seen: HostSeen) -> Finding:
         "No guest can run under KVM: {detail}. " + _SLOW + " If this host is a virtual machine"
         " itself, let its own host allow nested virtualisation."
     )
-    return found(Level.WARNING, "kvm", text, detail=probe.detail.rstrip("."))
+    return found(Level.WARNING, "kvm", text, detail=probe.detail)
 
 
 def _kvm_absent(seen: HostSeen) -> Finding:
