@@ -161,7 +161,7 @@ def confirmed(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         err.print(_("pizarra: nothing was done: this needs --yes where nobody can be asked."))
         raise typer.Exit(2)
-    err.print(f"{question} [y/N] ", end="", markup=False)
+    err.print(f"{question} {_('[y/N]')} ", end="", markup=False)
     if sys.stdin.readline().strip().lower() not in ("y", "yes", "s", "si", "sí"):
         raise typer.Exit(1)
 

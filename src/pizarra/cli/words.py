@@ -29,14 +29,23 @@ def _language() -> str:
     return "en"
 
 
-_catalogue = gettext.translation("pizarra", _LOCALES, languages=[_language()], fallback=True)
-ngettext = _catalogue.ngettext
+def catalogue(language: str) -> gettext.NullTranslations:
+    """The words of a language; English when there are none."""
+    return gettext.translation("pizarra", _LOCALES, languages=[language], fallback=True)
+
+
+spoken = catalogue(_language())
 _OURS = frozenset({"verb", "what", "why"})  # facts that may be words of ours, not names
 
 
 def _(text: str) -> str:
     """In the reader's language; gettext's answer to nothing would be the catalogue's head."""
-    return _catalogue.gettext(text) if text else ""
+    return spoken.gettext(text) if text else ""
+
+
+def ngettext(singular: str, plural: str, n: int) -> str:
+    """The form that goes with this number."""
+    return spoken.ngettext(singular, plural, n)
 
 
 def translated(text: str, facts: Mapping[str, object]) -> str:
