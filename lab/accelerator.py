@@ -17,8 +17,8 @@ class Accelerator:
 
 
 KVM = Accelerator(qemu_args=("-accel", "kvm", "-cpu", "host"), words="KVM")
-# Without erms and fsrm the kernel copies and clears memory by words: emulation does `rep movsb` byte
-# by byte. Without la57 its page tables have four levels, not five.
+# Without erms and fsrm the kernel copies and clears memory by words, where emulation would go byte
+# by byte through `rep movsb`. Without la57 its page tables have four levels, not five.
 TCG = Accelerator(
     qemu_args=("-accel", "tcg,thread=multi", "-cpu", "max,la57=off,erms=off,fsrm=off"),
     words="software emulation: KVM runs no guest on this machine",

@@ -11,6 +11,7 @@ from lab.session import (
     LAB_BROKE,
     OUTPUT_CLOSED,
     TIMED_OUT,
+    Progress,
     follow,
     keep_capabilities,
     keep_logs,
@@ -26,17 +27,14 @@ from lab.session import (
 def lab_run(command: str) -> int:
     """Boot a lab, run `command` in it with bash; its exit status, 124 at the deadline, 125 when
     the lab itself fails."""
+    debug = bool(os.environ.get("LAB_DEBUG"))
     timeout_s = float(os.environ.get("LAB_TIMEOUT") or 900)
     with signals_end_us(), run_folder() as folder:
-        machine = machine_from_environment(folder)
-        write_settings(machine, "command", command, os.terminal_size((80, 24)))
         try:
-            with machine.start() as lab:
-                progress = follow(lab, timeout_s)
-            if os.environ.get("LAB_DEBUG"):
-                print(f"lab: {progress.stages_s}", file=sys.stderr)
-            keep_capabilities(folder)
+            progress = _run(folder, command, timeout_s)
             status = verdict(progress)
+            if debug:
+                print(f"lab: {progress.stages_s}", file=sys.stderr)
         except BrokenPipeError:
             return OUTPUT_CLOSED
         except TimeoutError:
@@ -47,9 +45,18 @@ def lab_run(command: str) -> int:
             status = LAB_BROKE
         if status in (TIMED_OUT, LAB_BROKE):
             print_tail(folder)
-        if status != 0 or os.environ.get("LAB_DEBUG"):
+        if status != 0 or debug:
             keep_logs(folder)
         return status
+
+
+def _run(folder: Path, command: str, timeout_s: float) -> Progress:
+    machine = machine_from_environment(folder)
+    write_settings(machine, "command", command, os.terminal_size((80, 24)))
+    with machine.start() as lab:
+        progress = follow(lab, timeout_s)
+    keep_capabilities(folder)
+    return progress
 
 
 def machine_from_environment(folder: Path) -> LabMachine:

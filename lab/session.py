@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import select
 import selectors
 import shlex
 import shutil
@@ -21,7 +22,7 @@ from lab.places import CAPABILITIES, LOGS, OUT, REPO, LabError
 TIMED_OUT = 124
 LAB_BROKE = 125
 OUTPUT_CLOSED = 128 + signal.SIGPIPE
-_POWER_OFF_GRACE_S = 15.0
+_POWER_OFF_GRACE_S = 3.0
 _PASSED_ON = ("LAB_", "PIZARRA_", "CI", "TERM", "COLORTERM", "NO_COLOR", "HYPOTHESIS_")
 
 
@@ -124,12 +125,16 @@ def follow(lab: RunningLab, timeout_s: float) -> Progress:
         for name, target in (("control", -1), ("out", 1), ("err", 2)):
             selector.register(lab.ports[name], selectors.EVENT_READ, target)
         while selector.get_map():
-            if time.monotonic() > deadline:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 and progress.status is None:
                 raise TimeoutError
-            for key, _ in selector.select(min(1.0, max(0.0, deadline - time.monotonic()))):
+            if left_s <= 0:
+                break  # all is told and on the disk; it need not switch itself off
+            told = progress.status is not None
+            for key, _ in selector.select(left_s):
                 _copy(selector, key, progress)
-            if progress.status is not None:
-                deadline = min(deadline, time.monotonic() + _POWER_OFF_GRACE_S)
+            if progress.status is not None and not told:
+                deadline = time.monotonic() + _POWER_OFF_GRACE_S
     return progress
 
 
@@ -144,10 +149,13 @@ def _copy(selector: selectors.BaseSelector, key: selectors.SelectorKey, progress
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of it, past partial writes."""
+    """Write all of it, past partial writes; `fd` may not block, when it is somebody else's too."""
     view = memoryview(data)
     while view:
-        view = view[os.write(fd, view) :]
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            select.select([], [fd], [])
 
 
 @contextlib.contextmanager
