@@ -28,6 +28,7 @@ from pizarra.storage.lvm_volumes import LvmVolumes, device_checked, lvm, lvm_bat
 from pizarra.storage.pairwise import each, in_batches
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
+from pizarra.system.rcu import expedited
 
 HEAD_BYTES = 4096
 MERGING = "merging"  # in the place of a baseline's UUID while its snapshot is merged
@@ -99,7 +100,7 @@ class LvmThickStorage(LvmVolumes):
         return faults
 
     def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
-        with vg_locked(self.place):
+        with vg_locked(self.place), expedited():
             return each(pairs, _store_emptied)
 
     def _merged(self, pair: Pair) -> None:
@@ -224,10 +225,9 @@ def _store_emptied(pair: Pair) -> None:
     if store is None:
         raise not_ours(seat, "it has no store")
     devmapper.flush_page_cache(device.node)
-    if target.kind != "error" or device.suspended:
-        devmapper.swap(device, devmapper.error_target(target.length))
+    devmapper.swap(device, devmapper.error_target(target.length))
     _head_zeroed(store.node)
-    devmapper.swap(device, snapshot)
+    devmapper.swap(device, snapshot, quiet=True)
     devmapper.flush_page_cache(device.node)
 
 

@@ -34,6 +34,7 @@ from pizarra.storage.lvm_volumes import (
 from pizarra.storage.pairwise import each, in_batches
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
+from pizarra.system.rcu import expedited
 
 _TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
@@ -110,7 +111,7 @@ class LvmThinStorage(LvmVolumes):
         return {**in_batches(awake, self._batch_rewound), **in_batches(asleep, self._woken)}
 
     def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
-        with vg_locked(self.place):
+        with vg_locked(self.place), expedited():
             lost = _baselines_lost(pairs)
             sound = [pair for pair in pairs if pair.seat.uuid not in lost]
             detached = each(sound, _detached)
@@ -192,8 +193,13 @@ def _baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
 
 def _lost(pool: str, baseline: int) -> PizarraError | None:
     try:
-        _deleted(pool, _TRIAL_ID)
-        devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
+        try:
+            devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
+        except StorageFault as error:
+            if error.facts.get("errno") != errno.EEXIST:  # there: a trial was cut off
+                raise
+            devmapper.message(pool, f"delete {_TRIAL_ID}")
+            devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
         devmapper.message(pool, f"delete {_TRIAL_ID}")
     except StorageFault as error:
         return error
@@ -216,8 +222,7 @@ def _detached(pair: Pair) -> None:
     if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
         raise not_ours(pair.seat, "its device maps another thin id than LVM says")
     devmapper.flush_page_cache(device.node)
-    if target.kind != "error" or device.suspended:
-        devmapper.swap(device, devmapper.error_target(target.length))
+    devmapper.swap(device, devmapper.error_target(target.length))
 
 
 def _checked(pair: Pair) -> None:
@@ -251,5 +256,5 @@ def _attached(pair: Pair) -> None:
     assert pool is not None and device is not None, "both were there under this very lock"
     length = device.targets[0].length
     text = f"{pool.number} {pair.seat.thin_id}"
-    devmapper.swap(device, devmapper.Target(0, length, "thin", text))
+    devmapper.swap(device, devmapper.Target(0, length, "thin", text), quiet=True)
     devmapper.flush_page_cache(device.node)

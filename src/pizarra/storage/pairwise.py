@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.storage.interface import Faults, Pair
@@ -15,9 +16,14 @@ def each(pairs: Sequence[Pair], step: Callable[[Pair], None]) -> dict[str, Pizar
     """Do ``step`` for all at once. One that fails never stops the others."""
     if len(pairs) == 1:
         return {pairs[0].seat.uuid: _tried(step, pairs[0])}
-    with ThreadPoolExecutor(BATCH) as threads:
-        faults = threads.map(lambda pair: _tried(step, pair), pairs)
-        return {pair.seat.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
+    faults = _threads().map(lambda pair: _tried(step, pair), pairs)
+    return {pair.seat.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    """Made once: starting threads costs more than what they do here."""
+    return ThreadPoolExecutor(BATCH)
 
 
 def in_batches(pairs: Sequence[Pair], step: Callable[[Sequence[Pair]], Faults]) -> Faults:

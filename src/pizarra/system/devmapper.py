@@ -15,9 +15,9 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,8 +104,7 @@ def _ioctl(
         )  # fmt: skip
         buffer = bytearray(header + payload)
         buffer.extend(bytes(size - len(buffer)))
-        with _control() as fd:
-            fcntl.ioctl(fd, 0xC138FD00 | command, buffer)
+        fcntl.ioctl(_control(), 0xC138FD00 | command, buffer)
         fields = _HEADER.unpack_from(buffer)
         if not fields[7] & _BUFFER_FULL:
             reply = _Reply(fields[5], fields[7], fields[10], fields[12].rstrip(b"\0").decode())
@@ -113,20 +112,17 @@ def _ioctl(
         size *= 4
 
 
-@contextmanager
-def _control() -> Iterator[int]:
+@cache
+def _control() -> int:
+    """Opened once: a rewind makes a dozen calls a seat."""
     try:
-        fd = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
+        return os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
         raise HostNotFit(
             "device-mapper cannot be used: {cause}.",
             "Load it with: modprobe dm_mod; and run as root.",
             cause=error.strerror,
         ) from None
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _refused(what: str, name: str, error: OSError) -> StorageFault:
@@ -203,22 +199,6 @@ def _targets(data: bytes, count: int) -> Iterator[Target]:
         offset = step
 
 
-def suspend(name: str) -> None:
-    """Let what is under way end, then hold new I/O; no flush, no freeze of a file system."""
-    try:
-        _ioctl(_Command.DEV_SUSPEND, name, flags=_SUSPEND | _NOFLUSH | _SKIP_LOCKFS)
-    except OSError as error:
-        raise _refused("suspend", name, error) from None
-
-
-def resume(name: str, *, event: int = 0) -> None:
-    """Go on, with the table that was loaded meanwhile if there is one."""
-    try:
-        _ioctl(_Command.DEV_SUSPEND, name, event=event)
-    except OSError as error:
-        raise _refused("resume", name, error) from None
-
-
 def _udev_told(device: Device) -> bool:
     try:
         return _UDEV_REMEMBERS in (_UDEV_DATA / f"b{device.number}").read_text(encoding="utf-8")
@@ -239,16 +219,18 @@ def load(name: str, target: Target) -> None:
         raise _refused(Sentence("load a {kind} table for", kind=target.kind), name, error) from None
 
 
-def swap(device: Device, target: Target) -> None:
-    """Put ``target`` in the place of the live table: suspend, load, resume.
+def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
+    """Put ``target`` in the place of the live table, whoever holds the device open.
 
-    When the load fails the device goes on with the table it had.
+    Two calls: load, and a resume that suspends first by itself (no flush, no freeze of a file
+    system). When the load fails nothing has happened. ``quiet``: udev is known to be told.
     """
-    suspend(device.name)
+    load(device.name, target)
+    event = 0 if quiet or _udev_told(device) else _UDEV_NO_SCAN
     try:
-        load(device.name, target)
-    finally:
-        resume(device.name, event=0 if _udev_told(device) else _UDEV_NO_SCAN)
+        _ioctl(_Command.DEV_SUSPEND, device.name, flags=_NOFLUSH | _SKIP_LOCKFS, event=event)
+    except OSError as error:
+        raise _refused("resume", device.name, error) from None
 
 
 def error_target(length: int) -> Target:
