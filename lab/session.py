@@ -1,5 +1,6 @@
 """One run of a lab, as its user sees it: output as it comes, a deadline, logs, an exit status."""
 
+import compileall
 import contextlib
 import fcntl
 import os
@@ -83,6 +84,7 @@ def _prune(newest: int = 20) -> None:
 
 def write_settings(machine: LabMachine, mode: str, command: str, size: os.terminal_size) -> None:
     """Tell the guest's second stage what to do: see lab/guest/boot."""
+    compile_sources()
     merge = mode == "command" and os.path.sameopenfile(1, 2)
     settings = {
         "LAB_MODE": mode,
@@ -109,6 +111,12 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 def _shell(values: Mapping[str, object]) -> str:
     return "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in values.items())
+
+
+def compile_sources() -> None:
+    """Write the .pyc files here, where it is quick: else each lab would compile for itself."""
+    for folder in ("src", "lab", "bench", "guests"):
+        compileall.compile_dir(REPO / folder, quiet=2)
 
 
 def out_dir() -> Path:
