@@ -17,10 +17,8 @@ demo: setup      ## The main job in the lab: a class made, used, reset, proven, 
 	@guests/bootsector/build
 	@$(PY) -m lab run '$(PY) -m demo'
 
-test: setup      ## What CI runs: here, then in the lab
-	@guests/bootsector/build && guests/debian/build
-	@.venv/bin/pytest -q tests/unit tests/meta tests/contract tests/host
-	@LAB_TIMEOUT=2400 $(PY) -m lab run '.venv/bin/pytest -q tests/contract tests/lab'
+test: setup      ## What CI runs: here, then in labs
+	@./tools/test
 
 install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
 	@./tools/setup host
