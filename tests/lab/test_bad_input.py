@@ -141,7 +141,7 @@ def test_create_when_the_group_is_full_then_exit_3_only_where_seats_take_extents
     full: School,
 ) -> None:
     before = seen(full.context.host)
-    said = create("new", "--storage", full.kind)
+    said = create("new", "--storage", full.kind, seats=1)
     if full.kind is StorageKind.LVM_THICK:
         says(said, 3, "free")
     else:  # seats of the template's own pool, which has room
@@ -181,6 +181,7 @@ def test_create_when_room_ends_after_two_seats_then_exit_3_and_those_go_too(
     assert seen(set_aside.context.host) == before
 
 
+@on_thin
 def test_create_when_a_machine_of_others_has_a_name_or_uuid_of_it_then_nothing_is_left(
     unharmed: School, kind: StorageKind, tmp_path: Path
 ) -> None:
