@@ -99,23 +99,24 @@ class School:
         """Of the machine's QEMU."""
         return command("pgrep", "-f", f"guest={self.name}-{number:02d},").strip()
 
-    @contextmanager
-    def console(self, number: int) -> Iterator[Callable[[], str]]:
-        """All that the machine says on its serial port from now on."""
-        live = etree.fromstring(command("virsh", "-q", "dumpxml", f"{self.name}-{number:02d}"))
-        terminal = str(live.xpath("string(devices/serial/source/@path)"))
-        fd = os.open(terminal, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-        heard = bytearray()
 
-        def said() -> str:
-            with suppress(BlockingIOError):
-                heard.extend(os.read(fd, 65536))
-            return heard.decode(errors="replace")
+@contextmanager
+def console(machine: str) -> Iterator[Callable[[], str]]:
+    """All that a machine says on its serial port from now on."""
+    live = etree.fromstring(command("virsh", "-q", "dumpxml", machine))
+    terminal = str(live.xpath("string(devices/serial/source/@path)"))
+    fd = os.open(terminal, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    heard = bytearray()
 
-        try:
-            yield said
-        finally:
-            os.close(fd)
+    def said() -> str:
+        with suppress(BlockingIOError):
+            heard.extend(os.read(fd, 65536))
+        return heard.decode(errors="replace")
+
+    try:
+        yield said
+    finally:
+        os.close(fd)
 
 
 def direct_read(device: Path, offset: int, length: int) -> bytes:

@@ -16,6 +16,7 @@ from tests.fixtures.command import pizarra
 from tests.fixtures.seen import seen
 from tests.fixtures.student import Student
 from tests.lab.conftest import ROOT, command
+from tests.lab.school import console
 
 IMAGE = ROOT / "build" / "guests" / "debian.qcow2"
 
@@ -34,7 +35,8 @@ def student(host: Context, kind: StorageKind) -> Iterator[Student]:
     compute = host.host.compute
     assert isinstance(compute, LibvirtCompute)
     seat = host.host.observe().classroom("real").seats[0]
-    yield Student(compute=compute, machine=seat.domain_uuid)
+    with console(seat.name) as said:
+        yield Student(compute=compute, machine=seat.domain_uuid, console=said)
     verbs.stop(host, "real", grace_s=0)
     assert pizarra("classroom", "delete", "real", "--yes").status == 0
     assert pizarra("template", "delete", "debian", "--yes").status == 0

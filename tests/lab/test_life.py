@@ -22,7 +22,7 @@ from pizarra.system import devmapper
 from tests.contract.storage_lvm import VG, lvm
 from tests.fixtures.command import Said, pizarra, refused
 from tests.lab.conftest import command
-from tests.lab.school import SEATS, School, eventually
+from tests.lab.school import SEATS, School, console, eventually
 
 on_thin = pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
 ALL = [f"life-{number:02d}" for number in range(1, SEATS + 1)]
@@ -207,7 +207,7 @@ def test_seat_when_it_stands_on_no_disk_then_never_original_until_recovered() ->
 
 def test_reset_when_hot_then_the_same_qemu_boots_the_original(running: School) -> None:
     before = [running.process(number) for number in (1, 2, 3)]
-    with running.console(2) as said:
+    with console("life-02") as said:
         done = pizarra("reset", "life", "--mode", "hot", "--json")
         assert (done.status, done.seats) == (0, of_all("done")), done.err
         eventually("it speaks again", lambda: "PIZARRA GUEST ready" in said())
