@@ -16,7 +16,7 @@ from rich.table import Table
 from pizarra.cli.words import OUTCOME_SIGNS, _, in_words, translated
 from pizarra.engine.events import Advanced, Began, Emit, Event, Noted, Settled
 from pizarra.errors import PizarraError
-from pizarra.model.outcome import WELL, SeatOutcome
+from pizarra.model.outcome import SeatOutcome
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -164,8 +164,3 @@ def confirmed(question: str, *, yes: bool) -> None:
     err.print(f"{question} {_('[y/N]')} ", end="", markup=False)
     if sys.stdin.readline().strip().lower() not in ("y", "yes", "s", "si", "sí"):
         raise typer.Exit(1)
-
-
-def all_well(outcomes: Sequence[SeatOutcome]) -> bool:
-    """Whether every seat is done or unchanged."""
-    return all(one.outcome in WELL for one in outcomes)

@@ -24,8 +24,8 @@ SEG_FIELDS = (
     "thin_id,segtype,chunk_size,lv_health_status,origin_size"
 )
 _MISSING = (None, "", "-1")
-_Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
-_Share = Annotated[
+Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
+Share = Annotated[
     float | None, BeforeValidator(lambda raw: None if raw in _MISSING else float(raw) / 100)
 ]
 
@@ -50,13 +50,13 @@ class LvRow(BaseModel):
     lv_tags: str
     pool_lv: str
     origin: str
-    data_percent: _Share
-    metadata_percent: _Share
-    thin_id: _Number
+    data_percent: Share
+    metadata_percent: Share
+    thin_id: Number
     segtype: str
-    chunk_size: _Number
+    chunk_size: Number
     lv_health_status: str
-    origin_size: _Number
+    origin_size: Number
 
 
 class _Group(BaseModel):

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pizarra.engine.fitness.facts import GroupSeen, PoolSeen, Version
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.labels import Labels, Role, labels_from_tags
+from pizarra.storage.lvm_report import Number, Share
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
 LV_FIELDS = (
     "lv_name,lv_uuid,lv_size,lv_tags,pool_lv,segtype,data_percent,metadata_percent,"
     "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor"
 )
-_MISSING = ("", "-1")
-_Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
-_Share = Annotated[
-    float | None, BeforeValidator(lambda raw: None if raw in _MISSING else float(raw) / 100)
-]
 
 
 class _Vg(BaseModel):
@@ -45,9 +40,9 @@ class _Lv(BaseModel):
     lv_tags: str
     pool_lv: str
     segtype: str
-    data_percent: _Share
-    metadata_percent: _Share
-    lv_metadata_size: _Number
+    data_percent: Share
+    metadata_percent: Share
+    lv_metadata_size: Number
     lv_health_status: str
     lv_check_needed: str
     lv_profile: str
