@@ -191,8 +191,8 @@ def print_tail(folder: Path, lines: int = 15) -> None:
 
 def keep_capabilities(folder: Path) -> None:
     """Keep what the lab's libvirtd learned about QEMU, so that the next need not ask again."""
-    CAPABILITIES.mkdir(parents=True, exist_ok=True)
     for learned in folder.glob("capabilities/*.xml"):
+        CAPABILITIES.mkdir(parents=True, exist_ok=True)
         learned.rename(CAPABILITIES / learned.name)
 
 
