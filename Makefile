@@ -33,7 +33,7 @@ check: setup     ## Format, lint, types, layers
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
 lock:            ## Choose versions anew (needs uv)
-	$(COMPILE) --extra dev -o requirements.lock && $(COMPILE) -o requirements-host.lock
+	$(COMPILE) --extra dev --extra server -o requirements.lock && $(COMPILE) -o requirements-host.lock
 
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
