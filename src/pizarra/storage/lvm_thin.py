@@ -7,9 +7,10 @@ the content goes back to the baseline under an unchanged volume, with no LVM met
 2. to the pool: ``delete <seat id>``, then ``create_snap <seat id> <baseline id>``
 3. the seat's device gets its ``thin`` table back
 
-Each table swap waits for RCU grace periods; those of different seats overlap in threads. The pool
-takes messages one after another. LVM's lock is held all the while, so no ``lvcreate`` of anybody
-sees the middle; a batch is small, so nobody waits long.
+Each table swap waits for RCU grace periods; those of different seats overlap in threads, and with
+the messages, which the pool takes one after another: it commits its metadata after each. LVM's lock
+is held all the while, so no ``lvcreate`` of anybody sees the middle; a batch is small, so nobody
+waits long.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from pizarra.storage.lvm_volumes import (
     lvm_facts_unlocked,
     not_ours,
 )
-from pizarra.storage.pairwise import each, in_batches
+from pizarra.storage.pairwise import each, in_batches, in_line
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
@@ -114,12 +115,8 @@ class LvmThinStorage(LvmVolumes):
         with vg_locked(self.place), expedited():
             lost = _baselines_lost(pairs)
             sound = [pair for pair in pairs if pair.seat.uuid not in lost]
-            detached = each(sound, _detached)
-            ready = [pair for pair in sound if detached[pair.seat.uuid] is None]
-            swapped = {pair.seat.uuid: _content_swapped(pair) for pair in ready}
             # a seat whose content could not be put right stays on its error table: it fails loudly
-            right = [pair for pair in ready if swapped[pair.seat.uuid] is None]
-            return {**lost, **detached, **swapped, **each(right, _attached)}
+            return {**lost, **in_line(sound, _detached, _content_swapped, _attached)}
 
     def _woken(self, pairs: Sequence[Pair]) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device.
@@ -133,7 +130,7 @@ class LvmThinStorage(LvmVolumes):
             for pair in pairs:
                 if now.get(pair.seat.uuid) != pair.seat.thin_id:
                     faults[pair.seat.uuid] = not_ours(pair.seat, "it changed meanwhile")
-                elif pair.seat.uuid not in faults and (fault := _content_swapped(pair)):
+                elif pair.seat.uuid not in faults and (fault := _refused(pair)):
                     faults[pair.seat.uuid] = fault
         right = [pair for pair in pairs if pair.seat.uuid not in faults]
         return {**faults, **each(right, self._activated)}
@@ -240,11 +237,15 @@ def _checked(pair: Pair) -> None:
         )
 
 
-def _content_swapped(pair: Pair) -> PizarraError | None:
+def _content_swapped(pair: Pair) -> None:
     pool, seat = _pool_device(pair.seat), pair.seat.thin_id
+    _deleted(pool, seat)
+    devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
+
+
+def _refused(pair: Pair) -> PizarraError | None:
     try:
-        _deleted(pool, seat)
-        devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
+        _content_swapped(pair)
     except StorageFault as error:
         return error
     return None

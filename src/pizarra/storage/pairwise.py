@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from functools import cache
 
 from pizarra.errors import PizarraError, StorageFault
@@ -20,10 +20,32 @@ def each(pairs: Sequence[Pair], step: Callable[[Pair], None]) -> dict[str, Pizar
     return {pair.seat.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
 
 
+def in_line(
+    pairs: Sequence[Pair],
+    before: Callable[[Pair], None],
+    between: Callable[[Pair], None],
+    after: Callable[[Pair], None],
+) -> dict[str, PizarraError | None]:
+    """Three steps a pair, side by side but for ``between``, which one does after another.
+
+    Each goes on as soon as it can, so that those that wait for the kernel overlap with the one in
+    the middle. The first step that fails is the last of its pair.
+    """
+    beginning = {_threads().submit(_tried, before, pair): pair for pair in pairs}
+    faults: dict[str, PizarraError | None] = {}
+    ending: dict[str, Future[PizarraError | None]] = {}
+    for begun in as_completed(beginning):
+        pair = beginning[begun]
+        faults[pair.seat.uuid] = begun.result() or _tried(between, pair)
+        if faults[pair.seat.uuid] is None:
+            ending[pair.seat.uuid] = _threads().submit(_tried, after, pair)
+    return faults | {uuid: ended.result() for uuid, ended in ending.items()}
+
+
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Made once: starting threads costs more than what they do here."""
-    return ThreadPoolExecutor(BATCH)
+    """Made once: starting threads costs more than what they do here. Groups share them."""
+    return ThreadPoolExecutor(4 * BATCH, thread_name_prefix="pizarra-swap")
 
 
 def in_batches(pairs: Sequence[Pair], step: Callable[[Sequence[Pair]], Faults]) -> Faults:

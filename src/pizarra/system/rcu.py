@@ -7,6 +7,7 @@ kernel's, so it is on for the milliseconds of a rewind only.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,18 +18,46 @@ from pizarra.system.locks import claimed
 _SWITCH = Path("/sys/kernel/rcu_expedited")
 
 
+class _Switch:
+    """Who turned it on turns it off; rewinds of several groups in this process share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._holders = 0
+        self._held = ExitStack()
+
+    def taken(self) -> None:
+        with self._lock:
+            self._holders += 1
+            if self._holders == 1 and _claimed(self._held) and not _written("1"):
+                self._held.callback(_written, "0")
+
+    def let_go(self) -> None:
+        with self._lock:
+            self._holders -= 1
+            if self._holders == 0:
+                self._held.close()
+
+
+_switch = _Switch()
+
+
 @contextmanager
 def expedited() -> Iterator[None]:
-    """On while the block lasts; at the ordinary pace while another has it in hand."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(claimed(["rcu-expedited"], "rewind"))
-        except Busy:
-            yield
-            return
-        if not _written("1"):
-            held.callback(_written, "0")
+    """On while the block lasts; at the ordinary pace while another process has it in hand."""
+    _switch.taken()
+    try:
         yield
+    finally:
+        _switch.let_go()
+
+
+def _claimed(held: ExitStack) -> bool:
+    try:
+        held.enter_context(claimed(["rcu-expedited"], "rewind"))
+    except Busy:
+        return False
+    return True
 
 
 def _written(wanted: str) -> bool:

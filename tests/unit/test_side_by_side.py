@@ -1,0 +1,80 @@
+"""Steps that overlap: what goes on in threads keeps its order where order matters."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pizarra.errors import StorageFault
+from pizarra.model.facts import StorageKind, Volume
+from pizarra.storage.interface import Pair
+from pizarra.storage.pairwise import in_line
+from pizarra.system import rcu
+
+
+def _pair(name: str) -> Pair:
+    volume = Volume(
+        kind=StorageKind.MEMORY,
+        place="memory",
+        name=name,
+        uuid=name,
+        path=Path("/memory") / name,
+        size_bytes=0,
+    )
+    return Pair(seat=volume, baseline=volume)
+
+
+def test_in_line_when_some_fail_then_their_later_steps_are_left_out() -> None:
+    did: list[tuple[str, str]] = []
+
+    def step(name: str, fails: str) -> Callable[[Pair], None]:
+        def act(pair: Pair) -> None:
+            did.append((name, pair.seat.name))
+            if pair.seat.name == fails:
+                raise StorageFault("{step}", step=name)
+
+        return act
+
+    pairs = [_pair(name) for name in "abcd"]
+    faults = in_line(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
+    assert {uuid: str(fault) if fault else None for uuid, fault in faults.items()} == {
+        "a": "before",
+        "b": "between",
+        "c": "after",
+        "d": None,
+    }
+    assert [name for name, seat in did if seat == "a"] == ["before"]
+    assert [name for name, seat in did if seat == "b"] == ["before", "between"]
+    assert [name for name, seat in did if seat == "d"] == ["before", "between", "after"]
+
+
+def test_in_line_when_all_wait_for_each_other_before_then_between_is_done_by_one_thread() -> None:
+    pairs = [_pair(str(number)) for number in range(16)]
+    together, threads = threading.Barrier(len(pairs), timeout=60), set()
+
+    def before(_: Pair) -> None:
+        together.wait()
+
+    def between(_: Pair) -> None:
+        threads.add(threading.get_ident())
+
+    faults = in_line(pairs, before, between, lambda _: None)
+    assert set(faults.values()) == {None}
+    assert threads == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("before", ["0", "1"])
+def test_expedited_when_two_hold_it_then_the_last_one_puts_back_what_was(
+    before: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    switch = tmp_path / "rcu_expedited"
+    switch.write_text(before)
+    monkeypatch.setattr(rcu, "_SWITCH", switch)
+    with rcu.expedited():
+        with rcu.expedited():
+            assert switch.read_text() == "1"
+        assert switch.read_text() == "1"
+    assert switch.read_text() == before
