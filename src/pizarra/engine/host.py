@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
 
 from pizarra.compute.interface import Compute
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
@@ -15,6 +16,8 @@ from pizarra.storage.lvm_thick import LvmThickStorage
 from pizarra.storage.lvm_thin import LvmThinStorage
 from pizarra.storage.lvm_volumes import lvm_facts
 from pizarra.storage.qcow2 import Qcow2Storage
+
+T = TypeVar("T")
 
 
 class Storages(Protocol):
@@ -87,29 +90,16 @@ class Host:
 
         The content that a volume's name leads to may be original, and its device stand on nothing.
         """
-        found: dict[str, Change | PizarraError] = {}
-        for storage, these in self._by_storage(pairs):
-            try:
-                found |= storage.witnessed(these) if witness else storage.proven(these)
-            except PizarraError as error:
-                found |= {pair.seat.uuid: error for pair in these}
-            found |= {
-                pair.seat.uuid: fault
-                for pair in these
-                if isinstance(found[pair.seat.uuid], Change)
-                and (fault := _detached(storage, pair)) is not None
-            }
-        return found
+
+        def told(storage: Storage, these: list[Pair]) -> Mapping[str, Change | PizarraError]:
+            changes = storage.witnessed(these) if witness else storage.proven(these)
+            return {pair.seat.uuid: _whole(storage, pair, changes) for pair in these}
+
+        return self._by_storage(pairs, told)
 
     def rewound(self, pairs: list[Pair]) -> Faults:
         """Every seat volume back to its baseline; a fault each."""
-        faults: dict[str, PizarraError | None] = {}
-        for storage, these in self._by_storage(pairs):
-            try:
-                faults |= storage.rewound(these)
-            except PizarraError as error:
-                faults |= {pair.seat.uuid: error for pair in these}
-        return faults
+        return self._by_storage(pairs, lambda storage, these: storage.rewound(these))
 
     def removed(self, volumes: list[Volume]) -> Faults:
         """Remove volumes of ours, wherever they are."""
@@ -119,15 +109,36 @@ class Host:
             faults |= self.storages.at(*place).removed(these)
         return faults
 
-    def _by_storage(self, pairs: list[Pair]) -> list[tuple[Storage, list[Pair]]]:
-        places = sorted({(pair.seat.kind, pair.seat.place) for pair in pairs})
-        return [
-            (
-                self.storages.at(*place),
-                [pair for pair in pairs if (pair.seat.kind, pair.seat.place) == place],
-            )
-            for place in places
-        ]
+    def _by_storage(
+        self, pairs: list[Pair], ask: Callable[[Storage, list[Pair]], Mapping[str, T]]
+    ) -> dict[str, T | PizarraError]:
+        """Ask each backend for its pairs, all backends at once; one that fails fails its own."""
+        places: dict[tuple[StorageKind, str], list[Pair]] = {}
+        for pair in pairs:
+            places.setdefault((pair.seat.kind, pair.seat.place), []).append(pair)
+
+        def asked(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
+            these = places[place]
+            try:
+                return ask(self.storages.at(*place), these)
+            except PizarraError as error:
+                return {pair.seat.uuid: error for pair in these}
+
+        if len(places) < 2:
+            answers = [asked(place) for place in places]
+        else:
+            with ThreadPoolExecutor(len(places)) as threads:
+                answers = list(threads.map(asked, places))
+        return {uuid: answer for one in answers for uuid, answer in one.items()}
+
+
+def _whole(
+    storage: Storage, pair: Pair, changes: Mapping[str, Change | PizarraError]
+) -> Change | PizarraError:
+    answer = changes[pair.seat.uuid]
+    if isinstance(answer, PizarraError):
+        return answer
+    return _detached(storage, pair) or answer
 
 
 def _detached(storage: Storage, pair: Pair) -> PizarraError | None:

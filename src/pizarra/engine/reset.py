@@ -22,6 +22,7 @@ from pizarra.planner.reset import ResetPlan, SeatPlan, Step
 from pizarra.storage.interface import Change
 
 _Place = tuple[str, str]
+_TURN = 16  # seats rewound and proven at a time: they start while the next ones are rewound
 
 
 class ResetRun:
@@ -99,7 +100,7 @@ class ResetRun:
         ended = False
         while not ended:
             batch = [ready.get()]
-            while not ready.empty():
+            while len(batch) < _TURN and not ready.empty():
                 batch.append(ready.get())
             ended = None in batch
             seats = [one for one in batch if one is not None]
