@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -45,6 +45,28 @@ class Settings(BaseSettings):
         le=200,
         description="how many machines are started or stopped at the same time",
     )
+
+    # the server; a host that is only used from its terminal needs none of it
+    database: SecretStr = Field(
+        SecretStr(""),
+        description="postgresql://USER:PASSWORD@HOST/NAME of people and jobs; empty is SQLite",
+    )
+    server_folder: Path = Field(
+        Path("/var/lib/pizarra/server"), description="where the server keeps its data"
+    )
+    server_user: str = Field("pizarra", description="the system user that pages run as")
+    server_listen: str = Field(
+        "127.0.0.1:8000",
+        pattern=r"^(\[[0-9a-f:]+\]|[0-9.]+):[0-9]{1,5}$",
+        description="the address and port that the server listens at, behind a proxy with TLS",
+    )
+    server_names: list[str] = Field(
+        default_factory=list, description="names that browsers call the server by"
+    )
+    server_https: bool = Field(
+        False, description="whether browsers come by TLS, so that cookies go no other way"
+    )
+    server_time_zone: str = Field("Europe/Madrid", description="of times on pages")
 
     @classmethod
     def settings_customise_sources(

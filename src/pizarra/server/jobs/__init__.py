@@ -1,0 +1,1 @@
+"""What was asked of hosts, how far it is, and who did what."""

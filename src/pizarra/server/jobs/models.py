@@ -1,0 +1,78 @@
+"""Jobs as the worker tells of them, their events, and the audit of everything that changes."""
+
+from __future__ import annotations
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class State(models.TextChoices):
+    """How far a job is."""
+
+    QUEUED = "queued", _("waiting")
+    RUNNING = "running", _("under way")
+    ENDED = "ended", _("ended")  # with a document; seats may have failed in it
+    FAILED = "failed", _("failed")  # with an error and no document
+    CANCELLED = "cancelled", _("cancelled")
+
+
+class Job(models.Model):
+    """One use case asked of one host. The worker's word is the truth; this is its copy."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    host = models.CharField(max_length=64)
+    use_case = models.CharField(max_length=40)
+    arguments = models.JSONField(default=dict)
+    classroom = models.CharField(max_length=24, blank=True)  # when it is about one
+    numbers = models.JSONField(null=True, blank=True)  # seats of it; null is all
+    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    result = models.JSONField(null=True, blank=True)  # the document of the contract
+    error = models.JSONField(null=True, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="jobs"
+    )
+    created = models.DateTimeField(default=timezone.now)
+    started = models.DateTimeField(null=True, blank=True)
+    ended = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-created",)
+        indexes = (models.Index(fields=["classroom", "-created"], name="jobs_of_a_room"),)
+
+
+class JobEvent(models.Model):
+    """What the engine told meanwhile; ``seq`` is the worker's count."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField(default=timezone.now)
+    event = models.JSONField()
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["job", "seq"], name="one_event_a_seq"),)
+        ordering = ("seq",)
+
+
+class AuditEntry(models.Model):
+    """Who did what, when, to what, with what outcome. Never changed, never deleted by people."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    who = models.CharField(max_length=150)  # their name then
+    address = models.GenericIPAddressField(null=True, blank=True)
+    action = models.CharField(max_length=40, db_index=True)
+    target = models.CharField(max_length=80, blank=True)  # a classroom, a seat, a user
+    classroom = models.CharField(max_length=24, blank=True, db_index=True)
+    facts = models.JSONField(default=dict)
+    outcome = models.CharField(max_length=20, blank=True)  # asked, done, refused, failed
+    job = models.ForeignKey(Job, null=True, blank=True, on_delete=models.SET_NULL)
+
+    class Meta:
+        ordering = ("-at", "-id")

@@ -1,0 +1,89 @@
+"""Users and the tokens of their programs."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Role(models.TextChoices):
+    """What somebody is here for."""
+
+    STUDENT = "student", _("student")
+    TEACHER = "teacher", _("teacher")
+    TECHNICIAN = "technician", _("technician")
+
+
+class Language(models.TextChoices):
+    """What pages are written in; empty is the browser's choice."""
+
+    BROWSER = "", _("as the browser asks")
+    ENGLISH = "en", "English"
+    SPANISH = "es", "español"
+
+
+class User(AbstractUser):
+    """A person. ``groups`` are groups of students, such as 1A."""
+
+    role = models.CharField(max_length=12, choices=Role.choices, default=Role.STUDENT)
+    language = models.CharField(
+        max_length=2, choices=Language.choices, default=Language.BROWSER, blank=True
+    )
+    guest = models.BooleanField(default=False)  # came in with a class code, has no password
+
+    @property
+    def name_shown(self) -> str:
+        """Their full name, or what they sign in with."""
+        return self.get_full_name() or self.username
+
+    @property
+    def is_teacher(self) -> bool:
+        """Teachers have classrooms."""
+        return self.role == Role.TEACHER
+
+    @property
+    def is_technician(self) -> bool:
+        """Technicians have hosts, and may all that teachers may."""
+        return self.role == Role.TECHNICIAN
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for; never more than its user may."""
+
+    READ = "read", _("look")
+    OPERATE = "operate", _("start, stop, reset, undo, checkpoints, consoles")
+    MANAGE = "manage", _("create, change and delete classrooms, people and templates")
+
+
+TOKEN_PREFIX = "piz_"
+
+
+class ApiToken(models.Model):
+    """A program's way in. The token itself is shown once and never kept: only its digest is."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField(default=list)
+    created = models.DateTimeField(default=timezone.now)
+    expires = models.DateTimeField(null=True, blank=True)
+    last_used = models.DateTimeField(null=True, blank=True)
+
+    @staticmethod
+    def digested(token: str) -> str:
+        """256 random bits need no slow hash."""
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    @classmethod
+    def issued(cls, user: User, name: str, scopes: list[str]) -> tuple[ApiToken, str]:
+        """The record, and the token to show once."""
+        token = TOKEN_PREFIX + secrets.token_urlsafe(32)
+        record = cls.objects.create(
+            user=user, name=name, scopes=sorted(set(scopes)), digest=cls.digested(token)
+        )
+        return record, token

@@ -1,0 +1,144 @@
+"""Every rule of who may what, in one place, for pages, API and consoles alike.
+
+A view names its rule with ``@rule(…)``. The middleware applies it before the view is called, from
+the address alone: ``classroom`` and ``number`` in it say what it is about. A view without a rule
+answers nobody, and a test fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.shortcuts import resolve_url
+
+from pizarra.server.people.models import User
+from pizarra.server.rooms.models import Room
+
+Whoever = User | AnonymousUser
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NotSignedIn(PermissionDenied):
+    """Whoever asks has not said who they are; 401 where it is no page."""
+
+
+class Rule(Enum):
+    """Who may. The value says it in words for the permission table of the documentation."""
+
+    ANYBODY = "anybody"
+    SIGNED_IN = "whoever is signed in"
+    STAFF = "teachers and technicians"
+    TECHNICIAN = "technicians"
+    ROOM_TEACHER = "teachers of the classroom, and technicians"
+    ROOM_MEMBER = "teachers and students of the classroom, and technicians"
+    SEAT_USER = "the seat's student, teachers of the classroom, and technicians"
+    SEAT_RESTART = "as SEAT_USER, and the student where the classroom lets students restart"
+    SEAT_RESET = "as SEAT_USER, and the student where the classroom lets students reset"
+    SEAT_CHECKPOINT = "as SEAT_USER, and the student where the classroom lets students checkpoint"
+
+
+_ROOM_SETTING = {
+    Rule.SEAT_RESTART: "students_may_restart",
+    Rule.SEAT_RESET: "students_may_reset",
+    Rule.SEAT_CHECKPOINT: "students_may_checkpoint",
+}
+SEAT_RULES = frozenset({Rule.SEAT_USER, *_ROOM_SETTING})
+ROOM_RULES = frozenset({Rule.ROOM_TEACHER, Rule.ROOM_MEMBER, *SEAT_RULES})
+
+
+def may(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None) -> bool:
+    """Whether this user may, of this classroom, of this seat."""
+    if rule is Rule.ANYBODY:
+        return True
+    if not isinstance(who, User) or not who.is_active:
+        return False
+    if rule is Rule.SIGNED_IN or who.is_technician:
+        return True
+    if rule is Rule.STAFF:
+        return who.is_teacher
+    if rule is Rule.TECHNICIAN:
+        return False
+    return _may_in_room(who, rule, classroom, number)
+
+
+def _may_in_room(user: User, rule: Rule, classroom: str, number: int | None) -> bool:
+    room = Room.objects.filter(name=classroom).first()
+    if room is None:
+        return False
+    if user.is_teacher and room.teachers.filter(pk=user.pk).exists():
+        return True
+    if rule is Rule.ROOM_MEMBER:
+        return room.students.filter(pk=user.pk).exists() or _sits(user, room, None)
+    if rule not in SEAT_RULES or number is None or not _sits(user, room, number):
+        return False
+    setting = _ROOM_SETTING.get(rule)
+    return setting is None or bool(getattr(room, setting))
+
+
+def _sits(user: User, room: Room, number: int | None) -> bool:
+    seats = room.assignments.filter(student=user)
+    return (seats if number is None else seats.filter(number=number)).exists()
+
+
+def checked(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None) -> None:
+    """Raises NotSignedIn or PermissionDenied."""
+    if may(who, rule, classroom, number):
+        return
+    if not isinstance(who, User):
+        raise NotSignedIn
+    raise PermissionDenied
+
+
+def rule(one: Rule) -> Callable[[F], F]:
+    """Names the rule of a view, beside its address."""
+
+    def named(view: F) -> F:
+        view.rule = one  # type: ignore[attr-defined]
+        return view
+
+    return named
+
+
+def rule_of(view: Callable[..., Any]) -> Rule | None:
+    """The rule that a view was given; a class-based view has it as an attribute."""
+    found = getattr(view, "rule", None) or getattr(getattr(view, "view_class", None), "rule", None)
+    return found if isinstance(found, Rule) else None
+
+
+class EveryViewHasARule:
+    """Middleware: a page is answered to whom its rule lets; the API has its own check."""
+
+    def __init__(self, answer: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.answer = answer
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.answer(request)
+
+    def process_view(
+        self,
+        request: HttpRequest,
+        view: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> HttpResponseBase | None:
+        """None lets the view answer."""
+        _ = args
+        if request.resolver_match and request.resolver_match.app_name == "ninja":
+            return None
+        found = rule_of(view)
+        if found is None:
+            raise PermissionDenied
+        try:
+            checked(request.user, found, kwargs.get("classroom", ""), kwargs.get("number"))
+        except NotSignedIn:
+            here = request.get_full_path()
+            return redirect_to_login(here, resolve_url(settings.LOGIN_URL))
+        return None

@@ -1,0 +1,25 @@
+"""What uvicorn runs: pages and API, console sockets, and what lasts as long as the server."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings")
+_pages = get_asgi_application()  # sets Django up; what follows needs that
+
+from pizarra.server.project.urls import websocket_urlpatterns  # noqa: E402
+
+application: Any = ProtocolTypeRouter(
+    {
+        "http": _pages,
+        "websocket": AllowedHostsOriginValidator(
+            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
+        ),
+    }
+)

@@ -1,0 +1,40 @@
+"""The database by one setting: empty is SQLite in our folder, else postgresql://…"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from pizarra.errors import BadInput
+
+
+def database(url: str, folder: Path) -> dict[str, Any]:
+    """For Django's DATABASES. Raises BadInput; never says the URL, which has a password."""
+    if not url:
+        return {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": folder / "server.sqlite",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",  # a read that becomes a write would fail at once
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            },
+        }
+    parts = urlsplit(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise BadInput(
+            "The setting database is no address of a PostgreSQL database.",
+            "Write postgresql://USER:PASSWORD@HOST/NAME, or leave it out for SQLite.",
+        )
+    query = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", "") or parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        "CONN_MAX_AGE": 60,
+        "OPTIONS": query,
+    }

@@ -1,0 +1,1 @@
+"""Classrooms as people see them: teachers, students, seats, codes, rules."""
