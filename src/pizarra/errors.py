@@ -83,6 +83,10 @@ class StorageFault(PizarraError):
     """LVM, device-mapper or a file system refused."""
 
 
+class OtherOriginal(StorageFault):
+    """A volume stands on another original than its label names: until the next reset."""
+
+
 class ComputeFault(PizarraError):
     """libvirt or QEMU refused."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pizarra.cli.options import Classroom, Json, Storage, Yes
+from pizarra.cli.options import Classroom, Json, Seats, Storage, Yes, numbers
 from pizarra.cli.output import confirmed, err, out, print_json, print_table
 from pizarra.cli.verbs import finish, told
 from pizarra.cli.words import _, in_words, ngettext
@@ -18,6 +18,7 @@ from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sizes import size_parsed, size_text
 from pizarra.service import apply as declared
 from pizarra.service import classrooms
+from pizarra.service import upgrade as upgrades
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The classroom's name.")]
@@ -28,6 +29,9 @@ def create(
     name: Name,
     template: Annotated[str, typer.Option(help="The template its seats are made of.")],
     seats: Annotated[int, typer.Option(help="How many seats.")],
+    version: Annotated[
+        int, typer.Option(help="Of the template; the newest when left out.", min=0)
+    ] = 0,
     memory: Annotated[str, typer.Option(help="Memory of each machine.")] = "2G",
     vcpus: Annotated[int, typer.Option(help="Processors of each machine.")] = 2,
     network: Annotated[str, typer.Option(help="isolated, nat, none or bridge=NAME.")] = "isolated",
@@ -45,6 +49,7 @@ def create(
             name=name,
             template=template,
             seats=seats,
+            version=version,
             memory_bytes=size_parsed(memory),
             vcpus=vcpus,
             network=network,
@@ -118,7 +123,13 @@ def list_(as_json: Json = False) -> None:
 
 
 def _made_of(found: dict[str, Any]) -> str:
-    return f"{found['template']} v{found['version']}" if found["template"] else _("adopted")
+    if not found["template"]:
+        return _("adopted")
+    made_of = f"{found['template']} v{found['version']}"
+    if going := found["at_next_reset"]:
+        text = ngettext("{n} at its next reset", "{n} at their next reset", going)
+        made_of += f" ({text.format(n=going)})"
+    return made_of
 
 
 @app.command()
@@ -169,6 +180,39 @@ def resize(
             confirmed(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
         report = classrooms.resized(context, name, seats=seats, disk_bytes=size_bytes)
     _finish(report, "{n} seat changed.", "{n} seats changed.", as_json=as_json)
+
+
+@app.command()
+def upgrade(
+    name: Classroom,
+    seats: Seats = None,
+    to: Annotated[
+        int, typer.Option(help="The version; the newest when left out. It may be an older one.")
+    ] = 0,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Move machines to another version of their template, at their next reset.
+
+    On lvm-thick they move at once, while they are off, and what is on them is lost.
+
+    Example: pizarra classroom upgrade net --to 2
+    """
+    with told(as_json=as_json) as context:
+        if upgrades.at_once(context, name):
+            question = _("Make the machines of {name} anew at once, without what is on them?")
+            confirmed(question.format(name=name), yes=yes)
+        report = upgrades.upgraded(context, name, numbers(seats), version=to)
+    n, version = report.count(Outcome.DONE, Outcome.UNCHANGED), report.extra["version"]
+    if report.extra["when"] == "now":
+        text = ngettext("{n} seat is on v{version}.", "{n} seats are on v{version}.", n)
+    else:
+        text = ngettext(
+            "{n} seat is on v{version}, or will be at its next reset.",
+            "{n} seats are on v{version}, or will be at their next reset.",
+            n,
+        )
+    finish(report, text.format(n=n, version=version), as_json=as_json)
 
 
 @app.command()

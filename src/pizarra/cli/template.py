@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
+from pizarra.cli import template_versions
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirmed, out, print_json, print_table
 from pizarra.cli.verbs import told
 from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
-from pizarra.model.facts import Template
+from pizarra.model.facts import Maintenance, Template
 from pizarra.model.labels import Firmware
 from pizarra.model.names import name_checked
 from pizarra.model.sizes import size_text
@@ -20,6 +21,7 @@ from pizarra.service import templates
 
 app = typer.Typer(no_args_is_help=True, help="Golden machines that seats are made of.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
+Version = Annotated[int, typer.Option(help="Which version.", min=0)]
 Vg = Annotated[str, typer.Option(help="The volume group, when there are several.")]
 
 
@@ -36,11 +38,14 @@ def import_(
     firmware: Annotated[
         Firmware | None, typer.Option(help="What boots it; of a machine, as it says.")
     ] = None,
+    new_version: Annotated[
+        bool, typer.Option("--new-version", help="The next version of a template that is there.")
+    ] = False,
     storage: Storage = None,
     vg: Vg = "",
     as_json: Json = False,
 ) -> None:
-    """Copy a machine's disks into a new template.
+    """Copy a machine's disks into a new template, or as its next version.
 
     Example: pizarra template import debian debian-12.qcow2 --vg vg_class
     """
@@ -56,14 +61,25 @@ def import_(
         else:
             sources, found = templates.sources_of_domain(context, from_domain)
         template = templates.imported(
-            context, name, sources, firmware=firmware or found, kind=storage, vg=vg
+            context,
+            name,
+            sources,
+            firmware=firmware or found,
+            kind=storage,
+            vg=vg,
+            new_version=new_version,
         )
     if as_json:
         print_json(templates.template_json(template))
         return
     size = size_text(sum(volume.size_bytes for volume in template.volumes))
-    text = _("Template {name} is ready on {kind} {place}: {size}.")
-    out.print(text.format(name=name, kind=template.kind, place=template.place, size=size))
+    text = _("Template {name} v{version} is ready on {kind} {place}: {size}.")
+    where = {"kind": template.kind, "place": template.place}
+    out.print(text.format(name=name, version=template.version, size=size, **where), markup=False)
+    if template.version > 1:
+        following = f"pizarra classroom upgrade CLASSROOM --to {template.version}"
+        out.print(_("Next: {command}").format(command=following), markup=False)
+        return
     out.print(_("Next: pizarra classroom create CLASSROOM --template {name} --seats 12")
               .format(name=name), markup=False)  # fmt: skip
 
@@ -75,14 +91,16 @@ def list_(as_json: Json = False) -> None:
     Example: pizarra template list
     """
     with told(as_json=as_json) as context:
-        found = templates.listed(context)
+        facts = context.host.observe()
+    found = facts.templates
     if as_json:
-        print_json([templates.template_json(one) for one in found])
+        print_json([templates.template_json(one, facts.maintenance(one.name)) for one in found])
     elif not found:
         out.print(_("There is no template yet. Import one: pizarra template import NAME FILE"))
     else:
         headings = (_("template"), _("version"), _("storage"), _("size"), _("seats"), "")
-        print_table(headings, [_row(one) for one in found], right="lrlrrl")
+        rows = [_row(one) for one in found] + [_making_row(one) for one in facts.maintenances]
+        print_table(headings, sorted(rows), right="lrlrrl")
 
 
 def _row(template: Template) -> tuple[str, ...]:
@@ -92,17 +110,27 @@ def _row(template: Template) -> tuple[str, ...]:
     return (template.name, version, where, size, seats, in_words(template.fault or ""))
 
 
+def _making_row(one: Maintenance) -> tuple[str, ...]:
+    size = size_text(sum(volume.size_bytes for volume in one.volumes))
+    doing = _("being made in {machine}, which is {power}")
+    note = doing.format(machine=one.name, power=_(str(one.power)))
+    return (one.template, str(one.version), f"{one.kind} {one.place}", size, "", note)
+
+
 @app.command()
-def show(name: Name, storage: Storage = None, vg: Vg = "", as_json: Json = False) -> None:
-    """One template and its disks.
+def show(
+    name: Name, version: Version = 0, storage: Storage = None, vg: Vg = "", as_json: Json = False
+) -> None:
+    """One version of a template, the newest when none is named, and its disks.
 
     Example: pizarra template show debian
     """
     with told(as_json=as_json) as context:
         name_checked(name, "template")
-        found = context.host.observe().template(name, storage, vg)
+        facts = context.host.observe()
+        found = facts.template(name, storage, vg, version)
     if as_json:
-        print_json(templates.template_json(found))
+        print_json(templates.template_json(found, facts.maintenance(name)))
         return
     labels = found.volumes[0].labels
     out.print(f"{found.name} v{found.version}, {labels.firmware if labels else '?'}, "
@@ -118,18 +146,32 @@ def show(name: Name, storage: Storage = None, vg: Vg = "", as_json: Json = False
 
 @app.command()
 def delete(
-    name: Name, storage: Storage = None, vg: Vg = "", yes: Yes = False, as_json: Json = False
+    name: Name,
+    version: Version = 0,
+    storage: Storage = None,
+    vg: Vg = "",
+    yes: Yes = False,
+    as_json: Json = False,
 ) -> None:
-    """Remove a template that no seat stands on.
+    """Remove a template that no seat stands on, or one version of it.
 
     Example: pizarra template delete debian --yes
     """
     with told(as_json=as_json) as context:
         name_checked(name, "template")
-        template = context.host.observe().template(name, storage, vg)
-        confirmed(_("Delete the template {name}?").format(name=name), yes=yes)
-        templates.deleted(context, name, template.kind, template.place)
+        template = context.host.observe().template(name, storage, vg, version)
+        question = (
+            _("Delete v{version} of {name}?") if version else _("Delete the template {name}?")
+        )
+        confirmed(question.format(name=name, version=version), yes=yes)
+        templates.deleted(context, name, template.kind, template.place, version=version)
     if as_json:
-        print_json({"template": name, "deleted": True})
+        print_json({"template": name, "version": version or None, "deleted": True})
+    elif version:
+        out.print(_("v{version} of {name} is gone.").format(name=name, version=version))
     else:
         out.print(_("Template {name} is gone.").format(name=name))
+
+
+for command in template_versions.COMMANDS:
+    app.command()(command)

@@ -23,13 +23,12 @@ def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -
     ``kvm`` False means software emulation. ``buffered`` names the disks (``vda``) whose file
     system refuses O_DIRECT, as tmpfs does before Linux 6.6.
     """
-    title = f"{spec.classroom}, seat {spec.number} ({spec.template} v{spec.version})"
     domain = el(
         "domain",
         {"type": "kvm" if kvm else "qemu"},
         el("name", spec.name),
         el("uuid", spec.uuid),
-        el("title", title),
+        el("title", _title(spec)),
         el("metadata", seat_element(_metadata(spec))),
         el("memory", {"unit": "KiB"}, str(spec.memory_bytes // KIB)),
         el("vcpu", str(spec.vcpus)),
@@ -40,6 +39,11 @@ def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -
         _devices(spec, buffered),
     )
     return text_of(domain)
+
+
+def _title(spec: DomainSpec) -> str:
+    of = f"{spec.template} v{spec.version}"
+    return f"{spec.classroom}, seat {spec.number} ({of})" if spec.number else f"{of} in the making"
 
 
 def _metadata(spec: DomainSpec) -> SeatMetadata:

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from pizarra.compute.interface import Compute
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels
 from pizarra.planner.host_facts import HostFacts, assembled
 from pizarra.settings import Settings
 from pizarra.storage.interface import Capabilities, Change, Faults, Pair, Storage
@@ -100,6 +101,17 @@ class Host:
     def rewound(self, pairs: list[Pair]) -> Faults:
         """Every seat volume back to its baseline; a fault each."""
         return self._by_storage(pairs, lambda storage, these: storage.rewound(these))
+
+    def relabelled(self, wished: Mapping[Volume, Labels]) -> None:
+        """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""
+        for place in sorted({(volume.kind, volume.place) for volume in wished}):
+            these = {
+                volume.uuid: labels
+                for volume, labels in wished.items()
+                if (volume.kind, volume.place) == place
+            }
+            storage = self.storages.at(*place)
+            storage.relabelled(these, storage.observe())
 
     def removed(self, volumes: list[Volume]) -> Faults:
         """Remove volumes of ours, wherever they are."""

@@ -68,7 +68,7 @@ def stopped(
     began = time.perf_counter()
     if grace_s > 0:
         _ask(host, asked)
-        _wait_until_off(host, asked, grace_s)
+        wait_until_off(host, [seat.domain_uuid for seat in asked], grace_s)
     waited_ms = (time.perf_counter() - began) * 1000
     off = {domain.uuid for domain in host.compute.observe() if domain.power is Power.OFF}
 
@@ -98,9 +98,10 @@ def _ask(host: Host, seats: Sequence[Seat]) -> None:
         list(threads.map(ask, seats))
 
 
-def _wait_until_off(host: Host, seats: Sequence[Seat], grace_s: float) -> None:
+def wait_until_off(host: Host, machines: Sequence[str], grace_s: float) -> None:
+    """Until all of them (UUIDs) are off, or the grace has passed."""
     deadline = time.monotonic() + grace_s
-    waiting = {seat.domain_uuid for seat in seats}
+    waiting = set(machines)
     while waiting and time.monotonic() < deadline:
         time.sleep(_LOOK_EVERY_S)
         waiting &= {d.uuid for d in host.compute.observe() if d.power is not Power.OFF}

@@ -118,7 +118,27 @@ class ResetRun:
         with self.watch.timed("prove", names):
             whole = [pair for pair in pairs if faults[pair.seat.uuid] is None]
             changes = self.host.changes(whole)
-        return [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
+        proven = [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
+        return self._arrived(proven)
+
+    def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        """After an upgrade, and only then, labels are written: the content is the new version's."""
+        moving = [one for one in seats if one.seat.labels.still]
+        try:
+            self.host.relabelled(
+                {
+                    volume: volume.labels.but(still=0)
+                    for one in moving
+                    for volume in one.seat.volumes
+                    if volume.labels
+                }
+            )
+        except PizarraError as error:
+            reason = Sentence("its disks are original, but do not say so: {why}", why=error)
+            for one in moving:
+                self._settle(one, Outcome.FAILED, reason, verified=True)
+            return [one for one in seats if one not in moving]
+        return list(seats)
 
     def _is_proven(self, one: SeatPlan, found: dict[str, Change | PizarraError]) -> bool:
         for volume in one.seat.volumes:

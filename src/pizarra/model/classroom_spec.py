@@ -13,6 +13,7 @@ from pizarra.model.sizes import GIB, MIB, TIB, size_text
 _BRIDGE = re.compile(r"bridge=[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
 NETWORKS = "isolated, nat, none or bridge=NAME"
 VCPUS_MAX = 64
+VERSION_MAX = 99_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class ClassroomSpec:
     name: str
     template: str
     seats: int
+    version: int = 0  # the newest
     memory_bytes: int = 2 * GIB
     vcpus: int = 2
     network: str = "isolated"
@@ -33,14 +35,29 @@ class ClassroomSpec:
         name_checked(self.name, "classroom")
         name_checked(self.template, "template")
         _within("seats", self.seats, 1, SEATS_MAX)
-        _within("vcpus", self.vcpus, 1, VCPUS_MAX)
-        if not 4 * MIB <= self.memory_bytes <= TIB:
-            raise BadInput(
-                "A machine cannot have {memory} of memory.",
-                "Choose from 4M to 1T, for example --memory 2G.",
-                memory=size_text(self.memory_bytes),
-            )
+        machine_checked(self.memory_bytes, self.vcpus)
         network_checked(self.network)
+        version_checked(self.version)
+
+
+def machine_checked(memory_bytes: int, vcpus: int) -> None:
+    """Raises BadInput unless a machine can be so."""
+    _within("vcpus", vcpus, 1, VCPUS_MAX)
+    if not 4 * MIB <= memory_bytes <= TIB:
+        raise BadInput(
+            "A machine cannot have {memory} of memory.",
+            "Choose from 4M to 1T, for example --memory 2G.",
+            memory=size_text(memory_bytes),
+        )
+
+
+def version_checked(version: int) -> int:
+    """Raises BadInput unless it is a version, or 0 for the newest."""
+    if 0 <= version <= VERSION_MAX:
+        return version
+    raise BadInput(
+        "{version} is not a version of a template.", "Versions count up from 1.", version=version
+    )
 
 
 def network_checked(network: str) -> str:

@@ -109,8 +109,30 @@ class Template:
     kind: StorageKind
     place: str
     volumes: tuple[Volume, ...]
-    seats: int  # how many stand on it
+    seats: int  # how many stand on it, or will until their next reset
     fault: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Maintenance:
+    """The next version of a template, and the machine in which somebody changes it."""
+
+    template: str
+    version: int  # that it will be
+    kind: StorageKind
+    place: str
+    name: str  # of the machine
+    domain_uuid: str
+    power: Power
+    volumes: tuple[Volume, ...]
+    fault: str | None = None
+
+    @property
+    def labels(self) -> Labels:
+        """Of the first disk, which carries what is said once."""
+        labels = self.volumes[0].labels
+        assert labels is not None, "made of labelled volumes only"
+        return labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

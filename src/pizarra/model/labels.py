@@ -20,6 +20,7 @@ class Role(StrEnum):
     """What a volume is for."""
 
     TEMPLATE = "template"
+    MAINTENANCE = "maintenance"  # the next version of a template, being changed in its machine
     SEAT = "seat"
     BASELINE = "baseline"  # an adopted seat's own original state
     FILLING = "filling"  # an import or a move that has not ended: recover removes it
@@ -47,6 +48,7 @@ class Labels:
     role: Role
     template: str = ""
     version: int = 0
+    still: int = 0  # the version of its content until its next reset, after an upgrade
     disk: str = "vda"
     firmware: Firmware = Firmware.BIOS
     classroom: str = ""
@@ -89,7 +91,7 @@ def labels_from_tags(tags: Iterable[str]) -> Labels | None:
 
 _TYPES = {field.name: field for field in fields(Labels)}
 _ENUMS = {"role": Role, "firmware": Firmware, "way": Way}
-_NUMBERS = {"version", "seat", "memory_bytes", "vcpus"}
+_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus"}
 
 
 def labels_from_dict(raw: Mapping[str, str]) -> Labels:

@@ -10,6 +10,7 @@ from pizarra.errors import AlreadyExists, NotFound
 from pizarra.model.facts import (
     Classroom,
     Domain,
+    Maintenance,
     Pool,
     Power,
     Seat,
@@ -21,6 +22,7 @@ from pizarra.model.facts import (
 from pizarra.model.labels import Role
 from pizarra.model.names import seat_name
 from pizarra.model.sentence import Sentence, joined
+from pizarra.planner.template_facts import maintenances, templates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +33,8 @@ class HostFacts:
     pools: tuple[Pool, ...]
     domains: Mapping[str, Domain]  # by UUID, ours and not
     templates: tuple[Template, ...] = ()
+    maintenances: tuple[Maintenance, ...] = ()
     classrooms: Mapping[str, Classroom] = field(default_factory=dict)
-    left_over: tuple[Volume, ...] = ()  # imports and moves that never ended
 
     def classroom(self, name: str) -> Classroom:
         """Raises NotFound with the names that there are."""
@@ -45,8 +47,28 @@ class HostFacts:
             those=", ".join(sorted(self.classrooms)),
         )
 
-    def template(self, name: str, kind: StorageKind | None = None, place: str = "") -> Template:
-        """The newest version on the storage asked for. Raises NotFound, AlreadyExists."""
+    def template(
+        self, name: str, kind: StorageKind | None = None, place: str = "", version: int = 0
+    ) -> Template:
+        """A version, or the newest, on the storage asked for. Raises NotFound, AlreadyExists."""
+        found = self.versions(name, kind, place)
+        if not version:
+            return found[-1]
+        for one in found:
+            if one.version == version:
+                return one
+        raise NotFound(
+            "The template {name} has no version {version}.",
+            "It has: {those}.",
+            name=name,
+            version=version,
+            those=", ".join(str(one.version) for one in found),
+        )
+
+    def versions(
+        self, name: str, kind: StorageKind | None = None, place: str = ""
+    ) -> tuple[Template, ...]:
+        """All versions on the storage asked for, oldest first. Raises NotFound, AlreadyExists."""
         found = [
             one
             for one in self.templates
@@ -61,7 +83,11 @@ class HostFacts:
                 name=name,
                 those=", ".join(sorted(f"{one.kind} {one.place}" for one in found)),
             )
-        return max(found, key=lambda one: one.version)
+        return tuple(sorted(found, key=lambda one: one.version))
+
+    def maintenance(self, template: str) -> Maintenance | None:
+        """Of a template, if somebody is making its next version."""
+        return next((one for one in self.maintenances if one.template == template), None)
 
     def _no_template(self, name: str) -> NotFound:
         elsewhere = [f"{one.kind} {one.place}" for one in self.templates if one.name == name]
@@ -90,33 +116,9 @@ def assembled(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> Hos
         volumes=volumes,
         pools=tuple(pool for part in parts for pool in part.pools),
         domains=by_uuid,
-        templates=_templates(volumes),
+        templates=templates(volumes),
+        maintenances=maintenances(volumes, by_uuid),
         classrooms=_classrooms(seats),
-        left_over=tuple(v for v in volumes.values() if v.labels and v.labels.role is Role.FILLING),
-    )
-
-
-def _templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
-    disks: dict[tuple[str, int, StorageKind, str], list[Volume]] = defaultdict(list)
-    standing: dict[tuple[str, int, StorageKind, str], set[tuple[str, int]]] = defaultdict(set)
-    for volume in volumes.values():
-        if labels := volume.labels:
-            key = (labels.template, labels.version, volume.kind, volume.place)
-            if labels.role is Role.TEMPLATE:
-                disks[key].append(volume)
-            elif labels.role is Role.SEAT:
-                standing[key].add((labels.classroom, labels.seat))
-    return tuple(
-        Template(
-            name=key[0],
-            version=key[1],
-            kind=key[2],
-            place=key[3],
-            volumes=tuple(sorted(of_it, key=_disk)),
-            seats=len(standing[key]),
-            fault=next((volume.fault for volume in of_it if volume.fault), None),
-        )
-        for key, of_it in sorted(disks.items())
     )
 
 
@@ -173,6 +175,8 @@ def _seat_fault(
         return Sentence("two volumes say that they are the same disk of it")
     if len({disk.labels.domain for disk in disks if disk.labels}) != 1:
         return Sentence("its disks name different machines")
+    if len({disk.labels.version for disk in disks if disk.labels}) != 1:
+        return Sentence("its upgrade was cut off: run pizarra recover")
     if namesake is not None and (domain is None or namesake.uuid != domain.uuid):
         return Sentence("the machine called {name} is not ours: its UUID is another", name=name)
     for disk in disks:

@@ -130,13 +130,14 @@ def domain_spec(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) ->
         memory_bytes=labels.memory_bytes,
         vcpus=labels.vcpus,
         firmware=labels.firmware,
-        disks=[_disk_spec(volume, capabilities[volume.kind]) for volume in seat.volumes],
+        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in seat.volumes],
         network=labels.network,
         mac=seat_mac(seat.classroom, seat.number),
     )
 
 
-def _disk_spec(volume: Volume, capabilities: Capabilities) -> DiskSpec:
+def disk_spec(volume: Volume, capabilities: Capabilities) -> DiskSpec:
+    """A disk of a machine."""
     assert volume.labels is not None, "a seat is made of labelled volumes"
     return DiskSpec(
         path=volume.path,

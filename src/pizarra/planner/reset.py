@@ -124,7 +124,11 @@ def _seat_plan(
     if on and mode is Mode.HOT and (why := _not_hot(seat, capabilities)):
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)
     starts = (Step.START,) if after is After.RUNNING or (on and after is After.AS_FOUND) else ()
-    if not on and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes):
+    if (
+        not on
+        and not seat.labels.still
+        and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes)
+    ):
         return SeatPlan(seat=seat, steps=starts, outcome=Outcome.UNCHANGED)
     if on and mode is Mode.HOT and starts:
         return SeatPlan(seat=seat, steps=(Step.PAUSE, Step.REWIND, Step.PROVE, Step.PRESS))
@@ -137,6 +141,8 @@ def _is_original(change: Change | Exception | None) -> bool:
 
 
 def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
+    if seat.labels.still:
+        return Sentence("it goes to another version of its template: use --mode cold")
     for volume in seat.volumes:
         if not capabilities[volume.kind].hot_reset:
             return Sentence("{kind} disks cannot be reset hot: use --mode cold", kind=volume.kind)

@@ -17,7 +17,7 @@ from pizarra.model.outcome import Outcome, Report, outcomes_for
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_parsed, size_text
 from pizarra.planner.provision import new_checked, template_checked
-from pizarra.service import classrooms
+from pizarra.service import classrooms, upgrade
 from pizarra.service.context import Context
 
 _FILE_BYTES_MAX = 64 * 1024
@@ -31,6 +31,7 @@ class _Declared(BaseModel):
     classroom: str
     template: str
     seats: int
+    version: int | None = None
     memory: str = "2G"
     vcpus: int = 2
     network: str = "isolated"
@@ -92,6 +93,7 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
         name=told.classroom,
         template=told.template,
         seats=told.seats,
+        version=told.version or 0,
         memory_bytes=size_parsed(told.memory),
         vcpus=told.vcpus,
         network=told.network,
@@ -119,7 +121,7 @@ def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     present = facts.classrooms.get(spec.name)
     if present is None:
         new_checked(facts, spec)
-        template_checked(facts.template(spec.template, spec.storage, spec.vg), spec)
+        template_checked(facts.template(spec.template, spec.storage, spec.vg, spec.version), spec)
         return ApplyPlan(
             spec=spec,
             present=None,
@@ -127,6 +129,7 @@ def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
         )
     is_now = classrooms.spec_of(present)
     _fixed_checked(spec, is_now)
+    facts.template(is_now.template, is_now.storage, is_now.vg, spec.version or is_now.version)
     return ApplyPlan(spec=spec, present=present, lines=tuple(_differences(spec, is_now, present)))
 
 
@@ -148,6 +151,7 @@ def _fixed_checked(spec: ClassroomSpec, is_now: ClassroomSpec) -> None:
 def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom) -> list[str]:
     size_bytes = present.seats[0].volumes[0].size_bytes
     changes = (
+        ("version", _versions(present), str(spec.version) if spec.version else _versions(present)),
         ("seats", str(is_now.seats), str(spec.seats)),
         ("memory", size_text(is_now.memory_bytes), size_text(spec.memory_bytes)),
         ("vcpus", str(is_now.vcpus), str(spec.vcpus)),
@@ -155,6 +159,10 @@ def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom)
         ("disk", size_text(size_bytes), size_text(spec.disk_bytes or size_bytes)),
     )
     return [f"~ {what}: {was} -> {wish}" for what, was, wish in changes if was != wish]
+
+
+def _versions(classroom: Classroom) -> str:
+    return ", ".join(str(one) for one in sorted({seat.labels.version for seat in classroom.seats}))
 
 
 def carried_out(context: Context, plan: ApplyPlan) -> Report:
@@ -180,6 +188,9 @@ def carried_out(context: Context, plan: ApplyPlan) -> Report:
 def _changed(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[Any, ...]:
     """Machines first, so that seats added afterwards are made as declared."""
     outcomes = classrooms.respecified(context, spec)
+    if spec.version and str(spec.version) != _versions(present):
+        moved = upgrade.upgraded(context, spec.name, version=spec.version).seats
+        outcomes = tuple({one.seat: one for one in (*outcomes, *moved)}.values())
     size_bytes = present.seats[0].volumes[0].size_bytes
     disk = spec.disk_bytes if spec.disk_bytes and spec.disk_bytes != size_bytes else None
     seats = spec.seats if spec.seats != len(present.seats) else None

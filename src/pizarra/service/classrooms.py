@@ -37,7 +37,7 @@ def created(context: Context, spec: ClassroomSpec) -> Report:
 
 
 def _template(facts: HostFacts, spec: ClassroomSpec) -> Template:
-    template = facts.template(spec.template, spec.storage, spec.vg)
+    template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
     provision.template_checked(template, spec)
     return template
 
@@ -175,6 +175,7 @@ def classroom_json(classroom: Classroom) -> dict[str, Any]:
         "classroom": classroom.name,
         "template": labels.template,
         "version": labels.version,
+        "at_next_reset": sum(bool(seat.labels.still) for seat in classroom.seats),
         "storage": str(classroom.seats[0].volumes[0].kind),
         "place": classroom.seats[0].volumes[0].place,
         "memory_bytes": labels.memory_bytes,
@@ -194,6 +195,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
         name=classroom.name,
         template=labels.template,
         seats=seats or len(classroom.seats),
+        version=labels.version,
         memory_bytes=labels.memory_bytes,
         vcpus=labels.vcpus,
         network=labels.network,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 
-from pizarra.engine.events import Began, Noted
+from pizarra.engine.events import Began
 from pizarra.engine.power import each_seat
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
-from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.reset import pairs_of
-from pizarra.service import inspect
+from pizarra.service import inspect, maintenance, upgrade
 from pizarra.service.adoption_ends import left_over_settled
 from pizarra.service.classrooms import network_restored
 from pizarra.service.context import Context
@@ -24,19 +23,9 @@ def recovered(context: Context) -> list[Report]:
     left_over_settled(context, context.host.observe())
     inspect.left_over_removed(context)
     facts = context.host.observe()
-    _left_over_removed(context, facts)
-    return [_classroom_recovered(context, name) for name in facts.classrooms]
-
-
-def _left_over_removed(context: Context, facts: HostFacts) -> None:
-    for volume in facts.left_over:
-        assert volume.labels is not None, "left over by its label"
-        if volume.labels.domain:
-            continue  # of an adoption that could not be settled, and that was told
-        with claimed([f"template-{volume.labels.template}"], "recover"):
-            fault = context.host.removed([volume])[volume.uuid]
-        text = "Removed {name}: its import never ended." if fault is None else "{name}: {why}"
-        context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
+    maintenance.recovered(context, facts)
+    upgrade.recovered(context, facts)
+    return [_classroom_recovered(context, name) for name in context.host.observe().classrooms]
 
 
 def _classroom_recovered(context: Context, name: str) -> Report:

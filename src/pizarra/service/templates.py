@@ -7,13 +7,14 @@ from pathlib import Path
 
 from pizarra.compute.domain_edit import disks_of, firmware_of
 from pizarra.engine.events import Advanced, Began, Noted
-from pizarra.errors import AlreadyExists, BadInput, NotFound
-from pizarra.model.facts import Power, StorageKind, Template, Volume
+from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError
+from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.names import name_checked
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.maintenance import nobody_maintains
 from pizarra.planner.placement import fits, placed
 from pizarra.planner.provision import golden_name
 from pizarra.service.context import Context
@@ -38,20 +39,30 @@ def imported(
     firmware: Firmware = Firmware.BIOS,
     kind: StorageKind | None = None,
     vg: str = "",
+    new_version: bool = False,
 ) -> Template:
-    """Copy disks into a new template, version 1. What fails leaves nothing behind."""
+    """Copy disks into a new template, or as its next version. What fails leaves nothing behind."""
     name_checked(name, "template")
     with claimed([f"template-{name}"], "template import"):
         facts = context.host.observe()
         settings = context.host.settings
         kind, place = placed(facts, kind, vg, settings.vg, str(settings.folder))
-        _new_checked(facts, name, kind, place)
+        version = _version(facts, name, kind, place, sources) if new_version else 1
+        if not new_version:
+            _new_checked(facts, name, kind, place)
         storage = context.host.storages.at(kind, place)
         _space_checked(context, facts, storage, sources)
         made: list[Volume] = []
         try:
             for source in sources:
-                made.append(_filled(context, storage, name, source, firmware))
+                labels = Labels(
+                    role=Role.FILLING,
+                    template=name,
+                    version=version,
+                    disk=source.disk,
+                    firmware=firmware,
+                )
+                made.append(_filled(context, storage, labels, source))
         except BaseException:
             _undone(context, storage, name)
             raise
@@ -61,12 +72,29 @@ def imported(
     return context.host.observe().template(name, kind, place)
 
 
+def _version(
+    facts: HostFacts, name: str, kind: StorageKind, place: str, sources: list[Source]
+) -> int:
+    """The next one, if seats can go from those that there are to it. Raises Busy, BadInput."""
+    newest = facts.template(name, kind, place)
+    nobody_maintains(facts, name)
+    disks = [volume.labels.disk for volume in newest.volumes if volume.labels]
+    if [source.disk for source in sources] != disks:
+        raise BadInput(
+            "Every version of {name} has the disks {disks}.",
+            "Import it as a template of its own.",
+            name=name,
+            disks=", ".join(disks),
+        )
+    return newest.version + 1
+
+
 def _new_checked(facts: HostFacts, name: str, kind: StorageKind, place: str) -> None:
     for one in facts.templates:
         if (one.name, one.kind, one.place) == (name, kind, place):
             raise AlreadyExists(
                 "There is a template {name} on {kind} {place} already.",
-                "Choose another name, or delete it: pizarra template delete {name}",
+                "Choose another name, or import it as the next version: --new-version",
                 name=name,
                 kind=kind,
                 place=place,
@@ -95,16 +123,11 @@ def _space_checked(
     )
 
 
-def _filled(
-    context: Context, storage: Storage, name: str, source: Source, firmware: Firmware
-) -> Volume:
-    labels = Labels(
-        role=Role.FILLING, template=name, version=1, disk=source.disk, firmware=firmware
-    )
+def _filled(context: Context, storage: Storage, labels: Labels, source: Source) -> Volume:
     new = NewVolume(
         labels=labels,
         size_bytes=source.image.virtual_size_bytes,
-        name=golden_name(name, 1, source.disk),
+        name=golden_name(labels.template, labels.version, labels.disk),
     )
     volume = storage.golden_created(new)
     size_bytes = source.image.virtual_size_bytes
@@ -167,26 +190,66 @@ def listed(context: Context) -> tuple[Template, ...]:
     return context.host.observe().templates
 
 
-def deleted(context: Context, name: str, kind: StorageKind | None = None, place: str = "") -> None:
-    """Remove a template that no seat stands on. Raises BadInput, NotFound."""
+def deleted(
+    context: Context,
+    name: str,
+    kind: StorageKind | None = None,
+    place: str = "",
+    *,
+    version: int = 0,
+) -> None:
+    """Remove a version, or all of a template, that no seat stands on. Raises BadInput, NotFound."""
     name_checked(name, "template")
     with claimed([f"template-{name}"], "template delete"):
-        template = context.host.observe().template(name, kind, place)
-        if template.seats:
-            raise BadInput(
-                "{count} seats stand on the template {name}.",
-                "Delete their classrooms first: pizarra classroom list",
-                count=template.seats,
-                name=name,
-            )
-        faults = context.host.removed(list(template.volumes))
+        facts = context.host.observe()
+        nobody_maintains(facts, name)
+        one = [facts.template(name, kind, place, version)] if version else []
+        versions = one or facts.versions(name, kind, place)
+        for template in versions:
+            _unused_checked(template)
+        faults = context.host.removed([v for template in versions for v in template.volumes])
         for fault in faults.values():
             if fault is not None:
                 raise fault
 
 
-def template_json(template: Template) -> dict[str, object]:
-    """The form of ``template list`` and ``show``."""
+def _unused_checked(template: Template) -> None:
+    if template.seats:
+        raise BadInput(
+            "{count} seats stand on the template {name}, version {version}.",
+            "Delete their classrooms first, or upgrade and reset them: pizarra classroom list",
+            count=template.seats,
+            name=template.name,
+            version=template.version,
+        )
+
+
+def pruned(
+    context: Context, name: str, kind: StorageKind | None = None, place: str = ""
+) -> tuple[list[Template], dict[int, PizarraError | Sentence]]:
+    """Remove the versions that nothing stands on, but the newest; and why others stay."""
+    name_checked(name, "template")
+    with claimed([f"template-{name}"], "template prune"):
+        facts = context.host.observe()
+        nobody_maintains(facts, name)
+        *older, newest = facts.versions(name, kind, place)
+        gone: list[Template] = []
+        stay: dict[int, PizarraError | Sentence] = {newest.version: Sentence("it is the newest")}
+        for template in older:
+            if template.seats:
+                text = "{count} seats stand on it"
+                stay[template.version] = Sentence(text, count=template.seats)
+                continue
+            faults = context.host.removed(list(template.volumes))
+            if fault := next(filter(None, faults.values()), None):
+                stay[template.version] = fault
+            else:
+                gone.append(template)
+    return gone, stay
+
+
+def template_json(template: Template, maintenance: Maintenance | None = None) -> dict[str, object]:
+    """The form of ``template list`` and ``show``; one entry a version."""
     first = template.volumes[0].labels
     return {
         "template": template.name,
@@ -196,6 +259,7 @@ def template_json(template: Template) -> dict[str, object]:
         "firmware": str(first.firmware) if first else None,
         "seats": template.seats,
         "fault": template.fault,
+        "maintenance": maintenance_json(maintenance) if maintenance else None,
         "disks": [
             {
                 "disk": volume.labels.disk if volume.labels else None,
@@ -205,6 +269,20 @@ def template_json(template: Template) -> dict[str, object]:
             }
             for volume in template.volumes
         ],
+    }
+
+
+def maintenance_json(maintenance: Maintenance) -> dict[str, object]:
+    """The form of ``template maintain``: the version that is being made, and where."""
+    return {
+        "template": maintenance.template,
+        "version": maintenance.version,
+        "storage": str(maintenance.kind),
+        "place": maintenance.place,
+        "machine": maintenance.name,
+        "power": str(maintenance.power),
+        "network": maintenance.labels.network,
+        "fault": maintenance.fault,
     }
 
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pizarra.engine.events import Began, Settled
 from pizarra.engine.power import started, stopped
 from pizarra.engine.reset import ResetRun
-from pizarra.errors import PizarraError, Unsupported
+from pizarra.errors import OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.names import name_checked, seat_name
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
@@ -154,31 +154,46 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
     outcomes = tuple(_status_of(seat, changes) for seat in seats)
     labels = facts.classrooms[classroom].labels
+    going = sum(one.extra["next_version"] is not None for one in outcomes)
     return Report(
         classroom=classroom,
         verb="status",
         mode=None,
         elapsed_s=time.perf_counter() - began,
         seats=outcomes,
-        extra={"template": labels.template, "version": labels.version},
+        extra={
+            "template": labels.template,
+            "version": labels.version,
+            "at_next_reset": going,
+        },
     )
 
 
 def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> SeatOutcome:
     answers = [changes.get(volume.uuid) for volume in seat.volumes]
-    errors = [joined([answer]) for answer in answers if isinstance(answer, PizarraError)]
+    labels = seat.labels
+    errors = [
+        joined([answer])
+        for answer in answers
+        if isinstance(answer, PizarraError)
+        and not (labels.still and isinstance(answer, OtherOriginal))
+    ]
     absent = seat.power is Power.ABSENT
     gone = Sentence("its machine is gone: run pizarra recover") if absent else None
     fault = seat.fault or gone or (errors[0] if errors else None)
     known = [answer for answer in answers if isinstance(answer, Change)]
     changed_bytes = sum(change.changed_bytes for change in known)
     original = changed_bytes == 0 if len(known) == len(seat.volumes) else None
+    following = labels.version if labels.still and not original else None
+    going = Sentence("v{version} at its next reset", version=following) if following else None
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.UNKNOWN if fault else Outcome.DONE,
-        reason=fault,
-        verified=original,
+        reason=fault or going,
+        verified=False if following and not fault else original,
         extra={
+            "version": labels.still if following else labels.version,
+            "next_version": following,
             "power": str(seat.power),
             "changed_bytes": changed_bytes if original is not None else None,
             "size_bytes": sum(volume.size_bytes for volume in seat.volumes),
@@ -246,7 +261,9 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
     for volume in seat.volumes:
         answer = sums.get(volume.uuid) or changes.get(volume.uuid)
         if (why := _difference(answer)) is not None:
-            outcome = Outcome.UNKNOWN if isinstance(answer, PizarraError) else Outcome.FAILED
+            going = seat.labels.still and isinstance(answer, OtherOriginal)
+            unknown = isinstance(answer, PizarraError) and not going
+            outcome = Outcome.UNKNOWN if unknown else Outcome.FAILED
             return SeatOutcome(
                 seat=seat.name,
                 outcome=outcome,

@@ -185,7 +185,7 @@ def copied(
     form = ["-f", source_format, "-O", target_format, "-T", _cache(source), "-t", _cache(target)]
     zero = ["--target-is-zero"] if target_is_zero else []
     paths = [str(absolute(source)), str(absolute(target))]
-    said = _converted(["qemu-img", "convert", "-p", "-n", *form, *zero, *paths], progress)
+    said = followed(["qemu-img", "convert", "-p", "-n", *form, *zero, *paths], progress)
     if said is not None:
         raise StorageFault(
             "The copy of {path} failed: {said}.", path=source, said=said, target=target
@@ -199,8 +199,8 @@ def _cache(path: Path) -> str:
     return "none" if path.is_block_device() else "writeback"
 
 
-def _converted(argv: list[str], progress: Callable[[float], None]) -> str | None:
-    """None when it went well, else what it said."""
+def followed(argv: list[str], progress: Callable[[float], None]) -> str | None:
+    """Run a qemu-img that prints its progress: None when it went well, else what it said."""
     said: list[str] = []
     with piped(argv) as child:
         assert child.stdout is not None  # piped() asked for it

@@ -6,7 +6,7 @@ repeat, and batched: they take all the volumes of a step and cost as little as o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ class Capabilities:
     hot_reset: bool  # content can be swapped while QEMU holds the disk open
     disk_type: str  # of libvirt: "block" or "file"
     disk_format: str  # of QEMU: "raw" or "qcow2"
+    moves_at_reset: (
+        bool  # a seat goes to another golden at its next rewind; else at once, while off
+    )
     new_is_zero: bool  # a new golden volume reads as zeros, so an import may leave holes
 
 
@@ -56,6 +59,23 @@ class Change:
         return self.changed_bytes == 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A seat's volume that goes to another golden volume, and the labels that it has then."""
+
+    volume: Volume
+    golden: Volume
+    labels: Labels
+
+
+Progress = Callable[[float], None]  # is told the share that is done, 0.0 to 1.0
+
+
+def unseen(share: float) -> None:
+    """Progress that nobody looks at."""
+    _ = share
+
+
 # per volume UUID: None when it went well, else why not
 Faults = Mapping[str, PizarraError | None]
 Changes = Mapping[str, Change | PizarraError]
@@ -80,8 +100,12 @@ class Storage(Protocol):
         """A blank writable volume of role FILLING, for an import to write to."""
         ...
 
-    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
-        """The import ended: from now on it is only ever read (and says so on its labels)."""
+    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+        """A writable volume with the content of ``golden``, to become the next version of it."""
+        ...
+
+    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+        """From now on it is only ever read, and stands on nothing; its labels say so last."""
         ...
 
     def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
@@ -90,6 +114,12 @@ class Storage(Protocol):
 
     def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """Replace the labels of volumes, by UUID."""
+        ...
+
+    def moved(self, moves: Sequence[Move]) -> Faults:
+        """Each volume names another golden volume of the same place as its baseline, and is at
+        least as large. Its content stays until the next rewind; where ``moves_at_reset`` is False
+        it is the new one's at once, and nobody may have it open."""
         ...
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:

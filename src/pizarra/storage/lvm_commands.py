@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels
 from pizarra.storage.interface import NewVolume
 from pizarra.storage.lvm_report import SEG_FIELDS, VG_FIELDS
@@ -99,12 +100,18 @@ def change(vg: str, name: str, *options: str) -> Argv:
     return ["lvchange", "-y", *options, f"{vg}/{name}"]
 
 
-def relabel(vg: str, name: str, old: Sequence[str], new: Labels) -> Argv:
-    """Replace tags of ours; those of others stay."""
-    wanted = new.to_tags()
+def relabelled(volume: Volume, new: Labels) -> Argv:
+    """Replace tags of ours, those of others stay; nothing when it has these."""
+    old, wanted = volume.labels.to_tags() if volume.labels else (), new.to_tags()
     gone = [part for tag in old if tag not in wanted for part in ("--deltag", tag)]
     added = [part for tag in wanted if tag not in old for part in ("--addtag", tag)]
-    return ["lvchange", "-y", *gone, *added, f"{vg}/{name}"] if gone or added else []
+    name = f"{volume.place}/{volume.name}"
+    return ["lvchange", "-y", *gone, *added, name] if gone or added else []
+
+
+def rename(vg: str, name: str, new: str) -> Argv:
+    """``lvrename``; its UUID, its labels and who has it open stay."""
+    return ["lvrename", f"{vg}/{name}", f"{vg}/{new}"]
 
 
 def unlabel(vg: str, name: str, tags: Sequence[str]) -> Argv:

@@ -15,15 +15,27 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Labels, Way
+from pizarra.model.labels import Labels, Role, Way
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, rounded_up
 from pizarra.storage import lvm_commands
-from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.images import copied
+from pizarra.storage.interface import (
+    Capabilities,
+    Change,
+    Changes,
+    Faults,
+    Move,
+    NewVolume,
+    Pair,
+    Progress,
+    unseen,
+)
 from pizarra.storage.lvm_volumes import LvmVolumes, device_checked, lvm, lvm_batch, not_ours
 from pizarra.storage.pairwise import each, in_batches
 from pizarra.system import devmapper
@@ -31,6 +43,7 @@ from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
 
 HEAD_BYTES = 4096
+NEXT = ".next"  # behind the name of a seat's volume that is to take its place
 MERGING = "merging"  # in the place of a baseline's UUID while its snapshot is merged
 _COW_SHARE = 0.25  # of the origin, for a seat's store; its use is shown, and LVM can extend it
 _COW_LEAST_BYTES = 64 * MIB
@@ -48,7 +61,11 @@ class LvmThickStorage(LvmVolumes):
 
     kind = StorageKind.LVM_THICK
     capabilities = Capabilities(
-        hot_reset=True, disk_type="block", disk_format="raw", new_is_zero=False
+        hot_reset=True,
+        disk_type="block",
+        disk_format="raw",
+        new_is_zero=False,
+        moves_at_reset=False,
     )
 
     def space_checked(self, new_bytes: int, what: str) -> None:
@@ -58,6 +75,16 @@ class LvmThickStorage(LvmVolumes):
     def golden_created(self, new: NewVolume) -> Volume:
         """A plain volume, active."""
         lvm(lvm_commands.linear_create(self.place, new))
+        return self.found(new.name)
+
+    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+        """A copy: the draft shall stand on nothing. FILLING until it is whole."""
+        self.space_checked(new.size_bytes, Sentence("a copy of {name}", name=golden.name))
+        filling = replace(new, labels=new.labels.but(role=Role.FILLING))
+        volume = self.golden_created(filling)
+        with self.opened(golden) as source:
+            copied(source, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
+        self.relabelled({volume.uuid: new.labels}, self.observe())
         return self.found(new.name)
 
     def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
@@ -85,6 +112,44 @@ class LvmThickStorage(LvmVolumes):
                 name=volume.name,
             )
         super().grown(volume, size_bytes)
+
+    def moved(self, moves: Sequence[Move]) -> Faults:
+        """Each snapshot made again, of the other origin, under its name."""
+        faults = self.strangers([move.volume for move in moves])
+        for move in moves:
+            if move.volume.uuid in faults:
+                continue
+            try:
+                self._moved(move)
+            except PizarraError as error:
+                faults[move.volume.uuid] = error
+            else:
+                faults[move.volume.uuid] = None
+        return faults
+
+    def _moved(self, move: Move) -> None:
+        """The new one is there before the old one goes; ``move_ended`` finishes from any step."""
+        self._closed_checked(move.volume)
+        labels = move.labels.but(role=Role.FILLING, domain="")
+        new = NewVolume(
+            labels=labels, size_bytes=move.golden.size_bytes, name=move.volume.name + NEXT
+        )
+        self.seats_created(move.golden, [new])
+        fault = self.removed([move.volume])[move.volume.uuid]
+        if fault is not None:
+            self.removed([self.found(new.name)])
+            raise fault
+        self.move_ended(self.found(new.name), move.labels.domain)
+
+    def move_ended(self, following: Volume, domain: str) -> None:
+        """A seat's next volume takes the place of the old one, which is gone."""
+        name = following.name.removesuffix(NEXT)
+        if name != following.name:
+            lvm(lvm_commands.rename(self.place, following.name, name))
+        present = self.found(name)
+        assert present.labels is not None, "made with labels"
+        labels = present.labels.but(role=Role.SEAT, domain=domain, still=0)
+        self.relabelled({present.uuid: labels}, self.observe())
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""
@@ -133,13 +198,13 @@ class LvmThickStorage(LvmVolumes):
             raise not_ours(seat, "it carries no label of ours")
         self.relabelled({seat.uuid: labels.but(baseline=uuid)}, facts)
 
-    def _closed_checked(self, seat: Volume, baseline: Volume) -> None:
-        """LVM would put the merge off to the next activation, and report success."""
+    def _closed_checked(self, *volumes: Volume) -> None:
+        """LVM would put a merge off to the next activation, and report success."""
         opened = lvm(lvm_commands.open_volumes(self.place)).stdout.split()
-        for volume in (seat, baseline):
+        for volume in volumes:
             if volume.name in opened:
                 raise StorageFault(
-                    "{place}/{name} is held open by something; it cannot be merged now.",
+                    "{place}/{name} is held open by something; it cannot be changed now.",
                     "If somebody looks at it: pizarra inspect SEAT --detach; see also: lsof {path}",
                     place=self.place,
                     name=volume.name,

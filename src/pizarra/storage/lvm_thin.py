@@ -20,9 +20,18 @@ from collections.abc import Callable, Sequence
 
 from pizarra.errors import HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
-from pizarra.model.labels import Labels
 from pizarra.storage import lvm_commands, thin_pool
-from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.interface import (
+    Capabilities,
+    Change,
+    Changes,
+    Faults,
+    Move,
+    NewVolume,
+    Pair,
+    Progress,
+    unseen,
+)
 from pizarra.storage.lvm_volumes import (
     LvmVolumes,
     checked_space,
@@ -46,7 +55,11 @@ class LvmThinStorage(LvmVolumes):
 
     kind = StorageKind.LVM_THIN
     capabilities = Capabilities(
-        hot_reset=True, disk_type="block", disk_format="raw", new_is_zero=True
+        hot_reset=True,
+        disk_type="block",
+        disk_format="raw",
+        new_is_zero=True,
+        moves_at_reset=True,
     )
 
     def __init__(self, vg: str, pool: str = "pizarra") -> None:
@@ -86,13 +99,19 @@ class LvmThinStorage(LvmVolumes):
         lvm(lvm_commands.thin_create(self.place, self.pool, new))
         return self.found(new.name)
 
-    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
-        """Read-only and inactive: a snapshot of an active origin would copy a moving target."""
-        devmapper.flush_page_cache(volume.path)
-        sealed = super().golden_sealed(volume, labels)
-        if sealed.active:
+    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+        """A thin snapshot, whatever the size."""
+        lvm(lvm_commands.thin_snapshot(self.place, golden.name, new))
+        if new.size_bytes > golden.size_bytes:
+            lvm(lvm_commands.extend(self.place, new.name, new.size_bytes))
+        progress(1.0)
+        return self.found(new.name)
+
+    def _closed(self, volume: Volume) -> None:
+        """Inactive: a snapshot of an active origin would copy a moving target."""
+        if volume.active:
+            devmapper.flush_page_cache(volume.path)
             lvm(lvm_commands.change(self.place, volume.name, "-an", "-ky"))
-        return self.found(volume.name)
 
     def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """Thin snapshots, fed to one ``lvm`` process, then grown if they are to be larger."""
@@ -104,6 +123,34 @@ class LvmThinStorage(LvmVolumes):
         """The original state of an adopted volume: a snapshot that is only ever a source."""
         lvm(lvm_commands.thin_baseline(self.place, seat.name, new))
         return self.found(new.name)
+
+    def moved(self, moves: Sequence[Move]) -> Faults:
+        """Another UUID on the label, in one process; larger first if that one is larger."""
+        strangers = self.strangers([move.volume for move in moves])
+        moves = [move for move in moves if move.volume.uuid not in strangers]
+        smaller = [move for move in moves if move.volume.size_bytes < move.golden.size_bytes]
+        grown = [
+            lvm_commands.extend(self.place, move.volume.name, move.golden.size_bytes)
+            for move in smaller
+        ]
+        named = [lvm_commands.relabelled(move.volume, move.labels) for move in moves]
+        try:
+            lvm_batch([*grown, *filter(None, named)])
+        except PizarraError as error:
+            return {**strangers, **self._unmoved(moves, error)}
+        return {**strangers, **{move.volume.uuid: None for move in moves}}
+
+    def _unmoved(self, moves: Sequence[Move], error: PizarraError) -> Faults:
+        """LVM complained of some: look which."""
+        now = {volume.uuid: volume for volume in self.observe().volumes}
+        return {
+            move.volume.uuid: None
+            if (present := now.get(move.volume.uuid))
+            and present.labels == move.labels
+            and present.size_bytes >= move.golden.size_bytes
+            else error
+            for move in moves
+        }
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""

@@ -17,9 +17,10 @@ from pizarra.errors import (
 )
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.storage import lvm_commands, lvm_report
-from pizarra.storage.interface import Faults
+from pizarra.storage.interface import Faults, Progress, unseen
 from pizarra.system import devmapper
 from pizarra.system.checksum import sha256_of
 from pizarra.system.process import Completed, run
@@ -105,19 +106,24 @@ class LvmVolumes:
         group = next(pool for pool in self.observe().pools if pool.name == self.place)
         checked_space(group.free_bytes, new_bytes, what, f"volume group {self.place}")
 
-    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
-        """Read-only from now on, and labelled."""
-        lvm(lvm_commands.relabel(self.place, volume.name, _tags(volume), labels))
+    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+        """Read-only from now on; labelled last, so a power cut leaves no golden half sealed."""
         if not volume.read_only:
             lvm(lvm_commands.change(self.place, volume.name, "-pr"))
+        self._closed(volume)
+        if argv := lvm_commands.relabelled(volume, labels):
+            lvm(argv)
+        progress(1.0)
         return self.found(volume.name)
+
+    def _closed(self, volume: Volume) -> None:
+        """A classic golden stays active: its snapshots read through it."""
 
     def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """One process for all."""
         by_uuid = {volume.uuid: volume for volume in facts.volumes}
         commands = [
-            lvm_commands.relabel(self.place, by_uuid[uuid].name, _tags(by_uuid[uuid]), labels)
-            for uuid, labels in volumes.items()
+            lvm_commands.relabelled(by_uuid[uuid], labels) for uuid, labels in volumes.items()
         ]
         lvm_batch([argv for argv in commands if argv])
 
@@ -139,6 +145,17 @@ class LvmVolumes:
                 left = {volume.uuid for volume in self.observe().volumes}
                 faults |= {volume.uuid: error for volume in volumes if volume.uuid in left}
         return faults
+
+    def strangers(self, volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
+        """Those that are not what was observed any more, by UUID, each with a refusal."""
+        now = {one.uuid: one for one in self.observe().volumes}
+        return {
+            volume.uuid: not_ours(volume, Sentence("it changed meanwhile"))
+            for volume in volumes
+            if (present := now.get(volume.uuid)) is None
+            or present.name != volume.name
+            or present.labels is None
+        }
 
     def grown(self, volume: Volume, size_bytes: int) -> None:
         """``lvextend``; the guest sees it at its next start."""
@@ -202,10 +219,6 @@ def _kept(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> 
         name=volume.name,
         standing=", ".join(standing),
     )
-
-
-def _tags(volume: Volume) -> tuple[str, ...]:
-    return volume.labels.to_tags() if volume.labels else ()
 
 
 def checked_space(free_bytes: int, new_bytes: int, what: str, where: str) -> None:

@@ -19,6 +19,7 @@ from pizarra.errors import (
     BadInput,
     NoSpace,
     NotOurs,
+    OtherOriginal,
     PizarraError,
     StorageFault,
     Unsupported,
@@ -26,7 +27,17 @@ from pizarra.errors import (
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import TIB, size_text
-from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.interface import (
+    Capabilities,
+    Change,
+    Changes,
+    Faults,
+    Move,
+    NewVolume,
+    Pair,
+    Progress,
+    unseen,
+)
 from pizarra.system.checksum import sha256_of
 
 BLOCK_BYTES = 4096
@@ -82,7 +93,11 @@ class MemoryStorage:
         self.disks = disks or MemoryDisks()
         self.place = place
         self.capabilities = Capabilities(
-            hot_reset=True, disk_type="block", disk_format="raw", new_is_zero=True
+            hot_reset=True,
+            disk_type="block",
+            disk_format="raw",
+            new_is_zero=True,
+            moves_at_reset=True,
         )
         self._failures: dict[tuple[str, int], PizarraError] = {}
         self._steps_to_crash = 0
@@ -175,7 +190,15 @@ class MemoryStorage:
         self._begin("golden_created")()
         return _observed(self._made(new, new.labels.but(role=Role.FILLING), _Disk))
 
-    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
+    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+        """Its blocks are shared until they are written."""
+        self._begin("draft_created")()
+        source = self._expected(golden)
+        made = self._made(new, new.labels, lambda volume: _snapshot(volume, source))
+        progress(1.0)
+        return _observed(made)
+
+    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
         """Read-only, then labelled: two steps."""
         step, disk = self._begin("golden_sealed"), self._expected(volume)
         step()
@@ -185,6 +208,7 @@ class MemoryStorage:
         self._change()
         disk.volume = replace(disk.volume, labels=labels)
         disk.written.clear()
+        progress(1.0)
         return _observed(disk)
 
     def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
@@ -206,6 +230,23 @@ class MemoryStorage:
             step()
             self._change()
             disk.volume = replace(disk.volume, labels=labels)
+
+    def moved(self, moves: Sequence[Move]) -> Faults:
+        """A step each."""
+        step = self._begin("moved")
+        faults: dict[str, PizarraError | None] = {}
+        for move in moves:
+            try:
+                step()
+                disk, golden = self._expected(move.volume), self._expected(move.golden)
+            except PizarraError as error:
+                faults[move.volume.uuid] = error
+            else:
+                self._change()
+                size_bytes = max(disk.volume.size_bytes, golden.volume.size_bytes)
+                disk.volume = replace(disk.volume, labels=move.labels, size_bytes=size_bytes)
+                faults[move.volume.uuid] = None
+        return faults
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """Two steps a pair, and between them the seat has no content at all."""
@@ -251,8 +292,10 @@ class MemoryStorage:
             try:
                 step()
                 seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
-                if seat.blocks is None or seat.baseline != pair.baseline.uuid:
+                if seat.blocks is None:
                     raise StorageFault("{name} is not a whole seat.", name=pair.seat.name)
+                if seat.baseline != pair.baseline.uuid:
+                    raise OtherOriginal("{name} is another's seat.", name=pair.seat.name)
                 blocks = count(seat, baseline)
             except PizarraError as error:
                 changes[pair.seat.uuid] = error

@@ -29,7 +29,17 @@ from pizarra.errors import (
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import size_text
-from pizarra.storage.interface import Capabilities, Change, Changes, Faults, NewVolume, Pair
+from pizarra.storage.interface import (
+    Capabilities,
+    Change,
+    Changes,
+    Faults,
+    Move,
+    NewVolume,
+    Pair,
+    Progress,
+    unseen,
+)
 from pizarra.storage.qcow2_checks import (
     expected_checked,
     owned_checked,
@@ -48,6 +58,7 @@ from pizarra.storage.qcow2_folder import (
 from pizarra.storage.qcow2_header import allocated_bytes, header_read
 from pizarra.storage.qcow2_overlay import (
     changed_bytes,
+    flattened,
     mapped_bytes,
     overlay_rewound,
     overlays,
@@ -73,7 +84,11 @@ class Qcow2Storage:
 
     kind = StorageKind.QCOW2
     capabilities = Capabilities(
-        hot_reset=False, disk_type="file", disk_format="qcow2", new_is_zero=True
+        hot_reset=False,
+        disk_type="file",
+        disk_format="qcow2",
+        new_is_zero=True,
+        moves_at_reset=True,
     )
 
     def __init__(self, folder: Path) -> None:
@@ -113,9 +128,27 @@ class Qcow2Storage:
             image.chmod(0o600)
         return self._found(image)
 
-    def golden_sealed(self, volume: Volume, labels: Labels) -> Volume:
-        """On the disk first, read-only then, labelled last."""
+    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+        """An overlay until it is sealed."""
+        expected_checked(golden)
+        image = self._image(TEMPLATES, new.name)
+        self._claimed(image, new.labels)
+        self._synced(TEMPLATES)
+        try:
+            with overlays() as fresh:
+                placed(image, fresh(golden, max(new.size_bytes, golden.size_bytes)))
+        except PizarraError:
+            _forgotten(image)
+            raise
+        self._synced(TEMPLATES)
+        progress(1.0)
+        return self._found(image)
+
+    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+        """An overlay becomes a whole file; on the disk first, then read-only, labelled last."""
         expected_checked(volume)
+        unheld_checked(volume)
+        flattened(volume.path, progress)
         with refusals("seal", volume.path):
             with volume.path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -158,6 +191,20 @@ class Qcow2Storage:
         for name, labels in volumes.items():
             with refusals("label", by_uuid[name].path):
                 sidecar_replaced(by_uuid[name].path, Sidecar(name, labels))
+
+    def moved(self, moves: Sequence[Move]) -> Faults:
+        """Another UUID in the sidecar; the next overlay stands on that one, and is as large."""
+
+        def named(move: Move) -> PizarraError | None:
+            try:
+                expected_checked(move.volume)
+                with refusals("label", move.volume.path):
+                    sidecar_replaced(move.volume.path, Sidecar(move.volume.uuid, move.labels))
+            except PizarraError as error:
+                return error
+            return None
+
+        return {move.volume.uuid: named(move) for move in moves}
 
     def rewound(self, pairs: Sequence[Pair]) -> Faults:
         """One process a golden volume and size, one small file a seat."""

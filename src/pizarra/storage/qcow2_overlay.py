@@ -10,9 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
-from pizarra.errors import NotOurs, StorageFault
+from pizarra.errors import NotOurs, OtherOriginal, StorageFault
 from pizarra.model.facts import Volume
-from pizarra.storage.interface import Pair
+from pizarra.storage.images import followed
+from pizarra.storage.interface import Pair, Progress
 from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
 from pizarra.storage.qcow2_folder import IMAGE
 from pizarra.storage.qcow2_header import header_read
@@ -72,7 +73,7 @@ def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
         expected_checked(seat)
         unheld_checked(seat)
         with refusals("read", seat.path):
-            size_bytes = header_read(seat.path).size_bytes
+            size_bytes = max(header_read(seat.path).size_bytes, pair.baseline.size_bytes)
     except StorageFault:  # no image, or none that can be read: a fresh one mends it
         size_bytes = max(seat.size_bytes, pair.baseline.size_bytes)
     placed(seat.path, fresh(pair.baseline, size_bytes))
@@ -85,7 +86,7 @@ def changed_bytes(pair: Pair, own_bytes: Callable[[Path], int]) -> int:
     with refusals("read", pair.seat.path):
         header = header_read(pair.seat.path)
         if (header.backing, header.backing_format) != (str(pair.baseline.path), "qcow2"):
-            raise StorageFault(
+            raise OtherOriginal(
                 "{name} stands on {backing} and not on {baseline}.",
                 "A reset puts it right.",
                 name=pair.seat.name,
@@ -107,6 +108,16 @@ def mapped_bytes(image: Path) -> int:
     # what a grown overlay has beyond its backing file is of depth 0 too, but not present
     own = (part for part in json.loads(said) if part["depth"] == 0 and part["present"])
     return sum(int(part["length"]) for part in own)
+
+
+def flattened(image: Path, progress: Progress) -> None:
+    """All that it shows is in the file itself. Cut off, it still shows the same; safe to repeat."""
+    with refusals("read", image):
+        backing = header_read(image).backing
+    if backing:
+        argv = ["qemu-img", "rebase", "-p", "-f", "qcow2", "-b", "", str(image)]
+        if (said := followed(argv, progress)) is not None:
+            raise StorageFault("{path} cannot be made whole: {said}.", path=image, said=said)
 
 
 def stands_on(other: Volume, golden: Volume) -> bool:

@@ -1,0 +1,167 @@
+"""What a template's maintenance is made of: drafts of its disks, a machine, a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pizarra.compute.interface import DomainSpec, Lease, NetworkSpec
+from pizarra.errors import BadInput, Busy, NotFound, NotOurs
+from pizarra.model.classroom_spec import machine_checked, network_checked
+from pizarra.model.facts import Maintenance, StorageKind, Template, Volume
+from pizarra.model.labels import Labels, Role
+from pizarra.model.names import seat_mac, seat_uuid
+from pizarra.model.sizes import GIB, size_text
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.provision import disk_spec, golden_name, network_spec, network_uuid
+from pizarra.planner.template_facts import machine_name
+from pizarra.storage.interface import Capabilities, NewVolume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaintenanceWish:
+    """The machine in which a template is changed. Raises BadInput for one that cannot be."""
+
+    memory_bytes: int = 2 * GIB
+    vcpus: int = 2
+    network: str = "nat"  # updates come from somewhere
+    disk_bytes: int | None = None  # a larger first disk for the next version
+
+    def __post_init__(self) -> None:
+        machine_checked(self.memory_bytes, self.vcpus)
+        network_checked(self.network)
+
+
+def room(template: str) -> str:
+    """In the place of a classroom's name, where a machine has one; no classroom is called so."""
+    return f"template.{template}"
+
+
+def beginning_checked(facts: HostFacts, template: Template) -> None:
+    """Raises Busy, NotOurs when the next version cannot be begun."""
+    nobody_maintains(facts, template.name)
+    if template.fault:
+        raise NotOurs(
+            "The template {name} cannot be used: {why}.", name=template.name, why=template.fault
+        )
+    name = machine_name(template.name)
+    if any(domain.name == name for domain in facts.domains.values()):
+        raise NotOurs(
+            "There is a machine {name} already, and it is not ours.",
+            "Rename it: virsh domrename {name} NEW",
+            name=name,
+        )
+
+
+def nobody_maintains(facts: HostFacts, template: str) -> None:
+    """Raises Busy, with the machine."""
+    if present := facts.maintenance(template):
+        raise Busy(
+            "Version {version} of {template} is being made in the machine {machine}.",
+            "End that first: pizarra template publish {template}; or throw it away: "
+            "pizarra template discard {template}",
+            version=present.version,
+            template=template,
+            machine=present.name,
+        )
+
+
+def needed(facts: HostFacts, template: str) -> Maintenance:
+    """The maintenance that there must be. Raises NotFound."""
+    present = facts.maintenance(template)
+    if present is None:
+        raise NotFound(
+            "Nobody is making a version of {template}.",
+            "Begin one: pizarra template maintain {template}",
+            template=template,
+        )
+    return present
+
+
+def next_version(facts: HostFacts, template: Template) -> int:
+    """One more than any that there is or is being made."""
+    return 1 + max(one.version for one in facts.versions(template.name, template.kind,
+                                                         template.place))  # fmt: skip
+
+
+def drafts(
+    template: Template, version: int, wish: MaintenanceWish
+) -> list[tuple[Volume, NewVolume]]:
+    """For each golden disk, the volume that becomes its next version. Raises BadInput."""
+    return [(golden, _draft(golden, version, wish)) for golden in template.volumes]
+
+
+def _draft(golden: Volume, version: int, wish: MaintenanceWish) -> NewVolume:
+    told = golden.labels
+    assert told is not None, "a template is made of labelled volumes"
+    size_bytes = (wish.disk_bytes if told.disk == "vda" else None) or golden.size_bytes
+    if size_bytes < golden.size_bytes:
+        raise BadInput(
+            "The disk of the template {name} has {has}; {wished} would cut off its end.",
+            "Leave out --disk, or choose at least {has}.",
+            name=told.template,
+            has=size_text(golden.size_bytes),
+            wished=size_text(size_bytes),
+        )
+    labels = told.but(
+        role=Role.FILLING,
+        version=version,
+        memory_bytes=wish.memory_bytes,
+        vcpus=wish.vcpus,
+        network=wish.network,
+    )
+    name = golden_name(told.template, version, told.disk)
+    return NewVolume(labels=labels, size_bytes=size_bytes, name=name)
+
+
+def begun(labels: Labels) -> Labels:
+    """Of a draft when all are there: it belongs to the machine."""
+    return labels.but(role=Role.MAINTENANCE, domain=seat_uuid(room(labels.template), 0))
+
+
+def ended(labels: Labels) -> Labels:
+    """Of a draft that is sealed: nothing is left of the machine."""
+    return labels.but(
+        role=Role.TEMPLATE, domain="", baseline="", memory_bytes=0, vcpus=0, network=""
+    )
+
+
+def machine(
+    maintenance: Maintenance, capabilities: Mapping[StorageKind, Capabilities]
+) -> DomainSpec:
+    """The machine, from what the drafts say: enough to make it again from disks alone."""
+    labels = maintenance.labels
+    return DomainSpec(
+        uuid=maintenance.domain_uuid,
+        name=maintenance.name,
+        classroom=room(maintenance.template),
+        number=0,
+        template=maintenance.template,
+        version=maintenance.version,
+        memory_bytes=labels.memory_bytes,
+        vcpus=labels.vcpus,
+        firmware=labels.firmware,
+        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in maintenance.volumes],
+        network=labels.network,
+        mac=seat_mac(room(maintenance.template), 0),
+    )
+
+
+def network(template: str, mode: str, gateways: Mapping[str, str]) -> NetworkSpec:
+    """A network for the one machine."""
+    spec = network_spec(room(template), mode, [0], gateways)
+    (lease,) = spec.leases
+    named = Lease(name=machine_name(template), mac=lease.mac, address=lease.address)
+    return NetworkSpec(
+        classroom=spec.classroom,
+        uuid=spec.uuid,
+        mode=mode,
+        leases=[named],
+        gateway=spec.gateway,
+        prefix=spec.prefix,
+    )
+
+
+def network_of(template: str) -> str:
+    """The network's UUID."""
+    return network_uuid(room(template))

@@ -1,0 +1,117 @@
+"""Golden volumes put together into versions of templates, and those that are being made."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+from pizarra.model.facts import Domain, Maintenance, Power, StorageKind, Template, Volume
+from pizarra.model.labels import Role
+from pizarra.model.sentence import Sentence
+
+_Key = tuple[str, int, StorageKind, str]
+_UNFINISHED = (Role.FILLING, Role.MAINTENANCE)
+
+
+def _versions(volumes: Mapping[str, Volume]) -> dict[_Key, dict[Role, list[Volume]]]:
+    """The volumes of each version, finished or not, by role; those of seats are none of it."""
+    found: dict[_Key, dict[Role, list[Volume]]] = defaultdict(lambda: defaultdict(list))
+    for volume in volumes.values():
+        labels = volume.labels
+        if labels and labels.role in (Role.TEMPLATE, *_UNFINISHED) and not labels.classroom:
+            key = (labels.template, labels.version, volume.kind, volume.place)
+            found[key][labels.role].append(volume)
+    return found
+
+
+def templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
+    """Every version of which a disk is sealed; one that is not whole has a fault."""
+    standing: dict[_Key, set[tuple[str, int]]] = defaultdict(set)
+    for volume in volumes.values():
+        labels = volume.labels
+        if labels and labels.role is Role.SEAT:
+            for version in {labels.version, labels.still or labels.version}:
+                key = (labels.template, version, volume.kind, volume.place)
+                standing[key].add((labels.classroom, labels.seat))
+    return tuple(
+        Template(
+            name=key[0],
+            version=key[1],
+            kind=key[2],
+            place=key[3],
+            volumes=_by_disk(by_role[Role.TEMPLATE]),
+            seats=len(standing[key]),
+            fault=_fault(by_role),
+        )
+        for key, by_role in sorted(_versions(volumes).items())
+        if by_role[Role.TEMPLATE]
+    )
+
+
+def _by_disk(volumes: list[Volume]) -> tuple[Volume, ...]:
+    return tuple(sorted(volumes, key=lambda volume: volume.labels.disk if volume.labels else ""))
+
+
+def _fault(by_role: Mapping[Role, list[Volume]]) -> str | None:
+    if any(by_role[role] for role in _UNFINISHED):
+        return Sentence("its publishing was cut off: run pizarra recover")
+    return next((volume.fault for volume in by_role[Role.TEMPLATE] if volume.fault), None)
+
+
+def cut_off(volumes: Mapping[str, Volume]) -> tuple[tuple[Volume, ...], tuple[Volume, ...]]:
+    """(to seal, to remove): what versions consist of that were cut off while being made.
+
+    Sealing begins when every disk is whole; so where one is sealed, the others may be. A draft
+    gets its machine when all its disks are there; so where one is not, nobody has used it.
+    """
+    to_seal: list[Volume] = []
+    to_remove: list[Volume] = []
+    for by_role in _versions(volumes).values():
+        if by_role[Role.TEMPLATE]:
+            to_seal += by_role[Role.FILLING] + by_role[Role.MAINTENANCE]
+        elif by_role[Role.FILLING]:
+            to_remove += by_role[Role.FILLING] + by_role[Role.MAINTENANCE]
+    return tuple(to_seal), tuple(to_remove)
+
+
+def maintenances(
+    volumes: Mapping[str, Volume], domains: Mapping[str, Domain]
+) -> tuple[Maintenance, ...]:
+    """The versions that somebody is making now, each with its machine."""
+    versions = _versions(volumes)
+    wanted: dict[tuple[str, StorageKind, str], int] = {}  # disks of the newest version
+    for key, by_role in sorted(versions.items()):
+        if sealed := by_role[Role.TEMPLATE]:
+            wanted[key[0], key[2], key[3]] = len(sealed)
+    return tuple(
+        _maintenance(key, drafts, wanted.get((key[0], key[2], key[3]), len(drafts)), domains)
+        for key, by_role in sorted(versions.items())
+        if (drafts := _by_disk(by_role[Role.MAINTENANCE]))
+        and not by_role[Role.FILLING]
+        and not by_role[Role.TEMPLATE]
+    )
+
+
+def _maintenance(
+    key: _Key, disks: tuple[Volume, ...], wanted: int, domains: Mapping[str, Domain]
+) -> Maintenance:
+    labels = disks[0].labels
+    assert labels is not None, "chosen by its labels"
+    domain = domains.get(labels.domain)
+    missing = Sentence("a disk of it is missing") if len(disks) < wanted else None
+    return Maintenance(
+        template=key[0],
+        version=key[1],
+        kind=key[2],
+        place=key[3],
+        name=machine_name(key[0]),
+        domain_uuid=labels.domain,
+        power=domain.power if domain else Power.ABSENT,
+        volumes=disks,
+        fault=missing or next((disk.fault for disk in disks if disk.fault), None),
+    )
+
+
+def machine_name(template: str) -> str:
+    """``debian-maintenance``: no seat is called so, for those end in a number."""
+    return f"{template}-maintenance"

@@ -1,0 +1,90 @@
+"""Seats that go to another version of their template: what each of their volumes stands on then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pizarra.errors import NotOurs, Unsupported
+from pizarra.model.facts import Power, Seat, Template, Volume
+from pizarra.model.outcome import Outcome
+from pizarra.model.sentence import Sentence
+from pizarra.storage.interface import Move
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeatMove:
+    """One seat: the moves of its volumes, or an outcome already and its reason."""
+
+    seat: Seat
+    moves: tuple[Move, ...] = ()
+    outcome: Outcome | None = None
+    reason: str | None = None
+
+
+def target_checked(target: Template, present: Template) -> None:
+    """Raises NotOurs, Unsupported when no seat of ``present`` can go to ``target``."""
+    if target.fault:
+        raise NotOurs(
+            "The template {name} cannot be used: {why}.", name=target.name, why=target.fault
+        )
+    for what, wish, has in (
+        (Sentence("disks"), _disks(target.volumes), _disks(present.volumes)),
+        (Sentence("firmware"), _firmware(target), _firmware(present)),
+    ):
+        if wish != has:
+            raise Unsupported(
+                "Version {version} of {name} has other {what} ({wish}) than version {old} ({has}).",
+                "Make a new classroom of it: pizarra classroom create",
+                name=target.name,
+                version=target.version,
+                old=present.version,
+                what=what,
+                wish=wish,
+                has=has,
+            )
+
+
+def _disks(volumes: Sequence[Volume]) -> str:
+    return ", ".join(volume.labels.disk for volume in volumes if volume.labels)
+
+
+def _firmware(template: Template) -> str:
+    labels = template.volumes[0].labels
+    return str(labels.firmware) if labels else ""
+
+
+def seat_moves(seats: Sequence[Seat], target: Template, *, at_reset: bool) -> tuple[SeatMove, ...]:
+    """``at_reset``: a seat's content goes at its next reset; else at once, and it must be off."""
+    return tuple(_seat_move(seat, target, at_reset) for seat in seats)
+
+
+def _seat_move(seat: Seat, target: Template, at_reset: bool) -> SeatMove:
+    if seat.fault:
+        return SeatMove(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)
+    moves = seat_volume_moves(seat, target)
+    if not moves:
+        return SeatMove(seat=seat, outcome=Outcome.UNCHANGED)
+    if not at_reset and seat.power is not Power.OFF:
+        return SeatMove(seat=seat, outcome=Outcome.SKIPPED, reason="it runs: stop it first")
+    return SeatMove(seat=seat, moves=moves)
+
+
+def seat_volume_moves(seat: Seat, target: Template) -> tuple[Move, ...]:
+    """Of the volumes that do not name this version yet."""
+    goldens = {golden.labels.disk: golden for golden in target.volumes if golden.labels}
+    return tuple(
+        _move(volume, goldens[volume.labels.disk], target.version)
+        for volume in seat.volumes
+        if volume.labels
+        and volume.labels.disk in goldens
+        and volume.labels.baseline != goldens[volume.labels.disk].uuid
+    )
+
+
+def _move(volume: Volume, golden: Volume, version: int) -> Move:
+    labels = volume.labels
+    assert labels is not None, "a seat is made of labelled volumes"
+    runs = labels.still or labels.version
+    going = labels.but(baseline=golden.uuid, version=version, still=0 if runs == version else runs)
+    return Move(volume=volume, golden=golden, labels=going)

@@ -1,0 +1,195 @@
+"""The next version of a template: begun in a machine of its own, published, or thrown away."""
+
+from __future__ import annotations
+
+from pizarra.engine.events import Advanced, Began, Noted
+from pizarra.engine.power import wait_until_off
+from pizarra.errors import Busy, PizarraError
+from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
+from pizarra.model.labels import Role
+from pizarra.model.names import name_checked
+from pizarra.planner import maintenance as plan
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.maintenance import MaintenanceWish
+from pizarra.planner.provision import OWN_NETWORKS
+from pizarra.planner.template_facts import cut_off
+from pizarra.service.context import Context
+from pizarra.storage.interface import Progress, Storage
+from pizarra.system.locks import claimed
+
+_DEFAULT = MaintenanceWish()
+
+
+def begun(
+    context: Context,
+    name: str,
+    wish: MaintenanceWish = _DEFAULT,
+    *,
+    kind: StorageKind | None = None,
+    place: str = "",
+) -> Maintenance:
+    """Start a writable machine made of the newest version. What fails leaves nothing behind."""
+    name_checked(name, "template")
+    with claimed([f"template-{name}"], "template maintain"):
+        facts = context.host.observe()
+        template = facts.template(name, kind, place)
+        plan.beginning_checked(facts, template)
+        version = plan.next_version(facts, template)
+        drafts = plan.drafts(template, version, wish)
+        storage = context.host.storages.at(template.kind, template.place)
+        try:
+            for golden, new in drafts:
+                storage.draft_created(golden, new, _told(context, "copy", golden.size_bytes))
+            _drafts_labelled(storage, name, version)
+            return _machine_started(context, name)
+        except BaseException:
+            _taken_back(context, storage, name, version)
+            raise
+
+
+def _told(context: Context, what: str, size_bytes: int) -> Progress:
+    context.emit(Began(what=what, total=size_bytes, unit="bytes"))
+    return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
+
+
+def _drafts_labelled(storage: Storage, name: str, version: int) -> None:
+    facts = storage.observe()
+    its = [v for v in _of(facts.volumes, name, version) if v.labels]
+    storage.relabelled({v.uuid: plan.begun(v.labels) for v in its if v.labels}, facts)
+
+
+def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
+    """What there is of a version that is being made; never of one that is published."""
+    return [
+        volume
+        for volume in volumes
+        if volume.labels
+        and volume.labels.role in (Role.FILLING, Role.MAINTENANCE)
+        and not volume.labels.classroom
+        and (volume.labels.template, volume.labels.version) == (name, version)
+    ]
+
+
+def _machine_started(context: Context, name: str) -> Maintenance:
+    """The network, the machine, and on."""
+    compute = context.host.compute
+    present = plan.needed(context.host.observe(), name)
+    network_made(context, present)
+    compute.define(plan.machine(present, context.host.storages.capabilities))
+    compute.start(present.domain_uuid)
+    return plan.needed(context.host.observe(), name)
+
+
+def network_made(context: Context, maintenance: Maintenance) -> None:
+    """Define and start the network of its machine, if it has one of its own."""
+    mode = maintenance.labels.network
+    if mode in OWN_NETWORKS:
+        gateways = context.host.compute.network_gateways()
+        context.host.compute.network_define(plan.network(maintenance.template, mode, gateways))
+
+
+def _taken_back(context: Context, storage: Storage, name: str, version: int) -> None:
+    volumes = _of(storage.observe().volumes, name, version)
+    domains = {v.labels.domain for v in volumes if v.labels and v.labels.domain}
+    try:
+        for domain in domains:
+            context.host.compute.kill(domain)
+            context.host.compute.undefine(domain)
+        _network_removed(context, name)
+        faults = [*filter(None, storage.removed(volumes).values())]
+    except PizarraError as error:
+        faults = [error]
+    for fault in faults:
+        context.emit(Noted(text="Not all was taken back: {why}", facts={"why": fault}))
+
+
+def _network_removed(context: Context, name: str) -> None:
+    context.host.compute.network_remove(plan.room(name), plan.network_of(name))
+
+
+def published(context: Context, name: str) -> Template:
+    """Shut the machine down, forget it, and seal its disks: that is the newest version."""
+    name_checked(name, "template")
+    with claimed([f"template-{name}"], "template publish"):
+        present = plan.needed(context.host.observe(), name)
+        if present.fault:
+            raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
+        _shut_down(context, present)
+        context.host.compute.undefine(present.domain_uuid)
+        _sealed(context, present.volumes)
+        _network_removed(context, name)
+    facts = context.host.observe()
+    return facts.template(name, present.kind, present.place, present.version)
+
+
+def _sealed(context: Context, volumes: tuple[Volume, ...]) -> None:
+    for volume in volumes:
+        assert volume.labels is not None, "chosen by its labels"
+        progress = _told(context, "publish", volume.size_bytes)
+        storage = context.host.storage_of(volume)
+        storage.golden_sealed(volume, plan.ended(volume.labels), progress)
+
+
+def _shut_down(context: Context, maintenance: Maintenance) -> None:
+    """As its own system shuts down: what it has not written yet belongs to the version."""
+    if maintenance.power in (Power.OFF, Power.ABSENT):
+        return
+    host, grace_s = context.host, context.host.settings.grace_s
+    if maintenance.power is Power.RUNNING:
+        host.compute.ask_to_stop(maintenance.domain_uuid)
+        wait_until_off(host, [maintenance.domain_uuid], grace_s)
+    domain = next(d for d in host.compute.observe() if d.uuid == maintenance.domain_uuid)
+    if domain.power is not Power.OFF:
+        raise Busy(
+            "The machine {name} is {power} and has not shut down in {grace:.0f} s.",
+            "Shut its system down and publish again; to pull its plug: virsh destroy {name}",
+            name=maintenance.name,
+            power=domain.power,
+            grace=grace_s,
+        )
+
+
+def discarded(context: Context, name: str) -> Maintenance:
+    """Throw the version that is being made away, with its machine."""
+    name_checked(name, "template")
+    with claimed([f"template-{name}"], "template discard"):
+        present = plan.needed(context.host.observe(), name)
+        context.host.compute.kill(present.domain_uuid)
+        context.host.compute.undefine(present.domain_uuid)
+        _network_removed(context, name)
+        fault = next(filter(None, context.host.removed(list(present.volumes)).values()), None)
+        if fault is not None:
+            raise fault
+    return present
+
+
+def recovered(context: Context, facts: HostFacts) -> None:
+    """Versions whose making was cut off are ended or taken back; lost machines defined again."""
+    to_seal, to_remove = cut_off(facts.volumes)
+    for name in sorted({v.labels.template for v in (*to_seal, *to_remove) if v.labels}):
+        with claimed([f"template-{name}"], "recover"):
+            to_seal, to_remove = cut_off(context.host.observe().volumes)
+            _sealed(context, tuple(v for v in to_seal if v.labels and v.labels.template == name))
+            gone = [v for v in to_remove if v.labels and v.labels.template == name]
+            for uuid, fault in context.host.removed(gone).items():
+                volume = next(v for v in gone if v.uuid == uuid)
+                text = (
+                    "Removed {name}: its import never ended." if fault is None else "{name}: {why}"
+                )
+                context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
+    _machines_recovered(context)
+
+
+def _machines_recovered(context: Context) -> None:
+    facts = context.host.observe()
+    for one in facts.maintenances:
+        with claimed([f"template-{one.template}"], "recover"):
+            network_made(context, one)
+            if one.power is Power.ABSENT:
+                spec = plan.machine(one, context.host.storages.capabilities)
+                context.host.compute.define(spec)
+                context.emit(Noted(text="{name}: machine defined again.", facts={"name": one.name}))
+    known = context.host.compute.network_gateways()
+    for name in sorted({template.name for template in facts.templates}):
+        if facts.maintenance(name) is None and plan.network_of(name) in known:
+            _network_removed(context, name)

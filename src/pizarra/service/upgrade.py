@@ -1,0 +1,147 @@
+"""A classroom goes to another version of its template, forward or back."""
+
+from __future__ import annotations
+
+import time
+
+from pizarra.engine.events import Noted
+from pizarra.engine.power import each_seat
+from pizarra.errors import PizarraError, Unsupported
+from pizarra.model.classroom_spec import version_checked
+from pizarra.model.facts import Classroom, Seat, StorageKind, Volume
+from pizarra.model.labels import Role
+from pizarra.model.names import name_checked, seat_uuid
+from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import joined
+from pizarra.planner import provision
+from pizarra.planner.host_facts import HostFacts, seats_chosen
+from pizarra.planner.upgrade import SeatMove, seat_moves, seat_volume_moves, target_checked
+from pizarra.service.context import Context
+from pizarra.service.verbs import Numbers
+from pizarra.storage.interface import Faults, Storage
+from pizarra.storage.lvm_thick import NEXT, LvmThickStorage
+from pizarra.system.locks import claimed
+
+
+def upgraded(context: Context, name: str, numbers: Numbers = None, *, version: int = 0) -> Report:
+    """Move seats to a version, the newest when none is named: at their next reset, or at once on
+    storage where a seat cannot stand on another golden volume."""
+    began = time.perf_counter()
+    name_checked(name, "classroom")
+    version_checked(version)
+    classroom = context.host.observe().classroom(name)
+    with claimed([name], "classroom upgrade", shared=[f"template-{classroom.labels.template}"]):
+        facts = context.host.observe()
+        classroom = facts.classroom(name)
+        storage = _storage(context, classroom)
+        target = facts.template(classroom.labels.template, storage.kind, storage.place, version)
+        seats = seats_chosen(classroom, numbers)
+        for present in {seat.labels.version for seat in seats}:
+            its = facts.template(target.name, target.kind, target.place, present)
+            target_checked(target, its)
+        at_reset = storage.capabilities.moves_at_reset
+        outcomes = _moved(context, storage, seat_moves(seats, target, at_reset=at_reset))
+    return Report(
+        classroom=name,
+        verb="upgrade",
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+        extra={
+            "template": target.name,
+            "version": target.version,
+            "when": "next reset" if at_reset else "now",
+        },
+    )
+
+
+def _storage(context: Context, classroom: Classroom) -> Storage:
+    volume = classroom.seats[0].volumes[0]
+    if not classroom.labels.template or any(seat.labels.name for seat in classroom.seats):
+        raise Unsupported(
+            "The classroom {name} has adopted machines, which are of no template.",
+            "Change those with virsh; pizarra resets them as they are.",
+            name=classroom.name,
+        )
+    return context.host.storages.at(volume.kind, volume.place)
+
+
+def at_once(context: Context, name: str) -> bool:
+    """Whether an upgrade of this classroom destroys what its seats hold, at once."""
+    name_checked(name, "classroom")
+    classroom = context.host.observe().classroom(name)
+    return not _storage(context, classroom).capabilities.moves_at_reset
+
+
+def _moved(
+    context: Context, storage: Storage, plans: tuple[SeatMove, ...]
+) -> tuple[SeatOutcome, ...]:
+    """All volumes in one batch; then each machine says its new version too."""
+    faults = storage.moved([move for one in plans for move in one.moves])
+    present = {
+        seat.name: seat
+        for classroom in context.host.observe().classrooms.values()
+        for seat in classroom.seats
+    }
+    by_name = {one.seat.name: one for one in plans}
+
+    def settle(seat: Seat) -> SeatOutcome:
+        plan = by_name[seat.name]
+        if plan.outcome is not None:
+            return SeatOutcome(seat=seat.name, outcome=plan.outcome, reason=plan.reason)
+        if fault := _first(faults, plan):
+            return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
+        now = present.get(seat.name, seat)
+        spec = provision.domain_spec(now, context.host.storages.capabilities)
+        context.host.compute.define(spec)
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+
+    return each_seat(context.host, "upgrade", [one.seat for one in plans], settle, context.emit)
+
+
+def _first(faults: Faults, plan: SeatMove) -> PizarraError | None:
+    its = (faults.get(move.volume.uuid) for move in plan.moves)
+    return next((fault for fault in its if fault is not None), None)
+
+
+def recovered(context: Context, facts: HostFacts) -> None:
+    """Upgrades that were cut off: a seat whose disks name two versions goes where its first disk
+    is; a classic snapshot that was to take a place takes it, or goes if the old one stands."""
+    for volume in facts.volumes.values():
+        labels = volume.labels
+        if labels and labels.role is Role.FILLING and labels.classroom and not labels.domain:
+            with claimed([labels.classroom], "recover"):
+                _next_settled(context, facts, volume)
+    for classroom in facts.classrooms.values():
+        for seat in classroom.seats:
+            if len({v.labels.version for v in seat.volumes if v.labels}) > 1:
+                with claimed([classroom.name], "recover"):
+                    _versions_settled(context, facts, seat)
+
+
+def _next_settled(context: Context, facts: HostFacts, volume: Volume) -> None:
+    labels = volume.labels
+    assert labels is not None, "chosen by its labels"
+    name = volume.name.removesuffix(NEXT)
+    old = [
+        one
+        for one in facts.volumes.values()
+        if (one.place, one.name) == (volume.place, name) and one.uuid != volume.uuid
+    ]
+    if old or volume.kind is not StorageKind.LVM_THICK:
+        fault = context.host.removed([volume])[volume.uuid]
+        text = "Removed {name}: its upgrade never ended." if fault is None else "{name}: {why}"
+        context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
+        return
+    domain = seat_uuid(labels.classroom, labels.seat)
+    LvmThickStorage(volume.place).move_ended(volume, domain)
+    context.emit(Noted(text="{name}: its upgrade is ended.", facts={"name": name}))
+
+
+def _versions_settled(context: Context, facts: HostFacts, seat: Seat) -> None:
+    volume = seat.volumes[0]
+    target = facts.template(seat.labels.template, volume.kind, volume.place, seat.labels.version)
+    moves = seat_volume_moves(seat, target)
+    faults = context.host.storages.at(volume.kind, volume.place).moved(moves)
+    for fault in filter(None, faults.values()):
+        context.emit(Noted(text="{name}: {why}", facts={"name": seat.name, "why": fault}))
