@@ -33,7 +33,6 @@ VERBS = ("start", "stop", "reset", "undo", "verify", "status", "adopt", "inspect
 CONTRACT = {f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs} | {*VERBS}
 # promised, and not made yet
 LATER = {
-    "template export",
     *(f"checkpoint {verb}" for verb in GROUPS["checkpoint"]),
     *("undo", "report", "serve"),
 }

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pizarra.cli import template_versions
+from pizarra.cli import template_export, template_versions
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirmed, out, print_json, print_table
 from pizarra.cli.verbs import told
@@ -17,7 +17,7 @@ from pizarra.model.facts import Maintenance, Template
 from pizarra.model.labels import Firmware
 from pizarra.model.names import name_checked
 from pizarra.model.sizes import size_text
-from pizarra.service import templates
+from pizarra.service import export, templates
 
 app = typer.Typer(no_args_is_help=True, help="Golden machines that seats are made of.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
@@ -30,7 +30,9 @@ def import_(
     name: Name,
     source: Annotated[
         Path | None,
-        typer.Argument(help="A qcow2, raw, vmdk or vdi file, or a logical volume."),
+        typer.Argument(
+            help="A qcow2, raw, vmdk or vdi file, a logical volume, or what export wrote."
+        ),
     ] = None,
     from_domain: Annotated[
         str, typer.Option(help="Take the disks of this libvirt machine, shut off, instead.")
@@ -56,7 +58,9 @@ def import_(
                 "A template is made of one source.",
                 "Name a file, a logical volume, or a machine with --from-domain.",
             )
-        if source is not None:
+        if source is not None and export.is_manifest(source):
+            sources, found = export.sources_of_manifest(context, source)
+        elif source is not None:
             sources, found = templates.source_of_file(source), Firmware.BIOS
         else:
             sources, found = templates.sources_of_domain(context, from_domain)
@@ -173,5 +177,5 @@ def delete(
         out.print(_("Template {name} is gone.").format(name=name))
 
 
-for command in template_versions.COMMANDS:
+for command in (*template_versions.COMMANDS, template_export.export):
     app.command()(command)

@@ -1,0 +1,199 @@
+"""A template as files for another host: a qcow2 a disk, and a manifest with their checksums."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pizarra.engine.events import Advanced, Began
+from pizarra.errors import AlreadyExists, BadInput, NotOurs, StorageFault
+from pizarra.model.facts import StorageKind, Template, Volume
+from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.names import name_checked
+from pizarra.service.context import Context
+from pizarra.service.templates import Source
+from pizarra.storage.images import exported, image_info
+from pizarra.storage.interface import NewVolume, Progress
+from pizarra.system.checksum import sha256_of
+from pizarra.system.locks import claimed
+
+MANIFEST = "manifest.json"
+_MANIFEST_BYTES_MAX = 1024 * 1024
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+
+
+class _Disk(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    disk: str = Field(pattern="^vd[a-z]$")
+    file: str = Field(pattern=f"^{_FILE.pattern}$")
+    size_bytes: int = Field(gt=0)
+    file_bytes: int = Field(gt=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(BaseModel):
+    """What stands in ``manifest.json``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    format: Literal["pizarra-template-1"] = "pizarra-template-1"
+    template: str
+    version: int
+    firmware: Literal["bios", "uefi"]
+    disks: list[_Disk] = Field(min_length=1, max_length=26)
+
+
+def template_exported(
+    context: Context,
+    name: str,
+    to: Path,
+    *,
+    version: int = 0,
+    kind: StorageKind | None = None,
+    place: str = "",
+) -> Manifest:
+    """Write a version into a new folder; one that cannot be whole is not there at all."""
+    name_checked(name, "template")
+    to = to.absolute()
+    part = to.with_name(f".{to.name}.part{os.getpid()}")
+    with claimed([], "template export", shared=[f"template-{name}"]):
+        template = context.host.observe().template(name, kind, place, version)
+        if template.fault:
+            raise NotOurs("The template {name} cannot be used: {why}.", name=name,
+                          why=template.fault)  # fmt: skip
+        _new_checked(to)
+        try:
+            part.mkdir(mode=0o755)
+            manifest = _written(context, template, part)
+            part.replace(to)
+        except OSError as error:
+            raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def _new_checked(to: Path) -> None:
+    """An empty folder is as good as none: a rename takes its place."""
+    if not to.parent.is_dir():
+        raise BadInput("There is no folder {path}.", "Make it: mkdir -p {path}", path=to.parent)
+    if (to.is_dir() and any(to.iterdir())) or (to.exists() and not to.is_dir()):
+        raise AlreadyExists("{path} is there already.", "Name a new folder.", path=to)
+
+
+def _written(context: Context, template: Template, folder: Path) -> Manifest:
+    labels = template.volumes[0].labels
+    assert labels is not None, "a template is made of labelled volumes"
+    manifest = Manifest(
+        template=template.name,
+        version=template.version,
+        firmware=str(labels.firmware),  # type: ignore[arg-type]
+        disks=[_disk_written(context, volume, folder) for volume in template.volumes],
+    )
+    path = folder / MANIFEST
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(manifest.model_dump(), indent=2) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return manifest
+
+
+def _disk_written(context: Context, volume: Volume, folder: Path) -> _Disk:
+    assert volume.labels is not None, "a template is made of labelled volumes"
+    path = folder / f"{volume.name}.qcow2"
+    form = context.host.storages.capabilities[volume.kind].disk_format
+    with _readable(context, volume) as source:
+        exported(source, form, path, _told(context, "export", volume.size_bytes))
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    file_bytes = path.stat().st_size
+    return _Disk(
+        disk=volume.labels.disk,
+        file=path.name,
+        size_bytes=volume.size_bytes,
+        file_bytes=file_bytes,
+        sha256=sha256_of(path, file_bytes),
+    )
+
+
+def _told(context: Context, what: str, size_bytes: int) -> Progress:
+    context.emit(Began(what=what, total=size_bytes, unit="bytes"))
+    return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
+
+
+@contextmanager
+def _readable(context: Context, volume: Volume) -> Iterator[Path]:
+    """The content; a thin golden sleeps on, so that classes can be reset meanwhile."""
+    storage = context.host.storage_of(volume)
+    if volume.kind is not StorageKind.LVM_THIN:
+        with storage.opened(volume) as path:
+            yield path
+        return
+    labels = Labels(role=Role.INSPECTION, disk=volume.labels.disk if volume.labels else "vda")
+    new = NewVolume(labels=labels, size_bytes=volume.size_bytes, name=f"{volume.name}.export")
+    view = storage.draft_created(volume, new)
+    try:
+        yield view.path
+    finally:
+        storage.removed([view])
+
+
+def is_manifest(path: Path) -> bool:
+    """Whether an import is from what ``export`` wrote: its folder, or the manifest in it."""
+    return path.is_dir() or path.suffix == ".json"
+
+
+def sources_of_manifest(context: Context, path: Path) -> tuple[list[Source], Firmware]:
+    """The disks that a manifest names, each as it was written. Raises BadInput."""
+    path = path / MANIFEST if path.is_dir() else path
+    manifest = _manifest_read(path)
+    if len({one.disk for one in manifest.disks}) != len(manifest.disks):
+        raise BadInput("{path} names a disk twice.", path=path)
+    disks = sorted(manifest.disks, key=lambda one: one.disk)
+    return [_source(context, path.parent, one) for one in disks], Firmware(manifest.firmware)
+
+
+def _manifest_read(path: Path) -> Manifest:
+    try:
+        if path.stat().st_size > _MANIFEST_BYTES_MAX:
+            raise BadInput("{path} is too large for a manifest.", path=path)
+        return Manifest.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"])) or "JSON"
+            why = first["msg"]
+            raise BadInput("{path}: {field}: {why}.", path=path, field=field, why=why) from None
+        said = error.strerror if isinstance(error, OSError) else error
+        raise BadInput("{path} cannot be read: {why}.",
+                       "To import: a disk image, or a folder that template export wrote.",
+                       path=path, why=said) from None  # fmt: skip
+
+
+def _source(context: Context, folder: Path, disk: _Disk) -> Source:
+    path = folder / disk.file
+    image = image_info(path)
+    told = _told(context, "check", disk.file_bytes)
+    is_whole = image.format == "qcow2" and path.stat().st_size == disk.file_bytes
+    if not is_whole or sha256_of(path, disk.file_bytes) != disk.sha256:
+        raise BadInput(
+            "{path} is not what was exported: its checksum is another.",
+            "Copy it again from where it was exported.",
+            path=path,
+        )
+    told(1.0)
+    if image.virtual_size_bytes != disk.size_bytes:
+        raise BadInput("{path} has another size than its manifest says.", path=path)
+    return Source(disk=disk.disk, image=image)

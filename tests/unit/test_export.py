@@ -1,0 +1,159 @@
+"""A template as files: there and back; what is not whole is neither written nor read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pizarra.compute.memory import MemoryCompute
+from pizarra.engine.events import Advanced, Event
+from pizarra.engine.host import Host, RealStorages
+from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError
+from pizarra.model.facts import StorageKind
+from pizarra.model.labels import Firmware
+from pizarra.model.sizes import MIB
+from pizarra.service import export, templates
+from pizarra.service.context import Context
+from pizarra.settings import Settings
+from tests.contract.storage_qcow2 import image_read, image_written
+from tests.fixtures.seen import seen
+
+WORD = b"teacher!" * 512
+
+
+class Site:
+    """A host with files for disks."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(folder=folder)
+        self.told: list[Event] = []
+        host = Host(settings, MemoryCompute(), RealStorages(settings))
+        self.context = Context(host, self.told.append)
+        self.folder = folder
+
+    def imported(self, source: Path, **how: Any) -> None:
+        sources, firmware = export.sources_of_manifest(self.context, source)
+        templates.imported(
+            self.context, "t", sources, firmware=firmware, kind=StorageKind.QCOW2, **how
+        )
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Site:
+    image = tmp_path / "image.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
+    image_written(image, 4 * MIB, WORD)
+    site = Site(tmp_path / "here")
+    sources = templates.source_of_file(image)
+    templates.imported(site.context, "t", sources, firmware=Firmware.UEFI, kind=StorageKind.QCOW2)
+    return site
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Site:
+    return Site(tmp_path / "there")
+
+
+@pytest.fixture
+def files(here: Site, tmp_path: Path) -> Path:
+    export.template_exported(here.context, "t", tmp_path / "usb")
+    return tmp_path / "usb"
+
+
+def test_export_when_imported_on_another_host_then_is_the_same(files: Path, there: Site) -> None:
+    there.imported(files)
+    template = there.context.host.observe().template("t")
+    labels = template.volumes[0].labels
+    assert labels is not None
+    assert (labels.firmware, labels.version, template.fault) == (Firmware.UEFI, 1, None)
+    assert template.volumes[0].size_bytes == 64 * MIB
+    assert image_read(template.volumes[0].path, 4 * MIB, len(WORD)) == WORD
+    there.imported(files / "manifest.json", new_version=True)
+    assert [one.version for one in there.context.host.observe().versions("t")] == [1, 2]
+
+
+def test_export_when_the_disk_is_mostly_empty_then_so_are_the_files(
+    files: Path, here: Site
+) -> None:
+    assert sorted(path.name for path in files.iterdir()) == ["manifest.json", "t.v1.vda.qcow2"]
+    assert sum(path.stat().st_size for path in files.iterdir()) < MIB
+    assert [event.done for event in here.told if isinstance(event, Advanced)][-1] == 64 * MIB
+
+
+def test_export_when_it_cannot_be_then_nothing_is_written(here: Site, tmp_path: Path) -> None:
+    full, file = tmp_path / "full", tmp_path / "a-file"
+    full.mkdir()
+    (full / "mine").touch()
+    file.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    for to, error in ((full, AlreadyExists), (file, AlreadyExists), (full / "x" / "y", BadInput)):
+        with pytest.raises(error):
+            export.template_exported(here.context, "t", to)
+    for name, version in (("none", 0), ("t", 9)):
+        with pytest.raises(NotFound):
+            export.template_exported(here.context, name, tmp_path / "new", version=version)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_export_when_it_is_interrupted_then_nothing_is_left(here: Site, tmp_path: Path) -> None:
+    def interrupted(event: Event) -> None:
+        if isinstance(event, Advanced):
+            raise KeyboardInterrupt
+
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(KeyboardInterrupt):
+        export.template_exported(Context(here.context.host, interrupted), "t", tmp_path / "usb")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def _flipped(files: Path) -> None:
+    path = files / "t.v1.vda.qcow2"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def _told_otherwise(**change: object) -> Callable[[Path], None]:
+    def told(files: Path) -> None:
+        manifest = json.loads((files / "manifest.json").read_text())
+        disk = manifest["disks"][0]
+        for key, value in change.items():
+            (disk if key in disk else manifest)[key] = value
+        (files / "manifest.json").write_text(json.dumps(manifest))
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ("harm", "word"),
+    [
+        (_flipped, "checksum"),
+        (lambda files: (files / "t.v1.vda.qcow2").unlink(), "t.v1.vda.qcow2"),
+        (lambda files: (files / "manifest.json").write_text("{"), "JSON"),
+        (lambda files: (files / "manifest.json").write_bytes(b"\xff\xfe"), "manifest.json"),
+        (lambda files: (files / "manifest.json").unlink(), "manifest.json"),
+        (_told_otherwise(file="../../etc/passwd"), "disks.0.file"),
+        (_told_otherwise(file="/etc/passwd"), "disks.0.file"),
+        (_told_otherwise(sha256="0" * 64), "checksum"),
+        (_told_otherwise(disk="sda"), "disks.0.disk"),
+        (_told_otherwise(size_bytes=1), "size"),
+        (_told_otherwise(firmware="coreboot"), "firmware"),
+        (_told_otherwise(format="other"), "format"),
+        (_told_otherwise(disks=[]), "disks"),
+        (_told_otherwise(more=1), "more"),
+    ],
+)
+def test_import_when_the_files_are_not_whole_then_is_refused_and_nothing_is_made(
+    files: Path, there: Site, harm: Callable[[Path], object], word: str
+) -> None:
+    before = seen(there.context.host)
+    harm(files)
+    with pytest.raises(PizarraError, match=word) as refusal:
+        there.imported(files)
+    assert isinstance(refusal.value, BadInput)
+    assert seen(there.context.host) == before
