@@ -64,7 +64,7 @@ def test_commands_when_what_they_make_is_there_then_exit_2_and_it_stays(
     says(create("life"), 2, "classroom resize")
     where = ("--storage", unharmed.kind, "--vg", VG)
     said = pizarra("template", "import", "boot", str(bootsector), *where)
-    says(said, 2, "template delete")
+    says(said, 2, "--new-version")
     says(pizarra("template", "delete", "boot", "--yes"), 2, "stand on the template")
 
 
