@@ -20,6 +20,13 @@ demo: setup      ## The main job in the lab: a class made, used, reset, proven, 
 test: setup      ## What CI runs: here, then in labs
 	@./tools/test
 
+bench: setup     ## How fast, beside what one would do instead (SERIES="plan disks.thin" for some)
+	@guests/bootsector/build
+	@LAB_TIMEOUT=3600 $(PY) -m lab run "$(PY) -m bench $(SERIES)"
+	@mv build/lab-out/bench.json build/bench.json
+	@$(PY) -m bench.chart build/bench.json build/bench.png
+	@echo "bench: build/bench.json, build/bench.png"
+
 install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
 	@./tools/setup host
 
@@ -38,4 +45,4 @@ lock:            ## Choose versions anew (needs uv)
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help install demo test setup lab-run lab-shell check lock
+.PHONY: help bench install demo test setup lab-run lab-shell check lock

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
         Path("/var/lib/libvirt/images/pizarra"), description="where qcow2 disks are"
     )
     grace_s: float = Field(30, ge=0, le=3600, description="how long a guest may take to shut down")
+    undo_hours: float = Field(
+        24, ge=0, le=8760, description="how long a reset can be undone; 0 keeps nothing"
+    )
     at_once: int = Field(
         min(20, 2 * (os.cpu_count() or 2)),
         ge=1,

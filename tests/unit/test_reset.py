@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from pizarra.compute.memory import MemoryCompute
@@ -64,9 +61,8 @@ class School:
 
 
 @pytest.fixture
-def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
-    monkeypatch.setattr(locks, "OUR_LOCKS", tmp_path / "locks")
-    yield School()
+def school() -> School:
+    return School()
 
 
 def outcomes(report: Report) -> list[Outcome]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,19 +15,19 @@ from pizarra.model.names import seat_uuid
 from pizarra.model.sentence import Sentence, joined
 from pizarra.service import verbs
 from pizarra.service.context import Context
-from pizarra.system import locks
 from tests.fixtures.command import pizarra
 from tests.unit.test_reset import School
 
 
 @pytest.fixture
-def school(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
+def school(monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     """Five seats in memory, and ``pizarra`` in Spanish on that host."""
-    monkeypatch.setattr(locks, "OUR_LOCKS", tmp_path / "locks")
     monkeypatch.setattr(words, "spoken", words.catalogue("es"))
     school = School()
     host = school.context.host
-    monkeypatch.setattr("pizarra.cli.verbs.context_here", lambda emit: Context(host, emit))
+    monkeypatch.setattr(
+        "pizarra.cli.verbs.context_here", lambda emit, wait_s: Context(host, emit, wait_s)
+    )
     yield school
 
 

@@ -20,6 +20,10 @@ Seats = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Wait = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds to wait for somebody else who works on the same machines."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

@@ -1,4 +1,4 @@
-"""start, stop, reset, verify, status."""
+"""start, stop, reset, undo, verify, status."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pizarra.cli.options import Classroom, Json, Seats, numbers
+from pizarra.cli.options import Classroom, Json, Seats, Wait, numbers
 from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
 from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
@@ -17,13 +17,14 @@ from pizarra.model.sizes import size_text
 from pizarra.planner.reset import After, ResetPlan
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
+from pizarra.service.undo import undone
 
 
 @contextmanager
-def told(*, as_json: bool) -> Iterator[Context]:
+def told(*, as_json: bool, wait_s: float = 0) -> Iterator[Context]:
     """A context whose progress and errors a person can read."""
     with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
-        yield context_here(emit)
+        yield context_here(emit, wait_s=wait_s)
 
 
 def finish(report: Report, sentence: str, *, as_json: bool) -> None:
@@ -45,12 +46,12 @@ def _sentence(report: Report, singular: str, plural: str) -> str:
     return text.format(n=well, total=total, s=report.elapsed_s)
 
 
-def start(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> None:
+def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Json = False) -> None:
     """Switch machines on, so many at a time.
 
     Example: pizarra start net 1-8
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         report = verbs.start(context, classroom, numbers(seats))
     one, many = (
         "{n} of {total} machine on in {s:.1f} s.",
@@ -66,13 +67,14 @@ def stop(
         float | None,
         typer.Option(help="Seconds that a guest may take to shut down; 0 switches off at once."),
     ] = None,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Shut machines down; switch off those that do not listen.
 
     Example: pizarra stop net --grace 10
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         report = verbs.stop(context, classroom, numbers(seats), grace_s=grace)
     one = "{n} of {total} machine off in {s:.1f} s."
     many = "{n} of {total} machines off in {s:.1f} s."
@@ -91,13 +93,14 @@ def reset(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")
     ] = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Put machines back to their original state, and prove it.
 
     Example: pizarra reset net 1-8,11 --mode hot
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         after = _after(to_start, to_off)
         if dry_run:
             plan = verbs.reset_plan(context, classroom, numbers(seats), mode=mode, after=after)
@@ -132,19 +135,34 @@ def _show_plan(plan: ResetPlan, *, as_json: bool) -> None:
         for one in plan.seats
     ]
     print_table((_("seat"), _("would do"), ""), rows)
+    for why in dict.fromkeys(in_words(one.no_undo) for one in plan.seats if one.no_undo):
+        out.print(_("This reset could not be undone: {why}.").format(why=why), markup=False)
+
+
+def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Json = False) -> None:
+    """Take the last reset back: machines have the work on them again.
+
+    Example: pizarra undo net 3
+    """
+    with told(as_json=as_json, wait_s=wait) as context:
+        report = undone(context, classroom, numbers(seats))
+    one = "{n} of {total} machine has its work back after {s:.1f} s."
+    many = "{n} of {total} machines have their work back after {s:.1f} s."
+    finish(report, _sentence(report, one, many), as_json=as_json)
 
 
 def verify(
     classroom: Classroom,
     seats: Seats = None,
     deep: Annotated[bool, typer.Option("--deep", help="Read and compare all of the data.")] = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Prove that machines are in their original state.
 
     Example: pizarra verify net --deep
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         report = verbs.verify(context, classroom, numbers(seats), deep=deep)
     finish(report, _sentence(report, "{n} of {total} machine is original.",
                              "{n} of {total} machines are original."), as_json=as_json)  # fmt: skip
@@ -182,4 +200,4 @@ def _changed(changed_bytes: int | None) -> str:
     return size_text(changed_bytes) if changed_bytes else _("original")
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (start, stop, reset, verify, status)
+COMMANDS: tuple[Callable[..., None], ...] = (start, stop, reset, undo, verify, status)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 from pizarra.compute.interface import Compute
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
-from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.planner.host_facts import HostFacts, assembled
 from pizarra.settings import Settings
@@ -98,9 +98,34 @@ class Host:
 
         return self._by_storage(pairs, told)
 
-    def rewound(self, pairs: list[Pair]) -> Faults:
-        """Every seat volume back to its baseline; a fault each."""
-        return self._by_storage(pairs, lambda storage, these: storage.rewound(these))
+    def rewound(self, pairs: list[Pair], *, keep: bool | None = None) -> Faults:
+        """Every seat volume back to its baseline; a fault each. ``keep`` as in storage."""
+        return self._by_storage(pairs, lambda storage, these: storage.rewound(these, keep=keep))
+
+    def kept(self, seats: Sequence[Seat]) -> frozenset[str]:
+        """The UUIDs of their volumes whose content before the last rewind is kept."""
+        pairs = [_alone(volume) for seat in seats for volume in seat.volumes]
+
+        def told(storage: Storage, these: list[Pair]) -> Mapping[str, bool]:
+            kept = storage.kept([pair.seat for pair in these])
+            return {pair.seat.uuid: pair.seat.uuid in kept for pair in these}
+
+        answers = self._by_storage(pairs, told)
+        return frozenset(uuid for uuid, is_kept in answers.items() if is_kept is True)
+
+    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+        """What is kept of these and what they have change places; a fault each."""
+        pairs = [_alone(volume) for volume in volumes]
+        return self._by_storage(
+            pairs, lambda storage, these: storage.put_back([pair.seat for pair in these])
+        )
+
+    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        """Nothing is kept of these any more; a fault each."""
+        pairs = [_alone(volume) for volume in volumes]
+        return self._by_storage(
+            pairs, lambda storage, these: storage.kept_dropped([pair.seat for pair in these])
+        )
 
     def relabelled(self, wished: Mapping[Volume, Labels]) -> None:
         """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""
@@ -142,6 +167,11 @@ class Host:
             with ThreadPoolExecutor(len(places)) as threads:
                 answers = list(threads.map(asked, places))
         return {uuid: answer for one in answers for uuid, answer in one.items()}
+
+
+def _alone(volume: Volume) -> Pair:
+    """For what is asked of a volume by itself."""
+    return Pair(seat=volume, baseline=volume)
 
 
 def _whole(

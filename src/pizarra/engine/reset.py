@@ -8,10 +8,12 @@ A seat is started or called original only after its proof.
 from __future__ import annotations
 
 import queue
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from pizarra.engine import undo
 from pizarra.engine.events import Began, Emit, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
@@ -25,8 +27,12 @@ _Place = tuple[str, str]
 _TURN = 16  # seats rewound and proven at a time: they start while the next ones are rewound
 
 
-class ResetRun:
-    """One reset under way."""
+class SeatRun(ABC):
+    """Seats are stopped, their disks put right, and started again: one run under way."""
+
+    step: Step  # that puts the disks right
+    proven: bool | None = True  # what is known of the disks of a seat that goes on
+    fresh = True  # whether a machine of ours starts with the firmware variables of its template
 
     def __init__(self, host: Host, plan: ResetPlan, emit: Emit) -> None:
         self.host = host
@@ -41,12 +47,12 @@ class ResetRun:
 
     def outcomes(self) -> tuple[SeatOutcome, ...]:
         """Do it all; in the plan's order."""
-        self.emit(Began(what="reset", total=len(self.plan.seats)))
-        rewinds = [one for one in self.plan.seats if Step.REWIND in one.steps]
+        self.emit(Began(what=self.plan.verb, total=len(self.plan.seats)))
+        rewinds = [one for one in self.plan.seats if self.step in one.steps]
         at_once = self.host.settings.at_once
         with ThreadPoolExecutor(at_once) as stops, ThreadPoolExecutor(at_once) as starts:
             for one in self.plan.seats:
-                if Step.REWIND not in one.steps:
+                if self.step not in one.steps:
                     self._ending.append(starts.submit(self._kept, one))
             stopping = [stops.submit(self._halted, one) for one in rewinds]
             self._rewind_all(rewinds, stopping, starts)
@@ -104,22 +110,94 @@ class ResetRun:
                 batch.append(ready.get())
             ended = None in batch
             seats = [one for one in batch if one is not None]
-            for one in self._original_again(seats):
+            for one in self._put_right(seats) if seats else []:
                 self._ending.append(starts.submit(self._continued, one))
 
-    def _original_again(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+    @abstractmethod
+    def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        """The disks of a batch; those seats that may go on. The others are settled."""
+
+    def _continued(self, one: SeatPlan) -> None:
+        if Step.PRESS in one.steps:
+            self._pressed(one)
+        elif Step.START in one.steps:
+            self._started(one, Outcome.DONE)
+        else:
+            self._settle(one, Outcome.DONE, verified=self.proven)
+
+    def _started(self, one: SeatPlan, outcome: Outcome) -> None:
+        try:
+            with self.watch.timed("start", [one.seat.name]):
+                # an adopted machine's boot entries were not made by us, and cannot be made again
+                fresh = self.fresh and not one.seat.labels.name
+                self.host.compute.start(one.seat.domain_uuid, fresh=fresh)
+        except PizarraError as error:
+            reason = Sentence("its disks are right, but it did not start: {why}", why=error)
+            self._settle(one, Outcome.FAILED, reason, verified=self.proven)
+        else:
+            self._settle(one, outcome, verified=self.proven)
+
+    def _pressed(self, one: SeatPlan) -> None:
+        try:
+            with self.watch.timed("start", [one.seat.name]):
+                self.host.compute.reset_button(one.seat.domain_uuid)
+                self.host.compute.resume(one.seat.domain_uuid)
+        except PizarraError as error:
+            reason = Sentence("its disks are original, but it did not go on: {why}", why=error)
+            self._settle(one, Outcome.FAILED, reason, verified=self.proven)
+        else:
+            self._settle(one, Outcome.DONE, verified=self.proven)
+
+    def _settle(
+        self,
+        one: SeatPlan,
+        outcome: Outcome,
+        reason: str | None = None,
+        *,
+        verified: bool | None = None,
+    ) -> None:
+        name = one.seat.name
+        settled = SeatOutcome(
+            seat=name,
+            outcome=outcome,
+            reason=reason,
+            verified=verified,
+            timings_ms=self.watch.of(name),
+        )
+        self._outcomes[name] = settled
+        self.emit(Settled(outcome=settled))
+
+
+class ResetRun(SeatRun):
+    """Back to the original state, and proven so."""
+
+    step = Step.REWIND
+
+    def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Rewind and prove a batch; those that are original again."""
-        if not seats:
-            return []
         names = [one.seat.name for one in seats]
         pairs = [pair for one in seats for pair in one.pairs]
         with self.watch.timed("rewind", names):
-            faults = self.host.rewound(pairs)
+            faults = self._rewound(seats)
         with self.watch.timed("prove", names):
             whole = [pair for pair in pairs if faults[pair.seat.uuid] is None]
             changes = self.host.changes(whole)
         proven = [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
         return self._arrived(proven)
+
+    def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
+        """What goes is kept where a plan says that it can be, and only as long as the setting."""
+        keeps = self.host.settings.undo_hours > 0
+        faults: dict[str, PizarraError | None] = {}
+        for keep in (True, False):
+            these = [one for one in seats if (keeps and not one.no_undo) is keep]
+            volumes = [volume for one in these for volume in one.seat.volumes]
+            if keep:
+                undo.noted(volumes)
+            if these:
+                pairs = [pair for one in these for pair in one.pairs]
+                faults |= self.host.rewound(pairs, keep=keep)
+        return faults
 
     def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""
@@ -151,55 +229,28 @@ class ResetRun:
             return False
         return True
 
-    def _continued(self, one: SeatPlan) -> None:
-        if Step.PRESS in one.steps:
-            self._pressed(one)
-        elif Step.START in one.steps:
-            self._started(one, Outcome.DONE)
-        else:
-            self._settle(one, Outcome.DONE, verified=True)
 
-    def _started(self, one: SeatPlan, outcome: Outcome) -> None:
-        try:
-            with self.watch.timed("start", [one.seat.name]):
-                # an adopted machine's boot entries were not made by us, and cannot be made again
-                fresh = not one.seat.labels.name
-                self.host.compute.start(one.seat.domain_uuid, fresh=fresh)
-        except PizarraError as error:
-            reason = Sentence("its disks are original, but it did not start: {why}", why=error)
-            self._settle(one, Outcome.FAILED, reason, verified=True)
-        else:
-            self._settle(one, outcome, verified=True)
+class UndoRun(SeatRun):
+    """Back to what the last reset took away; what is there now is kept instead."""
 
-    def _pressed(self, one: SeatPlan) -> None:
-        try:
-            with self.watch.timed("start", [one.seat.name]):
-                self.host.compute.reset_button(one.seat.domain_uuid)
-                self.host.compute.resume(one.seat.domain_uuid)
-        except PizarraError as error:
-            reason = Sentence("its disks are original, but it did not go on: {why}", why=error)
-            self._settle(one, Outcome.FAILED, reason, verified=True)
-        else:
-            self._settle(one, Outcome.DONE, verified=True)
+    step = Step.UNDO
+    proven = None
+    fresh = False
 
-    def _settle(
-        self,
-        one: SeatPlan,
-        outcome: Outcome,
-        reason: str | None = None,
-        *,
-        verified: bool | None = None,
-    ) -> None:
-        name = one.seat.name
-        settled = SeatOutcome(
-            seat=name,
-            outcome=outcome,
-            reason=reason,
-            verified=verified,
-            timings_ms=self.watch.of(name),
-        )
-        self._outcomes[name] = settled
-        self.emit(Settled(outcome=settled))
+    def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        """Exchange a batch."""
+        volumes = [volume for one in seats for volume in one.seat.volumes]
+        with self.watch.timed("undo", [one.seat.name for one in seats]):
+            faults = self.host.put_back(volumes)
+        undo.noted(volumes)
+        right = []
+        for one in seats:
+            why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]
+            if why:
+                self._settle(one, Outcome.FAILED, joined(why))
+            else:
+                right.append(one)
+        return right
 
 
 def _place(one: SeatPlan) -> _Place:

@@ -21,6 +21,7 @@ class Step(StrEnum):
     PAUSE = "pause"
     REWIND = "rewind"
     PROVE = "prove"
+    UNDO = "undo"  # back to what the last reset took away
     START = "start"
     PRESS = "press"  # the reset button, and on
 
@@ -41,6 +42,7 @@ class SeatPlan:
     steps: tuple[Step, ...] = ()
     outcome: Outcome | None = None  # what it will be without a rewind
     reason: str | None = None
+    no_undo: str | None = None  # why this reset could not be taken back
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -55,12 +57,13 @@ class ResetPlan:
     classroom: str
     mode: Mode
     seats: tuple[SeatPlan, ...]
+    verb: str = "reset"
 
     def to_json(self) -> dict[str, Any]:
         """For ``--dry-run --json``."""
         return {
             "classroom": self.classroom,
-            "verb": "reset",
+            "verb": self.verb,
             "mode": str(self.mode),
             "dry_run": True,
             "seats": [
@@ -69,6 +72,7 @@ class ResetPlan:
                     "steps": [str(step) for step in one.steps],
                     "outcome": str(one.outcome) if one.outcome else None,
                     "reason": one.reason,
+                    "no_undo": one.no_undo,
                 }
                 for one in self.seats
             ],
@@ -130,10 +134,25 @@ def _seat_plan(
         and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes)
     ):
         return SeatPlan(seat=seat, steps=starts, outcome=Outcome.UNCHANGED)
+    no_undo = not_undoable(seat, capabilities)
     if on and mode is Mode.HOT and starts:
-        return SeatPlan(seat=seat, steps=(Step.PAUSE, Step.REWIND, Step.PROVE, Step.PRESS))
-    stops = (Step.STOP,) if on else ()
-    return SeatPlan(seat=seat, steps=(*stops, Step.REWIND, Step.PROVE, *starts))
+        steps: tuple[Step, ...] = (Step.PAUSE, Step.REWIND, Step.PROVE, Step.PRESS)
+    else:
+        stops = (Step.STOP,) if on else ()
+        steps = (*stops, Step.REWIND, Step.PROVE, *starts)
+    return SeatPlan(seat=seat, steps=steps, no_undo=no_undo)
+
+
+def not_undoable(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
+    """Why a reset of it could not be taken back; None when it can."""
+    for volume in seat.volumes:
+        if volume.labels and volume.labels.way is Way.MERGE:
+            return Sentence("an adopted classic volume keeps nothing of what a reset takes away")
+        if not capabilities[volume.kind].undo:
+            return Sentence("{kind} keeps nothing of what a reset takes away", kind=volume.kind)
+    if seat.labels.still:
+        return Sentence("it goes to another version of its template")
+    return None
 
 
 def _is_original(change: Change | Exception | None) -> bool:

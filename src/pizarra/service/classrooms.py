@@ -10,6 +10,7 @@ from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
+from pizarra.engine.undo import forgotten
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
@@ -310,6 +311,7 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
     made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
     volumes = [volume for seat in made for volume in seat.volumes]
     faults = context.host.removed(volumes)
+    forgotten([volume for volume in volumes if faults.get(volume.uuid) is None])
     by_seat = {
         seat.name: fault
         for seat in seats

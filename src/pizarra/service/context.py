@@ -18,9 +18,12 @@ class Context:
 
     host: Host
     emit: Emit = silent
+    wait_s: float = 0  # for others who work on the same seats
 
 
-def context_here(emit: Emit = silent, settings: Settings | None = None) -> Context:
+def context_here(
+    emit: Emit = silent, settings: Settings | None = None, wait_s: float = 0
+) -> Context:
     """This machine, by its settings."""
     if os.geteuid() != 0:
         raise HostNotFit(
@@ -28,4 +31,4 @@ def context_here(emit: Emit = silent, settings: Settings | None = None) -> Conte
         )
     settings = settings or settings_read()
     compute = LibvirtCompute(settings.libvirt_uri)
-    return Context(Host(settings, compute, RealStorages(settings)), emit)
+    return Context(Host(settings, compute, RealStorages(settings)), emit, wait_s)

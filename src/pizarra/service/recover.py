@@ -11,7 +11,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
-from pizarra.service import inspect, maintenance, upgrade
+from pizarra.service import inspect, maintenance, undo, upgrade
 from pizarra.service.adoption_ends import left_over_settled
 from pizarra.service.classrooms import network_restored
 from pizarra.service.context import Context
@@ -23,6 +23,7 @@ def recovered(context: Context) -> list[Report]:
     left_over_settled(context, context.host.observe())
     inspect.left_over_removed(context)
     facts = context.host.observe()
+    undo.settled(context, facts)
     maintenance.recovered(context, facts)
     upgrade.recovered(context, facts)
     return [_classroom_recovered(context, name) for name in context.host.observe().classrooms]

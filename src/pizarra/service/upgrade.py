@@ -16,8 +16,8 @@ from pizarra.model.sentence import joined
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, seats_chosen
 from pizarra.planner.upgrade import SeatMove, seat_moves, seat_volume_moves, target_checked
+from pizarra.service.claims import Numbers
 from pizarra.service.context import Context
-from pizarra.service.verbs import Numbers
 from pizarra.storage.interface import Faults, Storage
 from pizarra.storage.lvm_thick import NEXT, LvmThickStorage
 from pizarra.system.locks import claimed

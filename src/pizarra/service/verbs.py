@@ -3,49 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
-from pizarra.engine.events import Began, Settled
+from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import started, stopped
 from pizarra.engine.reset import ResetRun
+from pizarra.engine.undo import aged_dropped
 from pizarra.errors import OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
-from pizarra.model.names import name_checked, seat_name
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
-from pizarra.planner.host_facts import HostFacts, seats_chosen
 from pizarra.planner.reset import After, ResetPlan, Step, pairs_of, plan_reset, worth_proving
+from pizarra.service.claims import Numbers, claimed_seats, seats_seen
 from pizarra.service.context import Context
 from pizarra.storage.interface import Change, Pair
-from pizarra.system.locks import claimed
 
-Numbers = Sequence[int] | None
 _Outcomes = tuple[SeatOutcome, ...]
-
-
-def _seats(
-    context: Context, classroom: str, numbers: Numbers
-) -> tuple[HostFacts, tuple[Seat, ...]]:
-    name_checked(classroom, "classroom")
-    facts = context.host.observe()
-    return facts, seats_chosen(facts.classroom(classroom), numbers)
-
-
-@contextmanager
-def _claimed_seats(
-    context: Context, classroom: str, numbers: Numbers, verb: str
-) -> Iterator[tuple[Seat, ...]]:
-    """Claim first, by number, then look: one look is enough, and nobody changes what was seen."""
-    name_checked(classroom, "classroom")
-    if numbers is None:
-        claim = claimed([classroom], verb)
-    else:
-        names = [seat_name(classroom, number) for number in numbers]
-        claim = claimed(names, verb, shared=[classroom])
-    with claim:
-        yield _seats(context, classroom, numbers)[1]
 
 
 def _claimed_verb(
@@ -56,7 +30,7 @@ def _claimed_verb(
     act: Callable[[tuple[Seat, ...]], _Outcomes],
 ) -> Report:
     began = time.perf_counter()
-    with _claimed_seats(context, classroom, numbers, verb) as seats:
+    with claimed_seats(context, classroom, numbers, verb) as seats:
         outcomes = act(seats)
     return Report(
         classroom=classroom,
@@ -101,7 +75,7 @@ def reset_plan(
     after: After = After.AS_FOUND,
 ) -> ResetPlan:
     """What a reset would do now. Raises Unsupported when it could do nothing at all."""
-    _, seats = _seats(context, classroom, numbers)
+    _, seats = seats_seen(context, classroom, numbers)
     return _planned(context, classroom, seats, mode, after)
 
 
@@ -130,8 +104,10 @@ def reset(
 ) -> Report:
     """Put seats back to their original state, and prove it."""
     began = time.perf_counter()
-    with _claimed_seats(context, classroom, numbers, "reset") as seats:
+    with claimed_seats(context, classroom, numbers, "reset") as seats:
+        aged_dropped(context.host, seats, context.emit)
         plan = _planned(context, classroom, seats, mode, after)
+        _told_before(context, plan)
         outcomes = ResetRun(context.host, plan, context.emit).outcomes()
     return Report(
         classroom=classroom,
@@ -143,6 +119,15 @@ def reset(
     )
 
 
+def _told_before(context: Context, plan: ResetPlan) -> None:
+    """What cannot be taken back is said before it is done."""
+    for why in sorted({str(one.no_undo) for one in plan.seats if one.no_undo}):
+        these = [one for one in plan.seats if one.no_undo and str(one.no_undo) == why]
+        names = ", ".join(one.seat.name for one in these)
+        text = "This reset cannot be undone for {names}: {why}."
+        context.emit(Noted(text=text, facts={"names": names, "why": these[0].no_undo}))
+
+
 def _rewind_ms(outcome: SeatOutcome) -> float:
     return outcome.timings_ms.get(Step.REWIND, 0.0)
 
@@ -150,7 +135,7 @@ def _rewind_ms(outcome: SeatOutcome) -> float:
 def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     """What each seat does, and how much of it has changed, from metadata."""
     began = time.perf_counter()
-    facts, seats = _seats(context, classroom, numbers)
+    facts, seats = seats_seen(context, classroom, numbers)
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
     outcomes = tuple(_status_of(seat, changes) for seat in seats)
     labels = facts.classrooms[classroom].labels
@@ -206,7 +191,7 @@ def verify(
 ) -> Report:
     """Prove that seats are original: by an independent tool, or ``deep`` from the data itself."""
     began = time.perf_counter()
-    with _claimed_seats(context, classroom, numbers, "verify") as seats:
+    with claimed_seats(context, classroom, numbers, "verify") as seats:
         context.emit(Began(what="verify", total=len(seats)))
         pairs = [pair for seat in seats if not seat.fault for pair in pairs_of(seat)]
         sums = _checksums(context, pairs) if deep else {}

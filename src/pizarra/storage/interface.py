@@ -28,6 +28,7 @@ class Capabilities:
         bool  # a seat goes to another golden at its next rewind; else at once, while off
     )
     new_is_zero: bool  # a new golden volume reads as zeros, so an import may leave holes
+    undo: bool  # what a rewind takes away can be kept, and put back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,11 +123,34 @@ class Storage(Protocol):
         it is the new one's at once, and nobody may have it open."""
         ...
 
-    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """Every seat volume has its baseline's content again. Constant cost a volume.
 
         Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
+        ``keep``: True keeps what goes for ``put_back``, instead of what an earlier rewind kept;
+        False keeps nothing; None leaves what is kept as it is. An adopted classic volume, and any
+        backend that cannot (capabilities.undo), keep nothing.
         """
+        ...
+
+    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+        """The UUIDs of those whose content before their last rewind is kept."""
+        ...
+
+    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+        """Each has the content that was kept, and what it had is kept instead: twice is nothing.
+
+        Nobody may be writing. What a crash leaves of it, ``settled`` ends or takes back.
+        """
+        ...
+
+    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        """Nothing is kept of these any more; their space is free."""
+        ...
+
+    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+        """After a crash: end or take back every exchange of these, which are all there are, and
+        drop what is kept of others that are gone. Says in words what it did."""
         ...
 
     def is_detached(self, volume: Volume) -> bool:

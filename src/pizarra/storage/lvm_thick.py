@@ -66,6 +66,7 @@ class LvmThickStorage(LvmVolumes):
         disk_format="raw",
         new_is_zero=False,
         moves_at_reset=False,
+        undo=False,
     )
 
     def space_checked(self, new_bytes: int, what: str) -> None:
@@ -151,8 +152,9 @@ class LvmThickStorage(LvmVolumes):
         labels = present.labels.but(role=Role.SEAT, domain=domain, still=0)
         self.relabelled({present.uuid: labels}, self.observe())
 
-    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""
+        _ = keep  # an emptied store is empty
         merges = [pair for pair in pairs if pair.seat.labels and pair.seat.labels.way is Way.MERGE]
         rewinds = [pair for pair in pairs if pair not in merges]
         faults = dict(in_batches(rewinds, self._batch_rewound))
@@ -210,6 +212,25 @@ class LvmThickStorage(LvmVolumes):
                     name=volume.name,
                     path=volume.path,
                 )
+
+    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+        """Never anything."""
+        _ = volumes
+        return frozenset()
+
+    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+        """Unsupported; the plan of a reset says so before."""
+        why = Unsupported("lvm-thick keeps nothing of what a reset takes away.")
+        return {volume.uuid: why for volume in volumes}
+
+    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        """There is nothing."""
+        return {volume.uuid: None for volume in volumes}
+
+    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+        """There is nothing to settle."""
+        _ = volumes
+        return ()
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """From the kernel's own count: a store that holds no exception changed nothing."""

@@ -16,11 +16,15 @@ waits long.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 
 from pizarra.errors import HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
-from pizarra.storage import lvm_commands, thin_pool
+from pizarra.model.labels import Role
+from pizarra.model.sentence import Sentence
+from pizarra.storage import lvm_commands, thin_pool, thin_undo
 from pizarra.storage.interface import (
     Capabilities,
     Change,
@@ -50,6 +54,10 @@ _TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
 
 
+_Swap = Callable[[Pair, bool], None]  # is told whether the seat surely has a content
+_Check = Callable[[Sequence[Pair]], dict[str, PizarraError | None]]
+
+
 class LvmThinStorage(LvmVolumes):
     """A thin pool in a volume group."""
 
@@ -60,6 +68,7 @@ class LvmThinStorage(LvmVolumes):
         disk_format="raw",
         new_is_zero=True,
         moves_at_reset=True,
+        undo=True,
     )
 
     def __init__(self, vg: str, pool: str = "pizarra") -> None:
@@ -152,35 +161,95 @@ class LvmThinStorage(LvmVolumes):
             for move in moves
         }
 
-    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""
+        return self._swapped(pairs, _baselines_lost, partial(_content_swapped, keep=keep))
+
+    def _swapped(self, pairs: Sequence[Pair], lost: _Check, swap: _Swap) -> Faults:
+        """``swap`` what the seats contain, except of those that are ``lost`` beforehand."""
         asleep = [pair for pair in pairs if not pair.seat.active]
         awake = [pair for pair in pairs if pair.seat.active]
-        return {**in_batches(awake, self._batch_rewound), **in_batches(asleep, self._woken)}
+        return {
+            **in_batches(awake, partial(self._awake_swapped, lost=lost, swap=swap)),
+            **in_batches(asleep, partial(self._asleep_swapped, lost=lost, swap=swap)),
+        }
 
-    def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
+    def _awake_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
         with vg_locked(self.place), expedited():
-            lost = _baselines_lost(pairs)
-            sound = [pair for pair in pairs if pair.seat.uuid not in lost]
+            left = lost(pairs)
+            sound = [pair for pair in pairs if pair.seat.uuid not in left]
             # a seat whose content could not be put right stays on its error table: it fails loudly
-            return {**lost, **in_line(sound, _detached, _content_swapped, _attached)}
+            whole: set[str] = set()
+            detached = partial(_detached, whole=whole)
+            swapped = partial(_step_taken, swap, whole)
+            return {**left, **in_line(sound, detached, swapped, _attached)}
 
-    def _woken(self, pairs: Sequence[Pair]) -> Faults:
+    def _asleep_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device.
 
         Nothing maps them, so no table has to be swapped; LVM is asked again under its own lock
         whether the thin ids are still theirs.
         """
         with vg_locked(self.place):
-            faults = dict(_baselines_lost(pairs))
+            faults = dict(lost(pairs))
             now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
             for pair in pairs:
                 if now.get(pair.seat.uuid) != pair.seat.thin_id:
                     faults[pair.seat.uuid] = not_ours(pair.seat, "it changed meanwhile")
-                elif pair.seat.uuid not in faults and (fault := _refused(pair)):
-                    faults[pair.seat.uuid] = fault
-        right = [pair for pair in pairs if pair.seat.uuid not in faults]
+                elif pair.seat.uuid not in faults:
+                    faults[pair.seat.uuid] = _refused(partial(_step_taken, swap, ()), pair)
+        right = [pair for pair in pairs if faults.get(pair.seat.uuid) is None]
         return {**faults, **each(right, self._activated)}
+
+    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+        """By the thin ids that the pools have."""
+        found: set[str] = set()
+        for pool, these in _by_pool(volumes).items():
+            there = thin_pool.roots_read(thin_pool.ThinPool(self.place, pool)).keys()
+            found |= {one.uuid for one in these if thin_undo.KEPT + one.thin_id in there}
+        return frozenset(found)
+
+    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+        """As a rewind, with another content."""
+        why: dict[str, PizarraError | None] = {}
+        for pool, these in _by_pool(volumes).items():
+            there = thin_pool.roots_read(thin_pool.ThinPool(self.place, pool)).keys()
+            why |= {one.uuid: _not_put_back(one.thin_id, there) for one in these}
+        pairs = [Pair(seat=one, baseline=one) for one in volumes if why.get(one.uuid) is None]
+        return {**why, **self._swapped(pairs, _strange, _exchanged)}
+
+    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        """A message each."""
+        pairs = [Pair(seat=one, baseline=one) for one in volumes]
+        with vg_locked(self.place):
+            return {pair.seat.uuid: _refused(_kept_dropped, pair) for pair in pairs}
+
+    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+        """Told by the mapping roots. Only ids that LVM never gives, and that none of them has."""
+        told: list[str] = []
+        facts = self.observe()
+        ids = {one.thin_id for one in facts.volumes if one.thin_id}
+        if any(thin_id >= thin_undo.KEPT for thin_id in ids):
+            return told  # somebody counts differently: those ids are not ours
+        for pool in {one.pool for one in volumes if one.pool}:
+            known = frozenset(one.thin_id for one in volumes if one.pool == pool)
+            its = thin_pool.ThinPool(self.place, pool)
+            with vg_locked(self.place):
+                todo = thin_undo.settlement(thin_pool.roots_read(its), known)
+                thin_undo.settled(its.device, todo)
+            if todo:
+                text = "{pool}: {n} undos that were cut off or left behind are settled"
+                told.append(Sentence(text, pool=pool, n=len(todo)))
+        return told
+
+    def removed(self, volumes: Sequence[Volume]) -> Faults:
+        """And what is kept of them."""
+        faults = super().removed(volumes)
+        gone = [one for one in volumes if one.thin_id and faults[one.uuid] is None]
+        seats = [one for one in gone if one.labels and one.labels.role is Role.SEAT]
+        if seats:
+            self.kept_dropped(seats)
+        return faults
 
     def _activated(self, pair: Pair) -> None:
         lvm(lvm_commands.change(self.place, pair.seat.name, "-ay", "-K"))
@@ -205,6 +274,14 @@ class LvmThinStorage(LvmVolumes):
             uuids = [pair.seat.uuid for pair in these]
             found |= dict(zip(uuids, changes, strict=True))
         return found
+
+
+def _by_pool(volumes: Sequence[Volume]) -> dict[str, list[Volume]]:
+    found: dict[str, list[Volume]] = defaultdict(list)
+    for volume in volumes:
+        if volume.pool and volume.thin_id:
+            found[volume.pool].append(volume)
+    return found
 
 
 def _ids(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
@@ -250,19 +327,15 @@ def _lost(pool: str, baseline: int) -> PizarraError | None:
     return None
 
 
-def _deleted(pool: str, thin_id: int) -> None:
-    """Fine if it is gone already: a crash came between the two messages."""
-    try:
-        devmapper.message(pool, f"delete {thin_id}")
-    except StorageFault as error:
-        if error.facts.get("errno") != errno.ENODATA:
-            raise
+def _detached(pair: Pair, *, whole: set[str]) -> None:
+    """The seat's device stands on ``error``; nothing of the past is left in the page cache.
 
-
-def _detached(pair: Pair) -> None:
-    """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
+    ``whole`` gets those that surely have a content: their device had it until now.
+    """
     device = device_checked(pair.seat)
     target = device.targets[0]
+    if target.kind == "thin":
+        whole.add(pair.seat.uuid)
     if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
         raise not_ours(pair.seat, "its device maps another thin id than LVM says")
     devmapper.flush_page_cache(device.node)
@@ -284,15 +357,54 @@ def _checked(pair: Pair) -> None:
         )
 
 
-def _content_swapped(pair: Pair) -> None:
+def _step_taken(swap: _Swap, whole: Collection[str], pair: Pair) -> None:
+    swap(pair, pair.seat.uuid in whole)
+
+
+def _content_swapped(pair: Pair, whole: bool, *, keep: bool | None) -> None:
+    """What is kept is there before anything goes."""
     pool, seat = _pool_device(pair.seat), pair.seat.thin_id
-    _deleted(pool, seat)
+    if keep and whole:
+        thin_undo.copied(pool, thin_undo.KEPT + seat, seat)
+    elif keep:
+        thin_undo.kept_if_there(pool, seat)
+    elif keep is False:
+        thin_undo.dropped(pool, thin_undo.KEPT + seat)
+    thin_undo.dropped(pool, seat)
     devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
 
 
-def _refused(pair: Pair) -> PizarraError | None:
+def _exchanged(pair: Pair, whole: bool) -> None:
+    _ = whole  # was looked at beforehand
+    thin_undo.exchanged(_pool_device(pair.seat), pair.seat.thin_id)
+
+
+def _not_put_back(seat: int, there: Collection[int]) -> PizarraError | None:
+    if seat not in there or thin_undo.MOVING + seat in there:
+        return thin_pool.missing(seat)
+    if thin_undo.KEPT + seat not in there:
+        return StorageFault("Nothing is kept of what a reset took away.")
+    return None
+
+
+def _kept_dropped(pair: Pair) -> None:
+    pool, seat = _pool_device(pair.seat), pair.seat.thin_id
+    thin_undo.dropped(pool, thin_undo.KEPT + seat)
+    thin_undo.dropped(pool, thin_undo.MOVING + seat)
+
+
+def _strange(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
+    """Those that no exchange may touch."""
+    return {
+        pair.seat.uuid: not_ours(pair.seat, "it carries no label of ours")
+        for pair in pairs
+        if pair.seat.labels is None or not pair.seat.thin_id
+    }
+
+
+def _refused(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
     try:
-        _content_swapped(pair)
+        step(pair)
     except StorageFault as error:
         return error
     return None

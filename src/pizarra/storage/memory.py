@@ -63,6 +63,7 @@ class _Disk:
     blocks: dict[int, _Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
     written: set[int] = field(default_factory=set)  # since it was original
     baseline: str = ""  # UUID of what it was snapshot from
+    kept: _Disk | None = None  # what the last rewind took away
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class MemoryStorage:
             disk_format="raw",
             new_is_zero=True,
             moves_at_reset=True,
+            undo=True,
         )
         self._failures: dict[tuple[str, int], PizarraError] = {}
         self._steps_to_crash = 0
@@ -248,32 +250,75 @@ class MemoryStorage:
                 faults[move.volume.uuid] = None
         return faults
 
-    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """Two steps a pair, and between them the seat has no content at all."""
         step = self._begin("rewound")
         faults: dict[str, PizarraError | None] = {}
         for pair in pairs:
             try:
-                self._rewind(pair, step)
+                self._rewind(pair, step, keep)
             except PizarraError as error:
                 faults[pair.seat.uuid] = error
             else:
                 faults[pair.seat.uuid] = None
         return faults
 
-    def _rewind(self, pair: Pair, step: Callable[[], None]) -> None:
+    def _rewind(self, pair: Pair, step: Callable[[], None], keep: bool | None) -> None:
         seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
         if seat.volume.labels and seat.volume.labels.baseline != pair.baseline.uuid:
             raise NotOurs("{name} is labelled for another baseline.", name=pair.seat.name)
         if baseline.blocks is None:
             raise StorageFault("{name} has no content.", name=pair.baseline.name)
         step()
+        if keep and seat.blocks is not None:
+            self._change()
+            seat.kept = replace(seat, kept=None)
+        elif keep is False and seat.kept is not None:
+            self._change()
+            seat.kept = None
         self._change()
         seat.blocks = None
         step()
         self._change()
         fresh = _snapshot(seat.volume, baseline)
         seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
+
+    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+        """Those that have something beside what they show."""
+        return frozenset(one.uuid for one in volumes if self._expected(one).kept is not None)
+
+    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+        """One step each, for here an exchange has no middle."""
+        step = self._begin("put_back")
+        faults: dict[str, PizarraError | None] = {}
+        for volume in volumes:
+            faults[volume.uuid] = None
+            try:
+                disk = self._expected(volume)
+                step()
+                if disk.kept is None:
+                    raise StorageFault("Nothing is kept of what a reset took away.")
+            except PizarraError as error:
+                faults[volume.uuid] = error
+            else:
+                self._change()
+                was, disk.kept = disk.kept, replace(disk, kept=None)
+                disk.blocks, disk.written, disk.baseline = was.blocks, was.written, was.baseline
+        return faults
+
+    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        """A step each."""
+        step = self._begin("kept_dropped")
+        for volume in volumes:
+            step()
+            self._change()
+            self._expected(volume).kept = None
+        return {volume.uuid: None for volume in volumes}
+
+    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+        """Nothing is ever left."""
+        _ = volumes
+        return ()
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """From the record of what was written."""

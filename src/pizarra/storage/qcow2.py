@@ -28,7 +28,9 @@ from pizarra.errors import (
 )
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
+from pizarra.storage import qcow2_undo
 from pizarra.storage.interface import (
     Capabilities,
     Change,
@@ -89,6 +91,7 @@ class Qcow2Storage:
         disk_format="qcow2",
         new_is_zero=True,
         moves_at_reset=True,
+        undo=True,
     )
 
     def __init__(self, folder: Path) -> None:
@@ -206,20 +209,35 @@ class Qcow2Storage:
 
         return {move.volume.uuid: named(move) for move in moves}
 
-    def rewound(self, pairs: Sequence[Pair]) -> Faults:
+    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """One process a golden volume and size, one small file a seat."""
         with overlays() as fresh:
-
-            def fault(pair: Pair) -> PizarraError | None:
-                try:
-                    overlay_rewound(pair, fresh)
-                except PizarraError as error:
-                    return error
-                return None
-
-            faults = _each(pairs, fault)
+            faults = _each(pairs, _fault_of(lambda pair: overlay_rewound(pair, fresh, keep)))
         self._synced(SEATS)
         return faults
+
+    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+        """Those whose old overlay lies beside the new one."""
+        return frozenset(one.uuid for one in volumes if qcow2_undo.kept_path(one.path).exists())
+
+    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+        """Two renames each."""
+        pairs = [Pair(seat=one, baseline=one) for one in volumes]
+        faults = _each(pairs, _fault_of(lambda pair: qcow2_undo.exchanged(pair.seat)))
+        self._synced(SEATS)
+        return faults
+
+    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        """A file each."""
+        pairs = [Pair(seat=one, baseline=one) for one in volumes]
+        return _each(pairs, _fault_of(lambda pair: qcow2_undo.dropped(pair.seat.path)))
+
+    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+        """By the files that are there."""
+        with refusals("read", self.folder):
+            count = qcow2_undo.settled(self.folder / SEATS, {one.path for one in volumes})
+        text = "{n} undos that were cut off or left behind are settled"
+        return (Sentence(text, n=count),) if count else ()
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """From the overlay's own tables."""
@@ -244,6 +262,7 @@ class Qcow2Storage:
         if size_bytes > has_bytes:
             unheld_checked(volume)
             qemu_img("resize", "-q", "-f", "qcow2", str(volume.path), str(size_bytes))
+            qcow2_undo.dropped(volume.path)  # it would bring the old size back
 
     def removed(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or is stood on, stays."""
@@ -346,6 +365,17 @@ def _changes(pairs: Sequence[Pair], own_bytes: Callable[[Path], int]) -> Changes
     return _each(pairs, change)
 
 
+def _fault_of(step: Callable[[Pair], None]) -> Callable[[Pair], PizarraError | None]:
+    def fault(pair: Pair) -> PizarraError | None:
+        try:
+            step(pair)
+        except PizarraError as error:
+            return error
+        return None
+
+    return fault
+
+
 def _each(pairs: Sequence[Pair], found: Callable[[Pair], _Found]) -> dict[str, _Found]:
     """By the seat's UUID. In threads: each waits for the disk or for a process."""
     with ThreadPoolExecutor(THREADS) as threads:
@@ -355,4 +385,5 @@ def _each(pairs: Sequence[Pair], found: Callable[[Pair], _Found]) -> dict[str, _
 def _forgotten(image: Path) -> None:
     """The image first: a sidecar alone can still be told as ours."""
     image.unlink(missing_ok=True)
+    qcow2_undo.dropped(image)
     sidecar_removed(image)

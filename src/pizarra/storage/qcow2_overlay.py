@@ -12,6 +12,7 @@ from threading import Lock
 
 from pizarra.errors import NotOurs, OtherOriginal, StorageFault
 from pizarra.model.facts import Volume
+from pizarra.storage import qcow2_undo
 from pizarra.storage.images import followed
 from pizarra.storage.interface import Pair, Progress
 from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
@@ -59,8 +60,11 @@ def placed(image: Path, data: bytes) -> None:
         new.replace(image)
 
 
-def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
-    """Put a fresh overlay of the same size in its place. Raises NotOurs, Busy, StorageFault."""
+def overlay_rewound(pair: Pair, fresh: Fresh, keep: bool | None = None) -> None:
+    """Put a fresh overlay of the same size in its place. Raises NotOurs, Busy, StorageFault.
+
+    ``keep`` as in the interface: what goes stays beside it, or nothing does.
+    """
     expected_checked(pair.baseline)
     seat = pair.seat
     if seat.labels is None or seat.labels.baseline != pair.baseline.uuid:
@@ -76,6 +80,10 @@ def overlay_rewound(pair: Pair, fresh: Fresh) -> None:
             size_bytes = max(header_read(seat.path).size_bytes, pair.baseline.size_bytes)
     except StorageFault:  # no image, or none that can be read: a fresh one mends it
         size_bytes = max(seat.size_bytes, pair.baseline.size_bytes)
+    if keep is not None:
+        qcow2_undo.dropped(seat.path)
+    if keep:
+        qcow2_undo.kept(seat.path)
     placed(seat.path, fresh(pair.baseline, size_bytes))
 
 

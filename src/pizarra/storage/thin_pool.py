@@ -134,17 +134,24 @@ def changes_read(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
         return [_change_read(read, superblock.data_block_bytes, roots, pair) for pair in ids]
 
 
+def roots_read(pool: ThinPool) -> dict[int, int]:
+    """Thin id -> root of its mapping, of all that the pool has."""
+    with metadata_snapshot(pool) as root, _block_reader(pool.metadata) as read:
+        return device_roots(read, superblock_parsed(read(root)).mapping_root)
+
+
 def _change_read(
     read: ReadBlock, block_bytes: int, roots: dict[int, int], ids: tuple[int, int]
 ) -> Change | PizarraError:
-    missing = [thin_id for thin_id in ids if thin_id not in roots]
-    if missing:
-        return _missing(missing[0])
+    lost = [thin_id for thin_id in ids if thin_id not in roots]
+    if lost:
+        return missing(lost[0])
     blocks = blocks_changed(read, roots[ids[0]], roots[ids[1]])
     return Change(changed_bytes=blocks * block_bytes)
 
 
-def _missing(thin_id: int) -> StorageFault:
+def missing(thin_id: int) -> StorageFault:
+    """The error for a device that a crash took away."""
     return StorageFault(
         "The thin pool has no device {thin_id}: a reset was cut off.",
         "Run: pizarra recover",

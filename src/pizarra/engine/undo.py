@@ -1,0 +1,79 @@
+"""What resets took away and can be put back: since when, and for how long.
+
+Whether something is kept is a fact that storage tells. *When* it was taken away, and that it was of
+this very volume, is noted in a file by its UUID: LVM gives thin ids anew when a volume is gone, and
+nobody shall get what another had. What is kept without a note is nobody's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pizarra.engine.events import Emit, Noted
+from pizarra.engine.host import Host
+from pizarra.errors import PizarraError
+from pizarra.model.facts import Seat, Volume
+
+NOTES = Path("/var/lib/pizarra/undo")
+
+
+def noted(volumes: Sequence[Volume]) -> None:
+    """Now something is taken away of these."""
+    NOTES.mkdir(parents=True, exist_ok=True)
+    for volume in volumes:
+        (NOTES / volume.uuid).touch()
+
+
+def since(volume: Volume) -> float | None:
+    """When it was (seconds since 1970); None when nothing was noted."""
+    try:
+        return (NOTES / volume.uuid).stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
+def forgotten(volumes: Sequence[Volume]) -> None:
+    """Nothing is kept of these any more."""
+    for volume in volumes:
+        (NOTES / volume.uuid).unlink(missing_ok=True)
+
+
+def kept(host: Host, seats: Sequence[Seat]) -> dict[str, float]:
+    """Name of seat -> since when, of those of which every disk is kept; the oldest first."""
+    there = host.kept(seats)
+    found: dict[str, float] = {}
+    for seat in seats:
+        times = [since(volume) for volume in seat.volumes if volume.uuid in there]
+        known = [time for time in times if time is not None]
+        if len(known) == len(seat.volumes):
+            found[seat.name] = min(known)
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def dropped(host: Host, seats: Sequence[Seat]) -> None:
+    """Drop what is kept of seats. Raises what stopped it."""
+    volumes = [volume for seat in seats for volume in seat.volumes]
+    for fault in host.kept_dropped(volumes).values():
+        if fault is not None:
+            raise fault
+    forgotten(volumes)
+
+
+def aged_dropped(host: Host, seats: Sequence[Seat], emit: Emit) -> None:
+    """Drop what is older than the setting says, and say so."""
+    limit = time.time() - host.settings.undo_hours * 3600
+    aged = {name for name, at in kept(host, seats).items() if at < limit}
+    old = [seat for seat in seats if seat.name in aged]
+    if not old:
+        return
+    names = ", ".join(seat.name for seat in old)
+    try:
+        dropped(host, old)
+    except PizarraError as error:
+        emit(Noted(text="The undo of {names} could not be dropped: {why}",
+                   facts={"names": names, "why": error}))  # fmt: skip
+        return
+    text = "The last reset of {names} can be undone no more: it was more than {hours:g} h ago."
+    emit(Noted(text=text, facts={"names": names, "hours": host.settings.undo_hours}))

@@ -1,0 +1,51 @@
+"""undo: the last reset of seats is taken back, and can be done again."""
+
+from __future__ import annotations
+
+import time
+
+from pizarra.engine.events import Noted
+from pizarra.engine.reset import UndoRun
+from pizarra.engine.undo import aged_dropped, kept
+from pizarra.errors import Unsupported
+from pizarra.model.outcome import Outcome, Report
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.undo import plan_undo
+from pizarra.service.claims import Numbers, claimed_seats
+from pizarra.service.context import Context
+
+
+def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
+    """Seats have again what their last reset took away. Raises Unsupported when none could."""
+    began = time.perf_counter()
+    host = context.host
+    with claimed_seats(context, classroom, numbers, "undo") as seats:
+        aged_dropped(host, seats, context.emit)
+        plan = plan_undo(classroom, seats, kept(host, seats), host.storages.capabilities)
+        if all(one.outcome is Outcome.SKIPPED for one in plan.seats):
+            raise Unsupported(
+                "Nothing of {name} can be undone: {why}.", name=classroom, why=plan.seats[0].reason
+            )
+        outcomes = UndoRun(host, plan, context.emit).outcomes()
+    return Report(
+        classroom=classroom,
+        verb="undo",
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+    )
+
+
+def settled(context: Context, facts: HostFacts) -> None:
+    """For ``recover``: undos that were cut off, and what is kept of seats that are gone."""
+    places = {
+        (pool.kind, pool.place)
+        for pool in facts.pools
+        if pool.kind in context.host.storages.capabilities
+    }
+    seats = [seat for room in facts.classrooms.values() for seat in room.seats]
+    volumes = [volume for seat in seats for volume in seat.volumes]
+    for kind, place in sorted(places):
+        these = [one for one in volumes if (one.kind, one.place) == (kind, place)]
+        for told in context.host.storages.at(kind, place).settled(these):
+            context.emit(Noted(text="{what}.", facts={"what": told}))

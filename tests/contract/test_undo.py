@@ -1,0 +1,56 @@
+"""What every storage backend promises of an undo; those that cannot say so and change nothing."""
+
+from __future__ import annotations
+
+from pizarra.errors import PizarraError, Unsupported
+from tests.contract.test_storage import Room, bench, is_change, kept, kind, room
+
+__all__ = ["bench", "kept", "kind", "room"]  # fixtures
+
+
+def test_kept_when_rewound_so_then_put_back_exchanges_it_and_back_again(room: Room) -> None:
+    room.vandalised(1, 2)
+    keeps = room.storage.capabilities.undo
+    assert not room.storage.kept(list(room.seats.values()))
+    assert set(room.storage.rewound(room.pairs(1, 2), keep=True).values()) == {None}
+    seats = [room.seats[1], room.seats[2]]
+    assert room.storage.kept(seats) == ({seat.uuid for seat in seats} if keeps else set())
+    assert room.is_original(1)
+    faults = room.storage.put_back([room.seats[1]])
+    if not keeps:
+        assert isinstance(faults[room.seats[1].uuid], Unsupported)
+        assert room.is_original(1)
+        return
+    assert faults == {room.seats[1].uuid: None}
+    assert room.is_vandalised(1)
+    assert room.is_original(2)
+    assert not is_change(room.storage.proven(room.pairs(1))[room.seats[1].uuid]).original
+    assert room.storage.settled(list(room.seats.values())) in ((), [])
+    assert room.storage.put_back([room.seats[1]]) == {room.seats[1].uuid: None}
+    assert room.is_original(1)
+    assert is_change(room.storage.proven(room.pairs(1))[room.seats[1].uuid]).original
+
+
+def test_kept_when_rewound_again_then_only_the_last_or_none_is(room: Room) -> None:
+    if not room.storage.capabilities.undo:
+        assert room.storage.kept_dropped([room.seats[1]]) == {room.seats[1].uuid: None}
+        return
+    room.vandalised(1)
+    room.storage.rewound(room.pairs(1), keep=True)
+    room.storage.rewound(room.pairs(1))
+    assert room.storage.kept([room.seats[1]]) == {room.seats[1].uuid}
+    room.storage.rewound(room.pairs(1), keep=True)  # it was original: that is what is kept now
+    room.storage.put_back([room.seats[1]])
+    assert room.is_original(1)
+    room.storage.rewound(room.pairs(1), keep=False)
+    assert not room.storage.kept([room.seats[1]])
+    faults = room.storage.put_back([room.seats[1]])
+    assert isinstance(faults[room.seats[1].uuid], PizarraError)
+    assert room.is_original(1)
+
+
+def test_kept_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -> None:
+    room.vandalised(3)
+    room.storage.rewound(room.pairs(3), keep=True)
+    assert room.storage.removed([room.seats[3]]) == {room.seats[3].uuid: None}
+    assert room.storage.settled([room.seats[1], room.seats[2]]) in ((), [])

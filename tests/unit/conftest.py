@@ -1,0 +1,16 @@
+"""What a host keeps beside its disks is a test's own."""
+
+from __future__ import annotations
+
+import pytest
+
+from pizarra.engine import undo
+from pizarra.system import locks
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claims and notes in a folder that no test looks at."""
+    folder = tmp_path_factory.mktemp("state")
+    monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
+    monkeypatch.setattr(undo, "NOTES", folder / "undo")

@@ -1,0 +1,142 @@
+"""Undo over the memory drivers: what comes back, what cannot, how long, and what never leaks."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from pizarra.engine import undo
+from pizarra.errors import StorageFault, Unsupported
+from pizarra.model.facts import Power
+from pizarra.model.outcome import Mode, Outcome
+from pizarra.service import classrooms, verbs
+from pizarra.service.undo import undone
+from pizarra.settings import Settings
+from pizarra.storage.thin_undo import KEPT, MOVING, settlement
+from tests.unit.test_reset import SEATS, School, outcomes
+
+WORK = b"a studen"
+
+
+@pytest.fixture
+def school() -> School:
+    return School()
+
+
+def test_undo_when_a_class_was_reset_then_the_work_is_there_and_the_power_as_found(
+    school: School,
+) -> None:
+    verbs.start(school.context, "net", [1])
+    school.dirty(1, 2)
+    school.reset()
+    report = undone(school.context, "net", [1, 2])
+    assert outcomes(report) == [Outcome.DONE] * 2
+    assert [one.verified for one in report.seats] == [None, None]
+    assert school.content(1) == school.content(2) == WORK
+    assert (school.power(1), school.power(2)) == (Power.RUNNING, Power.OFF)
+    assert verbs.status(school.context, "net", [1]).seats[0].verified is False
+
+
+def test_undo_when_done_twice_then_the_seat_is_as_after_the_reset(school: School) -> None:
+    school.dirty(1)
+    school.reset([1])
+    undone(school.context, "net", [1])
+    undone(school.context, "net", [1])
+    assert school.content(1) == b"original"
+    assert verbs.verify(school.context, "net", [1]).exit_status == 0
+
+
+def test_undo_when_a_seat_was_not_reset_then_it_is_skipped_with_a_reason(school: School) -> None:
+    school.dirty(1)
+    school.reset()
+    report = undone(school.context, "net")
+    assert outcomes(report) == [Outcome.DONE] + [Outcome.SKIPPED] * (SEATS - 1)
+    assert "not reset lately" in str(report.seats[1].reason)
+    assert report.exit_status == 1
+
+
+def test_undo_when_nothing_is_kept_of_any_then_it_says_so_and_stops_no_machine(
+    school: School,
+) -> None:
+    verbs.start(school.context, "net", [1])
+    with pytest.raises(Unsupported, match="not reset lately"):
+        undone(school.context, "net")
+    assert school.power(1) is Power.RUNNING
+
+
+def test_undo_when_hot_then_it_is_kept_as_well(school: School) -> None:
+    verbs.start(school.context, "net", [1])
+    school.dirty(1)
+    school.reset([1], Mode.HOT)
+    assert outcomes(undone(school.context, "net", [1])) == [Outcome.DONE]
+    assert school.content(1) == WORK
+
+
+def test_undo_when_one_disk_fails_then_it_stays_off_and_the_others_have_theirs(
+    school: School,
+) -> None:
+    school.dirty(1, 2)
+    school.reset([1, 2])
+    verbs.start(school.context, "net", [1])
+    school.storage.fail_at("put_back", 1, StorageFault("the disk is gone"))
+    report = undone(school.context, "net", [1, 2])
+    assert outcomes(report) == [Outcome.FAILED, Outcome.DONE]
+    assert school.power(1) is Power.OFF
+    assert (school.content(1), school.content(2)) == (b"original", WORK)
+
+
+def test_undo_when_it_is_too_long_ago_then_it_is_dropped_and_said(school: School) -> None:
+    school.dirty(1)
+    school.reset([1])
+    (note,) = undo.NOTES.iterdir()
+    os.utime(note, (0, time.time() - 25 * 3600))
+    with pytest.raises(Unsupported):
+        undone(school.context, "net", [1])
+    assert not list(undo.NOTES.iterdir())
+    assert school.context.host.kept(school.context.host.observe().classroom("net").seats) == set()
+
+
+def test_undo_when_the_note_is_gone_then_it_is_nobodys(school: School) -> None:
+    school.dirty(1)
+    school.reset([1])
+    (note,) = undo.NOTES.iterdir()
+    note.unlink()
+    with pytest.raises(Unsupported):
+        undone(school.context, "net", [1])
+
+
+def test_reset_when_the_setting_keeps_nothing_then_neither_does_it(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(school.context.host, "settings", Settings(undo_hours=0))
+    school.dirty(1)
+    school.reset([1])
+    with pytest.raises(Unsupported):
+        undone(school.context, "net", [1])
+
+
+def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) -> None:
+    school.dirty(1)
+    school.reset([1])
+    assert classrooms.deleted(school.context, "net").exit_status == 0
+    assert not list(undo.NOTES.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("roots", "todo"),
+    [
+        ({1: 10, 5: 20, KEPT + 5: 30}, []),  # kept, as it should be
+        ({1: 10, KEPT + 9: 30}, [("forget", 9)]),  # of a seat that is gone
+        ({5: 20, KEPT + 5: 30, MOVING + 5: 20}, [("drop", 5)]),  # only copied so far
+        ({KEPT + 5: 30, MOVING + 5: 20}, [("back", 5)]),  # the seat has nothing
+        ({5: 30, KEPT + 5: 30, MOVING + 5: 20}, [("end", 5)]),  # put back, not yet kept
+        ({5: 30, MOVING + 5: 20}, [("end", 5)]),
+        ({5: 30, KEPT + 5: 20, MOVING + 5: 20}, [("drop", 5)]),  # all but the last step
+    ],
+)
+def test_settlement_when_an_exchange_was_cut_off_then_no_content_is_lost(
+    roots: dict[int, int], todo: list[tuple[str, int]]
+) -> None:
+    assert settlement(roots, frozenset({5})) == todo
