@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from pizarra import __version__
-from pizarra.cli import adopt, classroom, host, inspect, recover, template, verbs
+from pizarra.cli import adopt, classroom, host, inspect, recover, report, template, verbs
 from pizarra.cli.output import err, failed
 from pizarra.cli.words import _
 from pizarra.errors import PizarraError
-from pizarra.system.process import FLIGHT
+from pizarra.system.flight import FLIGHT
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,6 +31,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     adopt.adopt,
     inspect.inspect,
     recover.recover,
+    report.report,
 )
 for command in _COMMANDS:
     app.command()(command)
@@ -72,4 +73,5 @@ def run() -> None:
         err.print(_("pizarra: this is a bug. What came before it:"), style="bold")
         for line in list(FLIGHT)[-15:]:
             err.print(f"  {line}", markup=False)
+        err.print(_("pizarra: `pizarra report` puts all of it into one file."))
         sys.exit(70)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -18,12 +19,14 @@ from pizarra.planner.reset import After, ResetPlan
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
 from pizarra.service.undo import undone
+from pizarra.system.flight import kept_on_disk
 
 
 @contextmanager
 def told(*, as_json: bool, wait_s: float = 0) -> Iterator[Context]:
     """A context whose progress and errors a person can read."""
     with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
+        kept_on_disk(" ".join(sys.argv))
         yield context_here(emit, wait_s=wait_s)
 
 

@@ -10,7 +10,7 @@ import libvirt
 from pizarra.compute.lines import Lines
 from pizarra.errors import ComputeFault, HostNotFit
 from pizarra.model.sentence import Sentence
-from pizarra.system.process import record
+from pizarra.system.flight import record
 
 T = TypeVar("T")
 # libvirt-python has no types

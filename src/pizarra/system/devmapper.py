@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from typing import NamedTuple
 
 from pizarra.errors import HostNotFit, StorageFault
 from pizarra.model.sentence import Sentence
-from pizarra.system.process import record
+from pizarra.system.flight import record
 
 CONTROL = Path("/dev/mapper/control")
 SECTOR_BYTES = 512
@@ -39,6 +40,7 @@ _UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
 _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
+_READABLE = re.compile(rb"[ -~]{4,}")  # for the flight record
 
 
 class _Command(IntEnum):
@@ -94,9 +96,8 @@ def _ioctl(
     payload: bytes = b"",
 ) -> tuple[_Reply, bytes]:
     """Raises OSError; the caller knows what it means."""
-    record(
-        f"dm {command.name} {name} {payload[40:120]!r}" if payload else f"dm {command.name} {name}"
-    )
+    said = " ".join(part.decode() for part in _READABLE.findall(payload))
+    record(f"dm {command.name} {name} {said}".rstrip())
     size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
     while True:
         header = _HEADER.pack(

@@ -1,8 +1,7 @@
 """The only door to start a process.
 
 Commands are lists, never shell strings; the locale is C so that what they print can be read; every
-one has a limit. The last commands are kept in ``FLIGHT``, written *before* they run, so that a
-hang can be seen.
+one has a limit, and is in the flight record before it runs.
 """
 
 from __future__ import annotations
@@ -10,15 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from pizarra.errors import CommandFailed, CommandTimedOut, HostNotFit
+from pizarra.system.flight import record
 
-FLIGHT: deque[str] = deque(maxlen=200)
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -30,11 +27,6 @@ class Completed:
     returncode: int
     stdout: str
     stderr: str
-
-
-def record(what: str) -> None:
-    """Note in the flight record what is about to happen."""
-    FLIGHT.append(f"{datetime.now(UTC):%H:%M:%S.%f} {what}")
 
 
 def environment() -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""How fast, measured beside what a user would do instead: `make bench` runs this in the lab."""

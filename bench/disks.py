@@ -1,0 +1,102 @@
+"""Disks of a class without machines: thin and classic seats, made dirty and put back."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from pizarra.model.facts import Volume
+from pizarra.model.labels import Labels, Role
+from pizarra.model.sizes import MIB
+from pizarra.storage.interface import NewVolume, Pair
+from pizarra.storage.lvm_thick import LvmThickStorage
+from pizarra.storage.lvm_thin import LvmThinStorage
+
+VG = "vg_class"
+CLASSROOM = "bench"
+LvmStorage = LvmThinStorage | LvmThickStorage
+
+
+@contextmanager
+def seats_on(storage: LvmStorage, seats: int, size_bytes: int) -> Iterator[list[Pair]]:
+    """So many seats on a golden volume of some data; all removed in the end."""
+    labels = Labels(role=Role.FILLING, template=CLASSROOM, version=1)
+    name = f"{CLASSROOM}.v1.vda"
+    golden = storage.golden_created(NewVolume(labels=labels, size_bytes=size_bytes, name=name))
+    dirtied(golden.path, 0, 4 * MIB)
+    golden = storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+    seat = labels.but(role=Role.SEAT, classroom=CLASSROOM, baseline=golden.uuid, domain="-")
+    storage.seats_created(
+        golden,
+        [
+            NewVolume(labels=seat.but(seat=n), size_bytes=size_bytes, name=f"{CLASSROOM}-{n:04d}")
+            for n in range(1, seats + 1)
+        ],
+    )
+    try:
+        yield pairs_now(storage)
+    finally:
+        ours = [volume for volume in storage.observe().volumes if volume.labels]
+        storage.removed(ours)
+
+
+def pairs_now(storage: LvmStorage) -> list[Pair]:
+    """Every active seat with its baseline, as LVM says now."""
+    volumes = {volume.uuid: volume for volume in storage.observe().volumes}
+    return [
+        Pair(seat=volume, baseline=volumes[volume.labels.baseline])
+        for volume in volumes.values()
+        if volume.labels and volume.labels.role is Role.SEAT and volume.active
+    ]
+
+
+def all_dirtied(pairs: Sequence[Pair], dirty_bytes: int) -> None:
+    """Each seat's disk as after a lesson, two at a time."""
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda pair: dirtied(pair.seat.path, 0, dirty_bytes), pairs))
+
+
+def dirtied(device: Path, offset: int, dirty_bytes: int) -> None:
+    """Written past the page cache, as a machine does."""
+    fd = os.open(device, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(-1, MIB) as buffer:
+            buffer[:] = os.urandom(4096) * (MIB // 4096)
+            for written in range(0, dirty_bytes, MIB):
+                os.pwrite(fd, buffer, offset + written)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def rewound(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
+    """The product's rewind. Raises what stopped any seat."""
+    for fault in storage.rewound(pairs).values():
+        if fault is not None:
+            raise fault
+
+
+def proven_original(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
+    """A time means nothing if the disk is not the original's."""
+    for pair, change in zip(pairs, storage.proven(pairs).values(), strict=True):
+        assert getattr(change, "changed_bytes", None) == 0, (pair.seat.name, change)
+
+
+def by_name(pairs: Sequence[Pair]) -> list[Volume]:
+    """The seats, in order."""
+    return sorted((pair.seat for pair in pairs), key=lambda volume: volume.name)
+
+
+def direct_block(device: Path, offset: int) -> bytes:
+    """4 KiB as they are on the disk, while a machine writes to it."""
+    fd = os.open(device, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
+    try:
+        with mmap.mmap(-1, 4096) as buffer:
+            os.preadv(fd, [buffer], offset)
+            return buffer[:]
+    finally:
+        os.close(fd)

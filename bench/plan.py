@@ -1,0 +1,66 @@
+"""plan: look at everything and plan a reset, over the memory drivers, for very large classrooms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from bench.series import Series, say, timed_ms
+from pizarra.compute.memory import MemoryCompute
+from pizarra.engine.memory_host import memory_host
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import StorageKind
+from pizarra.model.labels import Labels, Role
+from pizarra.model.outcome import Mode
+from pizarra.model.sizes import MIB
+from pizarra.planner.reset import After, plan_reset, worth_proving
+from pizarra.service import classrooms
+from pizarra.service.context import Context
+from pizarra.settings import Settings
+from pizarra.storage.interface import NewVolume
+from pizarra.storage.memory import MemoryStorage
+
+SEATS = (30, 1000, 10_000)
+MOST_IN_ONE = 1000  # a classroom's limit; more seats are more classrooms
+ROUNDS = 3
+
+
+def measured() -> Iterator[Series]:
+    """The whole host is looked at and one classroom planned, as `reset --dry-run` does."""
+    for seats in SEATS:
+        say(f"plan: {seats} seats")
+        context = _host_of(seats)
+        rounds = [timed_ms(partial(_planned, context, seats), seats) for _ in range(ROUNDS)]
+        yield Series(
+            name="plan", n=seats, ours_ms=rounds, notes={"total_ms": round(min(rounds) * seats, 1)}
+        )
+
+
+def _planned(context: Context, seats: int) -> None:
+    facts = context.host.observe()
+    host, planned = context.host, 0
+    for room in facts.classrooms.values():
+        changes = host.changes(worth_proving(room.seats))
+        capabilities = host.storages.capabilities
+        as_found = After.AS_FOUND
+        plan = plan_reset(room.name, room.seats, Mode.COLD, as_found, changes, capabilities)
+        planned += len(plan.seats)
+    assert planned == seats
+
+
+def _host_of(seats: int) -> Context:
+    storage = MemoryStorage()
+    context = Context(memory_host(storage, MemoryCompute(), Settings()))
+    labels = Labels(role=Role.FILLING, template="t", version=1)
+    golden = storage.golden_created(NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda"))
+    storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+    for first in range(0, seats, MOST_IN_ONE):
+        spec = ClassroomSpec(
+            name=f"room{first // MOST_IN_ONE}",
+            template="t",
+            seats=min(MOST_IN_ONE, seats - first),
+            memory_bytes=64 * MIB,
+            storage=StorageKind.MEMORY,
+        )
+        classrooms.created(context, spec)
+    return context

@@ -1,0 +1,79 @@
+"""scale: thirty seats are rewound in groups of 30, 300 and 1,000; LVM's own commands beside."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench import recipes
+from bench.disks import VG, all_dirtied, by_name, pairs_now, proven_original, rewound, seats_on
+from bench.group_metadata import with_seats
+from bench.series import Series, say, timed_ms
+from pizarra.model.sizes import MIB
+from pizarra.storage.interface import Pair
+from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.system.process import run
+
+LIVE, DIRTY_BYTES, SIZE_BYTES = 30, 4 * MIB, 64 * MIB
+SIZES = (30, 300, 1000)
+ROUNDS, SAMPLES = 6, 2
+_FIRST_COPY = 1_000_000  # thin ids that nothing else uses
+
+
+def measured() -> Iterator[Series]:
+    """Ours stays; `lvremove` + `lvcreate -s` grows with the group."""
+    storage = LvmThinStorage(VG)
+    with seats_on(storage, LIVE + SAMPLES * len(SIZES), SIZE_BYTES) as pairs:
+        live, spare = _split(pairs)
+        with tempfile.TemporaryDirectory() as name:
+            small = Path(name) / "group"
+            run(["vgcfgbackup", "-f", str(small), VG])
+            try:
+                for size in SIZES:
+                    _group_of(small, size, like=live[0].seat.name)
+                    yield _at(storage, size, live, [spare.pop() for _ in range(SAMPLES)])
+            finally:
+                _restored(small)
+
+
+def _split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    order = [volume.uuid for volume in by_name(pairs)]
+    known = {pair.seat.uuid: pair for pair in pairs}
+    found = [known[uuid] for uuid in order]
+    return found[:LIVE], found[LIVE:]
+
+
+def _group_of(small: Path, size: int, like: str) -> None:
+    say(f"scale: a volume group with {size} seats")
+    more = [f"asleep-{number:04d}" for number in range(size - LIVE)]
+    text = small.read_text(encoding="utf-8")
+    large = small.with_name("large")
+    large.write_text(with_seats(text, like, more, _FIRST_COPY), encoding="utf-8")
+    _restored(large)
+
+
+def _restored(file: Path) -> None:
+    run(["vgcfgrestore", "-y", "--force", "-f", str(file), VG], timeout_s=300)
+
+
+def _at(storage: LvmThinStorage, size: int, live: list[Pair], spare: list[Pair]) -> Series:
+    ours = []
+    for number in range(1, ROUNDS + 1):
+        say(f"scale: {size} seats, round {number} of {ROUNDS}")
+        all_dirtied(live, DIRTY_BYTES)
+        ours.append(timed_ms(lambda: rewound(storage, live), LIVE))
+        proven_original(storage, live)
+    theirs = []
+    for pair in spare:
+        say(f"scale: {size} seats, lvremove + lvcreate -s of {pair.seat.name}")
+        theirs.append(recipes.proxmox_ms(pair.seat, pair.baseline.name))
+    run(["lvremove", "-q", "-y", *(f"{VG}/{pair.seat.name}" for pair in spare)], timeout_s=600)
+    report_ms = timed_ms(lambda: pairs_now(storage))
+    return Series(
+        name="scale",
+        n=size,
+        ours_ms=ours,
+        others_ms={"recipe.proxmox": theirs},
+        notes={"live": LIVE, "one_report_ms": round(report_ms, 1)},
+    )

@@ -1,0 +1,38 @@
+"""pizarra report: a bundle for whoever helps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pizarra.cli.options import Json
+from pizarra.cli.output import err, errors_told, out, print_json
+from pizarra.cli.words import _
+from pizarra.service.report import default_target, reported
+from pizarra.settings import settings_read
+
+
+def report(
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; must not be there.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put what helps to find a fault into one file, without secrets. Changes nothing.
+
+    Example: pizarra report --output /tmp/report.tar.gz
+    """
+
+    def told(what: str) -> None:
+        if err.is_terminal:
+            err.print(f"… {what}", markup=False)
+
+    with errors_told(as_json=as_json):
+        path = reported(settings_read(), output or default_target(), told)
+    if as_json:
+        print_json({"report": str(path), "bytes": path.stat().st_size})
+    else:
+        text = _("Written: {path}. It names your machines, volumes and commands; read it first.")
+        out.print(text.format(path=path), markup=False)

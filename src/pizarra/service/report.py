@@ -1,0 +1,97 @@
+"""report: one file that a person can send to whoever helps, and that holds no secret."""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pizarra import __version__
+from pizarra.errors import BadInput, PizarraError
+from pizarra.settings import Settings
+from pizarra.system.flight import flights
+from pizarra.system.process import run
+
+_COMMANDS = {
+    "uname": ["uname", "-a"],
+    "os-release": ["cat", "/etc/os-release"],
+    "lvm-version": ["lvm", "version"],
+    "lvs": ["lvs", "-a", "-o", "+lv_uuid,thin_id,lv_tags,lv_health_status"],
+    "vgs": ["vgs", "-o", "+vg_uuid,vg_mda_free"],
+    "dmsetup-table": ["dmsetup", "table"],
+    "dmsetup-status": ["dmsetup", "status"],
+    "dmsetup-info": ["dmsetup", "info", "-c"],
+    "virsh-list": ["virsh", "list", "--all"],
+    "virsh-version": ["virsh", "version"],
+    "virsh-networks": ["virsh", "net-list", "--all"],
+    "dmesg": ["dmesg"],
+    "df": ["df", "-h"],
+    "memory": ["free", "-m"],
+}
+_EACH_S = 20
+# what a person would not send to others: passwords in addresses and in words like password=…
+_SECRET = re.compile(
+    r"(://[^:/@\s]*:)[^@\s]+(@)|((?:passw(?:or)?d|passphrase|secret|token)\S*?[=:]\s*)\S+", re.I
+)
+
+
+def without_secrets(text: str) -> str:
+    """The same, with what looks like a secret left out."""
+    return _SECRET.sub(
+        lambda found: f"{found[1] or found[3] or ''}[left out]{found[2] or ''}", text
+    )
+
+
+def reported(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:
+    """Write the bundle; what a command refuses to say is said in its place. Raises BadInput."""
+    parts = {"pizarra.txt": _own(settings)}
+    for name, argv in _COMMANDS.items():
+        told(name)
+        parts[f"{name}.txt"] = _answer(argv)
+    for flight in flights():
+        parts[f"flights/{flight.name}.txt"] = flight.read_text("utf-8", errors="replace")
+    try:
+        with tarfile.open(target, "x:gz") as bundle:
+            for name, text in parts.items():
+                _added(bundle, f"pizarra-report/{name}", without_secrets(text))
+        target.chmod(0o600)
+    except FileExistsError:
+        raise BadInput(
+            "{path} is there already.", "Name another file with --output.", path=target
+        ) from None
+    except OSError as error:
+        raise BadInput(
+            "{path} cannot be written: {why}.", "Name another file with --output.",
+            path=target, why=error.strerror,
+        ) from None  # fmt: skip
+    return target
+
+
+def default_target() -> Path:
+    """``pizarra-report-20261126-160300.tar.gz``, here."""
+    return Path(f"pizarra-report-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
+
+
+def _own(settings: Settings) -> str:
+    """Pydantic shows a secret as stars."""
+    lines = [f"pizarra {__version__}", f"made {datetime.now(UTC).isoformat(timespec='seconds')}"]
+    return "\n".join([*lines, *(f"{name} = {value}" for name, value in settings)]) + "\n"
+
+
+def _answer(argv: list[str]) -> str:
+    try:
+        done = run(argv, timeout_s=_EACH_S, check=False)
+    except PizarraError as error:
+        return f"$ {' '.join(argv)}\n{error}\n"
+    return f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}"
+
+
+def _added(bundle: tarfile.TarFile, name: str, text: str) -> None:
+    data = text.encode(errors="replace")
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600
+    bundle.addfile(entry, io.BytesIO(data))

@@ -1,0 +1,78 @@
+"""The flight record: what is about to happen to the host, noted before it does.
+
+The last entries are in ``FLIGHT``; a process that works on the host also writes them to a file
+under ``FOLDER``, which outlives it, so that a hang or a kill can be told from the last line. Tests
+of power cuts stop a process at a named step: ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever before
+the third entry that contains ``delete``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import TextIO
+
+FLIGHT: deque[str] = deque(maxlen=200)
+FOLDER = Path("/var/lib/pizarra/flights")
+_FILES_KEPT = 20
+_FILE_BYTES_MOST = 4 << 20
+PAUSED = "pizarra: paused before"
+
+
+class _Recorder:
+    """One process's record."""
+
+    def __init__(self) -> None:
+        self.file: TextIO | None = None
+        text, _, count = os.environ.get("PIZARRA_PAUSE_AT", "").partition("#")
+        self.pause_at, self.to_come = text.strip(), int(count) if count.isdigit() else 1
+        self.lock = Lock()
+
+    def noted(self, what: str) -> None:
+        line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
+        FLIGHT.append(line)
+        if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
+            self.file.write(line + "\n")
+        if self.pause_at and self.pause_at in what:
+            self._paused(what)
+
+    def _paused(self, what: str) -> None:
+        with self.lock:
+            self.to_come -= 1
+            here = self.to_come == 0
+        if here:
+            sys.stderr.write(f"{PAUSED} {what}\n")
+            sys.stderr.flush()
+        while self.to_come <= 0:  # the other threads stop at their next such step too
+            time.sleep(3600)
+
+
+_recorder = _Recorder()
+
+
+def record(what: str) -> None:
+    """Note what is about to happen."""
+    _recorder.noted(what)
+
+
+def kept_on_disk(title: str) -> None:
+    """From now on in a file as well, of which the last twenty stay. Fine where none can be."""
+    try:
+        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in flights()[_FILES_KEPT - 1 :]:
+            old.unlink(missing_ok=True)
+        path = FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
+        _recorder.file.write(f"{title}\n")
+    except OSError:
+        return
+
+
+def flights() -> list[Path]:
+    """The files that are there, the newest first."""
+    return sorted(FOLDER.iterdir(), reverse=True) if FOLDER.is_dir() else []

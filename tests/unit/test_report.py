@@ -1,0 +1,88 @@
+"""The flight record, and the bundle that it ends up in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from pizarra.errors import BadInput
+from pizarra.service.report import reported, without_secrets
+from pizarra.settings import Settings
+from pizarra.system import flight
+
+_PAUSES = """
+from pizarra.system.flight import record
+for n in range(5):
+    record(f"dm message delete {n}")
+    print(n, flush=True)
+"""
+
+
+def test_record_when_told_to_pause_then_the_step_never_comes_and_it_says_so() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _PAUSES],
+        env=os.environ | {"PIZARRA_PAUSE_AT": "delete #3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stderr
+        assert child.stdout
+        assert child.stderr.readline() == f"{flight.PAUSED} dm message delete 2\n"
+        child.kill()
+        assert child.stdout.read().split() == ["0", "1"]
+
+
+def test_flight_when_kept_on_disk_then_the_last_line_is_what_was_about_to_happen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "FOLDER", tmp_path / "flights")
+    monkeypatch.setattr(flight, "_recorder", flight._Recorder())
+    for _ in range(3):
+        flight.kept_on_disk("pizarra reset net")
+        flight.record("lvm lvs")
+    newest = flight.flights()[0].read_text().splitlines()
+    assert newest[0] == "pizarra reset net"
+    assert newest[-1].endswith("lvm lvs")
+
+
+def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "FOLDER", tmp_path / "flights")
+    (tmp_path / "flights").mkdir()
+    (tmp_path / "flights/1").write_text("psql postgresql://me:hunter2@host/db password=hunter3\n")
+    monkeypatch.setenv("PIZARRA_DATABASE", "postgresql://me:hunter4@host/db")
+    target = reported(Settings(), tmp_path / "r.tar.gz", lambda _: None)
+    with tarfile.open(target) as bundle:
+        texts = {m.name: bundle.extractfile(m).read().decode() for m in bundle}  # type: ignore[union-attr]
+    whole = "\n".join(texts.values())
+    assert "undo_hours = 24" in texts["pizarra-report/pizarra.txt"]
+    assert "psql postgresql://me:[left out]@host/db" in texts["pizarra-report/flights/1.txt"]
+    assert "hunter" not in whole
+    assert target.stat().st_mode & 0o077 == 0
+
+
+def test_report_when_the_file_is_there_then_it_stays_as_it_is(tmp_path: Path) -> None:
+    target = tmp_path / "mine"
+    target.write_text("mine")
+    with pytest.raises(BadInput):
+        reported(Settings(), target, lambda _: None)
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("token=abc rest", "token=[left out] rest"),
+        ("Passwd: x", "Passwd: [left out]"),
+        ("lvs -a vg_class", "lvs -a vg_class"),
+    ],
+)
+def test_secrets_when_in_text_then_left_out(text: str, kept: str) -> None:
+    assert without_secrets(text) == kept
