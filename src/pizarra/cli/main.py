@@ -10,7 +10,17 @@ from typing import Annotated
 import typer
 
 from pizarra import __version__
-from pizarra.cli import adopt, classroom, host, inspect, recover, report, template, verbs
+from pizarra.cli import (
+    adopt,
+    checkpoint,
+    classroom,
+    host,
+    inspect,
+    recover,
+    report,
+    template,
+    verbs,
+)
 from pizarra.cli.output import err, failed
 from pizarra.cli.words import _
 from pizarra.errors import PizarraError
@@ -26,6 +36,7 @@ app = typer.Typer(
 app.add_typer(host.app, name="host")
 app.add_typer(template.app, name="template")
 app.add_typer(classroom.app, name="classroom")
+app.add_typer(checkpoint.app, name="checkpoint")
 _COMMANDS: tuple[Callable[..., None], ...] = (
     *verbs.COMMANDS,
     adopt.adopt,

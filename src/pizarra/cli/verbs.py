@@ -43,7 +43,8 @@ def finish(report: Report, sentence: str, *, as_json: bool) -> None:
     raise typer.Exit(report.exit_status)
 
 
-def _sentence(report: Report, singular: str, plural: str) -> str:
+def sentence(report: Report, singular: str, plural: str) -> str:
+    """How many of how many went well, and in what time."""
     well, total = report.count(Outcome.DONE, Outcome.UNCHANGED), len(report.seats)
     text = ngettext(singular, plural, total)
     return text.format(n=well, total=total, s=report.elapsed_s)
@@ -60,7 +61,7 @@ def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Js
         "{n} of {total} machine on in {s:.1f} s.",
         "{n} of {total} machines on in {s:.1f} s.",
     )
-    finish(report, _sentence(report, one, many), as_json=as_json)
+    finish(report, sentence(report, one, many), as_json=as_json)
 
 
 def stop(
@@ -81,7 +82,7 @@ def stop(
         report = verbs.stop(context, classroom, numbers(seats), grace_s=grace)
     one = "{n} of {total} machine off in {s:.1f} s."
     many = "{n} of {total} machines off in {s:.1f} s."
-    finish(report, _sentence(report, one, many), as_json=as_json)
+    finish(report, sentence(report, one, many), as_json=as_json)
 
 
 def reset(
@@ -151,7 +152,7 @@ def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Jso
         report = undone(context, classroom, numbers(seats))
     one = "{n} of {total} machine has its work back after {s:.1f} s."
     many = "{n} of {total} machines have their work back after {s:.1f} s."
-    finish(report, _sentence(report, one, many), as_json=as_json)
+    finish(report, sentence(report, one, many), as_json=as_json)
 
 
 def verify(
@@ -167,7 +168,7 @@ def verify(
     """
     with told(as_json=as_json, wait_s=wait) as context:
         report = verbs.verify(context, classroom, numbers(seats), deep=deep)
-    finish(report, _sentence(report, "{n} of {total} machine is original.",
+    finish(report, sentence(report, "{n} of {total} machine is original.",
                              "{n} of {total} machines are original."), as_json=as_json)  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.planner.host_facts import HostFacts, assembled
 from pizarra.settings import Settings
-from pizarra.storage.interface import Capabilities, Change, Faults, Pair, Storage
+from pizarra.storage.interface import Capabilities, Change, Faults, NewVolume, Pair, Storage
 from pizarra.storage.lvm_thick import LvmThickStorage
 from pizarra.storage.lvm_thin import LvmThinStorage
 from pizarra.storage.lvm_volumes import lvm_facts
@@ -126,6 +126,16 @@ class Host:
         return self._by_storage(
             pairs, lambda storage, these: storage.kept_dropped([pair.seat for pair in these])
         )
+
+    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """The present state of volumes, saved; a fault each, by the UUID of the volume."""
+        names = {volume.uuid: to_be for volume, to_be in new}
+        pairs = [_alone(volume) for volume, _ in new]
+
+        def saved(storage: Storage, these: list[Pair]) -> Faults:
+            return storage.checkpoints_created([(p.seat, names[p.seat.uuid]) for p in these])
+
+        return self._by_storage(pairs, saved)
 
     def relabelled(self, wished: Mapping[Volume, Labels]) -> None:
         """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""

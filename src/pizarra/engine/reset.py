@@ -201,7 +201,7 @@ class ResetRun(SeatRun):
 
     def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""
-        moving = [one for one in seats if one.seat.labels.still]
+        moving = [one for one in seats if one.seat.labels.still and one.sources is None]
         try:
             self.host.relabelled(
                 {

@@ -24,6 +24,7 @@ class Role(StrEnum):
     SEAT = "seat"
     BASELINE = "baseline"  # an adopted seat's own original state
     FILLING = "filling"  # an import or a move that has not ended: recover removes it
+    CHECKPOINT = "checkpoint"  # a seat's state, saved under a name
     INSPECTION = "inspection"  # a read-only snapshot that somebody looks at
 
 
@@ -60,6 +61,8 @@ class Labels:
     memory_bytes: int = 0
     vcpus: int = 0
     network: str = ""
+    checkpoint: str = ""  # the name of a saved state
+    saved: int = 0  # when, in seconds since 1970
 
     def to_tags(self) -> tuple[str, ...]:
         """``pizarra.key=value`` for each label that says something, in field order."""
@@ -91,7 +94,7 @@ def labels_from_tags(tags: Iterable[str]) -> Labels | None:
 
 _TYPES = {field.name: field for field in fields(Labels)}
 _ENUMS = {"role": Role, "firmware": Firmware, "way": Way}
-_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus"}
+_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus", "saved"}
 
 
 def labels_from_dict(raw: Mapping[str, str]) -> Labels:

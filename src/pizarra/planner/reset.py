@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from pizarra.model.facts import Power, Seat, StorageKind
+from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Way
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
@@ -43,11 +43,15 @@ class SeatPlan:
     outcome: Outcome | None = None  # what it will be without a rewind
     reason: str | None = None
     no_undo: str | None = None  # why this reset could not be taken back
+    sources: Mapping[str, Volume] | None = None  # of a checkpoint, by the UUID of the volume
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """Its volumes, each with its baseline."""
-        return pairs_of(self.seat)
+        """Its volumes, each with its baseline, or with what it goes to instead."""
+        if self.sources is None:
+            return pairs_of(self.seat)
+        volumes = self.seat.volumes
+        return tuple(Pair(seat=one, baseline=self.sources[one.uuid]) for one in volumes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

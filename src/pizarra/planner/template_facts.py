@@ -29,7 +29,7 @@ def templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
     standing: dict[_Key, set[tuple[str, int]]] = defaultdict(set)
     for volume in volumes.values():
         labels = volume.labels
-        if labels and labels.role is Role.SEAT:
+        if labels and labels.role in (Role.SEAT, Role.CHECKPOINT):
             for version in {labels.version, labels.still or labels.version}:
                 key = (labels.template, version, volume.kind, volume.place)
                 standing[key].add((labels.classroom, labels.seat))

@@ -18,6 +18,7 @@ from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import joined
 from pizarra.planner import provision
+from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect
 from pizarra.service.adopt import let_go
@@ -310,7 +311,9 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
     made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
     volumes = [volume for seat in made for volume in seat.volumes]
-    faults = context.host.removed(volumes)
+    going = [seat for seat in seats if seat.name in gone]
+    saved = of_seats(context.host.observe().volumes.values(), going)
+    faults = context.host.removed([*volumes, *saved])
     forgotten([volume for volume in volumes if faults.get(volume.uuid) is None])
     by_seat = {
         seat.name: fault

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pizarra.errors import PizarraError
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels
+from pizarra.model.labels import Labels, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +28,7 @@ class Capabilities:
         bool  # a seat goes to another golden at its next rewind; else at once, while off
     )
     new_is_zero: bool  # a new golden volume reads as zeros, so an import may leave holes
+    checkpoints: bool  # the present state of a seat can be saved beside it
     undo: bool  # what a rewind takes away can be kept, and put back
 
 
@@ -42,10 +43,23 @@ class NewVolume:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A seat's volume and the volume that holds its original state, both just observed."""
+    """A seat's volume and the volume that holds its original state, both just observed.
+
+    Or, in the place of its original, one that holds another state of it: a checkpoint.
+    """
 
     seat: Volume
     baseline: Volume
+
+
+def goes_together(pair: Pair) -> bool:
+    """Whether the labels agree: it is the seat's baseline, or a checkpoint of its classroom."""
+    seat, other = pair.seat.labels, pair.baseline.labels
+    if seat is None or other is None:
+        return False
+    if other.role is Role.CHECKPOINT:
+        return (other.classroom, other.disk) == (seat.classroom, seat.disk)
+    return seat.baseline == pair.baseline.uuid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +192,13 @@ class Storage(Protocol):
 
     def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
         """The present state of an adopted volume, kept as its original. Unsupported on files."""
+        ...
+
+    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """The present state of volumes, saved: read-only, and a pair's baseline from then on.
+
+        Nobody may be writing. By the UUID of the volume; nothing is there of one that failed.
+        """
         ...
 
     def grown(self, volume: Volume, size_bytes: int) -> None:

@@ -67,6 +67,7 @@ class LvmThickStorage(LvmVolumes):
         new_is_zero=False,
         moves_at_reset=False,
         undo=False,
+        checkpoints=False,
     )
 
     def space_checked(self, new_bytes: int, what: str) -> None:
@@ -212,6 +213,11 @@ class LvmThickStorage(LvmVolumes):
                     name=volume.name,
                     path=volume.path,
                 )
+
+    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """Unsupported: a snapshot of a snapshot is none that LVM makes."""
+        why = Unsupported("lvm-thick has no checkpoints.", "Checkpoints need lvm-thin or qcow2.")
+        return {volume.uuid: why for volume, _ in new}
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Never anything."""

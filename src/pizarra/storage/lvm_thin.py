@@ -34,6 +34,7 @@ from pizarra.storage.interface import (
     NewVolume,
     Pair,
     Progress,
+    goes_together,
     unseen,
 )
 from pizarra.storage.lvm_volumes import (
@@ -69,6 +70,7 @@ class LvmThinStorage(LvmVolumes):
         new_is_zero=True,
         moves_at_reset=True,
         undo=True,
+        checkpoints=True,
     )
 
     def __init__(self, vg: str, pool: str = "pizarra") -> None:
@@ -132,6 +134,18 @@ class LvmThinStorage(LvmVolumes):
         """The original state of an adopted volume: a snapshot that is only ever a source."""
         lvm(lvm_commands.thin_baseline(self.place, seat.name, new))
         return self.found(new.name)
+
+    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """Snapshots that sleep, fed to one process; LVM holds each origin still meanwhile."""
+        faults = self.strangers([volume for volume, _ in new])
+        these = [(volume, one) for volume, one in new if volume.uuid not in faults]
+        try:
+            lvm_batch([lvm_commands.thin_baseline(self.place, v.name, one) for v, one in these])
+        except PizarraError as error:
+            there = {volume.name for volume in self.observe().volumes}
+            failed = {v.uuid: error for v, one in these if one.name not in there}
+            return {**faults, **{v.uuid: None for v, _ in these}, **failed}
+        return {**faults, **{volume.uuid: None for volume, _ in these}}
 
     def moved(self, moves: Sequence[Move]) -> Faults:
         """Another UUID on the label, in one process; larger first if that one is larger."""
@@ -344,7 +358,7 @@ def _detached(pair: Pair, *, whole: set[str]) -> None:
 
 def _checked(pair: Pair) -> None:
     seat, baseline = pair.seat, pair.baseline
-    if seat.labels is None or seat.labels.baseline != baseline.uuid:
+    if not goes_together(pair):
         raise not_ours(seat, "its label does not name this baseline")
     if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
         raise not_ours(seat, "it and its baseline are not thin volumes of one pool")

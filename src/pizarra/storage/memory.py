@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from pizarra.errors import (
@@ -36,6 +37,7 @@ from pizarra.storage.interface import (
     NewVolume,
     Pair,
     Progress,
+    goes_together,
     unseen,
 )
 from pizarra.system.checksum import sha256_of
@@ -100,6 +102,7 @@ class MemoryStorage:
             new_is_zero=True,
             moves_at_reset=True,
             undo=True,
+            checkpoints=True,
         )
         self._failures: dict[tuple[str, int], PizarraError] = {}
         self._steps_to_crash = 0
@@ -265,7 +268,7 @@ class MemoryStorage:
 
     def _rewind(self, pair: Pair, step: Callable[[], None], keep: bool | None) -> None:
         seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
-        if seat.volume.labels and seat.volume.labels.baseline != pair.baseline.uuid:
+        if not goes_together(pair):
             raise NotOurs("{name} is labelled for another baseline.", name=pair.seat.name)
         if baseline.blocks is None:
             raise StorageFault("{name} has no content.", name=pair.baseline.name)
@@ -281,6 +284,8 @@ class MemoryStorage:
         step()
         self._change()
         fresh = _snapshot(seat.volume, baseline)
+        if _is_checkpoint(baseline):
+            fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
@@ -339,14 +344,34 @@ class MemoryStorage:
                 seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
                 if seat.blocks is None:
                     raise StorageFault("{name} is not a whole seat.", name=pair.seat.name)
-                if seat.baseline != pair.baseline.uuid:
+                if _is_checkpoint(baseline):
+                    blocks = _own_blocks(seat, baseline) + _own_blocks(baseline, seat)
+                elif seat.baseline != pair.baseline.uuid:
                     raise OtherOriginal("{name} is another's seat.", name=pair.seat.name)
-                blocks = count(seat, baseline)
+                else:
+                    blocks = count(seat, baseline)
             except PizarraError as error:
                 changes[pair.seat.uuid] = error
             else:
                 changes[pair.seat.uuid] = Change(changed_bytes=BLOCK_BYTES * blocks)
         return changes
+
+    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """A step each."""
+        step = self._begin("checkpoints_created")
+        faults: dict[str, PizarraError | None] = {}
+        for volume, one in new:
+            faults[volume.uuid] = None
+            try:
+                step()
+                disk = self._expected(volume)
+                if disk.blocks is None:
+                    raise StorageFault("{name} has no content.", name=volume.name)
+                made = self._made(one, one.labels, partial(_saved, disk))
+                made.volume = replace(made.volume, read_only=True)
+            except PizarraError as error:
+                faults[volume.uuid] = error
+        return faults
 
     def grown(self, volume: Volume, size_bytes: int) -> None:
         """Larger or the same."""
@@ -436,8 +461,16 @@ class MemoryStorage:
         return disk
 
 
+def _saved(disk: _Disk, volume: Volume) -> _Disk:
+    return _Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
+
+
 def _snapshot(volume: Volume, baseline: _Disk) -> _Disk:
     return _Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
+
+
+def _is_checkpoint(disk: _Disk) -> bool:
+    return disk.volume.labels is not None and disk.volume.labels.role is Role.CHECKPOINT
 
 
 def _own_blocks(seat: _Disk, baseline: _Disk) -> int:

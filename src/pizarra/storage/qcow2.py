@@ -60,6 +60,7 @@ from pizarra.storage.qcow2_folder import (
 from pizarra.storage.qcow2_header import allocated_bytes, header_read
 from pizarra.storage.qcow2_overlay import (
     changed_bytes,
+    copied_over,
     flattened,
     mapped_bytes,
     overlay_rewound,
@@ -92,6 +93,7 @@ class Qcow2Storage:
         new_is_zero=True,
         moves_at_reset=True,
         undo=True,
+        checkpoints=True,
     )
 
     def __init__(self, folder: Path) -> None:
@@ -246,6 +248,26 @@ class Qcow2Storage:
     def witnessed(self, pairs: Sequence[Pair]) -> Changes:
         """From ``qemu-img map``."""
         return _changes(pairs, mapped_bytes)
+
+    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """A copy of each overlay, which holds only what differs; the sidecar first."""
+        names = {volume.uuid: one for volume, one in new}
+
+        def saved(pair: Pair) -> None:
+            one, image = names[pair.seat.uuid], self._image(SEATS, names[pair.seat.uuid].name)
+            expected_checked(pair.seat)
+            self._claimed(image, one.labels)
+            try:
+                copied_over(image, pair.seat.path)
+                image.chmod(0o444)
+            except (PizarraError, OSError):
+                _forgotten(image)
+                raise
+
+        pairs = [Pair(seat=volume, baseline=volume) for volume, _ in new]
+        faults = _each(pairs, _fault_of(saved))
+        self._synced(SEATS)
+        return faults
 
     def grown(self, volume: Volume, size_bytes: int) -> None:
         """``qemu-img resize``; a rewind keeps the new size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import tempfile
@@ -12,12 +13,14 @@ from threading import Lock
 
 from pizarra.errors import NotOurs, OtherOriginal, StorageFault
 from pizarra.model.facts import Volume
+from pizarra.model.labels import Role
 from pizarra.storage import qcow2_undo
 from pizarra.storage.images import followed
-from pizarra.storage.interface import Pair, Progress
+from pizarra.storage.interface import Pair, Progress, goes_together
 from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
 from pizarra.storage.qcow2_folder import IMAGE
 from pizarra.storage.qcow2_header import header_read
+from pizarra.system.process import run
 
 _PAGE_BYTES = 4096
 Fresh = Callable[[Volume, int], bytes]  # (golden, size) -> an overlay nobody has written to
@@ -67,7 +70,7 @@ def overlay_rewound(pair: Pair, fresh: Fresh, keep: bool | None = None) -> None:
     """
     expected_checked(pair.baseline)
     seat = pair.seat
-    if seat.labels is None or seat.labels.baseline != pair.baseline.uuid:
+    if not goes_together(pair):
         raise NotOurs(
             "{path} is left alone: its sidecar does not name this original.",
             "See it: cat {path}.json",
@@ -84,13 +87,42 @@ def overlay_rewound(pair: Pair, fresh: Fresh, keep: bool | None = None) -> None:
         qcow2_undo.dropped(seat.path)
     if keep:
         qcow2_undo.kept(seat.path)
-    placed(seat.path, fresh(pair.baseline, size_bytes))
+    if _is_checkpoint(pair.baseline):
+        copied_over(seat.path, pair.baseline.path)
+    else:
+        placed(seat.path, fresh(pair.baseline, size_bytes))
+
+
+def _is_checkpoint(volume: Volume) -> bool:
+    return volume.labels is not None and volume.labels.role is Role.CHECKPOINT
+
+
+def copied_over(image: Path, source: Path) -> None:
+    """Put a copy of a whole file in the place of the image, at once; holes stay holes."""
+    new = image.with_name(f".{image.name}.new")
+    try:
+        run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
+        with refusals("write", image):
+            new.chmod(0o600)
+            fd = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            new.replace(image)
+    finally:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
 
 
 def changed_bytes(pair: Pair, own_bytes: Callable[[Path], int]) -> int:
     """What ``own_bytes`` finds, if it stands on its baseline. Raises NotOurs, StorageFault."""
     expected_checked(pair.seat)
     expected_checked(pair.baseline)
+    if _is_checkpoint(pair.baseline):
+        with refusals("read", pair.seat.path):
+            same = filecmp.cmp(pair.seat.path, pair.baseline.path, shallow=False)
+        return 0 if same else max(own_bytes(pair.seat.path), 1)
     with refusals("read", pair.seat.path):
         header = header_read(pair.seat.path)
         if (header.backing, header.backing_format) != (str(pair.baseline.path), "qcow2"):

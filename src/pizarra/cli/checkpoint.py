@@ -1,0 +1,118 @@
+"""pizarra checkpoint save | restore | hand-out | list | delete."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, numbers
+from pizarra.cli.output import confirmed, out, print_json, print_table
+from pizarra.cli.verbs import finish, sentence, told
+from pizarra.cli.words import _
+from pizarra.model.names import seat_numbers_parsed
+from pizarra.model.sizes import size_text
+from pizarra.service import checkpoints as service
+
+app = typer.Typer(help="Saved states of seats, by name.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.")]
+
+
+@app.command()
+def save(
+    classroom: Classroom, name: Name, seats: Seats = None, wait: Wait = 0, as_json: Json = False
+) -> None:
+    """Save the present state of machines under a name. It costs only what differs.
+
+    Machines that run stand still for a moment. What is only in their RAM is not saved.
+
+    Example: pizarra checkpoint save net lesson-3 1-8
+    """
+    with told(as_json=as_json, wait_s=wait) as context:
+        report = service.saved(context, classroom, name, numbers(seats))
+    one = "{n} of {total} machine saved in {s:.1f} s."
+    many = "{n} of {total} machines saved in {s:.1f} s."
+    finish(report, sentence(report, one, many), as_json=as_json)
+
+
+@app.command()
+def restore(
+    classroom: Classroom, name: Name, seats: Seats = None, wait: Wait = 0, as_json: Json = False
+) -> None:
+    """Put machines back to what was saved, and prove it. `pizarra undo` takes it back.
+
+    Example: pizarra checkpoint restore net lesson-3
+    """
+    with told(as_json=as_json, wait_s=wait) as context:
+        report = service.restored(context, classroom, name, numbers(seats))
+    one = "{n} of {total} machine restored in {s:.1f} s."
+    many = "{n} of {total} machines restored in {s:.1f} s."
+    finish(report, sentence(report, one, many), as_json=as_json)
+
+
+@app.command("hand-out")
+def hand_out(
+    classroom: Classroom,
+    name: Name,
+    source: Annotated[int, typer.Option("--from", help="The number of the seat it is saved of.")],
+    seats: Seats = None,
+    wait: Wait = 0,
+    as_json: Json = False,
+) -> None:
+    """Make what was saved of one machine the start of all.
+
+    Addresses and names on the network stay each machine's own; what is written on the disk (host
+    name, keys) is that of the one handed out. `pizarra undo` takes it back.
+
+    Example: pizarra checkpoint hand-out net lesson-3 --from 1
+    """
+    with told(as_json=as_json, wait_s=wait) as context:
+        number = seat_numbers_parsed(str(source))[0]
+        report = service.handed_out(context, classroom, name, number, numbers(seats))
+    one = "{n} of {total} machine has it after {s:.1f} s."
+    many = "{n} of {total} machines have it after {s:.1f} s."
+    finish(report, sentence(report, one, many), as_json=as_json)
+
+
+@app.command("list")
+def list_(classroom: Classroom, as_json: Json = False) -> None:
+    """The checkpoints of a classroom, the oldest first.
+
+    Example: pizarra checkpoint list net
+    """
+    with told(as_json=as_json) as context:
+        found = service.listed(context, classroom)
+    if as_json:
+        print_json({"classroom": classroom, "checkpoints": found})
+        return
+    rows = [
+        (
+            one["checkpoint"],
+            f"{datetime.fromtimestamp(one['saved']):%Y-%m-%d %H:%M}",
+            str(len(one["seats"])),
+            "?" if one["differs_bytes"] is None else size_text(one["differs_bytes"]),
+        )
+        for one in found
+    ]
+    print_table((_("checkpoint"), _("saved"), _("seats"), _("differs")), rows, right="llrr")
+    if not found:
+        text = _("None yet. Save one with: pizarra checkpoint save {classroom} NAME")
+        out.print(text.format(classroom=classroom), markup=False)
+
+
+@app.command()
+def delete(
+    classroom: Classroom, name: Name, seats: Seats = None, yes: Yes = False, as_json: Json = False
+) -> None:
+    """Forget a checkpoint; machines stay as they are.
+
+    Example: pizarra checkpoint delete net lesson-3
+    """
+    with told(as_json=as_json) as context:
+        question = _("Delete the checkpoint {name} of {classroom} for good?")
+        confirmed(question.format(name=name, classroom=classroom), yes=yes)
+        report = service.deleted(context, classroom, name, numbers(seats))
+    one = "Forgotten for {n} of {total} machine."
+    many = "Forgotten for {n} of {total} machines."
+    finish(report, sentence(report, one, many), as_json=as_json)

@@ -1,0 +1,210 @@
+"""checkpoint: save, restore, hand out, list, delete."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from pizarra.engine.events import Began, Noted, Settled
+from pizarra.engine.reset import ResetRun
+from pizarra.errors import PizarraError
+from pizarra.model.facts import Power, Seat
+from pizarra.model.names import name_checked
+from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import joined
+from pizarra.planner import checkpoints as planner
+from pizarra.planner.checkpoints import Checkpoint
+from pizarra.planner.host_facts import seats_chosen
+from pizarra.planner.reset import ResetPlan
+from pizarra.service.claims import Numbers, claimed_seats
+from pizarra.service.context import Context
+from pizarra.storage.interface import Change, Faults, Pair
+
+_AT_ONCE = 8  # seats that stand still together while LVM makes their snapshots
+
+
+def saved(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
+    """Save the present state of seats under a name. A seat that runs stands still meanwhile."""
+    name_checked(name, "checkpoint")
+    began, now = time.perf_counter(), int(time.time())
+    host = context.host
+    with claimed_seats(context, classroom, numbers, "checkpoint save") as seats:
+        there = planner.checkpoints(host.observe().volumes.values(), classroom)
+        planner.new_checked(there, name, seats, host.storages.capabilities)
+        context.emit(Began(what="checkpoint save", total=len(seats)))
+        outcomes: tuple[SeatOutcome, ...] = ()
+        for first in range(0, len(seats), _AT_ONCE):
+            outcomes += _batch_saved(context, seats[first : first + _AT_ONCE], name, now)
+    return _report(classroom, "checkpoint save", outcomes, began, checkpoint=name)
+
+
+def _batch_saved(
+    context: Context, seats: Sequence[Seat], name: str, now: int
+) -> tuple[SeatOutcome, ...]:
+    sound = [seat for seat in seats if not seat.fault]
+    why: dict[str, object] = {seat.name: seat.fault for seat in seats if seat.fault}
+    with _standing_still(context, sound, why) as still:
+        made = [pair for seat in still for pair in planner.new_volumes(name, seat, now)]
+        faults = context.host.checkpoints_created(made)
+    for seat in still:
+        wrong = [fault for volume in seat.volumes if (fault := faults.get(volume.uuid))]
+        if wrong:
+            why[seat.name] = wrong[0]
+    _half_made_removed(context, [seat for seat in still if seat.name in why], name)
+    return tuple(_settled(context, seat, why.get(seat.name)) for seat in seats)
+
+
+def _settled(context: Context, seat: Seat, why: object) -> SeatOutcome:
+    failed = Outcome.UNKNOWN if seat.fault else Outcome.FAILED
+    outcome = SeatOutcome(
+        seat=seat.name,
+        outcome=failed if why else Outcome.DONE,
+        reason=joined([why]) if why else None,
+    )
+    context.emit(Settled(outcome=outcome))
+    return outcome
+
+
+@contextmanager
+def _standing_still(
+    context: Context, seats: Sequence[Seat], why: dict[str, object]
+) -> Iterator[list[Seat]]:
+    """Those whose disks nobody writes to now; ``why`` gets the others. They go on in any case."""
+    compute = context.host.compute
+    running = [seat for seat in seats if seat.power is Power.RUNNING]
+
+    def paused(seat: Seat) -> PizarraError | None:
+        try:
+            compute.pause(seat.domain_uuid)
+        except PizarraError as error:
+            return error
+        return None
+
+    def resumed(seat: Seat) -> None:
+        try:
+            compute.resume(seat.domain_uuid)
+        except PizarraError as error:
+            text = "{name} stands still: {why}"
+            context.emit(Noted(text=text, facts={"name": seat.name, "why": error}))
+
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        errors = list(threads.map(paused, running))
+        refused = {seat.name: error for seat, error in zip(running, errors, strict=True) if error}
+        why.update(refused)
+        try:
+            yield [seat for seat in seats if seat.name not in refused]
+        finally:
+            list(threads.map(resumed, [seat for seat in running if seat.name not in refused]))
+
+
+def _half_made_removed(context: Context, seats: Sequence[Seat], name: str) -> None:
+    if not seats:
+        return
+    left = [
+        volume
+        for volume in planner.of_seats(context.host.observe().volumes.values(), seats)
+        if volume.labels and volume.labels.checkpoint == name
+    ]
+    context.host.removed(left)
+
+
+def restored(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
+    """Seats go back to what was saved under a name, proven equal to it; undo takes it back."""
+    began = time.perf_counter()
+    with claimed_seats(context, classroom, numbers, "checkpoint restore") as claimed:
+        checkpoint = _chosen(context, classroom, name)
+        its = tuple(seat for seat in claimed if seat.number in checkpoint.volumes)
+        seats = its if numbers is None else claimed
+        plan = planner.plan_restore(checkpoint, seats, context.host.storages.capabilities)
+        outcomes = _run(context, plan)
+    return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
+
+
+def handed_out(
+    context: Context, classroom: str, name: str, source: int, numbers: Numbers = None
+) -> Report:
+    """What was saved of one seat is the start of all."""
+    began = time.perf_counter()
+    with claimed_seats(context, classroom, numbers, "checkpoint hand-out") as seats:
+        checkpoint = _chosen(context, classroom, name)
+        seats_chosen(context.host.observe().classroom(classroom), [source])
+        capabilities = context.host.storages.capabilities
+        plan = planner.plan_restore(checkpoint, seats, capabilities, source=source)
+        outcomes = _run(context, plan)
+    return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
+
+
+def _chosen(context: Context, classroom: str, name: str) -> Checkpoint:
+    name_checked(name, "checkpoint")
+    return planner.chosen(context.host.observe().volumes.values(), classroom, name)
+
+
+def _run(context: Context, plan: ResetPlan) -> tuple[SeatOutcome, ...]:
+    return ResetRun(context.host, plan, context.emit).outcomes()
+
+
+def listed(context: Context, classroom: str) -> list[dict[str, Any]]:
+    """Each with its seats, when it was saved, and how much of it is not the original's."""
+    name_checked(classroom, "classroom")
+    facts = context.host.observe()
+    facts.classroom(classroom)
+    there = planner.checkpoints(facts.volumes.values(), classroom)
+    pairs = [
+        Pair(seat=volume, baseline=facts.volumes[volume.labels.baseline])
+        for one in there
+        for volume in one.all_volumes
+        if volume.labels and volume.labels.baseline in facts.volumes
+    ]
+    changes = context.host.changes(pairs)
+
+    def differs(one: Checkpoint) -> int | None:
+        known = [changes.get(volume.uuid) for volume in one.all_volumes]
+        sizes = [change.changed_bytes for change in known if isinstance(change, Change)]
+        return sum(sizes) if len(sizes) == len(known) else None
+
+    return [
+        {
+            "checkpoint": one.name,
+            "saved": one.saved,
+            "seats": list(one.seats),
+            "differs_bytes": differs(one),
+        }
+        for one in there
+    ]
+
+
+def deleted(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
+    """Forget what was saved; the seats stay as they are."""
+    began = time.perf_counter()
+    with claimed_seats(context, classroom, numbers, "checkpoint delete") as seats:
+        checkpoint = _chosen(context, classroom, name)
+        wanted = {seat.number for seat in seats} & set(checkpoint.volumes)
+        gone = [volume for number in wanted for volume in checkpoint.volumes[number]]
+        faults = context.host.removed(gone)
+        outcomes = tuple(
+            _settled(context, seat, _fault(checkpoint, seat, faults))
+            for seat in seats
+            if seat.number in wanted
+        )
+    return _report(classroom, "checkpoint delete", outcomes, began, checkpoint=name)
+
+
+def _fault(checkpoint: Checkpoint, seat: Seat, faults: Faults) -> PizarraError | None:
+    of_it = [faults.get(volume.uuid) for volume in checkpoint.volumes[seat.number]]
+    return next(filter(None, of_it), None)
+
+
+def _report(
+    classroom: str, verb: str, outcomes: tuple[SeatOutcome, ...], began: float, *, checkpoint: str
+) -> Report:
+    return Report(
+        classroom=classroom,
+        verb=verb,
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=outcomes,
+        extra={"checkpoint": checkpoint},
+    )
