@@ -27,6 +27,10 @@ bench: setup     ## How fast, beside what one would do instead (SERIES="plan dis
 	@$(PY) -m bench.chart build/bench.json build/bench.png
 	@echo "bench: build/bench.json, build/bench.png"
 
+powercut: setup  ## Cut the whole host off in its work, N times, and say what was found
+	@guests/bootsector/build
+	@$(PY) -m lab.powercut $(or $(N),6)
+
 install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
 	@./tools/setup host
 
@@ -45,4 +49,4 @@ lock:            ## Choose versions anew (needs uv)
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help bench install demo test setup lab-run lab-shell check lock
+.PHONY: help bench powercut install demo test setup lab-run lab-shell check lock

@@ -30,6 +30,7 @@ from pizarra.system import devmapper
 from pizarra.system.locks import claimed
 from pizarra.system.process import run
 
+_HELD = "held"
 NOTES = Path("/var/lib/pizarra/metadata-snapshots")
 _Ids = Sequence[tuple[int, int]]
 
@@ -59,17 +60,25 @@ def metadata_snapshot(pool: ThinPool) -> Iterator[int]:
     with claimed([f"metadata-{pool.device}"], "prove", wait_s=300):
         NOTES.mkdir(parents=True, exist_ok=True)
         _left_behind_released(pool, note)
-        note.touch()
+        _noted(note, _HELD)
         _reserve(pool)
         try:
             yield _held_root(pool)
         finally:
             devmapper.message(pool.device, "release_metadata_snap")
-            note.unlink(missing_ok=True)
+            note.write_text("")
+
+
+def _noted(note: Path, text: str) -> None:
+    """On the disk before the pool holds anything, for that outlives a power cut."""
+    with note.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _left_behind_released(pool: ThinPool, note: Path) -> None:
-    if not note.exists():
+    if not note.exists() or note.read_text(encoding="utf-8") != _HELD:
         return
     try:
         devmapper.message(pool.device, "release_metadata_snap")

@@ -9,7 +9,6 @@ the third entry that contains ``delete``.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import deque
 from datetime import UTC, datetime
@@ -29,9 +28,13 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.file: TextIO | None = None
+        self.lock = Lock()
+        self.pause_read()
+
+    def pause_read(self) -> None:
+        """Where to stop, counted from now."""
         text, _, count = os.environ.get("PIZARRA_PAUSE_AT", "").partition("#")
         self.pause_at, self.to_come = text.strip(), int(count) if count.isdigit() else 1
-        self.lock = Lock()
 
     def noted(self, what: str) -> None:
         line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
@@ -46,13 +49,17 @@ class _Recorder:
             self.to_come -= 1
             here = self.to_come == 0
         if here:
-            sys.stderr.write(f"{PAUSED} {what}\n")
-            sys.stderr.flush()
+            os.write(2, f"{PAUSED} {what}\n".encode())
         while self.to_come <= 0:  # the other threads stop at their next such step too
             time.sleep(3600)
 
 
 _recorder = _Recorder()
+
+
+def pauses_anew() -> None:
+    """Read PIZARRA_PAUSE_AT again, and count from here."""
+    _recorder.pause_read()
 
 
 def record(what: str) -> None:

@@ -1,0 +1,152 @@
+"""`make powercut N=20`: cut the whole host off so often, and say what was found each time.
+
+Half of the cuts kill the lab at a named step, or at a moment that nobody chose; the others are true
+losses of power: a disk rebuilt from the log of its writes, without those that were not flushed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from lab.machine import disk_kept
+from lab.places import REPO
+from lab.powercut import log_writes
+from lab.powercut.boots import Heard, booted, copied, emptied, logged
+
+WORK = REPO / "build/powercut"
+INSIDE = ".venv/bin/python -m lab.powercut.inside"
+# what a cut may fall before: the text of the flight record, and how often it comes in the act
+STEPS = {
+    "reset": {"DEV_SUSPEND": 20, "TABLE_LOAD": 12, "create_snap": 13, "delete": 7,
+              "reserve_metadata_snap": 2, "release_metadata_snap": 2, "at any moment": 0},
+    "undo": {"DEV_SUSPEND": 20, "TABLE_LOAD": 12, "create_snap": 18, "delete": 12,
+             "at any moment": 0},
+    "create": {"lvm": 3, "libvirt define": 6, "at any moment": 0},
+}  # fmt: skip
+ACTS = ("reset", "undo", "reset", "create")
+_WORST_S = 6.0  # within which a moment that nobody chose falls
+_BAD = ("dirty_seen_as_clean", "lost", "leaks", "second_recover_changed")
+
+
+class Findings:
+    """All cuts so far."""
+
+    def __init__(self, foreign: dict[str, str]) -> None:
+        self.foreign = foreign
+        self.phases: Counter[str] = Counter()
+        self.bad: Counter[str] = Counter()
+        self.unknown = 0
+        self.past_the_end = 0
+
+    def add(self, number: int, where: str, judged: dict[str, Any]) -> None:
+        """One cut, and what was found after it."""
+        self.phases[where] += 1
+        for kind in _BAD:
+            self.bad[kind] += len(judged[kind])
+        self.unknown += len(judged["unknown"])
+        foreign_changed = judged["foreign"] != self.foreign
+        self.bad["foreign_changed"] += foreign_changed
+        wrong = [f"{kind}: {judged[kind]}" for kind in _BAD if judged[kind]]
+        wrong += ["a foreign volume changed"] if foreign_changed else []
+        state = f"{judged['original']:>2} of {judged['seats']:>2} original"
+        print(f"{number:>4}  {where:<32} {state:<22} {'; '.join(wrong) or 'well'}", flush=True)
+
+    def document(self, thin_check: str) -> dict[str, Any]:
+        """build/powercut.json."""
+        return {
+            "cuts": sum(self.phases.values()),
+            "phases": dict(sorted(self.phases.items())),
+            "lost": self.bad["lost"],
+            "dirty_seen_as_clean": self.bad["dirty_seen_as_clean"],
+            "leaks": self.bad["leaks"],
+            "second_recover_changed": self.bad["second_recover_changed"],
+            "foreign_changed": self.bad["foreign_changed"],
+            "unknown": self.unknown,
+            "past_the_end": self.past_the_end,
+            "thin_check": thin_check or "clean",
+        }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="powercut", description=__doc__)
+    parser.add_argument("n", type=int, help="how many cuts")
+    parser.add_argument("--seed", type=int, default=2014)
+    arguments = parser.parse_args()
+    chance = random.Random(arguments.seed)
+    emptied(WORK)
+    base = WORK / "base.img"
+    print("powercut: making a class of six, once", flush=True)
+    told = booted(disk_kept(base), f"{INSIDE} prepare").told
+    foreign = {line["name"]: line["sha256"] for line in told if line["what"] == "foreign"}
+    findings = Findings(foreign)
+    print(f"{'cut':>4}  {'before':<32} {'after recover':<22} found", flush=True)
+    kills = (arguments.n + 1) // 2
+    thin_check = killed(findings, base, kills, chance)
+    if arguments.n > kills:
+        losses(findings, base, arguments.n - kills, chance)
+    document = findings.document(thin_check)
+    text = json.dumps(document, indent=2)
+    (REPO / "build/powercut.json").write_text(text + "\n", encoding="utf-8")
+    print(text)
+    bad = sum(document[kind] for kind in (*_BAD, "foreign_changed"))
+    return 1 if bad or thin_check or document["cuts"] < arguments.n else 0
+
+
+def killed(findings: Findings, base: Path, count: int, chance: random.Random) -> str:
+    """The lab's QEMU dies; the next boot judges, and begins what the next kill falls into."""
+    disk = copied(base, WORK / "killed.img")
+    where, number = "", 0
+    for turn in range(count + 1):
+        if turn == count:
+            heard = booted(disk_kept(disk), f"{INSIDE} end")
+        else:
+            act = ACTS[turn % len(ACTS)]
+            step = list(STEPS[act])[turn // len(ACTS) % len(STEPS[act])]
+            heard = _cut(disk, act, step, chance)
+        if where and (judged := heard.of("judged")):
+            number += 1
+            findings.add(number, where, judged)
+        if turn < count:
+            where = f"{act}: {step}" if heard.cut else f"{act}: when it had ended"
+            findings.past_the_end += not heard.cut
+    return str((heard.of("thin_check") or {})["says"])
+
+
+def _cut(disk: Path, act: str, step: str, chance: random.Random) -> Heard:
+    most = STEPS[act][step]
+    if not most:
+        after_s = chance.uniform(0, _WORST_S)
+        return booted(disk_kept(disk), f"{INSIDE} {act}", cut_after_s=after_s)
+    return booted(disk_kept(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, most)}'")
+
+
+def losses(findings: Findings, base: Path, count: int, chance: random.Random) -> None:
+    """One recorded act; the disk as it was on at so many of its entries, unflushed writes gone."""
+    number = sum(findings.phases.values())
+    acts = ["reset", "undo", "create"][: max(1, min(3, count))]
+    for index, act in enumerate(acts):
+        log = WORK / "writes.log"
+        recorded = copied(base, WORK / "recorded.img")
+        heard = booted(logged(recorded, log), f"{INSIDE} {act}", log=log)
+        marks = dict(heard.marks)
+        found = list(log_writes.entries(log))
+        within = [n for n, e in enumerate(found) if marks["began"] <= e.at <= marks["ended"]]
+        for place in sorted(
+            chance.sample(within, min(len(within), len(range(index, count, len(acts)))))
+        ):
+            disk = copied(base, WORK / "lost.img")
+            log_writes.replayed(log, disk, log_writes.survivors(found, place))
+            judged = booted(disk_kept(disk), f"{INSIDE} judge").of("judged")
+            assert judged is not None
+            number += 1
+            share = (place - within[0]) / max(1, len(within) - 1)
+            findings.add(number, f"{act}: power lost in {1 + int(share * 3.999)}/4 of it", judged)
+
+
+sys.exit(main())

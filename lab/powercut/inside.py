@@ -1,0 +1,217 @@
+"""Inside the lab: recover, judge, make dirty, and begin what the power cut falls into.
+
+`python -m lab.powercut.inside ACT [STEP]` prints JSON lines for the other side. Without a STEP
+nothing stops: the other side cuts whenever it likes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.disks import dirtied
+from pizarra.engine.events import Noted
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.sizes import MIB
+from pizarra.planner.reset import After
+from pizarra.service import classrooms, templates, verbs
+from pizarra.service.context import Context, context_here
+from pizarra.service.recover import recovered
+from pizarra.service.undo import undone
+from pizarra.storage import thin_pool, thin_undo
+from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.system import devmapper, flight
+
+VG, NAME, NEW, SEATS = "vg_class", "net", "fresh", 6
+STATE = Path("/var/lib/pizarra")
+DIRTY_BYTES = 2 * MIB
+IMAGE = Path("build/guests/bootsector.img")
+
+
+def say(what: str, **more: Any) -> None:
+    """A line for the other side."""
+    print(json.dumps({"what": what, **more}), flush=True)
+
+
+def spec(name: str) -> ClassroomSpec:
+    """Six seats without a network."""
+    return ClassroomSpec(
+        name=name,
+        template="boot",
+        seats=SEATS,
+        memory_bytes=16 * MIB,
+        vcpus=1,
+        network="none",
+        storage=StorageKind.LVM_THIN,
+        vg=VG,
+    )
+
+
+def prepared(context: Context) -> None:
+    """A class, and a volume of somebody else's in the same pool and beside it."""
+    lvm("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", "state", VG)
+    lvm("mkfs.ext4", "-q", f"/dev/{VG}/state")
+    templates.imported(context, "boot", templates.source_of_file(IMAGE), vg=VG)
+    classrooms.created(context, spec(NAME))
+    lvm("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
+    lvm("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
+    for name in ("foreign", "foreign-thin"):
+        dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
+        say("foreign", name=name, sha256=sha256(Path(f"/dev/{VG}/{name}")))
+    say("prepared")
+
+
+def lvm(*argv: str) -> str:
+    """What it prints. Raises when it fails."""
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def sha256(device: Path) -> str:
+    """Past the page cache."""
+    subprocess.run(["blockdev", "--flushbufs", str(device)], check=True)
+    digest = hashlib.sha256()
+    with device.open("rb", buffering=0) as file:
+        while data := file.read(4 * MIB):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def judged(context: Context) -> dict[str, Any]:
+    """Recover twice, then look at everything with other eyes than the product's own."""
+    notes: list[str] = []
+    telling = Context(
+        context.host, lambda e: notes.append(str(e)) if isinstance(e, Noted) else None
+    )
+    first = [seat for report in recovered(telling) for seat in report.seats]
+    again = [seat for report in recovered(context) for seat in report.seats]
+    seats = [seat for room in context.host.observe().classrooms.values() for seat in room.seats]
+    claims = {
+        one.seat: one.verified
+        for name in context.host.observe().classrooms
+        for one in verbs.verify(context, name).seats
+    }
+    golden = sha256_of(context, seats[0].baselines[seats[0].volumes[0].uuid])
+    sums = {seat.name: sha256_of(context, seat.volumes[0]) for seat in seats}
+    original = {name for name, digest in sums.items() if digest == golden}
+    return {
+        "mended": [str(seat.reason) for seat in first if seat.reason] + notes,
+        "second_recover_changed": [seat.seat for seat in again if str(seat.outcome) == "done"],
+        "unknown": [seat.name for seat in seats if seat.fault],
+        "dirty_seen_as_clean": sorted({s for s, said in claims.items() if said} - original),
+        "clean_seen_as_dirty": sorted(original - {s for s, said in claims.items() if said}),
+        "lost": lost(context, seats, original),
+        "leaks": leaks(context),
+        "foreign": {n: sha256(Path(f"/dev/{VG}/{n}")) for n in ("foreign", "foreign-thin")},
+        "seats": len(seats),
+        "original": len(original),
+    }
+
+
+def sha256_of(context: Context, volume: Volume) -> str:
+    """A golden volume sleeps; it is woken for the look."""
+    with context.host.storage_of(volume).opened(volume) as path:
+        return sha256(path)
+
+
+def lost(context: Context, seats: Sequence[Seat], original: set[str]) -> list[str]:
+    """Seats that are neither original nor wholly what the student left."""
+    gone = []
+    for seat in seats:
+        if seat.name in original:
+            continue
+        with context.host.storage_of(seat.volumes[0]).opened(seat.volumes[0]) as path:
+            data = path.open("rb").read(DIRTY_BYTES)
+        if data != data[:4096] * (DIRTY_BYTES // 4096):
+            gone.append(seat.name)
+    return gone
+
+
+def leaks(context: Context) -> list[str]:
+    """Volumes, thin ids, devices, machines or a metadata snapshot that nobody knows any more."""
+    found: list[str] = []
+    facts = context.host.observe()
+    labelled = [volume for volume in facts.volumes.values() if volume.labels]
+    known = {NAME, NEW, "boot"}
+    found += [v.name for v in labelled if v.labels and v.labels.role.value in ("filling",)]
+    found += [v.name for v in labelled if v.name.split("-")[0].split(".")[0] not in known]
+    ids = {volume.thin_id for volume in facts.volumes.values() if volume.thin_id}
+    kept = {thin_undo.KEPT + thin_id for thin_id in ids}
+    pool = thin_pool.ThinPool(VG, "pizarra")
+    found += [f"thin id {i}" for i in sorted(set(thin_pool.roots_read(pool)) - ids - kept)]
+    status = devmapper.status(pool.device)[0].text.split()
+    found += ["metadata snapshot"] if status[3] != "-" else []
+    dm = lvm("dmsetup", "info", "-c", "--noheadings", "-o", "name").split()
+    names = {devmapper.dm_name(VG, volume.name) for volume in facts.volumes.values()}
+    found += [f"device {d}" for d in dm if "pizarra" not in d and d not in names]
+    table = lvm("dmsetup", "table")
+    found += [line for line in table.splitlines() if " error" in line]
+    mine = {seat.domain_uuid for room in facts.classrooms.values() for seat in room.seats}
+    found += [m.name for m in facts.domains.values() if m.uuid not in mine]
+    return found
+
+
+def thin_checked() -> str:
+    """thin_check wants the pool asleep; its verdict comes last of all, in a lab of its own."""
+    lvm("umount", str(STATE))
+    lvm("vgchange", "-an", VG)
+    lvm("lvchange", "-ay", "-y", f"{VG}/pizarra_tmeta")
+    argv = ["thin_check", f"/dev/{VG}/pizarra_tmeta"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    lvm("lvchange", "-an", f"{VG}/pizarra_tmeta")
+    return "" if done.returncode == 0 else done.stderr + done.stdout
+
+
+def all_dirty(context: Context) -> None:
+    """Every seat off, and written over."""
+    seats = context.host.observe().classroom(NAME).seats
+    for seat in seats:
+        if seat.power is not Power.OFF:
+            context.host.compute.kill(seat.domain_uuid)
+        dirtied(seat.volumes[0].path, 0, DIRTY_BYTES)
+
+
+def act(context: Context, what: str, step: str) -> None:
+    """What the cut falls into. ``step`` is as in PIZARRA_PAUSE_AT."""
+    if what == "create" and NEW in context.host.observe().classrooms:
+        classrooms.deleted(context, NEW)
+    all_dirty(context)
+    if what == "undo":
+        verbs.reset(context, NAME, after=After.OFF)
+    os.environ["PIZARRA_PAUSE_AT"] = step
+    flight.pauses_anew()
+    say("began", act=what)
+    match what:
+        case "reset":
+            verbs.reset(context, NAME, after=After.OFF)
+        case "undo":
+            undone(context, NAME)
+        case "create":
+            classrooms.created(context, spec(NEW))
+    say("ended", act=what)
+
+
+def main() -> None:
+    """prepare, or judge what was and begin the next."""
+    what, step = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    context = context_here()
+    if what == "prepare":
+        LvmThinStorage(VG).prepared()
+        prepared(context)
+        return
+    STATE.mkdir(parents=True, exist_ok=True)
+    lvm("mount", f"/dev/{VG}/state", str(STATE))  # as it is on a host: what we note outlives a cut
+    say("judged", **judged(context))
+    if what == "end":
+        say("thin_check", says=thin_checked())
+    elif what != "judge":
+        act(context, what, step)
+
+
+main()

@@ -1,0 +1,77 @@
+"""The log of every write to a disk, as QEMU's blklogwrites writes it, and the disk as it stood at
+any entry: the format is that of device-mapper's log-writes target. Pure but for the files.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+MAGIC = 0x6A736677736872
+_SUPER = struct.Struct("<QQQI")
+_ENTRY = struct.Struct("<QQQQ")
+FLUSH, FUA, DISCARD = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request, in order; ``at`` is where its data is in the log."""
+
+    sector: int
+    sectors: int
+    flags: int
+    at: int
+
+    @property
+    def is_flush(self) -> bool:
+        """Everything before it is on the disk now."""
+        return bool(self.flags & (FLUSH | FUA))
+
+
+def entries(log: Path) -> Iterator[Entry]:
+    """All that were written whole. Raises ValueError when it is no such log."""
+    size = log.stat().st_size
+    with log.open("rb") as file:
+        magic, version, _, sector_bytes = _SUPER.unpack(file.read(_SUPER.size))
+        if magic != MAGIC or version != 1 or not sector_bytes:
+            raise ValueError(f"{log} is no log of writes")
+        position = sector_bytes
+        while position + sector_bytes <= size:
+            file.seek(position)
+            sector, sectors, flags, _ = _ENTRY.unpack(file.read(_ENTRY.size))
+            if not (sector or sectors or flags):
+                return
+            at = position + sector_bytes
+            data_bytes = 0 if flags & DISCARD else sectors * sector_bytes
+            if at + data_bytes > size:
+                return
+            yield Entry(sector, sectors, flags, at)
+            position = at + data_bytes
+
+
+def survivors(all_entries: list[Entry], cut: int) -> list[Entry]:
+    """What is on the disk for sure when the power fails before entry ``cut``: the writes up to the
+    last flush. What came after it was in the disk's cache, and is gone."""
+    flushed = max((n for n in range(cut) if all_entries[n].is_flush), default=-1)
+    return all_entries[: flushed + 1]
+
+
+def replayed(log: Path, disk: Path, these: list[Entry], sector_bytes: int = 512) -> None:
+    """Put writes on a disk that is as it was when the log began."""
+    with log.open("rb") as source, disk.open("r+b") as target:
+        for entry in these:
+            target.seek(entry.sector * sector_bytes)
+            if entry.flags & DISCARD:
+                _zeroed(target.fileno(), entry.sector * sector_bytes, entry.sectors * sector_bytes)
+            elif entry.sectors:
+                source.seek(entry.at)
+                target.write(source.read(entry.sectors * sector_bytes))
+
+
+def _zeroed(fd: int, start: int, length: int) -> None:
+    """A discarded block may hold anything; zeros are a fair guess."""
+    for offset in range(start, start + length, 1 << 20):
+        os.pwrite(fd, bytes(min(1 << 20, start + length - offset)), offset)
