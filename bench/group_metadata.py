@@ -30,6 +30,14 @@ def with_seats(text: str, like: str, names: list[str], first_thin_id: int) -> st
     return text.replace(block, block + "".join(copies), 1)
 
 
+def without_seats(text: str, prefix: str) -> str:
+    """The same, without the volumes whose names begin so."""
+    names = re.findall(rf"\n\t\t({re.escape(prefix)}[^ ]*) {{", text)
+    for name in names:
+        text = text.replace(_block(text, name), "\n", 1)
+    return text
+
+
 def _block(text: str, name: str) -> str:
     start = text.index(f"\n\t\t{name} {{")
     end = text.index("\n\t\t}\n", start)

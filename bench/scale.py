@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench import recipes
 from bench.disks import VG, all_dirtied, by_name, pairs_now, proven_original, rewound, seats_on
-from bench.group_metadata import with_seats
+from bench.group_metadata import with_seats, without_seats
 from bench.series import Series, say, timed_ms
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Pair
@@ -18,6 +18,7 @@ from pizarra.system.process import run
 LIVE, DIRTY_BYTES, SIZE_BYTES = 30, 4 * MIB, 64 * MIB
 SIZES = (30, 300, 1000)
 ROUNDS, SAMPLES = 6, 2
+_ASLEEP = "asleep-"
 _FIRST_COPY = 1_000_000  # thin ids that nothing else uses
 
 
@@ -26,15 +27,14 @@ def measured() -> Iterator[Series]:
     storage = LvmThinStorage(VG)
     with seats_on(storage, LIVE + SAMPLES * len(SIZES), SIZE_BYTES) as pairs:
         live, spare = _split(pairs)
-        with tempfile.TemporaryDirectory() as name:
-            small = Path(name) / "group"
-            run(["vgcfgbackup", "-f", str(small), VG])
-            try:
-                for size in SIZES:
-                    _group_of(small, size, like=live[0].seat.name)
-                    yield _at(storage, size, live, [spare.pop() for _ in range(SAMPLES)])
-            finally:
-                _restored(small)
+        try:
+            asleep = 0
+            for size in SIZES:
+                _slept(live[0].seat.name, range(asleep, size - LIVE))
+                asleep = size - LIVE
+                yield _at(storage, size, live, [spare.pop() for _ in range(SAMPLES)])
+        finally:
+            _rewritten(lambda text: without_seats(text, _ASLEEP))
 
 
 def _split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
@@ -44,17 +44,20 @@ def _split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
     return found[:LIVE], found[LIVE:]
 
 
-def _group_of(small: Path, size: int, like: str) -> None:
-    say(f"scale: a volume group with {size} seats")
-    more = [f"asleep-{number:04d}" for number in range(size - LIVE)]
-    text = small.read_text(encoding="utf-8")
-    large = small.with_name("large")
-    large.write_text(with_seats(text, like, more, _FIRST_COPY), encoding="utf-8")
-    _restored(large)
+def _slept(like: str, numbers: range) -> None:
+    """So many seats more, which sleep."""
+    say(f"scale: a volume group with {numbers.stop + LIVE} seats")
+    names = [f"{_ASLEEP}{number:04d}" for number in numbers]
+    _rewritten(lambda text: with_seats(text, like, names, _FIRST_COPY + numbers.start))
 
 
-def _restored(file: Path) -> None:
-    run(["vgcfgrestore", "-y", "--force", "-f", str(file), VG], timeout_s=300)
+def _rewritten(change: Callable[[str], str]) -> None:
+    """The group's metadata as it is now, with a change."""
+    with tempfile.TemporaryDirectory() as name:
+        file = Path(name) / "group"
+        run(["vgcfgbackup", "-f", str(file), VG])
+        file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8")
+        run(["vgcfgrestore", "-y", "--force", "-f", str(file), VG], timeout_s=300)
 
 
 def _at(storage: LvmThinStorage, size: int, live: list[Pair], spare: list[Pair]) -> Series:

@@ -11,7 +11,7 @@ import pytest
 from pizarra.errors import StorageFault
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.storage.interface import Pair
-from pizarra.storage.pairwise import in_line
+from pizarra.storage.pairwise import in_phases
 from pizarra.system import rcu
 
 
@@ -27,7 +27,7 @@ def _pair(name: str) -> Pair:
     return Pair(seat=volume, baseline=volume)
 
 
-def test_in_line_when_some_fail_then_their_later_steps_are_left_out() -> None:
+def test_in_phases_when_some_fail_then_their_later_steps_are_left_out() -> None:
     did: list[tuple[str, str]] = []
 
     def step(name: str, fails: str) -> Callable[[Pair], None]:
@@ -39,7 +39,7 @@ def test_in_line_when_some_fail_then_their_later_steps_are_left_out() -> None:
         return act
 
     pairs = [_pair(name) for name in "abcd"]
-    faults = in_line(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
+    faults = in_phases(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
     assert {uuid: str(fault) if fault else None for uuid, fault in faults.items()} == {
         "a": "before",
         "b": "between",
@@ -51,7 +51,7 @@ def test_in_line_when_some_fail_then_their_later_steps_are_left_out() -> None:
     assert [name for name, seat in did if seat == "d"] == ["before", "between", "after"]
 
 
-def test_in_line_when_all_wait_for_each_other_before_then_between_is_done_by_one_thread() -> None:
+def test_in_phases_when_all_wait_for_each_other_before_then_between_is_done_by_one_thread() -> None:
     pairs = [_pair(str(number)) for number in range(16)]
     together, threads = threading.Barrier(len(pairs), timeout=60), set()
 
@@ -61,7 +61,7 @@ def test_in_line_when_all_wait_for_each_other_before_then_between_is_done_by_one
     def between(_: Pair) -> None:
         threads.add(threading.get_ident())
 
-    faults = in_line(pairs, before, between, lambda _: None)
+    faults = in_phases(pairs, before, between, lambda _: None)
     assert set(faults.values()) == {None}
     assert threads == {threading.get_ident()}
 

@@ -18,6 +18,7 @@ from pizarra.cli import (
     inspect,
     recover,
     report,
+    serve,
     template,
     verbs,
 )
@@ -43,6 +44,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     inspect.inspect,
     recover.recover,
     report.report,
+    serve.serve,
 )
 for command in _COMMANDS:
     app.command()(command)

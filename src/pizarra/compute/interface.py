@@ -114,6 +114,14 @@ class Compute(Protocol):
         """Network UUID -> "10.x.y.1/24" of all networks of the host, ours and not."""
         ...
 
+    def screenshot(self, uuid: str) -> bytes:
+        """A picture (PNG or PPM) of what a machine that is on shows now."""
+        ...
+
+    def console(self, uuid: str) -> int:
+        """A file descriptor that speaks VNC; the caller closes it. No TCP port is involved."""
+        ...
+
     def xml(self, uuid: str) -> str:
         """The inactive (persistent) domain XML."""
         ...

@@ -217,6 +217,25 @@ class LibvirtCompute:
         parsed: dict[str, Any] = json.loads(answer)
         return parsed
 
+    def screenshot(self, uuid: str) -> bytes:
+        """As QEMU draws it."""
+
+        def work(conn: Connection) -> bytes:
+            stream, data = conn.newStream(), bytearray()
+            _needed(conn, uuid).screenshot(stream, 0)
+            while part := stream.recv(1 << 18):
+                data += part
+            stream.finish()
+            return bytes(data)
+
+        return self._lines.do("draw", uuid, work)
+
+    def console(self, uuid: str) -> int:
+        """libvirtd hands its end of a new socket pair to QEMU."""
+        return self._lines.do(
+            "open the console of", uuid, lambda conn: int(_needed(conn, uuid).openGraphicsFD(0, 0))
+        )
+
     def _fence_once(self) -> None:
         """Two threads may both find it down; that does no harm."""
         if not self._fenced.is_set():

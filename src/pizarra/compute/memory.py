@@ -15,6 +15,7 @@ from lxml import etree
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.network_xml import network_name
+from pizarra.compute.picture import desktop
 from pizarra.compute.seat_metadata import is_ours
 from pizarra.errors import ComputeFault, NotOurs, PizarraError
 from pizarra.model.facts import Domain, Power
@@ -177,6 +178,21 @@ class MemoryCompute:
         with self._called("has_saved_ram", uuid):
             self._needed(uuid)
             return False
+
+    def screenshot(self, uuid: str) -> bytes:
+        """A desktop with the machine's number."""
+        with self._called("screenshot", uuid):
+            machine = self._needed(uuid)
+            if machine.power in _OFF:
+                raise ComputeFault("{name} is off.", name=machine.name)
+            number = machine.name.rpartition("-")[2]
+            return desktop(number, int(number) if number.isdigit() else 0)
+
+    def console(self, uuid: str) -> int:
+        """There is nothing to see."""
+        with self._called("console", uuid):
+            name = self._needed(uuid).name
+        raise ComputeFault("{name} is only remembered and has no console.", name=name)
 
     def network_define(self, spec: NetworkSpec) -> None:
         """Remember it; NotOurs if its name is taken."""

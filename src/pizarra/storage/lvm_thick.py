@@ -41,6 +41,7 @@ from pizarra.storage.pairwise import each, in_batches
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
+from pizarra.system.urgency import urgent
 
 HEAD_BYTES = 4096
 NEXT = ".next"  # behind the name of a seat's volume that is to take its place
@@ -168,7 +169,7 @@ class LvmThickStorage(LvmVolumes):
         return faults
 
     def _batch_rewound(self, pairs: Sequence[Pair]) -> Faults:
-        with vg_locked(self.place), expedited():
+        with vg_locked(self.place), expedited(), urgent():
             return each(pairs, _store_emptied)
 
     def _merged(self, pair: Pair) -> None:

@@ -7,10 +7,10 @@ the content goes back to the baseline under an unchanged volume, with no LVM met
 2. to the pool: ``delete <seat id>``, then ``create_snap <seat id> <baseline id>``
 3. the seat's device gets its ``thin`` table back
 
-Each table swap waits for RCU grace periods; those of different seats overlap in threads, and with
-the messages, which the pool takes one after another: it commits its metadata after each. LVM's lock
-is held all the while, so no ``lvcreate`` of anybody sees the middle; a batch is small, so nobody
-waits long.
+Each table swap waits for RCU grace periods; those of different seats overlap in threads. The pool
+takes the messages one after another: it commits its metadata after each. LVM's lock is held all the
+while, so no ``lvcreate`` of anybody sees the middle; a batch is small and goes before other work,
+so nobody waits long.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ from pizarra.storage.lvm_volumes import (
     lvm_facts_unlocked,
     not_ours,
 )
-from pizarra.storage.pairwise import each, in_batches, in_line
+from pizarra.storage.pairwise import each, in_batches, in_phases
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
+from pizarra.system.urgency import urgent
 
 _TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
@@ -189,14 +190,14 @@ class LvmThinStorage(LvmVolumes):
         }
 
     def _awake_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
-        with vg_locked(self.place), expedited():
+        with vg_locked(self.place), expedited(), urgent():
             left = lost(pairs)
             sound = [pair for pair in pairs if pair.seat.uuid not in left]
             # a seat whose content could not be put right stays on its error table: it fails loudly
             whole: set[str] = set()
             detached = partial(_detached, whole=whole)
             swapped = partial(_step_taken, swap, whole)
-            return {**left, **in_line(sound, detached, swapped, _attached)}
+            return {**left, **in_phases(sound, detached, swapped, _attached)}
 
     def _asleep_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device.

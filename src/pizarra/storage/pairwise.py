@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.storage.interface import Faults, Pair
+from pizarra.system.urgency import thread_made_urgent
 
-BATCH = 16  # seats under one hold of LVM's lock: as many as overlap, and nobody waits long
+BATCH = 32  # seats under one hold of LVM's lock: as many as overlap, and nobody waits long
 
 
 def each(pairs: Sequence[Pair], step: Callable[[Pair], None]) -> dict[str, PizarraError | None]:
@@ -20,32 +21,30 @@ def each(pairs: Sequence[Pair], step: Callable[[Pair], None]) -> dict[str, Pizar
     return {pair.seat.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
 
 
-def in_line(
+def in_phases(
     pairs: Sequence[Pair],
     before: Callable[[Pair], None],
     between: Callable[[Pair], None],
     after: Callable[[Pair], None],
 ) -> dict[str, PizarraError | None]:
-    """Three steps a pair, side by side but for ``between``, which one does after another.
+    """``before`` for all at once, ``between`` one after another, ``after`` for all at once.
 
-    Each goes on as soon as it can, so that those that wait for the kernel overlap with the one in
-    the middle. The first step that fails is the last of its pair.
+    What waits for the kernel is shared by all; what the pool takes in sequence is undisturbed by
+    it. The first step that fails is the last of its pair.
     """
-    beginning = {_threads().submit(_tried, before, pair): pair for pair in pairs}
-    faults: dict[str, PizarraError | None] = {}
-    ending: dict[str, Future[PizarraError | None]] = {}
-    for begun in as_completed(beginning):
-        pair = beginning[begun]
-        faults[pair.seat.uuid] = begun.result() or _tried(between, pair)
+    faults = each(pairs, before)
+    for pair in pairs:
         if faults[pair.seat.uuid] is None:
-            ending[pair.seat.uuid] = _threads().submit(_tried, after, pair)
-    return faults | {uuid: ended.result() for uuid, ended in ending.items()}
+            faults[pair.seat.uuid] = _tried(between, pair)
+    return faults | each([pair for pair in pairs if faults[pair.seat.uuid] is None], after)
 
 
 @cache
 def _threads() -> ThreadPoolExecutor:
     """Made once: starting threads costs more than what they do here. Groups share them."""
-    return ThreadPoolExecutor(4 * BATCH, thread_name_prefix="pizarra-swap")
+    return ThreadPoolExecutor(
+        2 * BATCH, thread_name_prefix="pizarra-swap", initializer=thread_made_urgent
+    )
 
 
 def in_batches(pairs: Sequence[Pair], step: Callable[[Sequence[Pair]], Faults]) -> Faults:

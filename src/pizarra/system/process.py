@@ -103,6 +103,26 @@ def piped(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.P
                 child.kill()
 
 
+@contextmanager
+def beside(
+    argv: Sequence[str], user: str = "", grace_s: float = 5
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that lives as long as the block, as another user when one is named; its output is
+    ours. TERM, then KILL."""
+    record(" ".join(argv))
+    who = {"user": user, "group": user, "extra_groups": [], "umask": 0o077} if user else {}
+    with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, **who) as child:  # type: ignore[call-overload]
+        try:
+            yield child
+        finally:
+            if child.poll() is None:
+                child.terminate()
+            try:
+                child.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
 def failed(done: Completed) -> CommandFailed:
     """The error for a process that ended badly."""
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]

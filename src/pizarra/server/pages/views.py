@@ -1,14 +1,31 @@
-"""The first pages: the way in and out, and where each role begins."""
+"""The pages: the way in and out, where each role begins, the wall, the room, the host."""
 
 from __future__ import annotations
 
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
-from pizarra.server.permissions import Rule, rule
+from pizarra.errors import PizarraError
+from pizarra.model.names import name_checked
+from pizarra.server import host_door
+from pizarra.server.api.operations import rooms_of
+from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.jobs.queue import asked, noted
+from pizarra.server.pages.words import console_words, wall_words
+from pizarra.server.people.models import Role, User
+from pizarra.server.permissions import Rule, may, rule
+from pizarra.server.rooms import roster
+from pizarra.server.rooms.models import Room
 
 
 class SignIn(LoginView):
@@ -27,11 +44,222 @@ class SignOut(LogoutView):
 
 @rule(Rule.ANYBODY)
 def language(request: HttpRequest) -> HttpResponseBase:
-    """The switch, for whoever has not signed in yet."""
+    """The switch; kept with the user who is signed in."""
+    wanted = request.POST.get("language", "")
+    if isinstance(request.user, User) and wanted in ("en", "es"):
+        request.user.language = wanted
+        request.user.save(update_fields=["language"])
     return set_language(request)
+
+
+def _user(request: HttpRequest) -> User:
+    assert isinstance(request.user, User), "the rule lets nobody else in"
+    return request.user
+
+
+def _told(error: PizarraError) -> str:
+    """An error, and what to do."""
+    return f"{error} {error.advice}".strip()
 
 
 @rule(Rule.SIGNED_IN)
 def home(request: HttpRequest) -> HttpResponse:
     """Where a role begins."""
-    return render(request, "home.html")
+    user = _user(request)
+    if user.role == Role.STUDENT:
+        seats = user.assignments.select_related("room")
+        return render(request, "home_student.html", {"seats": seats})
+    names = {room.name: room for room in rooms_of(user)}
+    try:
+        there = [one for one in host_door.asked("rooms") if one["classroom"] in names]
+    except PizarraError as error:
+        return render(request, "home_staff.html", {"rooms": [], "problem": _told(error)})
+    cards = [_card(one, names[one["classroom"]]) for one in there]
+    return render(request, "home_staff.html", {"rooms": cards})
+
+
+def _card(told: dict[str, Any], room: Room) -> dict[str, Any]:
+    last = Job.objects.filter(classroom=room.name, use_case="reset", state=State.ENDED).first()
+    text = ""
+    if last and last.result:
+        well = sum(s["outcome"] in ("done", "unchanged") for s in last.result["seats"])
+        text = _("Last reset: {n} machines original in {s:.1f} s").format(
+            n=well, s=last.result["elapsed_s"]
+        )
+    return {**told, "title": room.title_shown, "count": len(told["seats"]),
+            "trouble": len(told["faults"]), "last_reset": text}  # fmt: skip
+
+
+@rule(Rule.ROOM_TEACHER)
+def wall(request: HttpRequest, classroom: str) -> HttpResponse:
+    """All machines of a classroom; the script fills it."""
+    room = get_object_or_404(Room, name=classroom)
+    return render(request, "wall.html", {"room": room, "words": wall_words()})
+
+
+@rule(Rule.SEAT_USER)
+def console(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
+    """One machine fills the page."""
+    user, room = _user(request), get_object_or_404(Room, name=classroom)
+    return render(
+        request,
+        "console.html",
+        {
+            "classroom": classroom,
+            "number": number,
+            "words": console_words(),
+            "ends_at": room.ends_at,
+            "may_reset": may(user, Rule.SEAT_RESET, classroom, number),
+            "may_restart": may(user, Rule.SEAT_RESTART, classroom, number),
+        },
+    )
+
+
+@rule(Rule.SIGNED_IN)
+def join(request: HttpRequest) -> HttpResponse:
+    """A class code becomes a seat."""
+    user, code = _user(request), request.POST.get("code", "")
+    room = Room.objects.filter(class_code=code.strip().upper()).first()
+    try:
+        told = host_door.asked("room", classroom=room.name) if room and code.strip() else None
+        numbers = [int(one["seat"].rpartition("-")[2]) for one in told["seats"]] if told else []
+        seat = roster.joined(user, code, {room.name: numbers} if room else {})
+    except PizarraError as error:
+        seats = user.assignments.select_related("room")
+        problem = _(error.text).format(**error.facts) + " " + _(error.hint or " ")
+        return render(
+            request, "home_student.html", {"seats": seats, "problem": problem}, status=400
+        )
+    noted(user, "join", seat.room.name, target=seat.seat, request=request)
+    return redirect("console", classroom=seat.room.name, number=seat.number)
+
+
+@rule(Rule.ROOM_TEACHER)
+def room(request: HttpRequest, classroom: str) -> HttpResponse:
+    """People, rules, checkpoints and history of a classroom."""
+    found = get_object_or_404(Room, name=classroom)
+    shown: dict[str, Any] = {"room": found}
+    try:
+        if request.method == "POST":
+            answer = _room_acted(request, found, shown)
+            if answer is not None:
+                return answer
+        shown["checkpoints"] = [
+            {**one, "when": datetime.fromtimestamp(one["saved"], UTC)}
+            for one in host_door.asked("checkpoints", classroom=classroom)
+        ]
+    except PizarraError as error:
+        shown["problem"] = _told(error)
+    shown["seats"] = found.assignments.select_related("student")
+    shown["entries"] = AuditEntry.objects.filter(classroom=classroom)[:30]
+    return render(request, "room.html", shown)
+
+
+def _room_acted(request: HttpRequest, found: Room, shown: dict[str, Any]) -> HttpResponse | None:
+    act, user = request.POST.get("act"), _user(request)
+    if act == "code":
+        roster.code_made(found)
+        noted(user, "class code", found.name, request=request)
+        return redirect("room", classroom=found.name)
+    if act == "policy":
+        found.students_may_reset = "students_may_reset" in request.POST
+        found.students_may_restart = "students_may_restart" in request.POST
+        found.save()
+        noted(user, "policy", found.name, request=request)
+        return redirect("room", classroom=found.name)
+    if act in ("restore", "forget"):
+        name = name_checked(request.POST.get("checkpoint", ""), "checkpoint")
+        use_case = "checkpoint restore" if act == "restore" else "checkpoint delete"
+        arguments = {"classroom": found.name, "checkpoint": name, "numbers": None}
+        asked(user, use_case, arguments, request=request)
+        messages.info(request, _("It is under way."))
+        return redirect("wall" if act == "restore" else "room", classroom=found.name)
+    shown["csv"] = request.POST.get("csv", "")
+    told = host_door.asked("room", classroom=found.name)
+    numbers = {int(one["seat"].rpartition("-")[2]) for one in told["seats"]}
+    read = roster.roster_read(found, shown["csv"], numbers)
+    if act == "apply" and not read.errors:
+        first_passwords = roster.roster_applied(found, read)
+        for row in read.rows:
+            row["first_password"] = first_passwords.get(row["username"], "")
+        noted(user, "roster", found.name, facts={"n": len(read.rows)}, request=request)
+    shown["roster"] = read
+    return None
+
+
+@rule(Rule.STAFF)
+def classroom_new(request: HttpRequest) -> HttpResponse:
+    """A short form."""
+    form = {name: request.POST.get(name, "") for name in
+            ("classroom", "title", "template", "seats", "memory_mib")}  # fmt: skip
+    shown: dict[str, Any] = {"form": form}
+    try:
+        shown["templates"] = sorted({one["template"] for one in host_door.asked("templates")})
+        shown["pools"] = host_door.asked("pools")
+        if request.method == "POST":
+            name_checked(form["classroom"], "classroom")
+            made, new = Room.objects.get_or_create(name=form["classroom"])
+            if not new and not may(request.user, Rule.ROOM_TEACHER, made.name):
+                shown["problem"] = _("There is a classroom of this name already.")
+                return render(request, "classroom_new.html", shown, status=409)
+            made.title = form["title"][:80]
+            made.save()
+            made.teachers.add(_user(request))
+            arguments = {
+                "classroom": form["classroom"],
+                "template": name_checked(form["template"], "template"),
+                "seats": int(form["seats"]),
+                "memory_mib": int(form["memory_mib"]),
+            }
+            asked(_user(request), "classroom create", arguments, request=request)
+            return redirect("wall", classroom=form["classroom"])
+    except PizarraError as error:
+        shown["problem"] = _told(error)
+    except ValueError:
+        shown["problem"] = _("Machines and memory are numbers.")
+    return render(request, "classroom_new.html", shown, status=400 if "problem" in shown else 200)
+
+
+@rule(Rule.STAFF)
+def activity(request: HttpRequest) -> HttpResponse:
+    """Who did what: a teacher's own classrooms, a technician's all."""
+    user, entries = _user(request), AuditEntry.objects.all()
+    if not user.is_technician:
+        entries = entries.filter(classroom__in=[one.name for one in rooms_of(user)])
+    return render(request, "activity.html", {"entries": entries[:200]})
+
+
+@rule(Rule.TECHNICIAN)
+def storage(request: HttpRequest) -> HttpResponse:
+    """Where space comes from, and what stands on which template."""
+    try:
+        pools, templates = host_door.asked("pools"), host_door.asked("templates")
+    except PizarraError as error:
+        return render(request, "storage.html", {"problem": _told(error)})
+    for pool in pools:
+        used, share = pool["size_bytes"] - pool["free_bytes"], pool["metadata_used_share"]
+        pool["used_percent"] = round(100 * used / max(1, pool["size_bytes"]))
+        pool["metadata_percent"] = None if share is None else round(100 * share)
+    return render(request, "storage.html", {"pools": pools, "templates": templates})
+
+
+@rule(Rule.TECHNICIAN)
+def people(request: HttpRequest) -> HttpResponse:
+    """Everybody; a new one gets a first password that is shown once."""
+    shown: dict[str, Any] = {"roles": Role.choices}
+    if request.method == "POST":
+        username, role = request.POST.get("username", "").strip().lower(), request.POST.get("role")
+        password = secrets.token_urlsafe(6)
+        try:
+            if role not in Role.values or not username:
+                raise ValueError
+            with transaction.atomic():
+                User.objects.create_user(username, password=password, role=role)
+            noted(_user(request), "user", target=username, request=request)
+            shown |= {"made": username, "password": password}
+        except IntegrityError:
+            shown["problem"] = _("There is somebody of this name already.")
+        except ValueError:
+            shown["problem"] = _("A name and a role are needed.")
+    shown["users"] = User.objects.order_by("username")[:1000]
+    return render(request, "people.html", shown)

@@ -1,4 +1,4 @@
-"""All addresses. Pages have theirs in ``pages/urls.py``."""
+"""All addresses. Pages have theirs in ``pages/urls.py``, the API in ``api/operations.py``."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Any
 
 from django.urls import include, path
 
+from pizarra.server.api.operations import api
+from pizarra.server.consoles.relay import Console
 from pizarra.server.project import health
 
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("api/v1/", api.urls),
     path("", include("pizarra.server.pages.urls")),
 ]
-websocket_urlpatterns: list[Any] = []
+websocket_urlpatterns: list[Any] = [path("console/<str:ticket>", Console.as_asgi())]

@@ -1,0 +1,52 @@
+"""pizarra serve: the dashboard and its worker."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pizarra.cli.options import Json
+from pizarra.cli.output import err, errors_told, out, print_json
+from pizarra.cli.words import _
+from pizarra.errors import HostNotFit
+from pizarra.service.context import context_here
+from pizarra.settings import settings_read
+
+
+def serve(
+    demonstration: Annotated[
+        int, typer.Option(help="Without any machine: so many seats that are only remembered.")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Serve the dashboard, the students' pages and the REST API of this host.
+
+    Example: pizarra serve
+    """
+
+    def told(url: str, first_password: str) -> None:
+        if as_json:
+            print_json({"url": url, "technician": "technician", "password": first_password or None})
+            return
+        out.print(_("The dashboard: {url}").format(url=url), markup=False)
+        if first_password:
+            text = _("Sign in as technician, with the password {password}. It is said this once.")
+            out.print(text.format(password=first_password), markup=False)
+
+    with errors_told(as_json=as_json):
+        try:
+            from pizarra.server.serve import demonstration_host, served
+        except ModuleNotFoundError as error:
+            raise HostNotFit(
+                "The server's libraries are not installed: {name}.",
+                "Install them: pip install 'pizarra[server]'",
+                name=error.name,
+            ) from None
+        settings = settings_read()
+        if demonstration:
+            host = demonstration_host(settings, demonstration)
+        else:
+            host = context_here(settings=settings).host
+        err.print(_("Starting the server …"), markup=False)
+        served(settings, host, told)

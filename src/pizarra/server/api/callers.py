@@ -1,0 +1,88 @@
+"""Who calls the API: a browser that is signed in, or a program with a token; and what each may."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, get_type_hints
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.errors import HttpError
+from ninja.utils import check_csrf
+
+from pizarra.server.people.models import ApiToken, Scope, User
+from pizarra.server.permissions import NotSignedIn, Rule, checked
+
+F = TypeVar("F", bound=Callable[..., Any])
+_ENOUGH = {
+    Scope.READ: {Scope.READ, Scope.OPERATE, Scope.MANAGE},
+    Scope.OPERATE: {Scope.OPERATE, Scope.MANAGE},
+    Scope.MANAGE: {Scope.MANAGE},
+}
+
+
+def caller(request: HttpRequest) -> User | None:
+    """For ninja's ``auth``: None is answered with 401."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if token and kind.lower() == "bearer":
+        return _of_token(request, token.strip())
+    user = request.user
+    if not isinstance(user, User) or not user.is_active:
+        return None
+    if request.method not in ("GET", "HEAD", "OPTIONS") and check_csrf(request) is not None:
+        raise HttpError(403, "The form has expired: load the page again.")
+    request.scopes = frozenset(Scope)  # type: ignore[attr-defined]
+    return user
+
+
+def _of_token(request: HttpRequest, token: str) -> User | None:
+    found = ApiToken.objects.select_related("user").filter(digest=ApiToken.digested(token)).first()
+    now = timezone.now()
+    if found is None or not found.user.is_active or (found.expires and found.expires < now):
+        return None
+    ApiToken.objects.filter(pk=found.pk).update(last_used=now)
+    request.scopes = frozenset(map(Scope, found.scopes))  # type: ignore[attr-defined]
+    return found.user
+
+
+def user_of(request: HttpRequest) -> User:
+    """Whoever ``caller`` found."""
+    user = request.auth  # type: ignore[attr-defined]
+    assert isinstance(user, User), "every operation has this auth"
+    return user
+
+
+def _resolved(operation: Callable[..., Any]) -> inspect.Signature:
+    """With types for their names: ninja would look for those in this module."""
+    hints = get_type_hints(operation, include_extras=True)
+    signature = inspect.signature(operation)
+    return signature.replace(
+        parameters=[
+            one.replace(annotation=hints.get(name, one.annotation))
+            for name, one in signature.parameters.items()
+        ]
+    )
+
+
+def rule(one: Rule, scope: Scope = Scope.READ) -> Callable[[F], F]:
+    """Names the rule of an operation, and keeps it: ``classroom`` and ``number`` are its path's."""
+
+    def named(operation: F) -> F:
+        @wraps(operation)
+        def kept(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+            try:
+                number = kwargs.get("number")
+                checked(user_of(request), one, kwargs.get("classroom", ""), number)
+            except NotSignedIn:
+                raise HttpError(401, "Sign in first.") from None
+            if not _ENOUGH[scope] & request.scopes:  # type: ignore[attr-defined]
+                raise HttpError(403, f"This token lacks the scope {scope}.")
+            return operation(request, *args, **kwargs)
+
+        kept.rule = one  # type: ignore[attr-defined]
+        kept.__signature__ = _resolved(operation)  # type: ignore[attr-defined]
+        return kept  # type: ignore[return-value]
+
+    return named

@@ -1,0 +1,392 @@
+"""The operations. Each names its rule; what changes a host is a job and is answered with 202."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from ninja import NinjaAPI
+from ninja.errors import HttpError
+from ninja.responses import Status
+
+from pizarra import __version__
+from pizarra.errors import PizarraError
+from pizarra.model.names import name_checked, seat_numbers_parsed
+from pizarra.server import host_door
+from pizarra.server.api import shapes
+from pizarra.server.api.callers import caller, rule, user_of
+from pizarra.server.consoles.tickets import ticket_for
+from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
+from pizarra.server.jobs.queue import asked, noted
+from pizarra.server.people.models import ApiToken, Scope, User
+from pizarra.server.permissions import Rule, checked
+from pizarra.server.rooms import roster
+from pizarra.server.rooms.models import Room
+
+api = NinjaAPI(
+    title="Pizarra",
+    version=__version__,
+    description="Classrooms of virtual machines, put back to their original state, and proven so.",
+    auth=caller,
+    urls_namespace="api-1",
+    docs_url=None,
+)
+_ROOM_VERBS = ("start", "stop", "reset", "undo", "verify", "freeze", "unfreeze")
+
+
+@api.exception_handler(PizarraError)
+def told(request: HttpRequest, error: PizarraError) -> HttpResponse:
+    """Our errors keep their words and their next step."""
+    problem = {"detail": str(error), "hint": error.advice}
+    return api.create_response(request, problem, status=error.http_status)
+
+
+def _numbers(seats: str | None) -> list[int] | None:
+    return None if seats is None or not seats.strip() else list(seat_numbers_parsed(seats))
+
+
+def _job(request: HttpRequest, use_case: str, **arguments: Any) -> Status[Job]:
+    key = request.headers.get("Idempotency-Key", "")[:80]
+    job = asked(user_of(request), use_case, arguments, request=request, key=key)
+    return Status(202, job)
+
+
+# ---- classrooms
+
+
+def rooms_of(user: User) -> list[Room]:
+    """Those that a user has to do with."""
+    if user.is_technician:
+        return list(Room.objects.all())
+    seated = Room.objects.filter(assignments__student=user)
+    return list((user.rooms_taught.all() | user.rooms_attended.all() | seated).distinct())
+
+
+@api.get("/classrooms", response=list[dict[str, Any]])
+@rule(Rule.SIGNED_IN)
+def classrooms(request: HttpRequest) -> list[dict[str, Any]]:
+    """Those that the caller has to do with, as the host sees them."""
+    names = {room.name: room for room in rooms_of(user_of(request))}
+    return [
+        {**one, "title": names[one["classroom"]].title_shown}
+        for one in host_door.asked("rooms")
+        if one["classroom"] in names
+    ]
+
+
+@api.post("/classrooms", response={202: shapes.JobOut})
+@rule(Rule.STAFF, Scope.MANAGE)
+def classroom_create(request: HttpRequest, wish: shapes.ClassroomIn) -> Status[Job]:
+    """Make a classroom; the caller is its teacher."""
+    name_checked(wish.classroom, "classroom")
+    name_checked(wish.template, "template")
+    room = Room.objects.filter(name=wish.classroom).first()
+    if room is not None:
+        checked(user_of(request), Rule.ROOM_TEACHER, wish.classroom)
+    else:
+        room = Room.objects.create(name=wish.classroom, title=wish.title)
+        room.teachers.add(user_of(request))
+    return _job(request, "classroom create", **wish.model_dump(exclude={"title"}))
+
+
+@api.get("/classrooms/{classroom}", response=dict[str, Any])
+@rule(Rule.ROOM_TEACHER)
+def classroom_show(request: HttpRequest, classroom: str) -> dict[str, Any]:
+    """Every seat: power, how much changed, who sits there."""
+    _ = request
+    room = get_object_or_404(Room, name=classroom)
+    sits = {one.number: one.student for one in room.assignments.select_related("student")}
+    told: dict[str, Any] = host_door.asked("room", classroom=classroom)
+    for seat in told["seats"]:
+        number = int(seat["seat"].rpartition("-")[2])
+        student = sits.get(number)
+        seat |= {"number": number, "student": student.name_shown if student else ""}
+    jobs = Job.objects.filter(classroom=classroom, state__in=(State.QUEUED, State.RUNNING))
+    under_way = [{"id": str(one.id), "use_case": one.use_case} for one in jobs]
+    return {**told, "title": room.title_shown, "jobs": under_way}
+
+
+@api.delete("/classrooms/{classroom}", response={202: shapes.JobOut})
+@rule(Rule.ROOM_TEACHER, Scope.MANAGE)
+def classroom_delete(request: HttpRequest, classroom: str) -> Status[Job]:
+    """Remove its machines and disks."""
+    return _job(request, "classroom delete", classroom=classroom)
+
+
+@api.get("/classrooms/{classroom}/plan", response=dict[str, Any])
+@rule(Rule.ROOM_TEACHER)
+def reset_plan(
+    request: HttpRequest, classroom: str, seats: str | None = None, mode: str = "cold"
+) -> dict[str, Any]:
+    """What a reset would do now, and what of it could not be undone."""
+    _ = request
+    plan: dict[str, Any] = host_door.asked(
+        "plan", classroom=classroom, numbers=_numbers(seats), mode=mode
+    )
+    return plan
+
+
+@api.post("/classrooms/{classroom}/verbs/{verb}", response={202: shapes.JobOut})
+@rule(Rule.ROOM_TEACHER, Scope.OPERATE)
+def classroom_verb(
+    request: HttpRequest, classroom: str, verb: str, how: shapes.VerbIn
+) -> Status[Job]:
+    """start, stop, reset, undo, verify, freeze or unfreeze: all seats, or some."""
+    if verb not in _ROOM_VERBS:
+        raise HttpError(404, f"There is no verb {verb!r}; there is {', '.join(_ROOM_VERBS)}.")
+    numbers = _numbers(how.seats)
+    more = {"mode": how.mode, "after": how.after} if verb == "reset" else {}
+    return _job(request, verb, classroom=classroom, numbers=numbers, **more)
+
+
+# ---- one seat
+
+
+@api.post("/classrooms/{classroom}/seats/{int:number}/restart", response={202: shapes.JobOut})
+@rule(Rule.SEAT_RESTART, Scope.OPERATE)
+def seat_start(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
+    """Switch one machine on."""
+    return _job(request, "start", classroom=classroom, numbers=[number])
+
+
+@api.post("/classrooms/{classroom}/seats/{int:number}/reset", response={202: shapes.JobOut})
+@rule(Rule.SEAT_RESET, Scope.OPERATE)
+def seat_reset(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
+    """Put one machine back, and switch it on."""
+    how = {"mode": "cold", "after": "running"}
+    return _job(request, "reset", classroom=classroom, numbers=[number], **how)
+
+
+@api.get("/classrooms/{classroom}/seats/{int:number}/screenshot", response={200: None})
+@rule(Rule.SEAT_USER)
+def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
+    """A picture of what it shows now."""
+    _ = request
+    picture = host_door.screenshot(classroom, number)
+    kind = "image/png" if picture.startswith(b"\x89PNG") else "image/x-portable-pixmap"
+    return HttpResponse(picture, content_type=kind, headers={"Cache-Control": "no-store"})
+
+
+@api.post("/classrooms/{classroom}/seats/{int:number}/console", response=shapes.TicketOut)
+@rule(Rule.SEAT_USER, Scope.OPERATE)
+def console(request: HttpRequest, classroom: str, number: int) -> dict[str, str]:
+    """A ticket for its console: good for a minute."""
+    user = user_of(request)
+    noted(user, "console", classroom, target=str(number), request=request)
+    return {"path": f"/console/{ticket_for(user, classroom, number)}"}
+
+
+# ---- checkpoints
+
+
+@api.get("/classrooms/{classroom}/checkpoints", response=list[dict[str, Any]])
+@rule(Rule.ROOM_TEACHER)
+def checkpoints(request: HttpRequest, classroom: str) -> list[dict[str, Any]]:
+    """The oldest first."""
+    _ = request
+    found: list[dict[str, Any]] = host_door.asked("checkpoints", classroom=classroom)
+    return found
+
+
+@api.post("/classrooms/{classroom}/checkpoints/{name}", response={202: shapes.JobOut})
+@rule(Rule.ROOM_TEACHER, Scope.OPERATE)
+def checkpoint_save(
+    request: HttpRequest, classroom: str, name: str, which: shapes.SeatsIn
+) -> Status[Job]:
+    """Save the present state under a name."""
+    name_checked(name, "checkpoint")
+    numbers = _numbers(which.seats)
+    return _job(request, "checkpoint save", classroom=classroom, checkpoint=name, numbers=numbers)
+
+
+@api.post("/classrooms/{classroom}/checkpoints/{name}/restore", response={202: shapes.JobOut})
+@rule(Rule.ROOM_TEACHER, Scope.OPERATE)
+def checkpoint_restore(
+    request: HttpRequest, classroom: str, name: str, which: shapes.SeatsIn
+) -> Status[Job]:
+    """Go back to it."""
+    name_checked(name, "checkpoint")
+    numbers, use_case = _numbers(which.seats), "checkpoint restore"
+    return _job(request, use_case, classroom=classroom, checkpoint=name, numbers=numbers)
+
+
+@api.post("/classrooms/{classroom}/checkpoints/{name}/hand-out", response={202: shapes.JobOut})
+@rule(Rule.ROOM_TEACHER, Scope.OPERATE)
+def checkpoint_hand_out(
+    request: HttpRequest, classroom: str, name: str, whose: shapes.HandOutIn
+) -> Status[Job]:
+    """One seat's state is the start of all."""
+    name_checked(name, "checkpoint")
+    return _job(
+        request, "checkpoint hand-out", classroom=classroom, checkpoint=name, source=whose.source,
+        numbers=_numbers(whose.seats),
+    )  # fmt: skip
+
+
+@api.delete("/classrooms/{classroom}/checkpoints/{name}", response={202: shapes.JobOut})
+@rule(Rule.ROOM_TEACHER, Scope.OPERATE)
+def checkpoint_delete(request: HttpRequest, classroom: str, name: str) -> Status[Job]:
+    """Forget it."""
+    name_checked(name, "checkpoint")
+    return _job(request, "checkpoint delete", classroom=classroom, checkpoint=name, numbers=None)
+
+
+# ---- people of a classroom
+
+
+@api.post("/classrooms/{classroom}/roster", response=shapes.RosterOut)
+@rule(Rule.ROOM_TEACHER, Scope.MANAGE)
+def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> dict[str, Any]:
+    """Look at a roster, or apply it: all of it, or nothing."""
+    room = get_object_or_404(Room, name=classroom)
+    read = roster.roster_read(room, sent.csv, set(_seat_numbers(classroom)))
+    apply = sent.apply and bool(read.rows) and not read.errors
+    if apply:
+        first_passwords = roster.roster_applied(room, read)
+        for row in read.rows:
+            row["first_password"] = first_passwords.get(row["username"], "")
+        noted(user_of(request), "roster", classroom, facts={"n": len(read.rows)}, request=request)
+    return {"rows": read.rows, "errors": read.errors, "applied": apply}
+
+
+def _seat_numbers(classroom: str) -> list[int]:
+    told = host_door.asked("room", classroom=classroom)
+    return [int(seat["seat"].rpartition("-")[2]) for seat in told["seats"]]
+
+
+@api.post("/classrooms/{classroom}/code", response=shapes.CodeOut)
+@rule(Rule.ROOM_TEACHER, Scope.MANAGE)
+def code_make(request: HttpRequest, classroom: str) -> dict[str, str | None]:
+    """A new class code; an old one is worth nothing from now on."""
+    room = get_object_or_404(Room, name=classroom)
+    noted(user_of(request), "class code", classroom, request=request)
+    return {"class_code": roster.code_made(room)}
+
+
+@api.post("/join", response=shapes.SeatOut)
+@rule(Rule.SIGNED_IN, Scope.OPERATE)
+def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
+    """Take a free machine of the class with this code; always the same one."""
+    room = Room.objects.filter(class_code=sent.code.strip().upper()).first()
+    seats = {room.name: _seat_numbers(room.name)} if room and sent.code.strip() else {}
+    seat = roster.joined(user_of(request), sent.code, seats)
+    noted(user_of(request), "join", seat.room.name, target=seat.seat, request=request)
+    return {"classroom": seat.room.name, "number": seat.number}
+
+
+# ---- the host
+
+
+@api.get("/templates", response=list[dict[str, Any]])
+@rule(Rule.STAFF)
+def templates(request: HttpRequest) -> list[dict[str, Any]]:
+    """All versions."""
+    _ = request
+    found: list[dict[str, Any]] = host_door.asked("templates")
+    return found
+
+
+@api.get("/pools", response=list[dict[str, Any]])
+@rule(Rule.TECHNICIAN)
+def pools(request: HttpRequest) -> list[dict[str, Any]]:
+    """Where space comes from, and how much is left."""
+    _ = request
+    found: list[dict[str, Any]] = host_door.asked("pools")
+    return found
+
+
+@api.get("/audit", response=list[shapes.AuditOut])
+@rule(Rule.STAFF)
+def audit(request: HttpRequest, classroom: str = "", limit: int = 100) -> list[AuditEntry]:
+    """Who did what, the newest first: a teacher's own classrooms, a technician's all."""
+    entries = AuditEntry.objects.all()
+    if not user_of(request).is_technician:
+        entries = entries.filter(classroom__in=[one.name for one in rooms_of(user_of(request))])
+    if classroom:
+        entries = entries.filter(classroom=classroom)
+    return list(entries[: max(1, min(limit, 1000))])
+
+
+# ---- jobs
+
+
+def _job_of(request: HttpRequest, job_id: UUID) -> Job:
+    job = get_object_or_404(Job, id=job_id)
+    user = user_of(request)
+    if job.user_id != user.pk:
+        checked(user, Rule.ROOM_TEACHER if job.classroom else Rule.TECHNICIAN, job.classroom)
+    return job
+
+
+@api.get("/jobs", response=list[shapes.JobOut])
+@rule(Rule.SIGNED_IN)
+def jobs(request: HttpRequest, limit: int = 50) -> list[Job]:
+    """The caller's, or a technician's all; the newest first."""
+    user = user_of(request)
+    found = Job.objects.all() if user.is_technician else Job.objects.filter(user=user)
+    return list(found[: max(1, min(limit, 500))])
+
+
+@api.get("/jobs/{uuid:job_id}", response=shapes.JobOut)
+@rule(Rule.SIGNED_IN)
+def job(request: HttpRequest, job_id: UUID) -> Job:
+    """How far it is, and what became of it."""
+    return _job_of(request, job_id)
+
+
+@api.get("/jobs/{uuid:job_id}/events", response={200: None})
+@rule(Rule.SIGNED_IN)
+def job_events(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
+    """Server-sent events: what is told while it is done, then `ended` with the job."""
+    after = request.headers.get("Last-Event-ID", "0")
+    stream = _told(_job_of(request, job_id).id, int(after) if after.isdigit() else 0)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
+
+
+async def _told(job_id: UUID, after: int) -> AsyncIterator[str]:
+    while True:
+        now = await Job.objects.aget(id=job_id)  # before its events: none of them is missed
+        news = JobEvent.objects.filter(job_id=job_id, seq__gt=after).order_by("seq")
+        async for one in news:
+            after = one.seq
+            yield f"id: {after}\nevent: told\ndata: {json.dumps(one.event)}\n\n"
+        if now.state not in (State.QUEUED, State.RUNNING):
+            shown = await sync_to_async(shapes.JobOut.from_orm)(now)
+            yield f"event: ended\ndata: {shown.model_dump_json()}\n\n"
+            return
+        await asyncio.sleep(0.2)
+
+
+# ---- tokens
+
+
+@api.get("/tokens", response=list[shapes.TokenOut])
+@rule(Rule.SIGNED_IN)
+def tokens(request: HttpRequest) -> list[ApiToken]:
+    """The caller's own, without what is secret."""
+    return list(user_of(request).tokens.all())
+
+
+@api.post("/tokens", response={201: shapes.TokenOut})
+@rule(Rule.SIGNED_IN, Scope.MANAGE)
+def token_make(request: HttpRequest, wish: shapes.TokenIn) -> Status[dict[str, Any]]:
+    """The token itself is shown this once."""
+    record, token = ApiToken.issued(user_of(request), wish.name, list(wish.scopes))
+    noted(user_of(request), "token", target=wish.name, request=request)
+    shown = {"id": record.pk, "name": record.name, "scopes": record.scopes, "token": token}
+    return Status(201, shown)
+
+
+@api.delete("/tokens/{int:token_id}", response={204: None})
+@rule(Rule.SIGNED_IN, Scope.MANAGE)
+def token_delete(request: HttpRequest, token_id: int) -> Status[None]:
+    """Worth nothing from now on."""
+    get_object_or_404(ApiToken, pk=token_id, user=user_of(request)).delete()
+    return Status(204, None)

@@ -1,0 +1,139 @@
+"""What goes in and out of the API, as its description shows it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import Field
+
+from pizarra.model.names import NAME_LENGTH_MAX, SEATS_MAX
+
+Seats = Annotated[str | None, Field(None, description="such as 1-8,11; all when left out",
+                                    max_length=400)]  # fmt: skip
+Name = Annotated[str, Field(max_length=NAME_LENGTH_MAX)]
+
+
+class Problem(Schema):
+    """Why not, and what to do."""
+
+    detail: str
+    hint: str = ""
+
+
+class VerbIn(Schema):
+    """Over which seats, and how."""
+
+    seats: Seats = None
+    mode: Literal["cold", "hot"] = "cold"
+    after: Literal["as found", "running", "off"] = "as found"
+
+
+class SeatsIn(Schema):
+    """Over which seats."""
+
+    seats: Seats = None
+
+
+class HandOutIn(Schema):
+    """Whose state, for whom."""
+
+    source: int = Field(ge=1, le=SEATS_MAX)
+    seats: Seats = None
+
+
+class ClassroomIn(Schema):
+    """A classroom to be made."""
+
+    classroom: Name
+    template: Name
+    seats: int = Field(ge=1, le=SEATS_MAX)
+    memory_mib: int = Field(2048, ge=16, le=1 << 20)
+    vcpus: int = Field(2, ge=1, le=64)
+    network: Annotated[str, Field(max_length=40)] = "isolated"
+    title: Annotated[str, Field(max_length=80)] = ""
+
+
+class RosterIn(Schema):
+    """A roster as CSV: ``seat,username,full name`` a line."""
+
+    csv: Annotated[str, Field(max_length=200_000)]
+    apply: bool = False  # else only looked at
+
+
+class RosterOut(Schema):
+    """Line by line; nothing is written when one is wrong."""
+
+    rows: list[dict[str, Any]]
+    errors: list[dict[str, Any]]
+    applied: bool
+
+
+class CodeOut(Schema):
+    """What students type in."""
+
+    class_code: str | None
+
+
+class JoinIn(Schema):
+    """A class code."""
+
+    code: Annotated[str, Field(max_length=12)]
+
+
+class SeatOut(Schema):
+    """Where somebody sits."""
+
+    classroom: str
+    number: int
+
+
+class TicketOut(Schema):
+    """Where to connect a console to; good for a minute, for this user and this seat."""
+
+    path: str
+
+
+class TokenIn(Schema):
+    """A token to be made."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    scopes: list[Literal["read", "operate", "manage"]]
+
+
+class TokenOut(Schema):
+    """Shown this once."""
+
+    id: int
+    name: str
+    scopes: list[str]
+    token: str = ""
+
+
+class JobOut(Schema):
+    """One use case that was asked for."""
+
+    id: UUID
+    use_case: str
+    classroom: str
+    numbers: list[int] | None
+    state: str
+    result: dict[str, Any] | None
+    error: dict[str, Any] | None
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+
+
+class AuditOut(Schema):
+    """Who did what."""
+
+    at: datetime
+    who: str
+    action: str
+    classroom: str
+    target: str
+    outcome: str
+    facts: dict[str, Any]

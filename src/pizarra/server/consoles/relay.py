@@ -1,0 +1,71 @@
+"""Bytes between a browser and a machine's VNC, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+
+from asgiref.sync import sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from pizarra.errors import PizarraError
+from pizarra.server import host_door
+from pizarra.server.consoles.tickets import admitted, generation
+
+_LOOK_EVERY_S = 2.0
+NOT_ADMITTED, NO_MACHINE, LET_GO = 4403, 4404, 4410
+
+
+class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One browser that looks at one machine."""
+
+    vnc: socket.socket | None = None
+    tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def connect(self) -> None:
+        """Ask for the machine's end, with a ticket."""
+        ticket = self.scope["url_route"]["kwargs"]["ticket"]
+        found = await sync_to_async(admitted)(ticket, self.scope["user"])
+        await self.accept("binary" if "binary" in self.scope["subprotocols"] else None)
+        if found is None:
+            await self.close(NOT_ADMITTED)
+            return
+        try:
+            self.vnc = await sync_to_async(host_door.console)(found[0], found[1])
+        except PizarraError:
+            await self.close(NO_MACHINE)
+            return
+        self.vnc.setblocking(False)
+        self.tasks = (
+            asyncio.create_task(self._to_browser(self.vnc)),
+            asyncio.create_task(self._let_go(*found)),
+        )
+
+    async def _to_browser(self, vnc: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            while data := await loop.sock_recv(vnc, 1 << 16):
+                await self.send(bytes_data=data)
+        await self.close(NO_MACHINE)
+
+    async def _let_go(self, classroom: str, number: int, then: int) -> None:
+        while await sync_to_async(generation)(classroom, number) == then:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        await self.close(LET_GO)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """Keys and the mouse."""
+        _ = text_data
+        if self.vnc is not None and bytes_data:
+            with contextlib.suppress(OSError):
+                await asyncio.get_running_loop().sock_sendall(self.vnc, bytes_data)
+
+    async def disconnect(self, code: int) -> None:
+        """The machine's end is closed with the browser's."""
+        _ = code
+        for task in self.tasks:
+            task.cancel()
+        if self.vnc is not None:
+            self.vnc.close()
+            self.vnc = None

@@ -1,0 +1,74 @@
+"""The web's side of the worker's door: asks, and never does anything by itself."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from pizarra.errors import HostNotFit, PizarraError
+
+SOCKET = "worker.sock"
+_LIMIT_S = 30.0
+
+
+class HostRefused(PizarraError):
+    """What the worker answered instead; with the status that goes with it."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        says, hint = str(told.get("says", "")), str(told.get("hint", ""))
+        super().__init__("{says}", "{hint}", says=says, hint=hint)
+        self.http_status = int(told.get("http_status", 500))
+
+
+def _connected() -> socket.socket:
+    path = Path(settings.PIZARRA.server_folder) / SOCKET
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door.settimeout(_LIMIT_S)
+    try:
+        door.connect(str(path))
+    except OSError as error:
+        door.close()
+        raise HostNotFit(
+            "The worker of this host does not answer: {why}.",
+            "Start it: systemctl start pizarra; or pizarra serve",
+            why=error.strerror or error,
+        ) from None
+    return door
+
+
+def _first_line(data: bytes) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(data)
+    if "error" in told:
+        raise HostRefused(told["error"])
+    return told
+
+
+def asked(question: str, **more: Any) -> Any:
+    """The answer. Raises HostRefused, HostNotFit."""
+    with _connected() as door, door.makefile("rwb") as file:
+        file.write(json.dumps({"ask": question, **more}).encode() + b"\n")
+        file.flush()
+        return _first_line(file.readline())["answer"]
+
+
+def screenshot(classroom: str, number: int) -> bytes:
+    """A picture. Raises HostRefused, HostNotFit."""
+    with _connected() as door, door.makefile("rwb") as file:
+        question = {"ask": "screenshot", "classroom": classroom, "number": number}
+        file.write(json.dumps(question).encode() + b"\n")
+        file.flush()
+        return file.read(int(_first_line(file.readline())["bytes"]))
+
+
+def console(classroom: str, number: int) -> socket.socket:
+    """A socket that speaks VNC with the machine. Raises HostRefused, HostNotFit."""
+    with _connected() as door:
+        question = {"ask": "console", "classroom": classroom, "number": number}
+        door.sendall(json.dumps(question).encode() + b"\n")
+        data, fds, _, _ = socket.recv_fds(door, 65536, 1)
+        _first_line(data)
+        return socket.socket(fileno=fds[0])

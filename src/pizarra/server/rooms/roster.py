@@ -1,0 +1,138 @@
+"""Rosters: who sits where, from CSV; all of it or nothing. And class codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from pizarra.errors import BadInput
+from pizarra.model.names import seat_name_parsed
+from pizarra.server.people.models import Role, User
+from pizarra.server.rooms.models import Room, SeatAssignment
+
+_LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that look alike
+CODE_LENGTH = 6
+
+
+@dataclass(slots=True)
+class Roster:
+    """What a CSV says, and what is wrong with it, by line."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+
+    def wrong(self, line: int, why: str) -> None:
+        """A line that cannot be."""
+        self.errors.append({"line": line, "why": why})
+
+
+def roster_read(room: Room, text: str, seats: set[int]) -> Roster:
+    """``seat,username,full name``; a heading line and empty lines are passed over."""
+    found = Roster()
+    numbers: dict[int, int] = {}
+    names: dict[str, int] = {}
+    sample = text[:2000]
+    delimiter = ";" if sample.count(";") > sample.count(",") else ","
+    for line, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
+        cells = [cell.strip() for cell in row]
+        if not any(cells) or (line == 1 and cells[0].lower() in ("seat", "puesto")):
+            continue
+        if len(cells) < 2:
+            found.wrong(line, "a seat and a user name are needed")
+            continue
+        number = _number(room, cells[0])
+        username = cells[1].lower()
+        if number is None or number not in seats:
+            found.wrong(line, f"there is no seat {cells[0]!r}")
+        elif number in numbers:
+            found.wrong(line, f"seat {number} is on line {numbers[number]} already")
+        elif not username.replace(".", "").replace("-", "").replace("_", "").isalnum():
+            found.wrong(line, f"{cells[1]!r} cannot be a user name")
+        elif username in names:
+            found.wrong(line, f"{username} is on line {names[username]} already")
+        elif (known := User.objects.filter(username=username).first()) and not _may_sit(known):
+            found.wrong(line, f"{username} is not a student")
+        else:
+            numbers[number], names[username] = line, line
+            full = cells[2] if len(cells) > 2 else ""
+            found.rows.append({"line": line, "number": number, "username": username,
+                               "name": full, "new": known is None})  # fmt: skip
+    return found
+
+
+def _may_sit(user: User) -> bool:
+    return user.role == Role.STUDENT
+
+
+def _number(room: Room, text: str) -> int | None:
+    if text.isdigit():
+        return int(text)
+    try:
+        classroom, number = seat_name_parsed(text)
+    except BadInput:
+        return None
+    return number if classroom == room.name else None
+
+
+@transaction.atomic
+def roster_applied(room: Room, roster: Roster) -> dict[str, str]:
+    """Assign; new students get a first password each, which is shown once: by user name."""
+    passwords: dict[str, str] = {}
+    for row in roster.rows:
+        user = User.objects.filter(username=row["username"]).first()
+        if user is None:
+            passwords[row["username"]] = secrets.token_urlsafe(6)
+            first, _, last = row["name"].partition(" ")
+            user = User.objects.create_user(
+                row["username"], password=passwords[row["username"]], role=Role.STUDENT,
+                first_name=first[:150], last_name=last[:150],
+            )  # fmt: skip
+        room.students.add(user)
+        assigned(room, row["number"], user)
+    return passwords
+
+
+def assigned(room: Room, number: int, student: User | None) -> SeatAssignment:
+    """This seat is theirs from now on; whoever looked at it looks no more."""
+    SeatAssignment.objects.filter(room=room, student=student).exclude(number=number).update(
+        student=None
+    ) if student else None
+    seat, _ = SeatAssignment.objects.get_or_create(room=room, number=number)
+    if seat.student_id != (student.pk if student else None):
+        seat.student, seat.generation = student, seat.generation + 1
+        seat.save()
+    return seat
+
+
+def code_made(room: Room) -> str:
+    """A new class code; an old one is worth nothing from now on."""
+    while True:
+        room.class_code = "".join(secrets.choice(_LETTERS) for _ in range(CODE_LENGTH))
+        try:
+            with transaction.atomic():
+                room.save(update_fields=["class_code"])
+        except IntegrityError:
+            continue
+        return room.class_code
+
+
+@transaction.atomic
+def joined(user: User, code: str, seats_of: dict[str, list[int]]) -> SeatAssignment:
+    """A student takes the first seat that is nobody's. Raises BadInput."""
+    room = Room.objects.filter(class_code=code.strip().upper()).first()
+    if room is None or not code.strip():
+        raise BadInput("There is no class with this code.", "Ask your teacher for it again.")
+    own = room.assignments.filter(student=user).first()
+    if own is not None:
+        return own
+    taken = {one.number for one in room.assignments.exclude(student=None)}
+    free = [number for number in seats_of.get(room.name, []) if number not in taken]
+    if not free:
+        raise BadInput("Every machine of this class is taken.", "Tell your teacher.")
+    room.students.add(user)
+    return assigned(room, free[0], user)

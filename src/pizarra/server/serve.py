@@ -1,0 +1,131 @@
+"""`pizarra serve`: the worker here, as root; the pages beside it, as an ordinary user.
+
+The user's process reads and writes the database and asks the worker's door; it can do nothing to
+the host. Where we are not root ourselves (a demonstration), both are the same user.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from pizarra.engine.host import Host
+from pizarra.engine.memory_host import memory_host
+from pizarra.errors import HostNotFit, NotFound
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import StorageKind
+from pizarra.model.labels import Labels, Role
+from pizarra.model.sizes import GIB, MIB
+from pizarra.server.project.secret import NAME as SECRET
+from pizarra.server.project.secret import secret_key_made
+from pizarra.service import classrooms, verbs
+from pizarra.service.context import Context
+from pizarra.settings import Settings
+from pizarra.storage.interface import NewVolume
+from pizarra.storage.memory import MemoryStorage
+from pizarra.system.process import beside, run
+
+Say = Callable[[str, str], None]  # the address, and a password that was made
+
+
+def served(settings: Settings, host: Host, say: Say) -> None:
+    """Until it is told to end. Raises HostNotFit when the pages cannot be served."""
+    folder = settings.server_folder
+    user = _laid_out(settings, folder)
+    argv = [sys.executable, "-m", "pizarra.server.manage"]
+    os.environ |= {"PIZARRA_SERVER_FOLDER": str(folder),
+                   "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings"}  # fmt: skip
+    _as_user([*argv, "migrate", "-v", "0"], user)
+
+    import django
+
+    django.setup()
+    first = _first_technician()
+    from pizarra.server.host_door import SOCKET
+    from pizarra.server.worker.door import Door
+    from pizarra.server.worker.worker import Worker
+
+    worker = Worker(host)
+    user_id = pwd.getpwnam(user).pw_uid if user else os.geteuid()
+    door = Door(folder / SOCKET, host, user_id)
+    for signalled in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signalled, lambda *_: worker.stopping.set())
+    threading.Thread(target=door.serve_forever, daemon=True).start()
+    with beside([sys.executable, "-m", "pizarra.server.web"], user) as web:
+        say(f"http://{settings.server_listen}/", first)
+        threading.Thread(target=_watch, args=(web.wait, worker), daemon=True).start()
+        worker.run()
+        failed = web.poll() not in (None, 0)
+    door.shutdown()
+    if failed:
+        raise HostNotFit("The pages ended by themselves.", "What they said is above.")
+
+
+def _watch(wait: Callable[[], int], worker: object) -> None:
+    wait()
+    worker.stopping.set()  # type: ignore[attr-defined]
+
+
+def _laid_out(settings: Settings, folder: Path) -> str:
+    """The folder, the key that signs, and the user; its name, or nothing where we are not root."""
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    (folder / "static").mkdir(exist_ok=True)
+    secret_key_made(folder)
+    if os.geteuid() != 0:
+        return ""
+    user = settings.server_user
+    try:
+        known = pwd.getpwnam(user)
+    except KeyError:
+        home = ["--home-dir", str(folder), "--shell", "/usr/sbin/nologin"]
+        run(["useradd", "--system", "--user-group", *home, user])
+        known = pwd.getpwnam(user)
+    for path in (folder, folder / SECRET, *folder.glob("server.sqlite*")):
+        os.chown(path, known.pw_uid, known.pw_gid)
+    return user
+
+
+def _as_user(argv: list[str], user: str) -> None:
+    with beside(argv, user) as child:
+        if child.wait(300) != 0:
+            raise HostNotFit("The server's database could not be made.", "What it said is above.")
+
+
+def _first_technician() -> str:
+    """Their password, if there was none yet: it is said once."""
+    from pizarra.server.people.models import Role as Person
+    from pizarra.server.people.models import User
+
+    if User.objects.filter(role=Person.TECHNICIAN).exists():
+        return ""
+    password = secrets.token_urlsafe(9)
+    User.objects.create_user("technician", password=password, role=Person.TECHNICIAN)
+    return password
+
+
+def demonstration_host(settings: Settings, seats: int) -> Host:
+    """A host in memory with a classroom that runs: to look at the pages without any machine."""
+    from pizarra.compute.memory import MemoryCompute
+
+    storage = MemoryStorage()
+    host = memory_host(storage, MemoryCompute(), settings)
+    labels = Labels(role=Role.FILLING, template="debian", version=1)
+    new = NewVolume(labels=labels, size_bytes=8 * GIB, name="debian.v1.vda")
+    golden = storage.golden_created(new)
+    storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+    context = Context(host)
+    if not 1 <= seats <= 1000:
+        raise NotFound("A demonstration has 1 to 1000 seats.")
+    spec = ClassroomSpec(name="net", template="debian", seats=seats, memory_bytes=2048 * MIB,
+                         storage=StorageKind.MEMORY)  # fmt: skip
+    classrooms.created(context, spec)
+    verbs.start(context, "net")
+    for number in range(1, seats + 1, 3):  # some students have done something
+        storage.write(f"net-{number:02d}.vda", 0, bytes(4096) + b"x" * (number * 65536 % (3 << 20)))
+    return host

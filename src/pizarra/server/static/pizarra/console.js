@@ -1,0 +1,58 @@
+// One machine fills the page: noVNC over our relay; a connection that is lost comes back by itself.
+import RFB from "../vendor/novnc/core/rfb.js";
+import { call, followed, said } from "./api.js";
+
+const screen = document.getElementById("screen");
+const told = document.getElementById("told");
+const words = JSON.parse(screen.dataset.words);
+const { classroom, number } = screen.dataset;
+const seat = `/classrooms/${classroom}/seats/${number}`;
+const byId = (id) => document.getElementById(id);
+let rfb = null;
+let waits = 500;
+
+async function connect() {
+  told.textContent = words.connecting;
+  let ticket;
+  try {
+    ticket = await call("POST", `${seat}/console`);
+  } catch (problem) {
+    told.textContent = problem.status === 403 ? words.forbidden : problem.message;
+    if (problem.status !== 403) again();
+    return;
+  }
+  rfb = new RFB(screen, `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${ticket.path}`, { wsProtocols: ["binary"] });
+  rfb.scaleViewport = true;
+  rfb.background = "#0d0f11";
+  rfb.addEventListener("connect", () => { told.textContent = ""; waits = 500; rfb.focus(); screen.dataset.connected = "yes"; });
+  rfb.addEventListener("disconnect", () => { delete screen.dataset.connected; told.textContent = words.again; again(); });
+}
+
+function again() { setTimeout(connect, waits); waits = Math.min(waits * 2, 8000); }
+
+async function act(name, say) {
+  told.textContent = say;
+  try {
+    const ended = await followed(await call("POST", `${seat}/${name}`));
+    const bad = ended.error?.says || (ended.result?.seats || []).find((one) => !["done", "unchanged"].includes(one.outcome))?.reason;
+    told.textContent = bad ? said(words.failed, { why: bad }) : words.done;
+  } catch (problem) { told.textContent = problem.message; }
+}
+
+byId("cad").addEventListener("click", () => { rfb?.sendCtrlAltDel(); rfb?.focus(); });
+byId("full").addEventListener("click", () => document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen());
+byId("paste").addEventListener("click", () => {
+  const text = prompt(words.paste);
+  for (const letter of text || "") rfb?.sendKey(letter.codePointAt(0) < 256 ? letter.codePointAt(0) : 0x01000000 + letter.codePointAt(0), null);
+  rfb?.focus();
+});
+byId("restart")?.addEventListener("click", () => act("restart", words.starting));
+byId("reset")?.addEventListener("click", () => confirm(words.reset_ask) && act("reset", words.resetting));
+
+const left = byId("left");
+if (left) {
+  const tick = () => { const n = Math.ceil((new Date(left.dataset.ends) - Date.now()) / 60000); left.textContent = n > 0 ? said(words.minutes, { n }) : words.over; };
+  tick();
+  setInterval(tick, 15000);
+}
+connect();

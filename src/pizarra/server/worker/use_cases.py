@@ -1,0 +1,137 @@
+"""Everything that the server may ask of a host, by name: (context, JSON arguments) -> document.
+
+Arguments come from the unprivileged side: each is checked again where it is used, in ``service``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pizarra.engine.power import each_seat
+from pizarra.errors import BadInput
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Power, Seat, StorageKind
+from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
+from pizarra.model.sizes import MIB
+from pizarra.planner.reset import After
+from pizarra.service import checkpoints, classrooms, templates, verbs
+from pizarra.service.claims import claimed_seats
+from pizarra.service.context import Context
+from pizarra.service.recover import recovered
+from pizarra.service.undo import undone
+
+Arguments = Mapping[str, Any]
+Document = dict[str, Any]
+UseCase = Callable[[Context, Arguments], Document]
+
+
+def _over_seats(verb: Callable[..., Report]) -> UseCase:
+    def use_case(context: Context, arguments: Arguments) -> Document:
+        return verb(context, arguments["classroom"], arguments.get("numbers")).to_json()
+
+    return use_case
+
+
+def _reset(context: Context, arguments: Arguments) -> Document:
+    return verbs.reset(
+        context,
+        arguments["classroom"],
+        arguments.get("numbers"),
+        mode=Mode(arguments.get("mode") or Mode.COLD),
+        after=After(arguments.get("after") or After.AS_FOUND),
+    ).to_json()
+
+
+def _checkpoint(verb: Callable[..., Report]) -> UseCase:
+    def use_case(context: Context, arguments: Arguments) -> Document:
+        name, numbers = arguments["checkpoint"], arguments.get("numbers")
+        return verb(context, arguments["classroom"], name, numbers).to_json()
+
+    return use_case
+
+
+def _hand_out(context: Context, arguments: Arguments) -> Document:
+    return checkpoints.handed_out(
+        context, arguments["classroom"], arguments["checkpoint"], int(arguments["source"]),
+        arguments.get("numbers"),
+    ).to_json()  # fmt: skip
+
+
+def _created(context: Context, arguments: Arguments) -> Document:
+    kind = arguments.get("storage")
+    spec = ClassroomSpec(
+        name=arguments["classroom"],
+        template=arguments["template"],
+        seats=int(arguments["seats"]),
+        memory_bytes=int(arguments.get("memory_mib") or 2048) * MIB,
+        vcpus=int(arguments.get("vcpus") or 2),
+        network=arguments.get("network") or "isolated",
+        storage=StorageKind(kind) if kind else None,
+        vg=arguments.get("vg") or "",
+    )
+    return classrooms.created(context, spec).to_json()
+
+
+def _frozen(context: Context, arguments: Arguments, *, freeze: bool) -> Document:
+    """Eyes on me: every machine that runs stands still, or goes on."""
+    compute = context.host.compute
+    verb = "freeze" if freeze else "unfreeze"
+
+    def act(seat: Seat) -> SeatOutcome:
+        wanted = Power.RUNNING if freeze else Power.PAUSED
+        if seat.power is not wanted:
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
+        (compute.pause if freeze else compute.resume)(seat.domain_uuid)
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+
+    with claimed_seats(context, arguments["classroom"], arguments.get("numbers"), verb) as seats:
+        outcomes = each_seat(context.host, verb, seats, act, context.emit)
+    return Report(
+        classroom=arguments["classroom"], verb=verb, mode=None, elapsed_s=0, seats=outcomes
+    ).to_json()
+
+
+def _recover(context: Context, arguments: Arguments) -> Document:
+    _ = arguments
+    return {"verb": "recover", "classrooms": [one.to_json() for one in recovered(context)]}
+
+
+def _template_deleted(context: Context, arguments: Arguments) -> Document:
+    templates.deleted(context, arguments["template"], version=int(arguments.get("version") or 0))
+    return {"verb": "template delete", "template": arguments["template"]}
+
+
+USE_CASES: dict[str, UseCase] = {
+    "start": _over_seats(verbs.start),
+    "stop": _over_seats(verbs.stop),
+    "reset": _reset,
+    "undo": _over_seats(undone),
+    "verify": _over_seats(verbs.verify),
+    "freeze": lambda context, arguments: _frozen(context, arguments, freeze=True),
+    "unfreeze": lambda context, arguments: _frozen(context, arguments, freeze=False),
+    "checkpoint save": _checkpoint(checkpoints.saved),
+    "checkpoint restore": _checkpoint(checkpoints.restored),
+    "checkpoint delete": _checkpoint(checkpoints.deleted),
+    "checkpoint hand-out": _hand_out,
+    "classroom create": _created,
+    "classroom delete": lambda context, a: classrooms.deleted(context, a["classroom"]).to_json(),
+    "classroom resize": lambda context, a: classrooms.resized(
+        context, a["classroom"], seats=int(a["seats"])
+    ).to_json(),
+    "template delete": _template_deleted,
+    "recover": _recover,
+}
+
+
+def performed(context: Context, name: str, arguments: Arguments) -> Document:
+    """Raises PizarraError: BadInput for what cannot be."""
+    use_case = USE_CASES.get(name)
+    if use_case is None:
+        raise BadInput("There is no use case {name!r}.", name=name)
+    try:
+        return use_case(context, arguments)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(
+            "The arguments of {name} cannot be: {why}.", name=name, why=repr(error)
+        ) from error

@@ -1,0 +1,254 @@
+"""The API: every operation against every kind of caller; jobs; tokens; what a second click gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from pizarra.engine import undo
+from pizarra.server import host_door
+from pizarra.server.api.operations import api
+from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.people.models import ApiToken, User
+from pizarra.server.permissions import Rule, rule_of
+from pizarra.server.rooms.models import Room, SeatAssignment
+from pizarra.server.serve import demonstration_host
+from pizarra.server.worker.door import Answers
+from pizarra.server.worker.worker import Worker, perform
+from pizarra.settings import Settings
+from pizarra.system import locks
+
+School = dict[str, User]
+PEOPLE = ("", "eva", "leo", "ada", "bob", "tec")
+ALLOWED = {  # of classroom net and seat 1
+    Rule.SIGNED_IN: {"eva", "leo", "ada", "bob", "tec"},
+    Rule.STAFF: {"ada", "bob", "tec"},
+    Rule.TECHNICIAN: {"tec"},
+    Rule.ROOM_TEACHER: {"ada", "tec"},
+    Rule.SEAT_USER: {"eva", "ada", "tec"},
+    Rule.SEAT_RESTART: {"eva", "ada", "tec"},
+    Rule.SEAT_RESET: {"eva", "ada", "tec"},
+}
+BODIES: dict[str, Any] = {
+    "/classrooms": {"classroom": "fresh", "template": "debian", "seats": 2},
+    "/join": {"code": "NOSUCH"},
+    "/tokens": {"name": "t", "scopes": ["read"]},
+    "/classrooms/{classroom}/roster": {"csv": "1,eva"},
+    "/classrooms/{classroom}/checkpoints/{name}/hand-out": {"source": 1},
+}
+
+
+def operations() -> list[tuple[str, str, Rule | None]]:
+    """(method, path, rule) of every one, as the API itself knows them."""
+    return [
+        (method, path, rule_of(operation.view_func))
+        for prefix, router in api._routers
+        for path, view in ((prefix + key, one) for key, one in router.path_operations.items())
+        for operation in view.operations
+        for method in operation.methods
+    ]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
+    """A classroom of four in memory behind the door; no socket between."""
+    monkeypatch.setattr(locks, "OUR_LOCKS", tmp_path / "locks")
+    monkeypatch.setattr(undo, "NOTES", tmp_path / "undo")
+    answers = Answers(demonstration_host(Settings(), 4))
+
+    def asked(question: str, **more: Any) -> Any:
+        return json.loads(json.dumps(answers.answer({"ask": question, **more})))
+
+    def screenshot(classroom: str, number: int) -> bytes:
+        machine = answers.machine({"classroom": classroom, "number": number})
+        return answers.context.host.compute.screenshot(machine)
+
+    monkeypatch.setattr(host_door, "asked", asked)
+    monkeypatch.setattr(host_door, "screenshot", screenshot)
+    yield answers
+
+
+def signed_in(who: str, school: School) -> Any:
+    client = Client()
+    if who:
+        client.force_login(school[who])
+    return client
+
+
+def own(path: str, who: str) -> Any:
+    """Nobody may make a classroom that is another's by now."""
+    return {"classroom": f"fresh-{who or 'x'}"} if path == "/classrooms" else None
+
+
+def asked(client: Client, method: str, path: str, body: Any = None) -> Any:
+    real = (
+        path.replace("{classroom}", "net")
+        .replace("{int:number}", "1")
+        .replace("{name}", "lesson")
+        .replace("{verb}", "verify")
+        .replace("{int:token_id}", "999999")
+        .replace("{uuidstr:job_id}", "00000000-0000-4000-8000-000000000000")
+    )
+    data = None if method in ("GET", "DELETE") else json.dumps(BODIES.get(path, {}) | (body or {}))
+    send = getattr(client, method.lower())
+    more = {} if data is None else {"data": data, "content_type": "application/json"}
+    return send(f"/api/v1{real}", **more)
+
+
+@pytest.mark.parametrize(("method", "path", "rule"), operations())
+def test_operation_when_asked_by_anybody_then_only_those_of_its_rule_get_further(
+    method: str, path: str, rule: Rule | None, school: School, host: Answers
+) -> None:
+    assert host
+    assert rule is not None, "an operation without a rule"
+    refused = {
+        who
+        for who in PEOPLE
+        if asked(signed_in(who, school), method, path, own(path, who)).status_code in (401, 403)
+    }
+    assert refused == set(PEOPLE) - ALLOWED[rule]
+
+
+def test_operations_when_listed_then_the_description_has_them(client: Client) -> None:
+    told = client.get("/api/v1/openapi.json").json()
+    found = {(m.upper(), p) for p, one in told["paths"].items() for m in one}
+    assert len(found) == len(operations()) > 25
+
+
+def test_reset_when_asked_twice_then_one_job_and_the_worker_does_it(
+    school: School, host: Answers
+) -> None:
+    ada = signed_in("ada", school)
+    path = "/classrooms/{classroom}/verbs/reset"
+    first, second = asked(ada, "POST", path), asked(ada, "POST", path)
+    assert (first.status_code, second.status_code) == (202, 202)
+    assert first.json()["id"] == second.json()["id"]
+    perform(Job.objects.get(), host.context.host)
+    told = ada.get(f"/api/v1/jobs/{first.json()['id']}").json()
+    assert told["state"] == State.ENDED
+    assert {seat["outcome"] for seat in told["result"]["seats"]} == {"done"}
+    assert AuditEntry.objects.get(action="reset").outcome == "done"
+    events = [one.event["event"] for one in Job.objects.get().events.all()]
+    assert events.count("settled") == 4
+    third = asked(ada, "POST", path)
+    assert third.json()["id"] != first.json()["id"], "that one has ended"
+
+
+def test_job_when_another_asks_for_it_then_only_its_user_and_their_teachers_see_it(
+    school: School, host: Answers
+) -> None:
+    assert host
+    eva = signed_in("eva", school)
+    job = asked(eva, "POST", "/classrooms/{classroom}/seats/{int:number}/reset").json()
+    seen = {who: signed_in(who, school).get(f"/api/v1/jobs/{job['id']}").status_code
+            for who in PEOPLE}  # fmt: skip
+    assert {who for who, status in seen.items() if status == 200} == {"eva", "ada", "tec"}
+
+
+def test_job_when_the_key_is_the_same_then_so_is_the_job(school: School, host: Answers) -> None:
+    ada = signed_in("ada", school)
+    send = {"data": "{}", "content_type": "application/json", "HTTP_IDEMPOTENCY_KEY": "k1"}
+    first = ada.post("/api/v1/classrooms/net/verbs/stop", **send).json()
+    perform(Job.objects.get(), host.context.host)
+    assert ada.post("/api/v1/classrooms/net/verbs/stop", **send).json()["id"] == first["id"]
+
+
+def test_worker_when_it_died_in_a_job_then_the_next_begins_it_again_three_times_at_most(
+    school: School, host: Answers
+) -> None:
+    asked(signed_in("ada", school), "POST", "/classrooms/{classroom}/verbs/{verb}")
+    worker = Worker(host.context.host)
+    for attempt in (1, 2, 3):
+        job = worker._taken()
+        assert job is not None
+        assert job.attempts == attempt
+        worker.left_over_queued()
+    assert worker._taken() is None
+    assert Job.objects.get().state == State.FAILED
+
+
+def test_job_when_the_arguments_cannot_be_then_it_fails_and_says_why(
+    school: School, host: Answers
+) -> None:
+    job = Job.objects.create(host="local", use_case="reset", arguments={"classroom": "../x"},
+                             user=school["tec"])  # fmt: skip
+    perform(job, host.context.host)
+    assert job.error
+    assert "cannot be the name" in job.error["says"]
+
+
+def test_token_when_it_lacks_the_scope_then_403_and_when_unknown_401(
+    school: School, host: Answers
+) -> None:
+    assert host
+    _, token = ApiToken.issued(school["ada"], "t", ["read"])
+    client: Any = Client()
+    path = "/api/v1/classrooms/net"
+    with_token = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
+    assert client.get(path, **with_token).status_code == 200
+    send = {"data": "{}", "content_type": "application/json"}
+    assert client.post(f"{path}/verbs/start", **send, **with_token).status_code == 403
+    assert client.get(path, HTTP_AUTHORIZATION="Bearer piz_nothing").status_code == 401
+    assert ApiToken.objects.get().digest != token
+
+
+def test_session_when_the_form_has_no_csrf_token_then_403(school: School, host: Answers) -> None:
+    assert host
+    client: Any = Client(enforce_csrf_checks=True)
+    client.force_login(school["ada"])
+    send = {"data": "{}", "content_type": "application/json"}
+    assert client.post("/api/v1/classrooms/net/verbs/start", **send).status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_roster_when_a_line_is_wrong_then_told_by_line_and_nothing_is_changed(
+    school: School, host: Answers
+) -> None:
+    assert host
+    ada, path = signed_in("ada", school), "/classrooms/{classroom}/roster"
+    text = "seat,user,name\n1,eva\n2,eva\n9,zoe\n3,a b\n4,bob\n"
+    told = asked(ada, "POST", path, {"csv": text, "apply": True}).json()
+    assert [one["line"] for one in told["errors"]] == [3, 4, 5, 6]
+    assert not told["applied"]
+    good = asked(ada, "POST", path, {"csv": "3;zoe;Zoe Ruiz\n1;leo\n", "apply": True}).json()
+    assert good["applied"]
+    assert good["rows"][0]["first_password"]
+    sits = {s.number: s.student.username for s in SeatAssignment.objects.exclude(student=None)
+            if s.student}  # fmt: skip
+    assert sits == {1: "leo", 3: "zoe"}
+
+
+def test_join_when_the_code_is_right_then_a_free_seat_and_always_the_same(
+    school: School, host: Answers
+) -> None:
+    assert host
+    ada = signed_in("ada", school)
+    code = asked(ada, "POST", "/classrooms/{classroom}/code").json()["class_code"]
+    zoe = User.objects.create_user("zoe", password="x")
+    client: Any = Client()
+    client.force_login(zoe)
+    send = {"data": json.dumps({"code": code.lower()}), "content_type": "application/json"}
+    seats = [client.post("/api/v1/join", **send).json() for _ in range(2)]
+    assert seats == [{"classroom": "net", "number": 3}] * 2
+    wrong = {"data": json.dumps({"code": ""}), "content_type": "application/json"}
+    assert client.post("/api/v1/join", **wrong).status_code == 400
+
+
+def test_ticket_when_the_seat_is_let_go_or_anothers_then_it_opens_nothing(
+    school: School, host: Answers
+) -> None:
+    from pizarra.server.consoles.tickets import admitted, ticket_for
+    from pizarra.server.jobs.queue import consoles_let_go
+
+    assert host
+    ticket = ticket_for(school["eva"], "net", 1)
+    assert admitted(ticket, school["eva"]) == ("net", 1, 0)
+    assert admitted(ticket, school["leo"]) is None
+    assert admitted(ticket + "x", school["eva"]) is None
+    consoles_let_go(Room.objects.get(name="net"), [1])
+    assert admitted(ticket, school["eva"]) is None

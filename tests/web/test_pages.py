@@ -1,0 +1,66 @@
+"""Pages: each answers those whom its rule lets, in both languages."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from pizarra.server.people.models import User
+from pizarra.server.worker.door import Answers
+from tests.web.test_api import host, signed_in
+
+__all__ = ["host"]  # a fixture
+School = dict[str, User]
+PAGES = {
+    "/": {"eva", "leo", "ada", "bob", "tec"},
+    "/classrooms/net/": {"ada", "tec"},
+    "/classrooms/net/people/": {"ada", "tec"},
+    "/classrooms/net/1/": {"eva", "ada", "tec"},
+    "/classrooms/new/": {"ada", "bob", "tec"},
+    "/activity/": {"ada", "bob", "tec"},
+    "/storage/": {"tec"},
+    "/people/": {"tec"},
+}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_when_asked_for_then_shown_to_these_and_to_nobody_else(
+    path: str, school: School, host: Answers
+) -> None:
+    assert host
+    answers = {who: signed_in(who, school).get(path).status_code for who in ("", *school)}
+    assert {who for who, status in answers.items() if status == 200} == PAGES[path]
+    assert answers[""] == 302
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_page_when_spanish_then_no_english_heading_is_left(
+    path: str, school: School, host: Answers
+) -> None:
+    assert host
+    school["tec"].language = "es"
+    school["tec"].save()
+    text = signed_in("tec", school).get(path).content.decode()
+    assert '<html lang="es">' in text
+    for english in ("Sign out", "My classrooms", "Storage</", "People</", "Reset class"):
+        assert english not in text
+
+
+def test_wall_when_the_worker_does_not_answer_then_the_home_says_what_to_do(
+    school: School, settings: object
+) -> None:
+    assert settings
+    answer = signed_in("ada", school).get("/")
+    assert answer.status_code == 200
+    assert "does not answer" in answer.content.decode()
+
+
+def test_join_when_the_code_is_none_then_the_page_says_so(school: School, host: Answers) -> None:
+    assert host
+    answer = signed_in("eva", school).post("/join/", {"code": "NOSUCH"})
+    assert answer.status_code == 400
+    assert "no class with this code" in answer.content.decode()
+
+
+def test_metrics_when_asked_from_elsewhere_then_refused(client: Client) -> None:
+    assert client.get("/metrics", REMOTE_ADDR="10.0.0.9").status_code == 403
