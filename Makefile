@@ -13,9 +13,14 @@ help:            ## This list
 setup:           ## System packages and .venv (the other targets do it by themselves)
 	@./tools/setup
 
-demo: setup      ## The main job in the lab: a class made, used, reset, proven, timed
+demo: setup      ## The main job in the lab: a class made, used, reset, proven (SERVE=1: a dashboard)
+ifdef SERVE
+	@guests/debian/build
+	@$(PY) -m demo.dashboard
+else
 	@guests/bootsector/build
 	@$(PY) -m lab run '$(PY) -m demo'
+endif
 
 test: setup      ## What CI runs: here, then in labs
 	@./tools/test
@@ -44,7 +49,7 @@ check: setup     ## Format, lint, types, layers
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
 lock:            ## Choose versions anew (needs uv)
-	$(COMPILE) --extra dev --extra server -o requirements.lock && $(COMPILE) -o requirements-host.lock
+	$(COMPILE) --extra dev --extra server -o requirements.lock && $(COMPILE) --extra server -o requirements-host.lock
 
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)

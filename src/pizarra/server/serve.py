@@ -34,8 +34,13 @@ from pizarra.system.process import beside, run
 Say = Callable[[str, str], None]  # the address, and a password that was made
 
 
-def served(settings: Settings, host: Host, say: Say) -> None:
-    """Until it is told to end. Raises HostNotFit when the pages cannot be served."""
+def served(
+    settings: Settings, host: Host, say: Say, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Until it is told to end. ``ready`` may add to the database before anybody comes.
+
+    Raises HostNotFit when the pages cannot be served.
+    """
     folder = settings.server_folder
     user = _laid_out(settings, folder)
     argv = [sys.executable, "-m", "pizarra.server.manage"]
@@ -47,6 +52,7 @@ def served(settings: Settings, host: Host, say: Say) -> None:
 
     django.setup()
     first = _first_technician()
+    ready()
     from pizarra.server.host_door import SOCKET
     from pizarra.server.worker.door import Door
     from pizarra.server.worker.worker import Worker
@@ -86,9 +92,23 @@ def _laid_out(settings: Settings, folder: Path) -> str:
         home = ["--home-dir", str(folder), "--shell", "/usr/sbin/nologin"]
         run(["useradd", "--system", "--user-group", *home, user])
         known = pwd.getpwnam(user)
+    _readable_checked(user)
     for path in (folder, folder / SECRET, *folder.glob("server.sqlite*")):
         os.chown(path, known.pw_uid, known.pw_gid)
     return user
+
+
+def _readable_checked(user: str) -> None:
+    """A checkout under /root, say, is closed to the user of the pages."""
+    here = Path(__file__).resolve()
+    closed = [one for one in here.parents if user != "root" and not one.stat().st_mode & 0o005]
+    if closed:
+        raise HostNotFit(
+            "The user {user} cannot read {path}, where Pizarra is.",
+            "Install it for everybody with `make install`, or open that folder: chmod o+rx {path}",
+            user=user,
+            path=closed[-1],
+        )
 
 
 def _as_user(argv: list[str], user: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import uvicorn
 
 from pizarra.settings import settings_read
@@ -9,6 +11,8 @@ from pizarra.settings import settings_read
 
 def main() -> None:
     """Serve until told to end."""
+    # WhiteNoise reads its files in one go, and they are small
+    warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
     host, _, port = settings_read().server_listen.rpartition(":")
     uvicorn.run(
         "pizarra.server.project.asgi:application",

@@ -219,11 +219,13 @@ class MemoryStorage:
     def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """A step each."""
         step, baseline = self._begin("seats_created"), self._expected(golden)
+        taken = {one.volume.name for one in self.disks.by_uuid.values()}
         for one in new:
             step()
             size_bytes = max(one.size_bytes, golden.size_bytes)
             larger = replace(one, size_bytes=size_bytes)
-            disk = self._made(larger, one.labels, lambda volume: _snapshot(volume, baseline))
+            disk = self._made(larger, one.labels, lambda volume: _snapshot(volume, baseline), taken)
+            taken.add(one.name)
             disk.volume = replace(disk.volume, origin=golden.name)
 
     def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
@@ -435,8 +437,16 @@ class MemoryStorage:
             file.flush()
             yield Path(file.name)
 
-    def _made(self, new: NewVolume, labels: Labels, disk: Callable[[Volume], _Disk]) -> _Disk:
-        if any(new.name == other.volume.name for other in self.disks.by_uuid.values()):
+    def _made(
+        self,
+        new: NewVolume,
+        labels: Labels,
+        disk: Callable[[Volume], _Disk],
+        taken: set[str] | None = None,
+    ) -> _Disk:
+        """``taken``: the names that there are, for whoever makes many."""
+        names = {one.volume.name for one in self.disks.by_uuid.values()} if taken is None else taken
+        if new.name in names:
             raise AlreadyExists("There is a volume {name} already.", name=new.name)
         self._change()
         volume = Volume(

@@ -168,7 +168,10 @@ def seat_reset(request: HttpRequest, classroom: str, number: int) -> Status[Job]
 def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
     """A picture of what it shows now."""
     _ = request
-    picture = host_door.screenshot(classroom, number)
+    try:
+        picture = host_door.screenshot(classroom, number)
+    except host_door.HostRefused as refused:
+        raise HttpError(404, f"There is nothing to see now: {refused}") from None
     kind = "image/png" if picture.startswith(b"\x89PNG") else "image/x-portable-pixmap"
     return HttpResponse(picture, content_type=kind, headers={"Cache-Control": "no-store"})
 

@@ -16,7 +16,7 @@ def wall_words() -> str:
             "resetting": _("resetting"), "failed": _("failed"), "busy": _("busy"),
             "console": _("Console"), "reset": _("Reset"), "machine": _("Machine {n}"),
             "summary": _("{n} of {of} on, {original} original"),
-            "selected": _("{n} selected"),
+            "selected": _("{n} selected"), "chosen": _("selected"),
             "reset_title": _("Put {n} machines back to their original state?"),
             "reset_one": _("Put machine {n} back to its original state?"),
             "on_now": _("Switched on now: {who}. What they did not save elsewhere goes."),

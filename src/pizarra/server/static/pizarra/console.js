@@ -10,33 +10,40 @@ const seat = `/classrooms/${classroom}/seats/${number}`;
 const byId = (id) => document.getElementById(id);
 let rfb = null;
 let waits = 500;
+let keepUntil = 0; // what an act came to stays for a while; the connection says less important things
+
+function say(text, keepMs = 0) {
+  if (!keepMs && Date.now() < keepUntil) return;
+  keepUntil = Date.now() + keepMs;
+  told.textContent = text;
+}
 
 async function connect() {
-  told.textContent = words.connecting;
+  say(words.connecting);
   let ticket;
   try {
     ticket = await call("POST", `${seat}/console`);
   } catch (problem) {
-    told.textContent = problem.status === 403 ? words.forbidden : problem.message;
+    say(problem.status === 403 ? words.forbidden : problem.message);
     if (problem.status !== 403) again();
     return;
   }
   rfb = new RFB(screen, `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}${ticket.path}`, { wsProtocols: ["binary"] });
   rfb.scaleViewport = true;
   rfb.background = "#0d0f11";
-  rfb.addEventListener("connect", () => { told.textContent = ""; waits = 500; rfb.focus(); screen.dataset.connected = "yes"; });
-  rfb.addEventListener("disconnect", () => { delete screen.dataset.connected; told.textContent = words.again; again(); });
+  rfb.addEventListener("connect", () => { say(""); waits = 500; rfb.focus(); screen.dataset.connected = "yes"; });
+  rfb.addEventListener("disconnect", () => { delete screen.dataset.connected; say(words.again); again(); });
 }
 
 function again() { setTimeout(connect, waits); waits = Math.min(waits * 2, 8000); }
 
-async function act(name, say) {
-  told.textContent = say;
+async function act(name, now) {
+  say(now, 60000);
   try {
     const ended = await followed(await call("POST", `${seat}/${name}`));
     const bad = ended.error?.says || (ended.result?.seats || []).find((one) => !["done", "unchanged"].includes(one.outcome))?.reason;
-    told.textContent = bad ? said(words.failed, { why: bad }) : words.done;
-  } catch (problem) { told.textContent = problem.message; }
+    say(bad ? said(words.failed, { why: bad }) : words.done, 6000);
+  } catch (problem) { say(problem.message, 6000); }
 }
 
 byId("cad").addEventListener("click", () => { rfb?.sendCtrlAltDel(); rfb?.focus(); });

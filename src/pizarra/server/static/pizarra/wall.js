@@ -28,8 +28,8 @@ function tile(number) {
   const sign = element("span", { class: "sign" });
   const amount = element("span", { class: "faint" });
   const bar = element("span");
-  const made = element("li",
-    { class: "tile", role: "option", tabindex: "0", "aria-selected": "false", "data-number": number,
+  const made = element("div",
+    { class: "tile", role: "group", tabindex: "0", "data-selected": "false", "data-number": number,
       onclick: (event) => event.target.closest("a,button") || select(number, event),
       onkeydown: (event) => keyed(number, event) },
     picture, off,
@@ -75,7 +75,7 @@ function show(one) {
   parts.picture.hidden = !on || !parts.picture.src;
   parts.off.hidden = !parts.picture.hidden;
   parts.off.textContent = on ? "" : words.off;
-  one.element.setAttribute("aria-label", [said(words.machine, { n: seat.number }), seat.student, text].filter(Boolean).join(", "));
+  one.element.setAttribute("aria-label", [said(words.machine, { n: seat.number }), seat.student, text, selected.has(seat.number) ? words.chosen : ""].filter(Boolean).join(", "));
 }
 
 function draw(one) {
@@ -136,7 +136,7 @@ function select(number, event) {
     order.slice(from, to + 1).forEach((one) => selected.add(one));
   } else if (selected.has(number)) selected.delete(number);
   else { selected.add(number); anchor = number; }
-  for (const [key, one] of tiles) one.element.setAttribute("aria-selected", String(selected.has(key)));
+  for (const [key, one] of tiles) one.element.setAttribute("data-selected", String(selected.has(key)));
   byId("reset").textContent = selected.size ? words.selection : words.class;
   look();
 }
@@ -149,7 +149,7 @@ function keyed(number, event) {
   if (event.key in steps) { list[Math.max(0, Math.min(list.length - 1, here + steps[event.key]))].focus(); event.preventDefault(); }
   if (event.key === " " && event.target === event.currentTarget) { select(number, event); event.preventDefault(); }
   if (event.key === "Enter" && event.target === event.currentTarget) location.href = `${base}/${number}/`;
-  if (event.key === "Escape") { selected.clear(); for (const one of tiles.values()) one.element.setAttribute("aria-selected", "false"); byId("reset").textContent = words.class; }
+  if (event.key === "Escape") { selected.clear(); for (const one of tiles.values()) one.element.setAttribute("data-selected", "false"); byId("reset").textContent = words.class; }
 }
 
 const chosen = () => selected.size ? [...selected].sort((a, b) => a - b) : null;

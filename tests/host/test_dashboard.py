@@ -1,0 +1,145 @@
+"""The dashboard in a real browser over real machines: a lesson, as teacher and student live it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+_CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+_PATIENCE_MS = 120_000
+_PORT = 8765
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """Where it is, and who may come."""
+
+    url: str
+    passwords: dict[str, str]
+    code: str
+    browser: Browser
+
+    def signed_in(self, who: str, locale: str) -> Page:
+        page = self.browser.new_context(locale=locale).new_page()
+        page.set_default_timeout(_PATIENCE_MS)
+        page.goto(self.url)
+        page.fill("#id_username", who)
+        page.fill("#id_password", self.passwords[who])
+        page.click("button.strong")
+        page.wait_for_url(self.url)
+        return page
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> Iterator[Dashboard]:
+    """`make demo SERVE=1` with the guest that boots in no time."""
+    given = {"DEMO_IMAGE": "build/guests/bootsector.img", "DEMO_MEMORY_MIB": "16",
+             "PIZARRA_SERVER_LISTEN": f"127.0.0.1:{_PORT}"}  # fmt: skip
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "demo.dashboard"],
+        env=os.environ | given,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert demo.stdout
+    said = ""
+    try:
+        for line in demo.stdout:
+            said += line
+            if "the dashboard:" in line:
+                break
+        found = re.search(r"the dashboard: (\S+)", said)
+        assert found, said
+        passwords = dict(re.findall(r"(\w+) / (\S+)", said))
+        code = re.search(r"class code (\S+)", said)
+        assert code
+        with sync_playwright() as play:
+            browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=_CHROMIUM)
+            yield Dashboard(found[1], passwords, code[1], browser)
+            browser.close()
+    finally:
+        demo.terminate()
+        demo.wait(60)
+
+
+def reset_and_seen(page: Page, words: dict[str, str]) -> None:
+    page.click("#reset")
+    expect(page.locator("#sheet-title")).to_contain_text(words["ask"])
+    page.click("#sheet-yes")
+    expect(page.locator("#strip")).to_contain_text(words["result"], timeout=_PATIENCE_MS)
+
+
+def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_student(
+    dashboard: Dashboard,
+) -> None:
+    leo = dashboard.signed_in("leo", "en-GB")
+    leo.fill("#code", dashboard.code.lower())
+    leo.click("text=Take a seat")
+    leo.wait_for_selector("#screen[data-connected]")
+    before = leo.locator("#screen canvas").screenshot()
+    leo.locator("#screen canvas").click()
+    leo.keyboard.press("Enter")
+    leo.wait_for_function("document.querySelector('#screen canvas').width > 100")
+    expect_changed(leo, before)
+
+    ada = dashboard.signed_in("ada", "es-ES")
+    ada.click("text=Networks 1")
+    tile = ada.locator("[data-number='2']")
+    expect(tile).to_contain_text("leo", timeout=_PATIENCE_MS)
+    expect(tile).to_contain_text("en uso", timeout=_PATIENCE_MS)
+    reset_and_seen(ada, {"ask": "¿Devolver 4 máquinas", "result": "4 de 4 originales"})
+    ada.click("#strip >> text=Deshacer")
+    expect(ada.locator("#strip")).to_contain_text("4 de 4 hechas", timeout=_PATIENCE_MS)
+
+    leo.on("dialog", lambda dialog: dialog.accept())
+    leo.click("#reset")
+    expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
+
+
+def expect_changed(page: Page, before: bytes) -> None:
+    """What is typed is answered on the screen."""
+    for _ in range(100):
+        if page.locator("#screen canvas").screenshot() != before:
+            return
+        page.wait_for_timeout(300)
+    raise AssertionError("the machine shows nothing new")
+
+
+def test_student_when_they_ask_for_anothers_machine_then_refused(dashboard: Dashboard) -> None:
+    eva = dashboard.signed_in("eva", "en-GB")
+    answer = eva.goto(f"{dashboard.url}classrooms/net/3/")
+    assert answer is not None
+    assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    ("who", "path"),
+    [
+        ("ada", ""),
+        ("ada", "classrooms/net/"),
+        ("ada", "classrooms/net/people/"),
+        ("ada", "classrooms/new/"),
+        ("eva", ""),
+        ("technician", "storage/"),
+        ("technician", "people/"),
+        ("technician", "activity/"),
+    ],
+)
+def test_page_when_read_by_axe_then_nothing_serious_is_found(
+    who: str, path: str, dashboard: Dashboard
+) -> None:
+    page = dashboard.signed_in(who, "en-GB")
+    page.goto(dashboard.url + path)
+    page.wait_for_timeout(500)
+    found: Any = Axe().run(page).response["violations"]
+    bad = [one for one in found if one["impact"] in ("serious", "critical")]
+    assert [(one["id"], [node["html"] for node in one["nodes"]][:3]) for one in bad] == []
