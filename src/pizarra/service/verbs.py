@@ -17,6 +17,7 @@ from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import After, ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.service.claims import Numbers, claimed_seats, seats_seen
 from pizarra.service.context import Context
+from pizarra.service.guard import room_checked
 from pizarra.storage.interface import Change, Pair
 
 _Outcomes = tuple[SeatOutcome, ...]
@@ -48,8 +49,13 @@ def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
         classroom,
         numbers,
         "start",
-        lambda seats: started(context.host, seats, context.emit),
+        lambda seats: _started(context, seats),
     )
+
+
+def _started(context: Context, seats: tuple[Seat, ...]) -> _Outcomes:
+    room_checked(context, [seat for seat in seats if seat.power is Power.OFF and not seat.fault])
+    return started(context.host, seats, context.emit)
 
 
 def stop(
@@ -108,6 +114,9 @@ def reset(
         aged_dropped(context.host, seats, context.emit)
         plan = _planned(context, classroom, seats, mode, after)
         _told_before(context, plan)
+        off = (Power.OFF, Power.ABSENT)
+        starting = [one.seat for one in plan.seats if Step.START in one.steps]
+        room_checked(context, [seat for seat in starting if seat.power in off])
         outcomes = ResetRun(context.host, plan, context.emit).outcomes()
     return Report(
         classroom=classroom,

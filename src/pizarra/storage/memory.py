@@ -84,7 +84,8 @@ class MemoryDisks:
 
     def used_bytes(self) -> int:
         """What all volumes hold of their own."""
-        return BLOCK_BYTES * sum(len(disk.written) for disk in self.by_uuid.values())
+        kept = [disk.kept for disk in self.by_uuid.values() if disk.kept]
+        return BLOCK_BYTES * sum(len(disk.written) for disk in [*self.by_uuid.values(), *kept])
 
 
 class MemoryStorage:

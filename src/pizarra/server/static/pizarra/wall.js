@@ -121,8 +121,8 @@ function fitted() {
   const room = Math.max(200, innerHeight - wall.getBoundingClientRect().top - scrollY - 16), gap = 10;
   let across = 1;
   const width = (n) => (wall.clientWidth - gap * (n - 1)) / n;
-  const height = (n) => (width(n) * 10 / 16 + 60 + gap) * Math.ceil(tiles.size / n);
-  while (across < 12 && height(across) > room && width(across + 1) >= 126) across += 1;
+  const height = (n) => (width(n) * 10 / 16 + 66 + gap) * Math.ceil(tiles.size / n);
+  while (across < 12 && height(across) > room && width(across + 1) >= 118) across += 1;
   wall.style.setProperty("--tile", `${Math.floor(width(across))}px`);
 }
 addEventListener("resize", fitted);
