@@ -10,19 +10,24 @@ import re
 import secrets
 import string
 
+_TAGS = re.compile(r"\n\t\t\ttags = \[[^\]]*\]")
 _THIN_ID = re.compile(r"(\n\s*device_id = )\d+")
 _UUID = re.compile(r'(\n\t\t\tid = )"[^"]+"')  # of the volume itself, not of its segments
 
 
 def with_seats(text: str, like: str, names: list[str], first_thin_id: int) -> str:
-    """The group's metadata with one more volume for each name, each a copy of ``like``."""
+    """The group's metadata with one more volume for each name, each a copy of ``like``.
+
+    Without its tags: a group's metadata area, half a MiB by default, holds no thousand with them.
+    """
     block = _block(text, like)
+    bare = _TAGS.sub("", block)
     copies = [
         _UUID.sub(
             lambda found: f'{found[1]}"{_lvm_uuid()}"',
             _THIN_ID.sub(
                 lambda found, n=number: f"{found[1]}{n}",  # type: ignore[misc]
-                block.replace(f"\t\t{like} {{", f"\t\t{name} {{", 1),
+                bare.replace(f"\t\t{like} {{", f"\t\t{name} {{", 1),
             ),
         )
         for number, name in enumerate(names, start=first_thin_id)

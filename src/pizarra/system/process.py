@@ -7,11 +7,13 @@ one has a limit, and is in the flight record before it runs.
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pizarra.errors import CommandFailed, CommandTimedOut, HostNotFit
 from pizarra.system.flight import record
@@ -110,8 +112,11 @@ def beside(
     """A child that lives as long as the block, as another user when one is named; its output is
     ours. TERM, then KILL."""
     record(" ".join(argv))
-    who = {"user": user, "group": user, "extra_groups": [], "umask": 0o077} if user else {}
-    with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, **who) as child:  # type: ignore[call-overload]
+    who: dict[str, Any] = {}
+    if user:
+        group = pwd.getpwnam(user).pw_gid
+        who = {"user": user, "group": group, "extra_groups": [], "umask": 0o077}
+    with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, **who) as child:
         try:
             yield child
         finally:

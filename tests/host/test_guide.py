@@ -1,0 +1,44 @@
+"""The guide's commands, as they stand there, one after another on a real libvirt."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.fixtures.libvirt import Libvirt
+
+GUIDE = Path("docs/guide/README.md")
+
+
+def commands() -> list[str]:
+    """Every line of the guide's shell blocks."""
+    blocks = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
+    return [line for block in blocks for line in block.strip().splitlines()]
+
+
+def test_guide_when_followed_then_every_command_does_what_it_says(
+    libvirt_host: Libvirt, tmp_path: Path
+) -> None:
+    image = tmp_path / "debian-12.qcow2"
+    guest = Path("build/guests/bootsector.img")
+    convert = ["qemu-img", "convert", "-O", "qcow2", str(guest), str(image)]
+    subprocess.run(convert, check=True)
+    given = (f"PIZARRA_FOLDER={tmp_path / 'disks'}", f"PIZARRA_LIBVIRT_URI={libvirt_host.uri}",
+             "PIZARRA_GRACE_S=20", f"PYTHONPATH={Path.cwd()}/src")  # fmt: skip
+    run = (sys.executable, "-c", "from pizarra.cli.main import run; run()")
+    found = commands()
+    assert len(found) > 15
+    for line in found:
+        words = shlex.split(line)
+        assert words[0] == "pizarra"
+        done = subprocess.run(
+            [*libvirt_host.prefix, "env", "-C", str(tmp_path), *given, *run, *words[1:]],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (line, done.stdout, done.stderr)
+    assert [path for path in (tmp_path / "disks").rglob("*") if path.is_file()] == []
