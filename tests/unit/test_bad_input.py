@@ -203,7 +203,8 @@ def test_apply_when_a_field_has_the_wrong_type_then_exit_2_and_it_is_named(
         b"", b"[]", b"net", b"42", b"a: b: c", b"\t- x", b"&a [*a]", b"\xff\xfe\xfa", b"{",
         b"!!python/object/apply:os.system ['touch /tmp/owned']", b"seats: 2", b"? [1]\n: 2",
         b"classroom: net\nclassroom: [", b"x: " + b"[" * 5000, b"a" * 70000, b"1: 2", b"null: 1",
-        b"!!timestamp 2000-99-99", b"a: 2000-99-99",
+        b"!!timestamp 2000-99-99", b"a: 2000-99-99", b"a: !!timestamp x", b"a: !!bool maybe",
+        b"a: !!int ''", b"? !!float ''\n: 1",
     ],
 )  # fmt: skip
 def test_apply_when_the_file_is_no_classroom_then_exit_2(text: bytes, tmp_path: Path) -> None:

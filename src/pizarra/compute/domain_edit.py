@@ -109,9 +109,9 @@ def resources_of(xml: str) -> tuple[int, int]:
     root = _parsed(xml)
     memory, vcpus = root.find("memory"), root.findtext("vcpu", "").strip()
     memory_bytes = 0
-    if memory is not None and (memory.text or "").strip().isdigit():
+    if memory is not None and (memory.text or "").strip().isdecimal():
         memory_bytes = int(memory.text or 0) * _MEMORY_UNITS.get(memory.get("unit", "KiB"), 0)
-    return memory_bytes, int(vcpus) if vcpus.isdigit() else 0
+    return memory_bytes, int(vcpus) if vcpus.isdecimal() else 0
 
 
 def _parsed(xml: str) -> etree._Element:

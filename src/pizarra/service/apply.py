@@ -21,6 +21,8 @@ from pizarra.service import classrooms, upgrade
 from pizarra.service.context import Context
 
 _FILE_BYTES_MAX = 64 * 1024
+# PyYAML lets the errors of what it builds through: `!!bool x`, `!!timestamp x`, `!!int ''`
+_NO_YAML = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError)
 
 
 class _Declared(BaseModel):
@@ -68,7 +70,7 @@ def spec_read(path: Path) -> ClassroomSpec:
         raw = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("{path} cannot be read: {why}.", path=path, why=error) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except _NO_YAML as error:
         why = " ".join(str(error).split())
         raise BadInput("{path} is no YAML: {why}", path=path, why=why) from None
     return _spec(path, raw)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -25,9 +26,17 @@ SEG_FIELDS = (
 )
 _MISSING = (None, "", "-1")
 Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
-Share = Annotated[
-    float | None, BeforeValidator(lambda raw: None if raw in _MISSING else float(raw) / 100)
-]
+
+
+def _share(raw: object) -> float | None:
+    if raw in _MISSING:
+        return None
+    if not isinstance(raw, str) or not isfinite(float(raw)):
+        raise ValueError("it is no percentage")
+    return float(raw) / 100
+
+
+Share = Annotated[float | None, BeforeValidator(_share)]
 
 
 class VgRow(BaseModel):

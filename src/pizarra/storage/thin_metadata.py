@@ -20,6 +20,8 @@ _SUPERBLOCK_MAGIC = 27022010
 _SUPERBLOCK = struct.Struct("<II Q 16s Q II Q Q 128s 128s QQ I I Q")
 _NODE = struct.Struct("<II Q IIII")
 _INTERNAL, _LEAF = 1, 2
+_ENTRIES_MAX = (BLOCK_BYTES - _NODE.size) // 16
+_DEPTH_MAX = 16  # a tree in order needs 5 for the largest volume
 ReadBlock = Callable[[int], bytes]
 
 
@@ -50,21 +52,28 @@ def _node(read: ReadBlock, block: int) -> _Node:
     raw = read(block)
     _, flags, blocknr, count, most, value_bytes, _ = _NODE.unpack_from(raw)
     internal = bool(flags & _INTERNAL)
-    if blocknr != block or count > most or flags not in (_INTERNAL, _LEAF) or value_bytes != 8:
-        raise StorageFault(
-            "Block {block} of the thin pool's metadata is no B-tree node.", block=block
-        )
+    fits = count <= most <= _ENTRIES_MAX and value_bytes == 8 and (count or flags == _LEAF)
+    if blocknr != block or flags not in (_INTERNAL, _LEAF) or not fits:
+        raise _no_node(block)
     keys = struct.unpack_from(f"<{count}Q", raw, _NODE.size)
     values = struct.unpack_from(f"<{count}Q", raw, _NODE.size + 8 * most)
     return _Node(internal, keys, values)
 
 
+def _no_node(block: int) -> StorageFault:
+    return StorageFault("Block {block} of the thin pool's metadata is no B-tree node.", block=block)
+
+
 def device_roots(read: ReadBlock, mapping_root: int) -> dict[int, int]:
     """Device id -> root block, of every device in the pool."""
     roots: dict[int, int] = {}
-    to_visit = [mapping_root]
+    to_visit, seen = [mapping_root], set[int]()
     while to_visit:
-        node = _node(read, to_visit.pop())
+        block = to_visit.pop()
+        if block in seen:
+            raise _no_node(block)
+        seen.add(block)
+        node = _node(read, block)
         if node.internal:
             to_visit.extend(node.values)
         else:
@@ -95,6 +104,8 @@ def _depth(read: ReadBlock, root: int) -> int:
     depth, node = 0, _node(read, root)
     while node.internal:
         depth, node = depth + 1, _node(read, node.values[0])
+        if depth > _DEPTH_MAX:
+            raise _no_node(root)
     return depth
 
 
