@@ -20,17 +20,16 @@ from lab.powercut import log_writes
 from lab.powercut.boots import Heard, booted, copied, emptied, logged
 
 WORK = REPO / "build/powercut"
+ANY = "at any moment"
 INSIDE = ".venv/bin/python -m lab.powercut.inside"
-# what a cut may fall before: the text of the flight record, and how often it comes in the act
+# what a cut may fall before: the text of the flight record
 STEPS = {
-    "reset": {"DEV_SUSPEND": 20, "TABLE_LOAD": 12, "create_snap": 13, "delete": 7,
-              "reserve_metadata_snap": 2, "release_metadata_snap": 2, "at any moment": 0},
-    "undo": {"DEV_SUSPEND": 20, "TABLE_LOAD": 12, "create_snap": 18, "delete": 12,
-             "at any moment": 0},
-    "create": {"lvm": 3, "libvirt define": 6, "at any moment": 0},
+    "reset": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", "reserve_metadata_snap",
+              "release_metadata_snap", ANY),
+    "undo": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", ANY),
+    "create": ("lvm", "libvirt define", ANY),
 }  # fmt: skip
 ACTS = ("reset", "undo", "reset", "create")
-_WORST_S = 6.0  # within which a moment that nobody chose falls
 _BAD = ("dirty_seen_as_clean", "lost", "leaks", "second_recover_changed")
 
 
@@ -55,7 +54,7 @@ class Findings:
         wrong = [f"{kind}: {judged[kind]}" for kind in _BAD if judged[kind]]
         wrong += ["a foreign volume changed"] if foreign_changed else []
         state = f"{judged['original']:>2} of {judged['seats']:>2} original"
-        print(f"{number:>4}  {where:<32} {state:<22} {'; '.join(wrong) or 'well'}", flush=True)
+        print(f"{number:>4}  {where:<42} {state:<22} {'; '.join(wrong) or 'well'}", flush=True)
 
     def document(self, thin_check: str) -> dict[str, Any]:
         """build/powercut.json."""
@@ -84,10 +83,11 @@ def main() -> int:
     print("powercut: making a class of six, once", flush=True)
     told = booted(disk_kept(base), f"{INSIDE} prepare").told
     foreign = {line["name"]: line["sha256"] for line in told if line["what"] == "foreign"}
+    calm = {line["act"]: line for line in told if line["what"] == "ended"}
     findings = Findings(foreign)
-    print(f"{'cut':>4}  {'before':<32} {'after recover':<22} found", flush=True)
+    print(f"{'cut':>4}  {'before':<42} {'after recover':<22} found", flush=True)
     kills = (arguments.n + 1) // 2
-    thin_check = killed(findings, base, kills, chance)
+    thin_check = killed(findings, base, kills, chance, calm)
     if arguments.n > kills:
         losses(findings, base, arguments.n - kills, chance)
     document = findings.document(thin_check)
@@ -98,7 +98,9 @@ def main() -> int:
     return 1 if bad or thin_check or document["cuts"] < arguments.n else 0
 
 
-def killed(findings: Findings, base: Path, count: int, chance: random.Random) -> str:
+def killed(
+    findings: Findings, base: Path, count: int, chance: random.Random, calm: dict[str, Any]
+) -> str:
     """The lab's QEMU dies; the next boot judges, and begins what the next kill falls into."""
     disk = copied(base, WORK / "killed.img")
     where, number = "", 0
@@ -107,8 +109,8 @@ def killed(findings: Findings, base: Path, count: int, chance: random.Random) ->
             heard = booted(disk_kept(disk), f"{INSIDE} end")
         else:
             act = ACTS[turn % len(ACTS)]
-            step = list(STEPS[act])[turn // len(ACTS) % len(STEPS[act])]
-            heard = _cut(disk, act, step, chance)
+            step = STEPS[act][turn // len(ACTS) % len(STEPS[act])]
+            heard = _cut(disk, act, step, chance, calm[act])
         if where and (judged := heard.of("judged")):
             number += 1
             findings.add(number, where, judged)
@@ -118,18 +120,19 @@ def killed(findings: Findings, base: Path, count: int, chance: random.Random) ->
     return str((heard.of("thin_check") or {})["says"])
 
 
-def _cut(disk: Path, act: str, step: str, chance: random.Random) -> Heard:
-    most = STEPS[act][step]
-    if not most:
-        after_s = chance.uniform(0, _WORST_S)
+def _cut(disk: Path, act: str, step: str, chance: random.Random, calm: dict[str, Any]) -> Heard:
+    """``calm`` is what the act did when nothing befell it."""
+    if step == ANY:
+        after_s = chance.uniform(0, calm["took_s"])
         return booted(disk_kept(disk), f"{INSIDE} {act}", cut_after_s=after_s)
-    return booted(disk_kept(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, most)}'")
+    times = sum(step in line for line in calm["did"])
+    return booted(disk_kept(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, times)}'")
 
 
 def losses(findings: Findings, base: Path, count: int, chance: random.Random) -> None:
-    """One recorded act; the disk as it was on at so many of its entries, unflushed writes gone."""
-    number = sum(findings.phases.values())
-    acts = ["reset", "undo", "create"][: max(1, min(3, count))]
+    """Each act recorded once; the disk as it was on at so many of its entries, unflushed writes
+    gone: all of them, or some."""
+    acts = ("reset", "undo", "create")[:count]
     for index, act in enumerate(acts):
         log = WORK / "writes.log"
         recorded = copied(base, WORK / "recorded.img")
@@ -137,16 +140,20 @@ def losses(findings: Findings, base: Path, count: int, chance: random.Random) ->
         marks = dict(heard.marks)
         found = list(log_writes.entries(log))
         within = [n for n, e in enumerate(found) if marks["began"] <= e.at <= marks["ended"]]
-        for place in sorted(
-            chance.sample(within, min(len(within), len(range(index, count, len(acts)))))
-        ):
+        flushes = [n for n in within if found[n].is_flush]
+        print(f"      {act}: {len(within)} writes, {len(flushes)} flushes", flush=True)
+        for turn in range(len(range(index, count, len(acts)))):
+            some = chance if turn % 2 else None
+            # what is lost wholly is the same wherever the cut falls between two flushes
+            place = chance.choice(within if some else flushes or within) + 1
             disk = copied(base, WORK / "lost.img")
-            log_writes.replayed(log, disk, log_writes.survivors(found, place))
+            log_writes.replayed(log, disk, log_writes.survivors(found, place, some))
             judged = booted(disk_kept(disk), f"{INSIDE} judge").of("judged")
             assert judged is not None
-            number += 1
-            share = (place - within[0]) / max(1, len(within) - 1)
-            findings.add(number, f"{act}: power lost in {1 + int(share * 3.999)}/4 of it", judged)
+            quarter = 1 + int((place - 1 - within[0]) / len(within) * 4)
+            how = "some unflushed writes" if some else "all unflushed writes"
+            number = sum(findings.phases.values()) + 1
+            findings.add(number, f"{act}: {how} lost in {quarter}/4", judged)
 
 
 sys.exit(main())

@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ def prepared(context: Context) -> None:
         dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
         say("foreign", name=name, sha256=sha256(Path(f"/dev/{VG}/{name}")))
     say("prepared")
+    for what in ("reset", "undo", "create"):  # how often each step comes, and how long it takes
+        act(context, what, "")
 
 
 def lvm(*argv: str) -> str:
@@ -186,6 +189,8 @@ def act(context: Context, what: str, step: str) -> None:
         verbs.reset(context, NAME, after=After.OFF)
     os.environ["PIZARRA_PAUSE_AT"] = step
     flight.pauses_anew()
+    flight.FLIGHT.clear()
+    began = time.monotonic()
     say("began", act=what)
     match what:
         case "reset":
@@ -194,7 +199,8 @@ def act(context: Context, what: str, step: str) -> None:
             undone(context, NAME)
         case "create":
             classrooms.created(context, spec(NEW))
-    say("ended", act=what)
+    took_s = round(time.monotonic() - began, 2)
+    say("ended", act=what, took_s=took_s, did=list(flight.FLIGHT))
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ any entry: the format is that of device-mapper's log-writes target. Pure but for
 from __future__ import annotations
 
 import os
+import random
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 MAGIC = 0x6A736677736872
 _SUPER = struct.Struct("<QQQI")
 _ENTRY = struct.Struct("<QQQQ")
-FLUSH, FUA, DISCARD = 1, 2, 4
+FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class Entry:
 
     @property
     def is_flush(self) -> bool:
-        """Everything before it is on the disk now."""
-        return bool(self.flags & (FLUSH | FUA))
+        """Everything before it is on the disk now. FUA promises that only of its own data."""
+        return bool(self.flags & FLUSH)
 
 
 def entries(log: Path) -> Iterator[Entry]:
@@ -52,17 +53,21 @@ def entries(log: Path) -> Iterator[Entry]:
             position = at + data_bytes
 
 
-def survivors(all_entries: list[Entry], cut: int) -> list[Entry]:
-    """What is on the disk for sure when the power fails before entry ``cut``: the writes up to the
-    last flush. What came after it was in the disk's cache, and is gone."""
+def survivors(all_entries: list[Entry], cut: int, some: random.Random | None = None) -> list[Entry]:
+    """What is on the disk when the power fails before entry ``cut``: the writes up to the last
+    flush. Of what came after it and was in the disk's cache nothing is, or ``some`` by chance."""
     flushed = max((n for n in range(cut) if all_entries[n].is_flush), default=-1)
-    return all_entries[: flushed + 1]
+    cached = all_entries[flushed + 1 : cut]
+    lucky = [one for one in cached if one.flags & FUA or (some and some.random() < 0.5)]
+    return all_entries[: flushed + 1] + lucky
 
 
 def replayed(log: Path, disk: Path, these: list[Entry], sector_bytes: int = 512) -> None:
     """Put writes on a disk that is as it was when the log began."""
     with log.open("rb") as source, disk.open("r+b") as target:
         for entry in these:
+            if entry.flags & MARK:
+                continue  # its data is a word, not the disk's
             target.seek(entry.sector * sector_bytes)
             if entry.flags & DISCARD:
                 _zeroed(target.fileno(), entry.sector * sector_bytes, entry.sectors * sector_bytes)

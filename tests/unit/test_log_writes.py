@@ -1,55 +1,90 @@
-"""The log of a disk's writes: read as QEMU writes it, and what survives a loss of power."""
+"""A log of writes: read, cut, and put on a disk again."""
 
 from __future__ import annotations
 
+import random
 import struct
 from pathlib import Path
 
 import pytest
 
-from lab.powercut.log_writes import DISCARD, FLUSH, FUA, MAGIC, entries, replayed, survivors
+from lab.powercut.log_writes import (
+    DISCARD,
+    FLUSH,
+    FUA,
+    MAGIC,
+    MARK,
+    Entry,
+    entries,
+    replayed,
+    survivors,
+)
 
 SECTOR = 512
 
 
-def log_of(path: Path, *requests: tuple[int, bytes, int]) -> Path:
-    """(sector, data, flags) of each."""
-    parts = [struct.pack("<QQQI", MAGIC, 1, len(requests), SECTOR).ljust(SECTOR, b"\0")]
-    for sector, data, flags in requests:
-        sectors = 1 if flags & DISCARD else len(data) // SECTOR
-        parts.append(struct.pack("<QQQQ", sector, sectors, flags, 0).ljust(SECTOR, b"\0"))
-        parts.append(data)
-    path.write_bytes(b"".join(parts))
+def log_of(path: Path, *told: tuple[int, int, bytes]) -> Path:
+    """(sector, flags, data), as QEMU writes them."""
+    raw = struct.pack("<QQQI", MAGIC, 1, len(told), SECTOR).ljust(SECTOR, b"\0")
+    for sector, flags, data in told:
+        head = struct.pack("<QQQQ", sector, len(data) // SECTOR, flags, 0)
+        raw += head.ljust(SECTOR, b"\0") + (b"" if flags & DISCARD else data)
+    path.write_bytes(raw)
     return path
 
 
-def test_replay_when_power_is_lost_then_only_what_was_flushed_is_there(tmp_path: Path) -> None:
-    a, b, c = (letter * SECTOR for letter in (b"a", b"b", b"c"))
-    log = log_of(
-        tmp_path / "log", (0, a, 0), (0, b"", FLUSH), (1, b, 0), (0, c, FUA), (2, a, 0),
-        (1, b"", DISCARD), (0, b"", FLUSH),
-    )  # fmt: skip
-    found = list(entries(log))
-    assert len(found) == 7
-    states = []
-    for cut in range(len(found) + 1):
-        disk = tmp_path / "disk"
-        disk.write_bytes(bytes(4 * SECTOR))
-        replayed(log, disk, survivors(found, cut))
-        data = disk.read_bytes()
-        states.append(bytes(data[n * SECTOR] for n in range(3)))
-    none, first, second, last = b"\0\0\0", b"a\0\0", b"cb\0", b"c\0a"
-    assert states == [none, none, first, first, second, second, second, last]
+def block(letter: bytes) -> bytes:
+    return letter * SECTOR
 
 
-def test_log_when_cut_off_in_an_entry_then_that_one_does_not_count(tmp_path: Path) -> None:
-    log = log_of(tmp_path / "log", (0, b"a" * SECTOR, 0), (1, b"b" * SECTOR, 0))
+def test_entries_when_a_log_is_whole_then_each_with_where_its_data_is(tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", (1, 0, block(b"a")), (0, FLUSH, b""), (2, FUA, block(b"b")))
+    assert list(entries(log)) == [
+        Entry(1, 1, 0, 2 * SECTOR),
+        Entry(0, 0, FLUSH, 4 * SECTOR),
+        Entry(2, 1, FUA, 5 * SECTOR),
+    ]
+
+
+def test_entries_when_the_last_was_not_written_whole_then_without_it(tmp_path: Path) -> None:
+    log = log_of(tmp_path / "log", (1, 0, block(b"a")), (2, 0, block(b"b") * 2))
     log.write_bytes(log.read_bytes()[:-1])
-    assert len(list(entries(log))) == 1
+    assert [one.sector for one in entries(log)] == [1]
 
 
-def test_log_when_it_is_none_then_said(tmp_path: Path) -> None:
-    other = tmp_path / "x"
-    other.write_bytes(bytes(4096))
+def test_entries_when_it_is_no_log_then_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(bytes(SECTOR))
     with pytest.raises(ValueError, match="no log of writes"):
-        list(entries(other))
+        list(entries(tmp_path / "log"))
+
+
+def test_survivors_when_the_power_fails_then_what_was_flushed_and_no_more() -> None:
+    all_of_them = [Entry(n, 1, 0, 0) for n in range(6)]
+    all_of_them[2] = Entry(0, 0, FLUSH, 0)
+    all_of_them[4] = Entry(4, 1, FUA, 0)
+    assert survivors(all_of_them, 2) == []
+    assert survivors(all_of_them, 3) == all_of_them[:3]
+    assert survivors(all_of_them, 6) == [*all_of_them[:3], all_of_them[4]]
+
+
+def test_survivors_when_the_disk_had_written_some_then_any_of_the_cached() -> None:
+    all_of_them = [Entry(n, 1, 0, 0) for n in range(1, 4)]
+    seen = {
+        tuple(one.sector for one in survivors(all_of_them, 3, random.Random(seed)))
+        for seed in range(200)
+    }
+    assert len(seen) == 8
+
+
+def test_replayed_when_put_on_a_disk_then_it_is_as_then(tmp_path: Path) -> None:
+    log = log_of(
+        tmp_path / "log",
+        (1, 0, block(b"a") * 2),
+        (0, MARK, block(b"m")),
+        (2, 0, block(b"b")),
+        (1, DISCARD, block(b"?")),
+    )
+    disk = tmp_path / "disk"
+    disk.write_bytes(block(b".") * 4)
+    replayed(log, disk, list(entries(log)))
+    assert disk.read_bytes() == block(b".") + block(b"\0") + block(b"b") + block(b".")

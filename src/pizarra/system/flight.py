@@ -3,7 +3,7 @@
 The last entries are in ``FLIGHT``; a process that works on the host also writes them to a file
 under ``FOLDER``, which outlives it, so that a hang or a kill can be told from the last line. Tests
 of power cuts stop a process at a named step: ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever before
-the third entry that contains ``delete``.
+the third entry that contains ``delete``, ``#7`` before the seventh of any kind.
 """
 
 from __future__ import annotations
@@ -33,15 +33,17 @@ class _Recorder:
 
     def pause_read(self) -> None:
         """Where to stop, counted from now."""
-        text, _, count = os.environ.get("PIZARRA_PAUSE_AT", "").partition("#")
-        self.pause_at, self.to_come = text.strip(), int(count) if count.isdigit() else 1
+        said = os.environ.get("PIZARRA_PAUSE_AT", "")
+        text, _, count = said.partition("#")
+        self.pauses, self.pause_at = bool(said), text.strip()
+        self.to_come = int(count) if count.isdecimal() else 1
 
     def noted(self, what: str) -> None:
         line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
         FLIGHT.append(line)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
             self.file.write(line + "\n")
-        if self.pause_at and self.pause_at in what:
+        if self.pauses and self.pause_at in what:
             self._paused(what)
 
     def _paused(self, what: str) -> None:
