@@ -172,6 +172,19 @@ def test_observe_when_files_are_strange_then_does_not_stumble(
     assert pairs[0].seat in found.values()
 
 
+def test_settled_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
+    storage: Qcow2Storage, pairs: list[Pair]
+) -> None:
+    storage.rewound(pairs, keep=True)
+    seat = pairs[0].seat
+    sidecar_path(seat.path).write_text("{")
+    assert not storage.settled([pairs[1].seat])
+    assert storage.kept([seat]) == {seat.uuid}
+    seat.path.unlink()
+    assert storage.settled([pairs[1].seat])
+    assert not storage.kept([seat])
+
+
 # refusals
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 import pytest
 
 from pizarra.engine import undo
 from pizarra.errors import StorageFault, Unsupported
-from pizarra.model.facts import Power
+from pizarra.model.facts import Power, StorageKind, Volume
+from pizarra.model.labels import Labels, Role
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.service import classrooms, verbs
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
-from pizarra.storage.thin_undo import KEPT, MOVING, settlement
+from pizarra.storage.thin_undo import KEPT, MOVING, holders, settlement
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -140,3 +142,25 @@ def test_settlement_when_an_exchange_was_cut_off_then_no_content_is_lost(
     roots: dict[int, int], todo: list[tuple[str, int]]
 ) -> None:
     assert settlement(roots, frozenset({5})) == todo
+
+
+def test_settlement_when_a_label_was_taken_away_then_what_is_kept_waits() -> None:
+    roots = {5: 20, KEPT + 5: 30, MOVING + 5: 10, KEPT + 6: 30}
+    assert settlement(roots, frozenset(), frozenset({5})) == [("forget", 6)]
+
+
+def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:
+    def thin(thin_id: int, role: Role | None) -> Volume:
+        return Volume(
+            kind=StorageKind.LVM_THIN,
+            place="vg",
+            name=f"v{thin_id}",
+            uuid=str(thin_id),
+            path=Path(f"/dev/vg/v{thin_id}"),
+            size_bytes=1,
+            labels=Labels(role=role) if role else None,
+            thin_id=thin_id,
+        )
+
+    volumes = [thin(0, None), thin(1, Role.TEMPLATE), thin(2, Role.SEAT), thin(3, None)]
+    assert holders(volumes) == (frozenset({2}), frozenset({3}))

@@ -242,15 +242,17 @@ class LvmThinStorage(LvmVolumes):
     def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """Told by the mapping roots. Only ids that LVM never gives, and that none of them has."""
         told: list[str] = []
-        facts = self.observe()
-        ids = {one.thin_id for one in facts.volumes if one.thin_id}
-        if any(thin_id >= thin_undo.KEPT for thin_id in ids):
+        there = self.observe().volumes
+        if any(one.thin_id >= thin_undo.KEPT for one in there):
             return told  # somebody counts differently: those ids are not ours
-        for pool in {one.pool for one in volumes if one.pool}:
-            known = frozenset(one.thin_id for one in volumes if one.pool == pool)
+        # of a pool whose last seat is gone as well; a golden volume tells that it is ours
+        for pool in sorted({one.pool for one in (*volumes, *there) if one.pool and one.labels}):
             its = thin_pool.ThinPool(self.place, pool)
+            seats, strange = thin_undo.holders([one for one in there if one.pool == pool])
+            if not seats and devmapper.device(its.device) is None:
+                continue  # it sleeps, as a pool of golden volumes may
             with vg_locked(self.place):
-                todo = thin_undo.settlement(thin_pool.roots_read(its), known)
+                todo = thin_undo.settlement(thin_pool.roots_read(its), seats, strange)
                 thin_undo.settled(its.device, todo)
             if todo:
                 text = "{pool}: {n} undos that were cut off or left behind are settled"

@@ -62,9 +62,11 @@ def settled(folder: Path, images: set[Path]) -> int:
             if not (file.name.startswith(".") and file.name.endswith(suffix)):
                 continue
             image = folder / file.name.removeprefix(".").removesuffix(suffix)
-            if image not in images:
+            if not image.exists():
                 file.unlink()
                 count += 1
+            elif image not in images:
+                continue  # its label is damaged: what is kept waits until that is mended
             elif suffix == _MOVING:
                 count += 1
                 _ended(image)

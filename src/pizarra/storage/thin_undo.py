@@ -13,9 +13,11 @@ the same content.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pizarra.errors import StorageFault
+from pizarra.model.facts import Volume
+from pizarra.model.labels import Role
 from pizarra.system import devmapper
 
 KEPT = 8 << 20  # of 24 bits
@@ -64,15 +66,27 @@ def exchanged(pool: str, seat: int) -> None:
     dropped(pool, MOVING + seat)
 
 
-def settlement(roots: Mapping[int, int], seats: frozenset[int]) -> list[tuple[str, int]]:
+def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
+    """Thin ids of seats, and of volumes without a label that can be read: those may be a seat's."""
+    thin = [one for one in volumes if one.thin_id]
+    seats = {one.thin_id for one in thin if one.labels and one.labels.role is Role.SEAT}
+    return frozenset(seats), frozenset(one.thin_id for one in thin if one.labels is None)
+
+
+def settlement(
+    roots: Mapping[int, int], seats: frozenset[int], strange: frozenset[int] = frozenset()
+) -> list[tuple[str, int]]:
     """What is to be done after a crash, as (word, seat id): pure. ``roots`` of every thin id.
 
+    Nothing for the ``strange``: what is kept of a seat waits until its label is mended.
     ``back``: the seat lost its content in an exchange, and gets it again. ``end``: what was there
     is kept now. ``drop``: nothing is lost by dropping what moved. ``forget``: the seat is gone.
     """
     todo: list[tuple[str, int]] = []
     for seat in sorted({thin_id % SPAN for thin_id in roots if thin_id >= KEPT}):
         here, kept, moving = (roots.get(base + seat) for base in (0, KEPT, MOVING))
+        if seat in strange:
+            continue
         if seat not in seats:
             todo.append(("forget", seat))
         elif moving is None:
