@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from pizarra.engine.events import Began
+from pizarra.engine.events import Began, Noted
 from pizarra.engine.power import each_seat
+from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
@@ -19,19 +20,40 @@ from pizarra.system.locks import claimed
 
 
 def recovered(context: Context) -> list[Report]:
-    """Every classroom of the host; left-over imports are removed first."""
+    """Every classroom of the host; left-over imports are removed first.
+
+    What goes wrong stops nothing else: it is told, and the first such error is raised at the end.
+    """
+    faults = _left_overs_settled(context)
+    reports = []
+    for name in context.host.observe().classrooms:
+        try:
+            reports.append(_classroom_recovered(context, name))
+        except PizarraError as error:
+            faults.append(error)
+    for fault in faults:
+        context.emit(Noted(text="Not recovered: {why}", facts={"why": fault}))
+    if faults:
+        raise faults[0]
+    return reports
+
+
+def _left_overs_settled(context: Context) -> list[PizarraError]:
     left_over_settled(context, context.host.observe())
     inspect.left_over_removed(context)
     facts = context.host.observe()
-    undo.settled(context, facts)
-    maintenance.recovered(context, facts)
-    upgrade.recovered(context, facts)
-    return [_classroom_recovered(context, name) for name in context.host.observe().classrooms]
+    faults = undo.settled(context, facts)
+    for part in (maintenance.recovered, upgrade.recovered):
+        try:
+            part(context, facts)
+        except PizarraError as error:
+            faults.append(error)
+    return faults
 
 
 def _classroom_recovered(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with claimed([name], "recover"):
+    with claimed([name], "recover", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what="recover", total=len(classroom.seats)))
         network_restored(context, classroom)

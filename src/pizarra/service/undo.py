@@ -7,7 +7,7 @@ import time
 from pizarra.engine.events import Noted
 from pizarra.engine.reset import UndoRun
 from pizarra.engine.undo import aged_dropped, kept
-from pizarra.errors import Unsupported
+from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.outcome import Outcome, Report
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.undo import plan_undo
@@ -36,8 +36,10 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     )
 
 
-def settled(context: Context, facts: HostFacts) -> None:
-    """For ``recover``: undos that were cut off, and what is kept of seats that are gone."""
+def settled(context: Context, facts: HostFacts) -> list[PizarraError]:
+    """For ``recover``: undos that were cut off, and what is kept of seats that are gone. What
+    stopped it in a pool that is not well; the other pools' are settled."""
+    faults: list[PizarraError] = []
     places = {
         (pool.kind, pool.place)
         for pool in facts.pools
@@ -47,5 +49,9 @@ def settled(context: Context, facts: HostFacts) -> None:
     volumes = [volume for seat in seats for volume in seat.volumes]
     for kind, place in sorted(places):
         these = [one for one in volumes if (one.kind, one.place) == (kind, place)]
-        for told in context.host.storages.at(kind, place).settled(these):
-            context.emit(Noted(text="{what}.", facts={"what": told}))
+        try:
+            for told in context.host.storages.at(kind, place).settled(these):
+                context.emit(Noted(text="{what}.", facts={"what": told}))
+        except PizarraError as error:
+            faults.append(error)
+    return faults
