@@ -31,7 +31,7 @@ with claimed(sys.argv[2:], "reset", folder=Path(sys.argv[1])):
 def holder(folder: Path, *names: str) -> Iterator[subprocess.Popen[str]]:
     """Another process that has claimed these; it lets go when the block ends."""
     argv = [sys.executable, "-c", HOLDER, str(folder), *names]
-    env = os.environ | {"PYTHONPATH": "src"}
+    env = os.environ | {"PYTHONPATH": "src", "SUDO_USER": "ana"}
     with subprocess.Popen(
         argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
     ) as child:
@@ -47,7 +47,8 @@ def test_claimed_when_another_process_has_it_then_busy_says_who_and_since(tmp_pa
             pass
         assert busy.value.facts["pid"] == other.pid
         assert busy.value.facts["verb"] == "reset"
-        assert re.match(r"net-02 is busy: reset by process \d+ since 20\d\d-", str(busy.value))
+        said = r"net-02 is busy: reset by ana, process \d+, since 20\d\d-"
+        assert re.match(said, str(busy.value))
     with claimed(["net-02"], "reset", folder=tmp_path):
         pass
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -104,9 +105,19 @@ def _one_claimed(path: Path, verb: str, way: int, wait_s: float) -> Iterator[Non
                 time.sleep(0.02)
         file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"verb": verb, "pid": os.getpid(), "since": since}, file)
+        json.dump({"verb": verb, "pid": os.getpid(), "user": _who(), "since": since}, file)
         file.flush()
         yield
+
+
+def _who() -> str:
+    """The person, by the name they came with before sudo."""
+    if name := os.environ.get("SUDO_USER"):
+        return name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _busy(path: Path) -> Busy:
@@ -115,10 +126,11 @@ def _busy(path: Path) -> Busy:
     except (OSError, ValueError, TypeError):
         who = {}
     return Busy(
-        "{name} is busy: {verb} by process {pid} since {since}.",
+        "{name} is busy: {verb} by {user}, process {pid}, since {since}.",
         "Wait for it to end, then try again.",
         name=path.name,
         verb=who.get("verb") or Sentence("something"),
+        user=who.get("user") or Sentence("somebody"),
         pid=who.get("pid", "?"),
         since=who.get("since") or Sentence("a moment ago"),
     )
