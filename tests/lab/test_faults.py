@@ -1,0 +1,202 @@
+"""What breaks below us: a disk that gives errors, a pool that is full, a libvirtd that dies.
+
+Each time: it ends, it is told of the seat that it befell, nothing is called original that is not,
+and when the cause is mended all is well again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pizarra.errors import PizarraError, StorageFault
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Power, Seat, StorageKind
+from pizarra.model.outcome import Outcome, Report
+from pizarra.model.sizes import MIB
+from pizarra.planner.reset import After
+from pizarra.service import classrooms, recover, templates, verbs
+from pizarra.service.context import Context
+from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.system import devmapper
+from tests.contract.storage_lvm import VG, direct_write, lvm
+from tests.lab.conftest import command
+from tests.lab.school import eventually
+
+FRAIL, DISK, POOL = "vg_frail", "frail", "pizarra"
+DISK_BYTES = 400 * MIB
+BAD = {Outcome.FAILED, Outcome.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Frail:
+    """A volume group on a disk that can be told to fail."""
+
+    context: Context
+
+    def table(self, target: str) -> None:
+        """What the disk is from now on."""
+        sectors = DISK_BYTES // 512
+        command("dmsetup", "suspend", "--nolockfs", "--noflush", DISK)
+        command("dmsetup", "load", DISK, "--table", f"0 {sectors} {target}")
+        command("dmsetup", "resume", DISK)
+
+    def breaks(self) -> None:
+        """Every request is an error."""
+        self.table(f"flakey /dev/{VG}/under 0 0 3600")
+
+    def heals(self) -> None:
+        """As good as new; the pool is opened anew, and checked by LVM meanwhile."""
+        self.table(f"linear /dev/{VG}/under 0")
+        self.reopened()
+
+    def reopened(self) -> None:
+        lvm("vgchange", "-an", FRAIL)
+        lvm("vgchange", "-ay", FRAIL)
+
+    def made(self, kind: StorageKind, image: Path, seats: int, disk_bytes: int = 0) -> None:
+        if kind is StorageKind.LVM_THIN:
+            LvmThinStorage(FRAIL).prepared()
+        source = templates.source_of_file(image)
+        templates.imported(self.context, "boot", source, vg=FRAIL, kind=kind)
+        spec = ClassroomSpec(name="frail", template="boot", seats=seats, memory_bytes=16 * MIB,
+                             vcpus=1, network="none", storage=kind, vg=FRAIL,
+                             disk_bytes=disk_bytes or None)  # fmt: skip
+        classrooms.created(self.context, spec)
+
+    def seats(self) -> tuple[Seat, ...]:
+        return self.context.host.observe().classroom("frail").seats
+
+    def works(self, *numbers: int) -> None:
+        """A student writes to the disk of a seat that is off."""
+        for seat in self.seats():
+            if seat.number in numbers:
+                direct_write(seat.volumes[0].path, MIB, b"a student was here".ljust(4096, b"!"))
+
+    def reset(self) -> Report:
+        return verbs.reset(self.context, "frail", after=After.OFF)
+
+    def well_again(self) -> None:
+        """Recover ends what was begun, twice is once, and a reset is proven by data."""
+        recover.recovered(self.context)
+        again = [one for report in recover.recovered(self.context) for one in report.seats]
+        assert {one.outcome for one in again} == {Outcome.UNCHANGED}
+        assert self.reset().exit_status == 0
+        assert verbs.verify(self.context, "frail", deep=True).exit_status == 0
+
+
+@pytest.fixture
+def frail(lab: Context) -> Iterator[Frail]:
+    """Empty; gone afterwards, whatever became of it."""
+    lvm("lvcreate", "-y", "-Wn", "-L", f"{DISK_BYTES}b", "-n", "under", VG)
+    command("dmsetup", "create", DISK, "--table",
+            f"0 {DISK_BYTES // 512} linear /dev/{VG}/under 0")  # fmt: skip
+    lvm("vgcreate", "-y", FRAIL, f"/dev/mapper/{DISK}")
+    yield Frail(lab)
+    with suppress(PizarraError):
+        classrooms.deleted(lab, "frail")
+    subprocess.run(["lvm", "vgremove", "-ff", "-y", FRAIL], capture_output=True, check=False)
+    for _ in range(3):  # what LVM would not let go of, those that stand on others first
+        rows = command("dmsetup", "ls").split("\n")
+        for name in [row.split()[0] for row in rows if row.startswith((FRAIL, DISK))]:
+            subprocess.run(["dmsetup", "remove", "-f", name], capture_output=True, check=False)
+    lvm("lvremove", "-ff", "-y", f"{VG}/under")
+
+
+def told(report: Report) -> list[tuple[Outcome, str]]:
+    return [(one.outcome, str(one.reason)) for one in report.seats]
+
+
+@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN, StorageKind.LVM_THICK])
+def test_disk_when_it_gives_errors_then_it_is_said_and_none_is_called_original(
+    frail: Frail, bootsector: Path, kind: StorageKind
+) -> None:
+    frail.made(kind, bootsector, 2)
+    frail.works(1, 2)
+    frail.breaks()
+    with suppress(PizarraError):
+        report = frail.reset()
+        assert {one.outcome for one in report.seats} <= BAD, told(report)
+        assert not any(one.verified for one in report.seats)
+    with suppress(PizarraError):
+        assert not any(one.verified for one in verbs.status(frail.context, "frail").seats)
+    frail.heals()
+    frail.well_again()
+
+
+def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
+    frail: Frail, bootsector: Path
+) -> None:
+    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    frail.works(1)
+    device, made = f"{FRAIL}-{POOL}-tpool", []
+    with suppress(StorageFault):
+        for thin_id in range(100_000, 104_000):
+            devmapper.message(device, f"create_thin {thin_id}")
+            made.append(thin_id)
+    assert len(made) < 4000, "its metadata never filled"
+    with suppress(PizarraError):
+        report = frail.reset()
+        first = report.seats[0]
+        assert first.outcome in BAD or first.verified, told(report)
+    with suppress(PizarraError):
+        for one in verbs.verify(frail.context, "frail", [1]).seats:
+            assert not one.verified or one.outcome is Outcome.DONE
+    lvm("lvextend", "-y", "--poolmetadatasize", "+8M", f"{FRAIL}/{POOL}")
+    frail.reopened()
+    for thin_id in made:
+        devmapper.message(device, f"delete {thin_id}")
+    frail.well_again()
+
+
+def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_done(
+    frail: Frail, bootsector: Path
+) -> None:
+    frail.made(StorageKind.LVM_THIN, bootsector, 3)
+    verbs.start(frail.context, "frail")
+    pid = int(command("pgrep", "-x", "libvirtd").split()[0])
+    argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
+
+    def dies(event: object) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        _ = event
+
+    try:
+        report = verbs.reset(Context(frail.context.host, dies), "frail", after=After.RUNNING)
+        assert {one.outcome for one in report.seats} <= {*BAD, Outcome.DONE}, told(report)
+        assert all(one.verified for one in report.seats if one.outcome is Outcome.DONE)
+        assert any(one.outcome in BAD for one in report.seats), told(report)
+    finally:
+        Path("/run/libvirtd.pid").unlink(missing_ok=True)
+        subprocess.Popen([b"/bin/sh", b"-c", b"ulimit -n 1024; exec \"$@\"", b"sh", *argv],
+                         start_new_session=True)  # fmt: skip
+        eventually("libvirtd is there", lambda: not subprocess.run(
+            ["virsh", "-q", "list"], capture_output=True, check=False).returncode)  # fmt: skip
+    recover.recovered(frail.context)
+    report = verbs.reset(frail.context, "frail", after=After.OFF)
+    assert report.exit_status == 0, told(report)
+    assert {seat.power for seat in frail.seats()} == {Power.OFF}
+    assert verbs.verify(frail.context, "frail", deep=True).exit_status == 0
+
+
+def test_snapshot_when_it_overflows_then_it_is_said_and_a_reset_mends_it(
+    frail: Frail, bootsector: Path
+) -> None:
+    frail.made(StorageKind.LVM_THICK, bootsector, 2)
+    seat = frail.seats()[0].volumes[0]
+    lvm("lvreduce", "-f", "-y", "-l", "1", f"{FRAIL}/{seat.name}")
+    with suppress(OSError):
+        for place in range(0, seat.size_bytes, MIB):
+            direct_write(seat.path, place, os.urandom(MIB))
+    status = verbs.status(frail.context, "frail").seats
+    assert [bool(one.verified) for one in status] == [False, True], status
+    assert frail.reset().exit_status == 0
+    frail.well_again()
