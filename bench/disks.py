@@ -74,8 +74,11 @@ def dirtied(device: Path, offset: int, dirty_bytes: int) -> None:
 
 
 def rewound(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
-    """The product's rewind. Raises what stopped any seat."""
-    for fault in storage.rewound(pairs).values():
+    """The product's rewind, as a reset asks for it: what goes is kept for an undo, where it can be.
+
+    Raises what stopped any seat.
+    """
+    for fault in storage.rewound(pairs, keep=storage.capabilities.undo).values():
         if fault is not None:
             raise fault
 

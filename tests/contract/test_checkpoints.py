@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pizarra.errors import NotOurs, PizarraError, Unsupported
+from pizarra.errors import AlreadyExists, NotOurs, Unsupported
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
 from pizarra.storage.interface import NewVolume, Pair
@@ -75,7 +75,7 @@ def test_checkpoint_when_its_name_is_taken_then_the_first_stays(room: Room) -> N
     first = named(storage, f"{seat.name}.checkpoint.lesson")
     room.vandalised(1)
     faults = storage.checkpoints_created([(seat, new(seat))])
-    assert faults[seat.uuid] is None or isinstance(faults[seat.uuid], PizarraError)
+    assert isinstance(faults[seat.uuid], AlreadyExists)
     assert named(storage, f"{seat.name}.checkpoint.lesson").uuid == first.uuid
     storage.rewound([Pair(seat=seat, baseline=first)])
     assert room.is_original(1)

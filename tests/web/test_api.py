@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from pizarra.engine import undo
+from pizarra.errors import PizarraError
 from pizarra.server import host_door
 from pizarra.server.api.operations import api
 from pizarra.server.jobs.models import AuditEntry, Job, State
@@ -19,21 +20,14 @@ from pizarra.server.permissions import Rule, rule_of
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.serve import demonstration_host
 from pizarra.server.worker.door import Answers
+from pizarra.server.worker.events import error_json
 from pizarra.server.worker.worker import Worker, perform
 from pizarra.settings import Settings
 from pizarra.system import locks
+from tests.web.test_permissions import NET_01
 
 School = dict[str, User]
 PEOPLE = ("", "eva", "leo", "ada", "bob", "tec")
-ALLOWED = {  # of classroom net and seat 1
-    Rule.SIGNED_IN: {"eva", "leo", "ada", "bob", "tec"},
-    Rule.STAFF: {"ada", "bob", "tec"},
-    Rule.TECHNICIAN: {"tec"},
-    Rule.ROOM_TEACHER: {"ada", "tec"},
-    Rule.SEAT_USER: {"eva", "ada", "tec"},
-    Rule.SEAT_RESTART: {"eva", "ada", "tec"},
-    Rule.SEAT_RESET: {"eva", "ada", "tec"},
-}
 BODIES: dict[str, Any] = {
     "/classrooms": {"classroom": "fresh", "template": "debian", "seats": 2},
     "/join": {"code": "NOSUCH"},
@@ -62,7 +56,10 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     answers = Answers(demonstration_host(Settings(), 4))
 
     def asked(question: str, **more: Any) -> Any:
-        return json.loads(json.dumps(answers.answer({"ask": question, **more})))
+        try:
+            return json.loads(json.dumps(answers.answer({"ask": question, **more})))
+        except PizarraError as error:
+            raise host_door.HostRefused(error_json(error)) from None
 
     def screenshot(classroom: str, number: int) -> bytes:
         machine = answers.machine({"classroom": classroom, "number": number})
@@ -111,7 +108,7 @@ def test_operation_when_asked_by_anybody_then_only_those_of_its_rule_get_further
         for who in PEOPLE
         if asked(signed_in(who, school), method, path, own(path, who)).status_code in (401, 403)
     }
-    assert refused == set(PEOPLE) - ALLOWED[rule]
+    assert refused == set(PEOPLE) - NET_01[rule]
 
 
 def test_operations_when_listed_then_the_description_has_them(client: Client) -> None:
@@ -252,3 +249,27 @@ def test_ticket_when_the_seat_is_let_go_or_anothers_then_it_opens_nothing(
     assert admitted(ticket + "x", school["eva"]) is None
     consoles_let_go(Room.objects.get(name="net"), [1])
     assert admitted(ticket, school["eva"]) is None
+
+
+def test_room_when_a_machine_was_adopted_under_its_own_name_then_its_number_is_told(
+    school: School, host: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert host
+    seats = [{"seat": "web01", "number": 1, "power": "off"}]
+    monkeypatch.setattr(host_door, "room", lambda name: {"classroom": name, "seats": seats})
+    told = asked(signed_in("ada", school), "GET", "/classrooms/{classroom}").json()
+    assert [(one["seat"], one["number"], one["student"]) for one in told["seats"]] == [
+        ("web01", 1, "eva")
+    ]
+
+
+def test_room_when_it_is_being_made_then_its_job_is_told_and_else_404(
+    school: School, host: Answers
+) -> None:
+    assert host
+    ada = signed_in("ada", school)
+    asked(ada, "POST", "/classrooms", {"classroom": "fresh"})
+    told = ada.get("/api/v1/classrooms/fresh").json()
+    assert (told["seats"], [job["use_case"] for job in told["jobs"]]) == ([], ["classroom create"])
+    Job.objects.update(state=State.FAILED)
+    assert ada.get("/api/v1/classrooms/fresh").status_code == 404

@@ -47,9 +47,8 @@ def test_page_when_spanish_then_no_english_heading_is_left(
 
 
 def test_wall_when_the_worker_does_not_answer_then_the_home_says_what_to_do(
-    school: School, settings: object
+    school: School,
 ) -> None:
-    assert settings
     answer = signed_in("ada", school).get("/")
     assert answer.status_code == 200
     assert "does not answer" in answer.content.decode()

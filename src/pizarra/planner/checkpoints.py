@@ -13,7 +13,7 @@ from pizarra.model.names import seat_name
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
 from pizarra.planner.provision import disk_name
-from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable
+from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
 from pizarra.storage.interface import Capabilities, NewVolume
 
 
@@ -145,9 +145,8 @@ def _seat_plan(
     source: int,
     capabilities: Mapping[StorageKind, Capabilities],
 ) -> SeatPlan:
-    if seat.fault or seat.power is Power.ABSENT:
-        reason = seat.fault or "its machine is gone: run pizarra recover"
-        return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=reason)
+    if untouchable := left_alone(seat):
+        return untouchable
     saved = {volume.labels.disk: volume for volume in checkpoint.volumes.get(source, ())
              if volume.labels}  # fmt: skip
     if not saved:

@@ -122,12 +122,8 @@ def _seat_plan(
     changes: Mapping[str, Change | Exception],
     capabilities: Mapping[StorageKind, Capabilities],
 ) -> SeatPlan:
-    if seat.fault:
-        return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)
-    if seat.power is Power.ABSENT:
-        return SeatPlan(
-            seat=seat, outcome=Outcome.UNKNOWN, reason="its machine is gone: run pizarra recover"
-        )
+    if untouchable := left_alone(seat):
+        return untouchable
     on = seat.power is not Power.OFF
     if on and mode is Mode.HOT and (why := _not_hot(seat, capabilities)):
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)
@@ -145,6 +141,17 @@ def _seat_plan(
         stops = (Step.STOP,) if on else ()
         steps = (*stops, Step.REWIND, Step.PROVE, *starts)
     return SeatPlan(seat=seat, steps=steps, no_undo=no_undo)
+
+
+def left_alone(seat: Seat) -> SeatPlan | None:
+    """The plan for a seat that nothing may be done to, and why."""
+    if seat.fault:
+        return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)
+    if seat.power is Power.ABSENT:
+        return SeatPlan(
+            seat=seat, outcome=Outcome.UNKNOWN, reason="its machine is gone: run pizarra recover"
+        )
+    return None
 
 
 def not_undoable(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
-from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable
+from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
 from pizarra.storage.interface import Capabilities
 
 
@@ -25,12 +25,8 @@ def plan_undo(
 def _seat_plan(
     seat: Seat, kept: Collection[str], capabilities: Mapping[StorageKind, Capabilities]
 ) -> SeatPlan:
-    if seat.fault:
-        return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)
-    if seat.power is Power.ABSENT:
-        return SeatPlan(
-            seat=seat, outcome=Outcome.UNKNOWN, reason="its machine is gone: run pizarra recover"
-        )
+    if untouchable := left_alone(seat):
+        return untouchable
     if why := not_undoable(seat, capabilities):
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)
     if seat.name not in kept:

@@ -55,6 +55,17 @@ def asked(question: str, **more: Any) -> Any:
         return _first_line(file.readline())["answer"]
 
 
+def room(classroom: str) -> dict[str, Any]:
+    """Its seats as `pizarra status --json` tells them. Raises HostRefused, HostNotFit."""
+    told: dict[str, Any] = asked("room", classroom=classroom)
+    return told
+
+
+def seat_numbers(classroom: str) -> list[int]:
+    """Raises HostRefused, HostNotFit."""
+    return [seat["number"] for seat in room(classroom)["seats"]]
+
+
 def screenshot(classroom: str, number: int) -> bytes:
     """A picture. Raises HostRefused, HostNotFit."""
     with _connected() as door, door.makefile("rwb") as file:

@@ -69,6 +69,14 @@ def may(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None
     return _may_in_room(who, rule, classroom, number)
 
 
+def rooms_of(user: User) -> list[Room]:
+    """Those that a user has to do with."""
+    if user.is_technician:
+        return list(Room.objects.all())
+    seated = Room.objects.filter(assignments__student=user)
+    return list((user.rooms_taught.all() | user.rooms_attended.all() | seated).distinct())
+
+
 def _may_in_room(user: User, rule: Rule, classroom: str, number: int | None) -> bool:
     room = Room.objects.filter(name=classroom).first()
     if room is None:

@@ -65,7 +65,7 @@ def served(
     threading.Thread(target=door.serve_forever, daemon=True).start()
     with beside([sys.executable, "-m", "pizarra.server.web"], user) as web:
         say(f"http://{settings.server_listen}/", first)
-        threading.Thread(target=_watch, args=(web.wait, worker), daemon=True).start()
+        threading.Thread(target=_watch, args=(web.wait, worker.stopping), daemon=True).start()
         worker.run()
         failed = web.poll() not in (None, 0)
     door.shutdown()
@@ -73,9 +73,9 @@ def served(
         raise HostNotFit("The pages ended by themselves.", "What they said is above.")
 
 
-def _watch(wait: Callable[[], int], worker: object) -> None:
+def _watch(wait: Callable[[], int], stopping: threading.Event) -> None:
     wait()
-    worker.stopping.set()  # type: ignore[attr-defined]
+    stopping.set()
 
 
 def _laid_out(settings: Settings, folder: Path) -> str:

@@ -186,6 +186,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
         reason=fault or going,
         verified=False if following and not fault else original,
         extra={
+            "number": seat.number,
             "version": labels.still if following else labels.version,
             "next_version": following,
             "power": str(seat.power),

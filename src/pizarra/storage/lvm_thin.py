@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
-from pizarra.errors import HostNotFit, PizarraError, StorageFault
+from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.sentence import Sentence
@@ -138,7 +138,13 @@ class LvmThinStorage(LvmVolumes):
 
     def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """Snapshots that sleep, fed to one process; LVM holds each origin still meanwhile."""
+        taken = {volume.name for volume in self.observe().volumes}
         faults = self.strangers([volume for volume, _ in new])
+        faults |= {
+            volume.uuid: AlreadyExists("There is a volume {name} already.", name=one.name)
+            for volume, one in new
+            if one.name in taken
+        }
         these = [(volume, one) for volume, one in new if volume.uuid not in faults]
         try:
             lvm_batch([lvm_commands.thin_baseline(self.place, v.name, one) for v, one in these])

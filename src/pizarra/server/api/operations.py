@@ -24,8 +24,8 @@ from pizarra.server.api.callers import caller, rule, user_of
 from pizarra.server.consoles.tickets import ticket_for
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
 from pizarra.server.jobs.queue import asked, noted
-from pizarra.server.people.models import ApiToken, Scope, User
-from pizarra.server.permissions import Rule, checked
+from pizarra.server.people.models import ApiToken, Scope
+from pizarra.server.permissions import Rule, checked, rooms_of
 from pizarra.server.rooms import roster
 from pizarra.server.rooms.models import Room
 
@@ -58,14 +58,6 @@ def _job(request: HttpRequest, use_case: str, **arguments: Any) -> Status[Job]:
 
 
 # ---- classrooms
-
-
-def rooms_of(user: User) -> list[Room]:
-    """Those that a user has to do with."""
-    if user.is_technician:
-        return list(Room.objects.all())
-    seated = Room.objects.filter(assignments__student=user)
-    return list((user.rooms_taught.all() | user.rooms_attended.all() | seated).distinct())
 
 
 @api.get("/classrooms", response=list[dict[str, Any]])
@@ -102,13 +94,17 @@ def classroom_show(request: HttpRequest, classroom: str) -> dict[str, Any]:
     _ = request
     room = get_object_or_404(Room, name=classroom)
     sits = {one.number: one.student for one in room.assignments.select_related("student")}
-    told: dict[str, Any] = host_door.asked("room", classroom=classroom)
-    for seat in told["seats"]:
-        number = int(seat["seat"].rpartition("-")[2])
-        student = sits.get(number)
-        seat |= {"number": number, "student": student.name_shown if student else ""}
     jobs = Job.objects.filter(classroom=classroom, state__in=(State.QUEUED, State.RUNNING))
     under_way = [{"id": str(one.id), "use_case": one.use_case} for one in jobs]
+    try:
+        told = host_door.room(classroom)
+    except host_door.HostRefused as refused:
+        if refused.http_status != 404 or not under_way:
+            raise
+        told = {"classroom": classroom, "seats": []}  # it is being made
+    for seat in told["seats"]:
+        student = sits.get(seat["number"])
+        seat["student"] = student.name_shown if student else ""
     return {**told, "title": room.title_shown, "jobs": under_way}
 
 
@@ -248,7 +244,7 @@ def checkpoint_delete(request: HttpRequest, classroom: str, name: str) -> Status
 def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> dict[str, Any]:
     """Look at a roster, or apply it: all of it, or nothing."""
     room = get_object_or_404(Room, name=classroom)
-    read = roster.roster_read(room, sent.csv, set(_seat_numbers(classroom)))
+    read = roster.roster_read(room, sent.csv, set(host_door.seat_numbers(classroom)))
     apply = sent.apply and bool(read.rows) and not read.errors
     if apply:
         first_passwords = roster.roster_applied(room, read)
@@ -256,11 +252,6 @@ def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> d
             row["first_password"] = first_passwords.get(row["username"], "")
         noted(user_of(request), "roster", classroom, facts={"n": len(read.rows)}, request=request)
     return {"rows": read.rows, "errors": read.errors, "applied": apply}
-
-
-def _seat_numbers(classroom: str) -> list[int]:
-    told = host_door.asked("room", classroom=classroom)
-    return [int(seat["seat"].rpartition("-")[2]) for seat in told["seats"]]
 
 
 @api.post("/classrooms/{classroom}/code", response=shapes.CodeOut)
@@ -276,9 +267,7 @@ def code_make(request: HttpRequest, classroom: str) -> dict[str, str | None]:
 @rule(Rule.SIGNED_IN, Scope.OPERATE)
 def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
     """Take a free machine of the class with this code; always the same one."""
-    room = Room.objects.filter(class_code=sent.code.strip().upper()).first()
-    seats = {room.name: _seat_numbers(room.name)} if room and sent.code.strip() else {}
-    seat = roster.joined(user_of(request), sent.code, seats)
+    seat = roster.joined(user_of(request), sent.code, host_door.seat_numbers)
     noted(user_of(request), "join", seat.room.name, target=seat.seat, request=request)
     return {"classroom": seat.room.name, "number": seat.number}
 

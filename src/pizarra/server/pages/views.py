@@ -18,12 +18,11 @@ from django.views.i18n import set_language
 from pizarra.errors import PizarraError
 from pizarra.model.names import name_checked
 from pizarra.server import host_door
-from pizarra.server.api.operations import rooms_of
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.jobs.queue import asked, noted
 from pizarra.server.pages.words import console_words, wall_words
 from pizarra.server.people.models import Role, User
-from pizarra.server.permissions import Rule, may, rule
+from pizarra.server.permissions import Rule, may, rooms_of, rule
 from pizarra.server.rooms import roster
 from pizarra.server.rooms.models import Room
 
@@ -119,11 +118,8 @@ def console(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
 def join(request: HttpRequest) -> HttpResponse:
     """A class code becomes a seat."""
     user, code = _user(request), request.POST.get("code", "")
-    room = Room.objects.filter(class_code=code.strip().upper()).first()
     try:
-        told = host_door.asked("room", classroom=room.name) if room and code.strip() else None
-        numbers = [int(one["seat"].rpartition("-")[2]) for one in told["seats"]] if told else []
-        seat = roster.joined(user, code, {room.name: numbers} if room else {})
+        seat = roster.joined(user, code, host_door.seat_numbers)
     except PizarraError as error:
         seats = user.assignments.select_related("room")
         problem = _(error.text).format(**error.facts) + " " + _(error.hint or " ")
@@ -175,8 +171,7 @@ def _room_acted(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Htt
         messages.info(request, _("It is under way."))
         return redirect("wall" if act == "restore" else "room", classroom=found.name)
     shown["csv"] = request.POST.get("csv", "")
-    told = host_door.asked("room", classroom=found.name)
-    numbers = {int(one["seat"].rpartition("-")[2]) for one in told["seats"]}
+    numbers = set(host_door.seat_numbers(found.name))
     read = roster.roster_read(found, shown["csv"], numbers)
     if act == "apply" and not read.errors:
         first_passwords = roster.roster_applied(found, read)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from pizarra.errors import BadInput
 from pizarra.model.names import seat_name_parsed
@@ -43,20 +45,22 @@ def roster_read(room: Room, text: str, seats: set[int]) -> Roster:
         if not any(cells) or (line == 1 and cells[0].lower() in ("seat", "puesto")):
             continue
         if len(cells) < 2:
-            found.wrong(line, "a seat and a user name are needed")
+            found.wrong(line, _("a seat and a user name are needed"))
             continue
         number = _number(room, cells[0])
         username = cells[1].lower()
         if number is None or number not in seats:
-            found.wrong(line, f"there is no seat {cells[0]!r}")
+            found.wrong(line, _("there is no seat {seat}").format(seat=cells[0]))
         elif number in numbers:
-            found.wrong(line, f"seat {number} is on line {numbers[number]} already")
+            text = _("seat {n} is on line {line} already")
+            found.wrong(line, text.format(n=number, line=numbers[number]))
         elif not username.replace(".", "").replace("-", "").replace("_", "").isalnum():
-            found.wrong(line, f"{cells[1]!r} cannot be a user name")
+            found.wrong(line, _("{name} cannot be a user name").format(name=cells[1]))
         elif username in names:
-            found.wrong(line, f"{username} is on line {names[username]} already")
+            text = _("{name} is on line {line} already")
+            found.wrong(line, text.format(name=username, line=names[username]))
         elif (known := User.objects.filter(username=username).first()) and not _may_sit(known):
-            found.wrong(line, f"{username} is not a student")
+            found.wrong(line, _("{name} is not a student").format(name=username))
         else:
             numbers[number], names[username] = line, line
             full = cells[2] if len(cells) > 2 else ""
@@ -102,7 +106,7 @@ def assigned(room: Room, number: int, student: User | None) -> SeatAssignment:
     SeatAssignment.objects.filter(room=room, student=student).exclude(number=number).update(
         student=None
     ) if student else None
-    seat, _ = SeatAssignment.objects.get_or_create(room=room, number=number)
+    seat = SeatAssignment.objects.get_or_create(room=room, number=number)[0]
     if seat.student_id != (student.pk if student else None):
         seat.student, seat.generation = student, seat.generation + 1
         seat.save()
@@ -122,7 +126,7 @@ def code_made(room: Room) -> str:
 
 
 @transaction.atomic
-def joined(user: User, code: str, seats_of: dict[str, list[int]]) -> SeatAssignment:
+def joined(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
     """A student takes the first seat that is nobody's. Raises BadInput."""
     room = Room.objects.filter(class_code=code.strip().upper()).first()
     if room is None or not code.strip():
@@ -131,7 +135,7 @@ def joined(user: User, code: str, seats_of: dict[str, list[int]]) -> SeatAssignm
     if own is not None:
         return own
     taken = {one.number for one in room.assignments.exclude(student=None)}
-    free = [number for number in seats_of.get(room.name, []) if number not in taken]
+    free = [number for number in seats_of(room.name) if number not in taken]
     if not free:
         raise BadInput("Every machine of this class is taken.", "Tell your teacher.")
     room.students.add(user)

@@ -145,14 +145,3 @@ def _in_a_word(job: Job) -> str:
     seats = (job.result or {}).get("seats", [])
     well = all(one["outcome"] in ("done", "unchanged") for one in seats)
     return "done" if well else "partly"
-
-
-def waited(job: Job, limit_s: float) -> Job:
-    """For those who want the end of it."""
-    deadline = time.monotonic() + limit_s
-    while time.monotonic() < deadline:
-        job.refresh_from_db()
-        if job.state not in (State.QUEUED, State.RUNNING):
-            break
-        time.sleep(_POLL_S)
-    return job

@@ -7,6 +7,7 @@ const classroom = wall.dataset.classroom;
 const base = `/classrooms/${classroom}`;
 const byId = (id) => document.getElementById(id);
 const tiles = new Map(); // seat's number -> { element, parts, seat, busy, failed }
+const named = (name) => [...tiles.values()].find((one) => one.seat?.seat === name); // adopted ones end in no number
 const selected = new Set();
 let anchor = null;
 let last = null; // the result strip's job
@@ -172,7 +173,7 @@ async function resetAsked(numbers) {
   let plan;
   try { plan = await call("GET", `${base}/plan${seats}`); } catch (problem) { strip(problem.message); return; }
   const on = plan.seats.filter((seat) => seat.steps.includes("stop"))
-    .map((seat) => { const n = Number(seat.seat.split("-").pop()); return tiles.get(n)?.seat.student || String(n); });
+    .map((plan) => { const seat = named(plan.seat)?.seat; return seat?.student || String(seat?.number ?? plan.seat); });
   const reasons = [...new Set(plan.seats.map((seat) => seat.no_undo).filter(Boolean))];
   const lines = [on.length ? said(words.on_now, { who: on.join(", ") }) : words.nobody_on,
     ...(reasons.length ? reasons.map((why) => said(words.no_undo, { why })) : [words.can_undo])];
@@ -204,12 +205,12 @@ async function follow(job) {
     bar.value = settled;
     const left = Math.ceil((Date.now() - began) / settled * (total - settled) / 1000);
     text.textContent = said(words.progress, { n: settled, of: total }) + (left > 0 ? ` · ${said(words.left, { s: left })}` : "");
-    const one = tiles.get(Number(event.seat.split("-").pop()));
+    const one = named(event.seat);
     if (!one) return;
     const well = ["done", "unchanged"].includes(event.outcome);
     one.busy = "";
     one.failed = well ? "" : event.reason || words.failed;
-    if (well && event.verified) { one.seat.verified = true; one.seat.changed_bytes = 0; }
+    if (well && event.verified && ["reset", "verify"].includes(job.use_case)) { one.seat.verified = true; one.seat.changed_bytes = 0; }
     show(one);
   });
   for (const one of tiles.values()) one.busy = "";
@@ -222,7 +223,7 @@ function result(job) {
   if (job.error) { strip(job.error.says, element("span", { class: "faint" }, job.error.hint || "")); return; }
   const seats = job.result.seats || [];
   const bad = seats.filter((seat) => !["done", "unchanged"].includes(seat.outcome));
-  const numbers = bad.map((seat) => Number(seat.seat.split("-").pop()));
+  const numbers = bad.map((seat) => named(seat.seat)?.seat.number).filter(Boolean);
   const parts = [element("strong", {}, said(job.use_case === "reset" ? words.result_reset : words.result,
     { n: seats.length - bad.length, of: seats.length, s: job.result.elapsed_s.toFixed(1) }))];
   if (bad.length) {
