@@ -110,7 +110,7 @@ def test_reset_when_one_is_under_way_then_the_second_ends_with_4(original: Schoo
     first = Context(original.context.host, second)
     assert verbs.reset(first, "life").exit_status == 0
     assert [refused(said, 4).status for said in told] == [4, 4, 4]
-    assert "busy: reset by process" in told[0].err
+    assert "busy: reset by root, process" in told[0].err
     assert told[1].document["error"] == "Busy"
 
 
