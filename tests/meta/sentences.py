@@ -28,7 +28,7 @@ ERRORS = tuple(
     for name, one in vars(errors).items()
     if isinstance(one, type) and issubclass(one, errors.PizarraError)
 )
-WORDS = ("verb", "what", "why")  # facts that are words of ours: see cli.words
+WORDS = ("verb", "what", "why")  # facts that are words of ours: see service.languages
 Place = int | str  # of an argument: its position, or its keyword
 
 

@@ -15,6 +15,7 @@ from pizarra.model.names import seat_uuid
 from pizarra.model.sentence import Sentence, joined
 from pizarra.service import verbs
 from pizarra.service.context import Context
+from pizarra.service.languages import catalogue
 from tests.fixtures.command import pizarra
 from tests.unit.test_reset import School
 
@@ -22,7 +23,7 @@ from tests.unit.test_reset import School
 @pytest.fixture
 def school(monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     """Five seats in memory, and ``pizarra`` in Spanish on that host."""
-    monkeypatch.setattr(words, "spoken", words.catalogue("es"))
+    monkeypatch.setattr(words, "spoken", catalogue("es"))
     school = School()
     host = school.context.host
     monkeypatch.setattr(

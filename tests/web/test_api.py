@@ -20,7 +20,7 @@ from pizarra.server.permissions import Rule, rule_of
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.serve import demonstration_host
 from pizarra.server.worker.door import Answers
-from pizarra.server.worker.events import error_json
+from pizarra.server.worker.spoken import error_json
 from pizarra.server.worker.worker import Worker, perform
 from pizarra.settings import Settings
 from pizarra.system import locks
@@ -273,3 +273,33 @@ def test_room_when_it_is_being_made_then_its_job_is_told_and_else_404(
     assert (told["seats"], [job["use_case"] for job in told["jobs"]]) == ([], ["classroom create"])
     Job.objects.update(state=State.FAILED)
     assert ada.get("/api/v1/classrooms/fresh").status_code == 404
+
+
+def test_job_when_it_gives_reasons_then_in_english_with_spanish_beside(
+    school: School, host: Answers
+) -> None:
+    def ended(use_case: str, classroom: str) -> Job:
+        wish = {"use_case": use_case, "arguments": {"classroom": classroom}}
+        job = Job.objects.create(host="local", classroom=classroom, user=school["tec"], **wish)
+        perform(job, host.context.host)
+        return job
+
+    ended("start", "net")
+    job = ended("start", "net")
+    assert job.result
+    told = [job.result["seats"][0], job.events.latest("seq").event]
+    assert {one["reason"] for one in told} == {"it runs already"}
+    assert {one["reason_in"]["es"] for one in told} == {"ya está en marcha"}
+    error = ended("start", "nosuch").error
+    assert error
+    assert error["says_in"]["es"] == "No hay ningún aula 'nosuch'."
+
+
+def test_host_when_it_refuses_then_the_answer_has_its_words_in_spanish_too(
+    school: School, host: Answers
+) -> None:
+    assert host
+    Room.objects.create(name="nosuch", host="local")
+    answer = signed_in("tec", school).get("/api/v1/classrooms/nosuch/plan")
+    assert answer.status_code == 404
+    assert answer.json()["detail_in"]["es"] == "No hay ningún aula 'nosuch'."

@@ -13,6 +13,7 @@ from pizarra.errors import HostNotFit, PizarraError
 
 SOCKET = "worker.sock"
 _LIMIT_S = 30.0
+_SAID = {"detail_in": "says", "hint_in": "hint"}
 
 
 class HostRefused(PizarraError):
@@ -22,6 +23,14 @@ class HostRefused(PizarraError):
         says, hint = str(told.get("says", "")), str(told.get("hint", ""))
         super().__init__("{says}", "{hint}", says=says, hint=hint)
         self.http_status = int(told.get("http_status", 500))
+        self.told = told
+
+    @property
+    def in_languages(self) -> dict[str, Any]:
+        """What it says and advises in other languages than English."""
+        return {
+            name: self.told[f"{of}_in"] for name, of in _SAID.items() if f"{of}_in" in self.told
+        }
 
 
 def _connected() -> socket.socket:

@@ -43,7 +43,9 @@ _ROOM_VERBS = ("start", "stop", "reset", "undo", "verify", "freeze", "unfreeze")
 @api.exception_handler(PizarraError)
 def told(request: HttpRequest, error: PizarraError) -> HttpResponse:
     """Our errors keep their words and their next step."""
-    problem = {"detail": str(error), "hint": error.advice}
+    problem: dict[str, Any] = {"detail": str(error), "hint": error.advice}
+    if isinstance(error, host_door.HostRefused):
+        problem |= error.in_languages
     return api.create_response(request, problem, status=error.http_status)
 
 

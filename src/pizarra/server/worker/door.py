@@ -19,7 +19,7 @@ from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.outcome import Mode
 from pizarra.planner.reset import After
-from pizarra.server.worker.events import error_json
+from pizarra.server.worker.spoken import error_json, spoken
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.context import Context
 
@@ -48,7 +48,7 @@ class Answers:
         then, known = self._remembered.get(key, (0.0, None))
         if time.monotonic() - then < _FRESH_S:
             return known
-        found = ask(question)
+        found = spoken(ask(question))
         if len(self._remembered) > 500:
             self._remembered.clear()
         self._remembered[key] = (time.monotonic(), found)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from pizarra.engine.events import Advanced, Began, Event, Noted
-from pizarra.errors import PizarraError
+from pizarra.server.worker.spoken import spoken
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -19,14 +19,4 @@ def event_json(event: Event) -> dict[str, Any]:
         case Noted(text=text, facts=facts):
             said = {name: str(fact) for name, fact in facts.items()}
             return {"event": "noted", "text": text, "facts": said, "says": str(event)}
-    return {"event": "settled", **event.outcome.to_json()}
-
-
-def error_json(error: PizarraError) -> dict[str, Any]:
-    """An error of ours, with its next step."""
-    return {
-        "error": type(error).__name__,
-        "says": str(error),
-        "hint": error.advice,
-        "http_status": error.http_status,
-    }
+    return {"event": "settled", **spoken(event.outcome.to_json())}

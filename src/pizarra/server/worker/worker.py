@@ -22,7 +22,8 @@ from pizarra.engine.host import Host
 from pizarra.errors import PizarraError
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
 from pizarra.server.rooms.models import Room
-from pizarra.server.worker.events import error_json, event_json
+from pizarra.server.worker.events import event_json
+from pizarra.server.worker.spoken import error_json, spoken
 from pizarra.server.worker.use_cases import Document, performed
 from pizarra.service.context import Context
 
@@ -115,7 +116,7 @@ def perform(job: Job, host: Host) -> None:
 
     def work() -> tuple[Document | None, dict[str, Any] | None]:
         try:
-            return performed(context, job.use_case, job.arguments), None
+            return spoken(performed(context, job.use_case, job.arguments)), None
         except PizarraError as error:
             return None, error_json(error)
         except Exception as error:  # noqa: BLE001 - it must never take the worker with it

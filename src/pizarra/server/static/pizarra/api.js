@@ -1,9 +1,12 @@
 // The API from a page: same origin, the session's cookie, the page's own CSRF token.
 const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
 
+/** A sentence of the host's, in the page's language where there is one. */
+export const spoken = (told, name) => told?.[`${name}_in`]?.[document.documentElement.lang.slice(0, 2)] ?? told?.[name];
+
 export class Refused extends Error {
   constructor(status, told) {
-    super([told.detail, told.hint].filter((part) => typeof part === "string" && part).join(" ") || `${status}`);
+    super([spoken(told, "detail"), spoken(told, "hint")].filter((part) => typeof part === "string" && part).join(" ") || `${status}`);
     this.status = status;
   }
 }

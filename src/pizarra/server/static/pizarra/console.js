@@ -1,6 +1,6 @@
 // One machine fills the page: noVNC over our relay; a connection that is lost comes back by itself.
 import RFB from "../vendor/novnc/core/rfb.js";
-import { call, followed, said } from "./api.js";
+import { call, followed, said, spoken } from "./api.js";
 
 const screen = document.getElementById("screen");
 const told = document.getElementById("told");
@@ -41,7 +41,8 @@ async function act(name, now) {
   say(now, 60000);
   try {
     const ended = await followed(await call("POST", `${seat}/${name}`));
-    const bad = ended.error?.says || (ended.result?.seats || []).find((one) => !["done", "unchanged"].includes(one.outcome))?.reason;
+    const bad = spoken(ended.error, "says")
+      || spoken((ended.result?.seats || []).find((one) => !["done", "unchanged"].includes(one.outcome)), "reason");
     say(bad ? said(words.failed, { why: bad }) : words.done, 6000);
   } catch (problem) { say(problem.message, 6000); }
 }

@@ -1,5 +1,5 @@
 // The wall: tiles are made once and changed in place, so nothing blinks; only those in view are drawn.
-import { call, followed, said } from "./api.js";
+import { call, followed, said, spoken } from "./api.js";
 
 const wall = document.getElementById("wall");
 const words = JSON.parse(wall.dataset.words);
@@ -56,7 +56,7 @@ const seen = new IntersectionObserver((entries) => {
 function badge(one) {
   const seat = one.seat;
   if (one.busy) return ["…", one.busy, "is-busy"];
-  if (one.failed || seat.outcome === "unknown") return ["✘", one.failed || seat.reason || words.failed, "is-failed"];
+  if (one.failed || seat.outcome === "unknown") return ["✘", one.failed || spoken(seat, "reason") || words.failed, "is-failed"];
   if (seat.power === "off") return seat.verified ? ["✔", words.original, "is-original"] : ["○", `${words.off} · ${words.changed}`, "is-off"];
   if (seat.power === "running") return ["●", seat.verified ? words.original : words.running, seat.verified ? "is-original" : ""];
   return ["‖", words[seat.power] || seat.power, "is-busy"];
@@ -174,7 +174,7 @@ async function resetAsked(numbers) {
   try { plan = await call("GET", `${base}/plan${seats}`); } catch (problem) { strip(problem.message); return; }
   const on = plan.seats.filter((seat) => seat.steps.includes("stop"))
     .map((plan) => { const seat = named(plan.seat)?.seat; return seat?.student || String(seat?.number ?? plan.seat); });
-  const reasons = [...new Set(plan.seats.map((seat) => seat.no_undo).filter(Boolean))];
+  const reasons = [...new Set(plan.seats.map((seat) => spoken(seat, "no_undo")).filter(Boolean))];
   const lines = [on.length ? said(words.on_now, { who: on.join(", ") }) : words.nobody_on,
     ...(reasons.length ? reasons.map((why) => said(words.no_undo, { why })) : [words.can_undo])];
   if (last?.result?.elapsed_s) lines.push(said(words.last_took, { s: last.result.elapsed_s.toFixed(1) }));
@@ -209,7 +209,7 @@ async function follow(job) {
     if (!one) return;
     const well = ["done", "unchanged"].includes(event.outcome);
     one.busy = "";
-    one.failed = well ? "" : event.reason || words.failed;
+    one.failed = well ? "" : spoken(event, "reason") || words.failed;
     if (well && event.verified && ["reset", "verify"].includes(job.use_case)) { one.seat.verified = true; one.seat.changed_bytes = 0; }
     show(one);
   });
@@ -220,7 +220,7 @@ async function follow(job) {
 }
 
 function result(job) {
-  if (job.error) { strip(job.error.says, element("span", { class: "faint" }, job.error.hint || "")); return; }
+  if (job.error) { strip(spoken(job.error, "says"), element("span", { class: "faint" }, spoken(job.error, "hint") || "")); return; }
   const seats = job.result.seats || [];
   const bad = seats.filter((seat) => !["done", "unchanged"].includes(seat.outcome));
   const numbers = bad.map((seat) => named(seat.seat)?.seat.number).filter(Boolean);
@@ -228,7 +228,7 @@ function result(job) {
     { n: seats.length - bad.length, of: seats.length, s: job.result.elapsed_s.toFixed(1) }))];
   if (bad.length) {
     parts.push(element("span", { class: "is-failed" }, said(words.failed_some, { n: bad.length })),
-      element("button", { onclick: () => sheet(words.why, bad.map((seat) => element("p", {}, `${seat.seat}: ${seat.reason}`)), words.dismiss) }, words.why),
+      element("button", { onclick: () => sheet(words.why, bad.map((seat) => element("p", {}, `${seat.seat}: ${spoken(seat, "reason")}`)), words.dismiss) }, words.why),
       element("button", { onclick: () => verb(job.use_case, numbers) }, words.retry));
   }
   if (job.use_case === "reset") parts.push(element("button", { onclick: () => verb("undo", job.numbers) }, words.undo));

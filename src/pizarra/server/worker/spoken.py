@@ -1,0 +1,47 @@
+"""What leaves the worker is English for scripts, with each sentence in our other languages
+beside it (``reason``, ``reason_in: {"es": …}``): the page picks its reader's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pizarra.errors import PizarraError
+from pizarra.model.sentence import Sentence
+from pizarra.service.languages import LANGUAGES, catalogue, in_words, translated
+
+_TOLD = frozenset({"reason", "no_undo"})  # sentences also when they have no facts
+_CATALOGUES = {language: catalogue(language) for language in LANGUAGES}
+
+
+def spoken(document: Any) -> Any:
+    """The document, and beside each of its sentences what it is in other languages."""
+    if isinstance(document, list | tuple):
+        return [spoken(one) for one in document]
+    if not isinstance(document, Mapping):
+        return document
+    told: dict[str, Any] = {}
+    for name, value in document.items():
+        told[name] = spoken(value)
+        if isinstance(value, Sentence) or (name in _TOLD and isinstance(value, str)):
+            told[f"{name}_in"] = _in_languages(value)
+    return told
+
+
+def _in_languages(told: str | PizarraError) -> dict[str, str]:
+    return {language: in_words(told, words) for language, words in _CATALOGUES.items()}
+
+
+def error_json(error: PizarraError) -> dict[str, Any]:
+    """An error of ours, with its next step."""
+    return {
+        "error": type(error).__name__,
+        "says": str(error),
+        "says_in": _in_languages(error),
+        "hint": error.advice,
+        "hint_in": {
+            language: translated(error.hint, error.facts, words)
+            for language, words in _CATALOGUES.items()
+        },
+        "http_status": error.http_status,
+    }

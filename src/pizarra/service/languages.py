@@ -1,0 +1,44 @@
+"""What the core says, in a language: its catalogue, and how a sentence is put into it."""
+
+from __future__ import annotations
+
+import gettext
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+
+from pizarra.errors import PizarraError
+from pizarra.model.sentence import Sentence
+
+LANGUAGES = ("es",)  # beside English, which is in the source
+_LOCALES = Path(__file__).parent.parent / "locale"
+_OURS = frozenset({"verb", "what", "why"})  # facts that may be words of ours, not names
+
+
+def catalogue(language: str) -> gettext.NullTranslations:
+    """The words of a language; English when there are none."""
+    return gettext.translation("pizarra", _LOCALES, languages=[language], fallback=True)
+
+
+def word(text: str, spoken: gettext.NullTranslations) -> str:
+    """One text; gettext's answer to nothing would be the catalogue's head."""
+    return spoken.gettext(text) if text else ""
+
+
+def translated(text: str, facts: Mapping[str, object], spoken: gettext.NullTranslations) -> str:
+    """A template over facts; so are facts that are words of ours."""
+    told = {name: _fact(name, fact, spoken) for name, fact in facts.items()}
+    return word(text, spoken).format(**told)
+
+
+def _fact(name: str, fact: object, spoken: gettext.NullTranslations) -> object:
+    if isinstance(fact, PizarraError | Sentence | StrEnum):
+        return in_words(fact, spoken)
+    return word(fact, spoken) if name in _OURS and isinstance(fact, str) else fact
+
+
+def in_words(told: str | PizarraError, spoken: gettext.NullTranslations) -> str:
+    """A reason, a fault, an error or a word of ours."""
+    if isinstance(told, PizarraError | Sentence):
+        return translated(told.text, told.facts, spoken) if told.facts else word(told.text, spoken)
+    return word(str(told), spoken)
