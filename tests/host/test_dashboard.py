@@ -74,6 +74,7 @@ def dashboard() -> Iterator[Dashboard]:
 def reset_and_seen(page: Page, words: dict[str, str]) -> None:
     page.click("#reset")
     expect(page.locator("#sheet-title")).to_contain_text(words["ask"])
+    expect(page.locator("#sheet")).to_contain_text(words["lately"])
     page.click("#sheet-yes")
     expect(page.locator("#strip")).to_contain_text(words["result"], timeout=_PATIENCE_MS)
 
@@ -96,7 +97,9 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
     tile = ada.locator("[data-number='2']")
     expect(tile).to_contain_text("leo", timeout=_PATIENCE_MS)
     expect(tile).to_contain_text("en uso", timeout=_PATIENCE_MS)
-    reset_and_seen(ada, {"ask": "¿Devolver 4 máquinas", "result": "4 de 4 originales"})
+    lately = "Con actividad en los últimos diez minutos: leo."
+    result = "4 de 4 originales"
+    reset_and_seen(ada, {"ask": "¿Devolver 4 máquinas", "lately": lately, "result": result})
     ada.click("#strip >> text=Deshacer")
     expect(ada.locator("#strip")).to_contain_text("4 de 4 hechas", timeout=_PATIENCE_MS)
 

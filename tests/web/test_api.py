@@ -14,6 +14,7 @@ from pizarra.engine import undo
 from pizarra.errors import PizarraError
 from pizarra.server import host_door
 from pizarra.server.api.operations import api
+from pizarra.server.consoles import activity
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.people.models import ApiToken, User
 from pizarra.server.permissions import Rule, rule_of
@@ -303,3 +304,14 @@ def test_host_when_it_refuses_then_the_answer_has_its_words_in_spanish_too(
     answer = signed_in("tec", school).get("/api/v1/classrooms/nosuch/plan")
     assert answer.status_code == 404
     assert answer.json()["detail_in"]["es"] == "No hay ningún aula 'nosuch'."
+
+
+def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
+    school: School, host: Answers
+) -> None:
+    assert host
+    asks_for_the_picture, key = bytes([3, 0]), bytes([4, 1])
+    activity.noted("net", 1, asks_for_the_picture)
+    activity.noted("net", 2, key)
+    seats = signed_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
+    assert [seat["number"] for seat in seats if seat["active_s_ago"] is not None] == [2]

@@ -21,6 +21,7 @@ from pizarra.model.names import name_checked, seat_numbers_parsed
 from pizarra.server import host_door
 from pizarra.server.api import shapes
 from pizarra.server.api.callers import caller, rule, user_of
+from pizarra.server.consoles import activity
 from pizarra.server.consoles.tickets import ticket_for
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
 from pizarra.server.jobs.queue import asked, noted
@@ -92,7 +93,7 @@ def classroom_create(request: HttpRequest, wish: shapes.ClassroomIn) -> Status[J
 @api.get("/classrooms/{classroom}", response=dict[str, Any])
 @rule(Rule.ROOM_TEACHER)
 def classroom_show(request: HttpRequest, classroom: str) -> dict[str, Any]:
-    """Every seat: power, how much changed, who sits there."""
+    """Every seat: power, how much changed, who sits there, when a console was last touched."""
     _ = request
     room = get_object_or_404(Room, name=classroom)
     sits = {one.number: one.student for one in room.assignments.select_related("student")}
@@ -107,6 +108,7 @@ def classroom_show(request: HttpRequest, classroom: str) -> dict[str, Any]:
     for seat in told["seats"]:
         student = sits.get(seat["number"])
         seat["student"] = student.name_shown if student else ""
+        seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
     return {**told, "title": room.title_shown, "jobs": under_way}
 
 

@@ -11,6 +11,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from pizarra.errors import PizarraError
 from pizarra.server import host_door
+from pizarra.server.consoles import activity
 from pizarra.server.consoles.tickets import admitted, generation
 
 _LOOK_EVERY_S = 2.0
@@ -21,6 +22,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One browser that looks at one machine."""
 
     vnc: socket.socket | None = None
+    seat: tuple[str, int] = ("", 0)
     tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def connect(self) -> None:
@@ -31,8 +33,9 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
         if found is None:
             await self.close(NOT_ADMITTED)
             return
+        self.seat = found[:2]
         try:
-            self.vnc = await sync_to_async(host_door.console)(found[0], found[1])
+            self.vnc = await sync_to_async(host_door.console)(*self.seat)
         except PizarraError:
             await self.close(NO_MACHINE)
             return
@@ -58,6 +61,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Keys and the mouse."""
         _ = text_data
         if self.vnc is not None and bytes_data:
+            activity.noted(*self.seat, bytes_data)
             with contextlib.suppress(OSError):
                 await asyncio.get_running_loop().sock_sendall(self.vnc, bytes_data)
 

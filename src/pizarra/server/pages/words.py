@@ -20,6 +20,7 @@ def wall_words() -> str:
             "reset_title": _("Put {n} machines back to their original state?"),
             "reset_one": _("Put machine {n} back to its original state?"),
             "on_now": _("Switched on now: {who}. What they did not save elsewhere goes."),
+            "lately": _("Active in the last ten minutes: {who}."),
             "nobody_on": _("Nobody's machine is on."),
             "no_undo": _("This cannot be undone: {why}"),
             "can_undo": _("You can take it back for a day with Undo."),

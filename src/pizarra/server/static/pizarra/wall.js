@@ -172,10 +172,12 @@ async function resetAsked(numbers) {
   const seats = numbers ? `?seats=${numbers.join(",")}` : "";
   let plan;
   try { plan = await call("GET", `${base}/plan${seats}`); } catch (problem) { strip(problem.message); return; }
-  const on = plan.seats.filter((seat) => seat.steps.includes("stop"))
-    .map((plan) => { const seat = named(plan.seat)?.seat; return seat?.student || String(seat?.number ?? plan.seat); });
+  const who = (plan) => { const seat = named(plan.seat)?.seat; return seat?.student || String(seat?.number ?? plan.seat); };
+  const on = plan.seats.filter((seat) => seat.steps.includes("stop")).map(who);
+  const lately = plan.seats.filter((seat) => (named(seat.seat)?.seat.active_s_ago ?? Infinity) < 600).map(who);
   const reasons = [...new Set(plan.seats.map((seat) => spoken(seat, "no_undo")).filter(Boolean))];
   const lines = [on.length ? said(words.on_now, { who: on.join(", ") }) : words.nobody_on,
+    ...(lately.length ? [said(words.lately, { who: lately.join(", ") })] : []),
     ...(reasons.length ? reasons.map((why) => said(words.no_undo, { why })) : [words.can_undo])];
   if (last?.result?.elapsed_s) lines.push(said(words.last_took, { s: last.result.elapsed_s.toFixed(1) }));
   const title = numbers?.length === 1 ? said(words.reset_one, { n: numbers[0] }) : said(words.reset_title, { n: count(numbers) });
