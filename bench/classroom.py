@@ -40,6 +40,7 @@ def measured() -> Iterator[Series]:
             say(f"class: round {number} of {ROUNDS}: hot")
             _all_have_written(seats)
             hot.append(timed_ms(lambda: _reset(context, Mode.HOT), MACHINES))
+            say(f"class: floor {floor[-1]:.0f}, cold {cold[-1]:.0f}, hot {hot[-1]:.0f} ms a seat")
         say("class: the shell loop")
         _all_have_written(seats)
         shell = [timed_ms(lambda: _shell_loop(seats), MACHINES)]
@@ -65,10 +66,11 @@ def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
     )
     classrooms.created(context, spec)
     verbs.start(context, NAME)
+    seats = context.host.observe().classroom(NAME).seats
     try:
-        yield context.host.observe().classroom(NAME).seats
+        yield seats
     finally:
-        for seat in context.host.observe().classroom(NAME).seats:
+        for seat in seats:  # as they were: the loop has made their volumes anew, without labels
             context.host.compute.kill(seat.domain_uuid)
         run(["lvremove", "-q", "-y", *(f"{VG}/{NAME}-{n:02d}.vda" for n in range(1, MACHINES + 1))],
             timeout_s=300)  # fmt: skip
