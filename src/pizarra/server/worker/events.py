@@ -1,11 +1,11 @@
-"""What the engine tells, as JSON for the browser; texts stay templates, so that they can be said in
-the reader's language."""
+"""What the engine tells, as JSON for the browser."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from pizarra.engine.events import Advanced, Began, Event, Noted
+from pizarra.model.sentence import Sentence
 from pizarra.server.worker.spoken import spoken
 
 
@@ -17,6 +17,5 @@ def event_json(event: Event) -> dict[str, Any]:
         case Advanced(what=what, done=done):
             return {"event": "advanced", "what": what, "done": done}
         case Noted(text=text, facts=facts):
-            said = {name: str(fact) for name, fact in facts.items()}
-            return {"event": "noted", "text": text, "facts": said, "says": str(event)}
+            return {"event": "noted", **spoken({"says": Sentence(text, **facts)})}
     return {"event": "settled", **spoken(event.outcome.to_json())}

@@ -8,7 +8,7 @@ from typing import Any
 
 from pizarra.errors import PizarraError
 from pizarra.model.sentence import Sentence
-from pizarra.service.languages import LANGUAGES, catalogue, in_words, translated
+from pizarra.service.languages import LANGUAGES, catalogue, in_words
 
 _TOLD = frozenset({"reason", "no_undo"})  # sentences also when they have no facts
 _CATALOGUES = {language: catalogue(language) for language in LANGUAGES}
@@ -28,20 +28,16 @@ def spoken(document: Any) -> Any:
     return told
 
 
-def _in_languages(told: str | PizarraError) -> dict[str, str]:
+def _in_languages(told: str) -> dict[str, str]:
     return {language: in_words(told, words) for language, words in _CATALOGUES.items()}
 
 
 def error_json(error: PizarraError) -> dict[str, Any]:
     """An error of ours, with its next step."""
-    return {
+    told = {
         "error": type(error).__name__,
-        "says": str(error),
-        "says_in": _in_languages(error),
-        "hint": error.advice,
-        "hint_in": {
-            language: translated(error.hint, error.facts, words)
-            for language, words in _CATALOGUES.items()
-        },
+        "says": Sentence(error.text, **error.facts),
+        "hint": Sentence(error.hint, **error.facts),
         "http_status": error.http_status,
     }
+    return dict(spoken(told))
