@@ -204,13 +204,13 @@ def test_power_when_it_is_so_already_then_fine(
     assert power_of(bench.compute, seat.uuid) == after
 
 
-def test_start_when_fresh_then_running_whatever_its_firmware(
+def test_start_when_off_then_running_whatever_its_firmware(
     bench: ComputeBench, classroom: Classroom
 ) -> None:
     seats = (classroom.seat(1), classroom.seat(2, firmware=Firmware.UEFI))
     for seat in seats:
         bench.compute.define(seat)
-        bench.compute.start(seat.uuid, fresh=True)
+        bench.compute.start(seat.uuid)
     assert [power_of(bench.compute, seat.uuid) for seat in seats] == ["running", "running"]
 
 

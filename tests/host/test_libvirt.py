@@ -175,23 +175,6 @@ def test_undefine_when_uefi_then_its_nvram_goes_too(
     assert uefi.name not in libvirt_host.inside("ls", nvram)
 
 
-def test_start_when_fresh_then_firmware_has_forgotten_everything(
-    seat: Seat, libvirt_host: Libvirt, tmp_path: Path
-) -> None:
-    uefi = Classroom(folder=tmp_path, name=seat.spec.classroom).seat(2, firmware=Firmware.UEFI)
-    nvram = f"/var/lib/libvirt/qemu/nvram/{uefi.name}_VARS.fd"
-    mark = "left by a student"
-    write = ("dd", f"of={nvram}", "conv=notrunc", "bs=1", "seek=530000", "status=none")
-    seat.compute.define(uefi)
-    found = []
-    for fresh in (False, False, True):
-        seat.compute.start(uefi.uuid, fresh=fresh)
-        found.append(mark in libvirt_host.inside("grep", "-ao", mark, nvram, check=False))
-        seat.compute.kill(uefi.uuid)
-        libvirt_host.inside(*write, typed=mark)
-    assert found == [False, True, False]
-
-
 def test_disk_when_its_file_system_refuses_direct_io_then_buffered(seat: Seat) -> None:
     refusing = Path("/proc/self/status")  # procfs has never had O_DIRECT
     disk = DiskSpec(path=refusing, target="vda", type="file", format="raw")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizarra.engine import undo
+from pizarra.engine import machine_state, undo
 from pizarra.system import locks
 
 
@@ -14,3 +14,4 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
     monkeypatch.setattr(undo, "NOTES", folder / "undo")
+    monkeypatch.setattr(machine_state, "FOLDER", folder / "machines")

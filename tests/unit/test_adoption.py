@@ -109,7 +109,8 @@ def test_plan_when_the_disk_is_a_file_then_moves_it_and_changes_only_that_in_the
 def test_plan_when_a_machine_is_adopted_then_its_labels_tell_what_it_is_and_survive_tags() -> None:
     labels = planned(machine(file_disk())).disks[0].labels
     assert labels == Labels(
-        role=Role.SEAT, disk="sda", firmware=labels.firmware, classroom="adopted", seat=1,
+        role=Role.SEAT, disk="sda", firmware=labels.firmware, state="nvram",
+        classroom="adopted", seat=1,
         domain="u-win11", name="win11", memory_bytes=512 * MIB, vcpus=2,
     )  # fmt: skip
     assert labels_from_tags(labels.to_tags()) == labels

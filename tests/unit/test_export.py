@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pizarra.compute.domain_edit import StateFiles
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.events import Advanced, Event
 from pizarra.engine.host import Host, RealStorages
@@ -19,11 +20,13 @@ from pizarra.model.labels import Firmware
 from pizarra.model.sizes import MIB
 from pizarra.service import export, templates
 from pizarra.service.context import Context
+from pizarra.service.templates import MachineSource
 from pizarra.settings import Settings
 from tests.contract.storage_qcow2 import image_read, image_written
 from tests.fixtures.seen import seen
 
 WORD = b"teacher!" * 512
+BOOT_ENTRIES, SECRETS = b"Boot0001" * 64, b"sealed" * 64
 
 
 class Site:
@@ -37,9 +40,9 @@ class Site:
         self.folder = folder
 
     def imported(self, source: Path, **how: Any) -> None:
-        sources, firmware = export.sources_of_manifest(self.context, source)
+        sources, machine = export.sources_of_manifest(self.context, source)
         templates.imported(
-            self.context, "t", sources, firmware=firmware, kind=StorageKind.QCOW2, **how
+            self.context, "t", sources, machine=machine, kind=StorageKind.QCOW2, **how
         )
 
 
@@ -50,7 +53,15 @@ def here(tmp_path: Path) -> Site:
     image_written(image, 4 * MIB, WORD)
     site = Site(tmp_path / "here")
     sources = templates.source_of_file(image)
-    templates.imported(site.context, "t", sources, firmware=Firmware.UEFI, kind=StorageKind.QCOW2)
+    (tmp_path / "vars.fd").write_bytes(BOOT_ENTRIES)
+    (tmp_path / "swtpm/tpm2").mkdir(parents=True)
+    (tmp_path / "swtpm/tpm2/tpm2-00.permall").write_bytes(SECRETS)
+    machine = MachineSource(
+        firmware=Firmware.UEFI,
+        tpm=True,
+        files=StateFiles(nvram=tmp_path / "vars.fd", tpm=tmp_path / "swtpm"),
+    )
+    templates.imported(site.context, "t", sources, machine=machine, kind=StorageKind.QCOW2)
     return site
 
 
@@ -71,6 +82,10 @@ def test_export_when_imported_on_another_host_then_is_the_same(files: Path, ther
     labels = template.volumes[0].labels
     assert labels is not None
     assert (labels.firmware, labels.version, template.fault) == (Firmware.UEFI, 1, None)
+    assert labels.state == "nvram+tpm"
+    kept = there.context.host.states.files(template.volumes[0])
+    assert kept["nvram"].read_bytes() == BOOT_ENTRIES
+    assert (kept["tpm"] / "tpm2/tpm2-00.permall").read_bytes() == SECRETS
     assert template.volumes[0].size_bytes == 64 * MIB
     assert image_read(template.volumes[0].path, 4 * MIB, len(WORD)) == WORD
     there.imported(files / "manifest.json", new_version=True)
@@ -80,7 +95,8 @@ def test_export_when_imported_on_another_host_then_is_the_same(files: Path, ther
 def test_export_when_the_disk_is_mostly_empty_then_so_are_the_files(
     files: Path, here: Site
 ) -> None:
-    assert sorted(path.name for path in files.iterdir()) == ["manifest.json", "t.v1.vda.qcow2"]
+    names = [path.name for path in files.iterdir()]
+    assert sorted(names) == ["manifest.json", "state", "t.v1.vda.qcow2"]
     assert sum(path.stat().st_size for path in files.iterdir()) < MIB
     assert [event.done for event in here.told if isinstance(event, Advanced)][-1] == 64 * MIB
 

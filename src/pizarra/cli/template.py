@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from pizarra.model.labels import Firmware
 from pizarra.model.names import name_checked
 from pizarra.model.sizes import size_text
 from pizarra.service import export, templates
+from pizarra.service.context import Context
+from pizarra.service.templates import MachineSource, Source
 
 app = typer.Typer(no_args_is_help=True, help="Golden machines that seats are made of.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
@@ -40,6 +43,7 @@ def import_(
     firmware: Annotated[
         Firmware | None, typer.Option(help="What boots it; of a machine, as it says.")
     ] = None,
+    tpm: Annotated[bool, typer.Option("--tpm", help="Give its seats an emulated TPM 2.0.")] = False,
     new_version: Annotated[
         bool, typer.Option("--new-version", help="The next version of a template that is there.")
     ] = False,
@@ -53,22 +57,12 @@ def import_(
     """
     with told(as_json=as_json) as context:
         name_checked(name, "template")
-        if (source is None) == (not from_domain):
-            raise BadInput(
-                "A template is made of one source.",
-                "Name a file, a logical volume, or a machine with --from-domain.",
-            )
-        if source is not None and export.is_manifest(source):
-            sources, found = export.sources_of_manifest(context, source)
-        elif source is not None:
-            sources, found = templates.source_of_file(source), Firmware.BIOS
-        else:
-            sources, found = templates.sources_of_domain(context, from_domain)
+        sources, found = _sources(context, source, from_domain)
         template = templates.imported(
             context,
             name,
             sources,
-            firmware=firmware or found,
+            machine=replace(found, firmware=firmware or found.firmware, tpm=tpm or found.tpm),
             kind=storage,
             vg=vg,
             new_version=new_version,
@@ -86,6 +80,21 @@ def import_(
         return
     out.print(_("Next: pizarra classroom create CLASSROOM --template {name} --seats 12")
               .format(name=name), markup=False)  # fmt: skip
+
+
+def _sources(
+    context: Context, source: Path | None, from_domain: str
+) -> tuple[list[Source], MachineSource]:
+    if (source is None) == (not from_domain):
+        raise BadInput(
+            "A template is made of one source.",
+            "Name a file, a logical volume, or a machine with --from-domain.",
+        )
+    if source is None:
+        return templates.sources_of_domain(context, from_domain)
+    if export.is_manifest(source):
+        return export.sources_of_manifest(context, source)
+    return templates.source_of_file(source), MachineSource()
 
 
 @app.command("list")

@@ -24,6 +24,7 @@ _BLOCK_DRIVER = {
     "discard": "unmap",
 }
 
+_NVRAM, _SWTPM = Path("/var/lib/libvirt/qemu/nvram"), Path("/var/lib/libvirt/swtpm")
 _MEMORY_UNITS = {"b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB": 10**6,
                  "M": 2**20, "MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30}  # fmt: skip
 
@@ -40,6 +41,14 @@ class DiskSeen:
     read_only: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateFiles:
+    """What a machine keeps outside its disks; None for what it does not have."""
+
+    nvram: Path | None = None  # its UEFI variables: a file, once it was started
+    tpm: Path | None = None  # of an emulated TPM: a folder, once it was started
+
+
 def disks_of(xml: str) -> tuple[DiskSeen, ...]:
     """The disks in the order of the XML."""
     return tuple(_disk_seen(disk) for disk in _parsed(xml).iterfind("devices/disk"))
@@ -53,6 +62,25 @@ def firmware_of(xml: str) -> Firmware:
     loader = os.find("loader")
     flash = loader is not None and loader.get("type") == "pflash"
     return Firmware.UEFI if os.get("firmware") == "efi" or flash else Firmware.BIOS
+
+
+def state_files_of(xml: str) -> StateFiles:
+    """Where libvirt puts them, or the XML says."""
+    root = _parsed(xml)
+    nvram = None
+    if firmware_of(xml) is Firmware.UEFI:
+        told = root.findtext("os/nvram", "").strip()
+        nvram = Path(told) if told else _NVRAM / f"{root.findtext('name', '').strip()}_VARS.fd"
+    emulated = root.find("devices/tpm/backend[@type='emulator']") is not None
+    return StateFiles(
+        nvram=nvram, tpm=_SWTPM / root.findtext("uuid", "").strip() if emulated else None
+    )
+
+
+def state_of(xml: str) -> str:
+    """The same as a label says it: "", "nvram", "tpm" or "nvram+tpm"."""
+    files = state_files_of(xml)
+    return "+".join(filter(None, ("nvram" if files.nvram else "", "tpm" if files.tpm else "")))
 
 
 def with_disk_moved(xml: str, target: str, new_path: Path) -> str:

@@ -117,7 +117,13 @@ def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
         el("video", el("model", {"type": "virtio"})),
         el("memballoon", {"model": "virtio"}),
         el("rng", {"model": "virtio"}, el("backend", {"model": "random"}, "/dev/urandom")),
+        *((_tpm(),) if spec.tpm else ()),
     )
+
+
+def _tpm() -> _Element:
+    """Its state is a folder of libvirt's, which goes back with the disks."""
+    return el("tpm", {"model": "tpm-crb"}, el("backend", {"type": "emulator", "version": "2.0"}))
 
 
 def _disk(disk: DiskSpec, buffered: bool) -> _Element:

@@ -38,6 +38,7 @@ class DomainSpec:
     vcpus: int
     firmware: Firmware
     disks: Sequence[DiskSpec]
+    tpm: bool = False  # an emulated TPM 2.0
     network: str  # "none", "bridge=br0", or the mode of the classroom's own network
     mac: str
 
@@ -75,11 +76,11 @@ class Compute(Protocol):
         ...
 
     def undefine(self, uuid: str) -> None:
-        """Forget the machine and its NVRAM; it must be off. Fine if it is not there."""
+        """Forget the machine, its NVRAM and TPM; it must be off. Fine if it is not there."""
         ...
 
-    def start(self, uuid: str, *, fresh: bool = False) -> None:
-        """Switch on; fine if it runs. ``fresh`` gives it the NVRAM of its firmware's template."""
+    def start(self, uuid: str) -> None:
+        """Switch on with clean RAM; fine if it runs."""
         ...
 
     def ask_to_stop(self, uuid: str) -> None:

@@ -49,9 +49,9 @@ _POWER = {
     libvirt.VIR_DOMAIN_SHUTOFF: Power.OFF,
     libvirt.VIR_DOMAIN_CRASHED: Power.CRASHED,
 }
-_FRESH = libvirt.VIR_DOMAIN_START_FORCE_BOOT | libvirt.VIR_DOMAIN_START_RESET_NVRAM
 _FORGET = (
     libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    | libvirt.VIR_DOMAIN_UNDEFINE_TPM
     | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
@@ -105,7 +105,7 @@ class LibvirtCompute:
         self._lines.do("define", spec.name, work)
 
     def undefine(self, uuid: str) -> None:
-        """Forget the machine, its NVRAM and saved state; NotOurs without our metadata."""
+        """Forget the machine, its NVRAM, TPM and saved state; NotOurs without our metadata."""
 
         def work(conn: Connection) -> None:
             domain = _by_uuid(conn, uuid)
@@ -146,7 +146,7 @@ class LibvirtCompute:
 
     # ---- one machine's power
 
-    def start(self, uuid: str, *, fresh: bool = False) -> None:
+    def start(self, uuid: str) -> None:
         """Switch on with clean RAM; fine if it is on.
 
         A RAM image that ``virsh managedsave`` or libvirt-guests left is dropped: restored over a
@@ -158,7 +158,7 @@ class LibvirtCompute:
         def work(conn: Connection) -> None:
             domain = _needed(conn, uuid)
             try:
-                domain.createWithFlags(_FRESH if fresh else libvirt.VIR_DOMAIN_START_FORCE_BOOT)
+                domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT)
             except libvirt.libvirtError:
                 if not domain.isActive():
                     raise

@@ -123,9 +123,8 @@ class MemoryCompute:
                 )
             del self._machines[uuid]
 
-    def start(self, uuid: str, *, fresh: bool = False) -> None:
+    def start(self, uuid: str) -> None:
         """Running, unless it is on already."""
-        _ = fresh  # these machines have no NVRAM
         with self._called("start", uuid):
             machine = self._needed(uuid)
             if machine.power in _OFF:

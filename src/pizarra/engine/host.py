@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pizarra.compute.interface import Compute
+from pizarra.engine.machine_state import MachineStates
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
@@ -75,6 +77,7 @@ class Host:
         self.settings = settings
         self.compute = compute
         self.storages = storages
+        self.states = MachineStates(compute)
 
     def observe(self) -> HostFacts:
         """What LVM, the folder and libvirt say now."""
@@ -96,11 +99,27 @@ class Host:
             changes = storage.witnessed(these) if witness else storage.proven(these)
             return {pair.seat.uuid: _whole(storage, pair, changes) for pair in these}
 
-        return self._by_storage(pairs, told)
+        found = self._by_storage(pairs, told)
+        return {pair.seat.uuid: self._with_state(pair, found[pair.seat.uuid]) for pair in pairs}
+
+    def _with_state(self, pair: Pair, answer: Change | PizarraError) -> Change | PizarraError:
+        if isinstance(answer, PizarraError):
+            return answer
+        try:
+            return replace(answer, state=self.states.difference(pair))
+        except PizarraError as error:
+            return error
 
     def rewound(self, pairs: list[Pair], *, keep: bool | None = None) -> Faults:
-        """Every seat volume back to its baseline; a fault each. ``keep`` as in storage."""
-        return self._by_storage(pairs, lambda storage, these: storage.rewound(these, keep=keep))
+        """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
+        each. ``keep`` as in storage."""
+        faults = dict(
+            self._by_storage(pairs, lambda storage, these: storage.rewound(these, keep=keep))
+        )
+        for pair in pairs:
+            if faults[pair.seat.uuid] is None:
+                faults[pair.seat.uuid] = self.states.put(pair, keep=keep)
+        return faults
 
     def kept(self, seats: Sequence[Seat]) -> frozenset[str]:
         """The UUIDs of their volumes whose content before the last rewind is kept."""
@@ -116,13 +135,20 @@ class Host:
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """What is kept of these and what they have change places; a fault each."""
         pairs = [_alone(volume) for volume in volumes]
-        return self._by_storage(
-            pairs, lambda storage, these: storage.put_back([pair.seat for pair in these])
+        faults = dict(
+            self._by_storage(
+                pairs, lambda storage, these: storage.put_back([pair.seat for pair in these])
+            )
         )
+        for volume in volumes:
+            if faults[volume.uuid] is None:
+                faults[volume.uuid] = self.states.exchanged(volume)
+        return faults
 
     def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
         """Nothing is kept of these any more; a fault each."""
         pairs = [_alone(volume) for volume in volumes]
+        self.states.dropped(volumes, undo_only=True)
         return self._by_storage(
             pairs, lambda storage, these: storage.kept_dropped([pair.seat for pair in these])
         )
@@ -135,7 +161,22 @@ class Host:
         def saved(storage: Storage, these: list[Pair]) -> Faults:
             return storage.checkpoints_created([(p.seat, names[p.seat.uuid]) for p in these])
 
-        return self._by_storage(pairs, saved)
+        faults = self._by_storage(pairs, saved)
+        return {**faults, **self._states_saved([(v, n) for v, n in new if faults[v.uuid] is None])}
+
+    def _states_saved(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+        """Beside checkpoints that were made; a fault each, of those that have a state."""
+        having = [(volume, to_be) for volume, to_be in new if to_be.labels.state]
+        if not having:
+            return {}
+        there = {(one.place, one.name): one for one in self.observe().volumes.values()}
+        faults: dict[str, PizarraError | None] = {}
+        for volume, to_be in having:
+            try:
+                self.states.saved(volume, there[volume.place, to_be.name])
+            except PizarraError as error:
+                faults[volume.uuid] = error
+        return faults
 
     def relabelled(self, wished: Mapping[Volume, Labels]) -> None:
         """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""
@@ -154,6 +195,7 @@ class Host:
         for place in sorted({(volume.kind, volume.place) for volume in volumes}):
             these = [volume for volume in volumes if (volume.kind, volume.place) == place]
             faults |= self.storages.at(*place).removed(these)
+        self.states.dropped(one for one in volumes if faults.get(one.uuid) is None)
         return faults
 
     def _by_storage(

@@ -32,7 +32,6 @@ class SeatRun(ABC):
 
     step: Step  # that puts the disks right
     proven: bool | None = True  # what is known of the disks of a seat that goes on
-    fresh = True  # whether a machine of ours starts with the firmware variables of its template
 
     def __init__(self, host: Host, plan: ResetPlan, emit: Emit) -> None:
         self.host = host
@@ -128,9 +127,7 @@ class SeatRun(ABC):
     def _started(self, one: SeatPlan, outcome: Outcome) -> None:
         try:
             with self.watch.timed("start", [one.seat.name]):
-                # an adopted machine's boot entries were not made by us, and cannot be made again
-                fresh = self.fresh and not one.seat.labels.name
-                self.host.compute.start(one.seat.domain_uuid, fresh=fresh)
+                self.host.compute.start(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are right, but it did not start: {why}", why=error)
             self._settle(one, Outcome.FAILED, reason, verified=self.proven)
@@ -235,7 +232,6 @@ class UndoRun(SeatRun):
 
     step = Step.UNDO
     proven = None
-    fresh = False
 
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Exchange a batch."""

@@ -52,6 +52,7 @@ class Labels:
     still: int = 0  # the version of its content until its next reset, after an upgrade
     disk: str = "vda"
     firmware: Firmware = Firmware.BIOS
+    state: str = ""  # what goes back beside this disk, the machine's first: nvram, tpm, nvram+tpm
     classroom: str = ""
     seat: int = 0
     domain: str = ""  # UUID of the libvirt domain that is the seat

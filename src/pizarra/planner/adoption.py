@@ -13,6 +13,7 @@ from pizarra.compute.domain_edit import (
     DiskSeen,
     firmware_of,
     resources_of,
+    state_of,
     with_disk_moved,
     with_seat_metadata,
 )
@@ -276,7 +277,11 @@ def _planned(
         return _refused(machine, Sentence("the classroom {name} is full", name=classroom))
     labels = _labels(machine, classroom, number)
     wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
-    disks = tuple(_disk_plan(disk, labels, to) for disk in wanted)
+    first, *others = wanted
+    disks = (
+        _disk_plan(first, labels, to),
+        *(_disk_plan(disk, labels.but(state=""), to) for disk in others),
+    )
     why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
     if why:
         return _refused(machine, why)
@@ -294,6 +299,7 @@ def _labels(machine: MachineFound, classroom: str, number: int) -> Labels:
     return Labels(
         role=Role.SEAT,
         firmware=firmware_of(machine.xml),
+        state=state_of(machine.xml),
         classroom=classroom,
         seat=number,
         domain=machine.domain.uuid,

@@ -141,6 +141,7 @@ def machine(
         memory_bytes=labels.memory_bytes,
         vcpus=labels.vcpus,
         firmware=labels.firmware,
+        tpm="tpm" in labels.state,
         disks=[disk_spec(volume, capabilities[volume.kind]) for volume in maintenance.volumes],
         network=labels.network,
         mac=seat_mac(room(maintenance.template), 0),

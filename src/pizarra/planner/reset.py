@@ -173,6 +173,9 @@ def _is_original(change: Change | Exception | None) -> bool:
 def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
     if seat.labels.still:
         return Sentence("it goes to another version of its template: use --mode cold")
+    if seat.labels.state:
+        text = "its {state} cannot be put back while it runs: use --mode cold"
+        return Sentence(text, state=seat.labels.state.replace("+", ", ").upper())
     for volume in seat.volumes:
         if not capabilities[volume.kind].hot_reset:
             return Sentence("{kind} disks cannot be reset hot: use --mode cold", kind=volume.kind)

@@ -12,12 +12,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pizarra.compute.domain_edit import DiskSeen, disks_of, seat_of, without_seat_metadata
-from pizarra.engine.events import Advanced, Began, Noted, Settled
+from pizarra.compute.domain_edit import (
+    DiskSeen,
+    disks_of,
+    seat_of,
+    state_files_of,
+    without_seat_metadata,
+)
+from pizarra.engine.events import Advanced, Began, Settled
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import Firmware, Role
+from pizarra.model.labels import Role
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
@@ -190,19 +196,14 @@ def _carried_out(context: Context, plan: MachinePlan) -> SeatOutcome:
         with watch.timed("baseline", [plan.name]):
             for disk, volume in zip(plan.disks, volumes, strict=True):
                 storage = context.host.storages.at(disk.kind, disk.place)
-                storage.baseline_created(volume, disk.baseline)
+                baseline = storage.baseline_created(volume, disk.baseline)
+                if disk.labels.state:
+                    context.host.states.saved_from(state_files_of(plan.xml), baseline)
         _untouched_checked(context, plan, stamps)
         context.host.compute.redefine(plan.xml)
-        _firmware_noted(context, plan)
     finally:  # also when it cannot be known whether libvirt took the XML: this looks
         settled(context, plan.domain.uuid)
     return _outcome(context, plan, files, watch)
-
-
-def _firmware_noted(context: Context, plan: MachinePlan) -> None:
-    if any(disk.labels.firmware is Firmware.UEFI for disk in plan.disks):
-        text = "{name} boots by UEFI: its boot entries (NVRAM) stay, also through a reset."
-        context.emit(Noted(text=text, facts={"name": plan.name}))
 
 
 def _space_checked(context: Context, disk: DiskPlan) -> None:
@@ -303,6 +304,7 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
     faults = context.host.removed(snapshots)
     if fault := next(filter(None, faults.values()), None):
         return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
+    context.host.states.dropped(seat.volumes)
     for volume in seat.volumes:
         unlabelled(volume)
     return SeatOutcome(

@@ -23,7 +23,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect
 from pizarra.service.adopt import let_go
 from pizarra.service.context import Context
-from pizarra.storage.interface import Faults
+from pizarra.storage.interface import Faults, Pair
 from pizarra.system.locks import claimed
 
 
@@ -106,12 +106,22 @@ def _machines_made(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
 
     def make(seat: Seat) -> SeatOutcome:
         context.host.compute.define(provision.domain_spec(seat, capabilities))
+        _state_given(context, seat)
         outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
         context.emit(Settled(outcome=outcome))
         return outcome
 
     with ThreadPoolExecutor(context.host.settings.at_once) as threads:
         return tuple(threads.map(make, seats))
+
+
+def _state_given(context: Context, seat: Seat) -> None:
+    """Its firmware variables and TPM, if it has none of its own yet. Raises StorageFault."""
+    first = seat.volumes[0]
+    if seat.power is Power.ABSENT and first.uuid in seat.baselines:
+        pair = Pair(seat=first, baseline=seat.baselines[first.uuid])
+        if fault := context.host.states.put(pair):
+            raise fault
 
 
 def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequence[int]) -> None:

@@ -6,26 +6,29 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pizarra.compute.domain_edit import StateFiles
 from pizarra.engine.events import Advanced, Began
 from pizarra.errors import AlreadyExists, BadInput, NotOurs, StorageFault
 from pizarra.model.facts import StorageKind, Template, Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.names import name_checked
 from pizarra.service.context import Context
-from pizarra.service.templates import Source
+from pizarra.service.templates import MachineSource, Source
 from pizarra.storage.images import exported, image_info
 from pizarra.storage.interface import NewVolume, Progress
 from pizarra.system.checksum import sha256_of
+from pizarra.system.file_copies import copied_whole
 from pizarra.system.locks import claimed
 
 MANIFEST = "manifest.json"
+_STATE = "state"
 _MANIFEST_BYTES_MAX = 1024 * 1024
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 
@@ -40,6 +43,15 @@ class _Disk(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
+class _StateFile(BaseModel):
+    """A file of what the machine keeps outside its disks, below the folder ``state``."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    file: str = Field(pattern=r"^(nvram|tpm(/[A-Za-z0-9][A-Za-z0-9_.-]{0,63}){1,3})$")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
 class Manifest(BaseModel):
     """What stands in ``manifest.json``."""
 
@@ -49,7 +61,9 @@ class Manifest(BaseModel):
     template: str
     version: int
     firmware: Literal["bios", "uefi"]
+    tpm: bool = False
     disks: list[_Disk] = Field(min_length=1, max_length=26)
+    state: list[_StateFile] = Field(default_factory=list, max_length=64)
 
 
 def template_exported(
@@ -97,7 +111,9 @@ def _written(context: Context, template: Template, folder: Path) -> Manifest:
         template=template.name,
         version=template.version,
         firmware=str(labels.firmware),  # type: ignore[arg-type]
+        tpm="tpm" in labels.state,
         disks=[_disk_written(context, volume, folder) for volume in template.volumes],
+        state=_state_written(context, template.volumes[0], folder),
     )
     path = folder / MANIFEST
     with path.open("w", encoding="utf-8") as file:
@@ -128,6 +144,18 @@ def _disk_written(context: Context, volume: Volume, folder: Path) -> _Disk:
     )
 
 
+def _state_written(context: Context, volume: Volume, folder: Path) -> list[_StateFile]:
+    for name, path in context.host.states.files(volume).items():
+        copied_whole(path, folder / _STATE / name)
+    files = [one for one in sorted((folder / _STATE).rglob("*")) if one.is_file()]
+    return [
+        _StateFile(
+            file=str(one.relative_to(folder / _STATE)), sha256=sha256_of(one, one.stat().st_size)
+        )
+        for one in files
+    ]
+
+
 def _told(context: Context, what: str, size_bytes: int) -> Progress:
     context.emit(Began(what=what, total=size_bytes, unit="bytes"))
     return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
@@ -155,14 +183,35 @@ def is_manifest(path: Path) -> bool:
     return path.is_dir() or path.suffix == ".json"
 
 
-def sources_of_manifest(context: Context, path: Path) -> tuple[list[Source], Firmware]:
-    """The disks that a manifest names, each as it was written. Raises BadInput."""
+def sources_of_manifest(context: Context, path: Path) -> tuple[list[Source], MachineSource]:
+    """What a manifest names, each as it was written. Raises BadInput."""
     path = path / MANIFEST if path.is_dir() else path
     manifest = _manifest_read(path)
     if len({one.disk for one in manifest.disks}) != len(manifest.disks):
         raise BadInput("{path} names a disk twice.", path=path)
     disks = sorted(manifest.disks, key=lambda one: one.disk)
-    return [_source(context, path.parent, one) for one in disks], Firmware(manifest.firmware)
+    machine = MachineSource(
+        firmware=Firmware(manifest.firmware),
+        tpm=manifest.tpm,
+        files=_state_files(path.parent / _STATE, manifest.state),
+    )
+    return [_source(context, path.parent, one) for one in disks], machine
+
+
+def _state_files(folder: Path, told: Sequence[_StateFile]) -> StateFiles:
+    for one in told:
+        path = folder / one.file
+        if not path.is_file() or sha256_of(path, path.stat().st_size) != one.sha256:
+            raise BadInput(
+                "{path} is not what was exported: its checksum is another.",
+                "Copy it again from where it was exported.",
+                path=path,
+            )
+    has_tpm = any(one.file.startswith("tpm/") for one in told)
+    has_nvram = any(one.file == "nvram" for one in told)
+    return StateFiles(
+        nvram=folder / "nvram" if has_nvram else None, tpm=folder / "tpm" if has_tpm else None
+    )
 
 
 def _manifest_read(path: Path) -> Manifest:

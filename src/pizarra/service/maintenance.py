@@ -14,7 +14,7 @@ from pizarra.planner.maintenance import MaintenanceWish
 from pizarra.planner.provision import OWN_NETWORKS
 from pizarra.planner.template_facts import cut_off
 from pizarra.service.context import Context
-from pizarra.storage.interface import Progress, Storage
+from pizarra.storage.interface import Pair, Progress, Storage
 from pizarra.system.locks import claimed
 
 _DEFAULT = MaintenanceWish()
@@ -76,8 +76,18 @@ def _machine_started(context: Context, name: str) -> Maintenance:
     present = plan.needed(context.host.observe(), name)
     network_made(context, present)
     compute.define(plan.machine(present, context.host.storages.capabilities))
+    _state_put(context, present)
     compute.start(present.domain_uuid)
     return plan.needed(context.host.observe(), name)
+
+
+def _state_put(context: Context, present: Maintenance) -> None:
+    """Its firmware variables and TPM are the newest version's. Raises StorageFault."""
+    facts = context.host.observe()
+    first = present.volumes[0]
+    for golden in facts.template(present.template, present.kind, present.place).volumes[:1]:
+        if fault := context.host.states.put(Pair(seat=first, baseline=golden)):
+            raise fault
 
 
 def network_made(context: Context, maintenance: Maintenance) -> None:
@@ -115,6 +125,7 @@ def published(context: Context, name: str) -> Template:
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
         _shut_down(context, present)
+        context.host.states.saved(present.volumes[0], present.volumes[0])
         context.host.compute.undefine(present.domain_uuid)
         _sealed(context, present.volumes)
         _network_removed(context, name)

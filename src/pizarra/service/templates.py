@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from pizarra.compute.domain_edit import disks_of, firmware_of
+from pizarra.compute.domain_edit import StateFiles, disks_of, firmware_of, state_files_of
 from pizarra.engine.events import Advanced, Began, Noted
 from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
@@ -31,12 +31,30 @@ class Source:
     image: ImageInfo
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineSource:
+    """What a template is beside its disks."""
+
+    firmware: Firmware = Firmware.BIOS
+    tpm: bool = False  # an emulated TPM 2.0
+    files: StateFiles = field(default_factory=StateFiles)  # of its firmware and TPM; or blank
+
+    @property
+    def state(self) -> str:
+        """As a label says it."""
+        nvram = "nvram" if self.firmware is Firmware.UEFI else ""
+        return "+".join(filter(None, (nvram, "tpm" if self.tpm else "")))
+
+
+_PLAIN = MachineSource()
+
+
 def imported(
     context: Context,
     name: str,
     sources: list[Source],
     *,
-    firmware: Firmware = Firmware.BIOS,
+    machine: MachineSource = _PLAIN,
     kind: StorageKind | None = None,
     vg: str = "",
     new_version: bool = False,
@@ -60,9 +78,12 @@ def imported(
                     template=name,
                     version=version,
                     disk=source.disk,
-                    firmware=firmware,
+                    firmware=machine.firmware,
+                    state="" if made else machine.state,
                 )
                 made.append(_filled(context, storage, labels, source))
+            if machine.state:
+                context.host.states.saved_from(machine.files, made[0])
         except BaseException:
             _undone(context, storage, name)
             raise
@@ -160,7 +181,7 @@ def source_of_file(path: Path) -> list[Source]:
     return [Source(disk="vda", image=image_info(path))]
 
 
-def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Firmware]:
+def sources_of_domain(context: Context, name: str) -> tuple[list[Source], MachineSource]:
     """The disks of a machine that is off, in its own order. Raises NotFound, BadInput."""
     domain = context.host.compute.find(name)
     if domain is None:
@@ -182,7 +203,8 @@ def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Firmwa
         Source(disk=f"vd{chr(ord('a') + index)}", image=image_info(Path(disk.path)))
         for index, disk in enumerate(disks)
     ]
-    return sources, firmware_of(xml)
+    files = state_files_of(xml)
+    return sources, MachineSource(firmware=firmware_of(xml), tpm=bool(files.tpm), files=files)
 
 
 def listed(context: Context) -> tuple[Template, ...]:
@@ -257,6 +279,7 @@ def template_json(template: Template, maintenance: Maintenance | None = None) ->
         "storage": str(template.kind),
         "place": template.place,
         "firmware": str(first.firmware) if first else None,
+        "tpm": "tpm" in first.state if first else None,
         "seats": template.seats,
         "fault": template.fault,
         "maintenance": maintenance_json(maintenance) if maintenance else None,

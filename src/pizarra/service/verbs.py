@@ -177,13 +177,15 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
     fault = seat.fault or gone or (errors[0] if errors else None)
     known = [answer for answer in answers if isinstance(answer, Change)]
     changed_bytes = sum(change.changed_bytes for change in known)
-    original = changed_bytes == 0 if len(known) == len(seat.volumes) else None
+    differs = next((change.state for change in known if change.state), "")
+    beside = Sentence("its {state} is not the original", state=differs) if differs else None
+    original = all(one.original for one in known) if len(known) == len(seat.volumes) else None
     following = labels.version if labels.still and not original else None
     going = Sentence("v{version} at its next reset", version=following) if following else None
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.UNKNOWN if fault else Outcome.DONE,
-        reason=fault or going,
+        reason=fault or going or beside,
         verified=False if following and not fault else original,
         extra={
             "number": seat.number,
@@ -205,7 +207,7 @@ def verify(
         context.emit(Began(what="verify", total=len(seats)))
         pairs = [pair for seat in seats if not seat.fault for pair in pairs_of(seat)]
         sums = _checksums(context, pairs) if deep else {}
-        changes = {} if deep else context.host.changes(pairs, witness=True)
+        changes = context.host.changes(pairs, witness=not deep)
     outcomes = tuple(_verdict(seat, changes, sums) for seat in seats)
     for outcome in outcomes:
         context.emit(Settled(outcome=outcome))
@@ -254,7 +256,9 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
             seat=seat.name, outcome=Outcome.UNKNOWN, reason=seat.fault, verified=False
         )
     for volume in seat.volumes:
-        answer = sums.get(volume.uuid) or changes.get(volume.uuid)
+        known = changes.get(volume.uuid)
+        beside = isinstance(known, Change) and known.state  # the sums are of the disk alone
+        answer = known if beside else sums.get(volume.uuid) or known
         if (why := _difference(answer)) is not None:
             going = seat.labels.still and isinstance(answer, OtherOriginal)
             unknown = isinstance(answer, PizarraError) and not going
@@ -274,7 +278,9 @@ def _difference(answer: Change | PizarraError | tuple[str, str] | None) -> str |
         return None if answer[0] == answer[1] else Sentence("its data is not the original's")
     if isinstance(answer, Change):
         mib = answer.changed_bytes / 2**20
-        return (
-            None if answer.original else Sentence("{mib:.1f} MiB differ from the original", mib=mib)
-        )
+        if answer.changed_bytes:
+            return Sentence("{mib:.1f} MiB differ from the original", mib=mib)
+        if answer.state:
+            return Sentence("its {state} is not the original", state=answer.state)
+        return None
     return joined([answer]) if answer else Sentence("it could not be compared")

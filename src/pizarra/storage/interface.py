@@ -67,11 +67,12 @@ class Change:
     """How a seat's volume differs from its baseline."""
 
     changed_bytes: int  # blocks written since, whole; 0 is the proof of the original state
+    state: str = ""  # what differs beside the disk: nvram, tpm
 
     @property
     def original(self) -> bool:
         """Whether nothing differs."""
-        return self.changed_bytes == 0
+        return self.changed_bytes == 0 and not self.state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,147 @@
+"""What machines keep outside their disks, UEFI variables and the state of an emulated TPM, kept
+for volumes: that of a template, a baseline or a checkpoint stands in a folder with its UUID.
+
+The label ``state`` of a machine's first disk says what there is. A folder that is empty is a
+blank state: the firmware's own variables, an unused TPM; libvirt makes them at the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from pizarra.compute.domain_edit import StateFiles, state_files_of
+from pizarra.compute.interface import Compute
+from pizarra.errors import PizarraError, StorageFault
+from pizarra.model.facts import Volume
+from pizarra.model.labels import Role
+from pizarra.storage.interface import Pair
+from pizarra.system.file_copies import copied_whole, moved_whole, removed_whole, same_content
+
+FOLDER = Path("/var/lib/pizarra/machines")
+_UNDO = ".undo"
+
+
+class MachineStates:
+    """The states of one host's machines."""
+
+    def __init__(self, compute: Compute, folder: Path | None = None) -> None:
+        self.compute = compute
+        self.folder = folder or FOLDER
+
+    def saved(self, volume: Volume, to: Volume) -> None:
+        """What the machine of ``volume`` has now is that of ``to``."""
+        if _kept(volume):
+            self._saved(self._files(volume), self.folder / to.uuid)
+
+    def saved_from(self, files: StateFiles, to: Volume) -> None:
+        """What is in these files is that of ``to``."""
+        self._saved(files, self.folder / to.uuid)
+
+    def put(self, pair: Pair, *, keep: bool | None = None) -> PizarraError | None:
+        """The machine of a seat has again what its baseline has; ``keep`` as in storage."""
+        if not _kept(pair.seat):
+            return None
+        try:
+            files, undo = self._files(pair.seat), self._undo(pair.seat)
+            source = self._needed(pair.baseline)
+            if keep:
+                self._saved(files, undo)
+            elif keep is False:
+                removed_whole(undo)
+            _put(source, files)
+        except PizarraError as error:
+            return error
+        except OSError as error:
+            return _fault(pair.seat, error)
+        return None
+
+    def exchanged(self, volume: Volume) -> PizarraError | None:
+        """What is kept and what is there change places."""
+        undo = self._undo(volume)
+        if not _kept(volume) or not undo.is_dir():
+            return None
+        try:
+            files, now = self._files(volume), undo.with_suffix(".now")
+            self._saved(files, now)
+            _put(undo, files)
+            moved_whole(now, undo)
+        except PizarraError as error:
+            return error
+        except OSError as error:
+            return _fault(volume, error)
+        return None
+
+    def difference(self, pair: Pair) -> str:
+        """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""
+        if not _kept(pair.seat) or not pair.seat.labels or pair.seat.labels.role is not Role.SEAT:
+            return ""
+        source, files = self._needed(pair.baseline), self._files(pair.seat)
+        try:
+            differs = (
+                "" if same_content(source / "nvram", files.nvram) else "NVRAM",
+                "" if same_content(source / "tpm", files.tpm) else "TPM",
+            )
+        except OSError as error:
+            raise _fault(pair.seat, error) from None
+        return ", ".join(filter(None, differs))
+
+    def dropped(self, volumes: Iterable[Volume], *, undo_only: bool = False) -> None:
+        """These are gone, or what is kept of them is."""
+        for volume in filter(_kept, volumes):
+            removed_whole(self._undo(volume))
+            if not undo_only:
+                removed_whole(self.folder / volume.uuid)
+
+    def files(self, volume: Volume) -> dict[str, Path]:
+        """What is kept for a template's volume, by name: ``nvram``, ``tpm``; for an export."""
+        folder = self.folder / volume.uuid
+        return {one.name: one for one in sorted(folder.iterdir())} if folder.is_dir() else {}
+
+    def _files(self, volume: Volume) -> StateFiles:
+        assert volume.labels is not None, "chosen by its labels"
+        return state_files_of(self.compute.xml(volume.labels.domain))
+
+    def _undo(self, volume: Volume) -> Path:
+        return self.folder / f"{volume.uuid}{_UNDO}"
+
+    def _needed(self, baseline: Volume) -> Path:
+        folder = self.folder / baseline.uuid
+        if folder.is_dir():
+            return folder
+        raise StorageFault(
+            "The firmware's original state of {name} is not there: {folder}.",
+            "Put it back from a backup; or begin with a blank one: mkdir -p {folder}",
+            name=baseline.name,
+            folder=folder,
+        )
+
+    def _saved(self, files: StateFiles, folder: Path) -> None:
+        """In a folder beside, which then takes its place."""
+        part = folder.with_name(f".{folder.name}.part")
+        removed_whole(part)
+        part.mkdir(parents=True, mode=0o700)
+        copied_whole(files.nvram, part / "nvram")
+        copied_whole(files.tpm, part / "tpm")
+        moved_whole(part, folder)
+
+
+def _kept(volume: Volume) -> bool:
+    return volume.labels is not None and bool(volume.labels.state)
+
+
+def _put(source: Path, files: StateFiles) -> None:
+    if files.nvram:
+        copied_whole(source / "nvram", files.nvram)
+    if files.tpm:
+        copied_whole(source / "tpm", files.tpm)
+
+
+def _fault(volume: Volume, error: OSError) -> StorageFault:
+    return StorageFault(
+        "The firmware state of {name} could not be handled: {why}.",
+        "See: ls -l {path}",
+        name=volume.name,
+        why=error.strerror,
+        path=error.filename or FOLDER,
+    )

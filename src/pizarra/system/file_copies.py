@@ -1,0 +1,71 @@
+"""Copies of files and folders that are there whole or not at all, whoever is killed meanwhile."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def copied_whole(source: Path | None, target: Path) -> None:
+    """``target`` has what ``source`` has, with owners and modes; nothing where there is none."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    new = target.with_name(f".{target.name}.new")
+    removed_whole(new)
+    if source is None or not source.exists():
+        removed_whole(target)
+        return
+    _copied(source, new)
+    moved_whole(new, target)
+
+
+def moved_whole(source: Path, target: Path) -> None:
+    """``source`` takes the place of ``target``."""
+    if target.is_dir():
+        removed_whole(target)  # a folder is replaced by none; a copy of both is there all the time
+    source.replace(target)
+    _synced(target.parent)
+
+
+def removed_whole(path: Path) -> None:
+    """Fine if it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def same_content(one: Path | None, other: Path | None) -> bool:
+    """Whether both have the same names and bytes, or neither is there."""
+    return _content(one) == _content(other)
+
+
+def _content(path: Path | None) -> dict[str, bytes] | None:
+    if path is None or not path.exists():
+        return None
+    if path.is_file():
+        return {"": path.read_bytes()}
+    files = sorted(one for one in path.rglob("*") if one.is_file() and one.name != ".lock")
+    return {str(one.relative_to(path)): one.read_bytes() for one in files} or None
+
+
+def _copied(source: Path, target: Path) -> None:
+    if source.is_dir():
+        target.mkdir()
+        for one in source.iterdir():
+            if one.is_dir() or one.is_file():
+                _copied(one, target / one.name)
+    else:
+        shutil.copyfile(source, target)
+        _synced(target)
+    seen = source.stat()
+    os.chown(target, seen.st_uid, seen.st_gid)
+    target.chmod(seen.st_mode & 0o7777)
+
+
+def _synced(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
