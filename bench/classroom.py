@@ -13,8 +13,8 @@ from bench.series import Series, say, timed_ms
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Seat, StorageKind
 from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After
 from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
 from pizarra.system.process import run
@@ -72,8 +72,10 @@ def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
     finally:
         for seat in seats:  # as they were: the loop has made their volumes anew, without labels
             context.host.compute.kill(seat.domain_uuid)
+            context.host.compute.undefine(seat.domain_uuid)
         run(["lvremove", "-q", "-y", *(f"{VG}/{NAME}-{n:02d}.vda" for n in range(1, MACHINES + 1))],
             timeout_s=300)  # fmt: skip
+        templates.deleted(context, NAME)
 
 
 def _reset(context: Context, mode: Mode) -> None:

@@ -12,8 +12,9 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Labels, Role
 from pizarra.model.outcome import Mode
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After, plan_reset, worth_proving
+from pizarra.planner.reset import plan_reset, worth_proving
 from pizarra.service import classrooms
 from pizarra.service.context import Context
 from pizarra.settings import Settings

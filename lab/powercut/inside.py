@@ -20,8 +20,8 @@ from bench.disks import dirtied
 from pizarra.engine.events import Noted
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After
 from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
 from pizarra.service.recover import recovered

@@ -18,7 +18,7 @@ from lxml import etree
 
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Mode
-from pizarra.planner.reset import After
+from pizarra.model.policy import After
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings

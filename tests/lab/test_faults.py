@@ -20,8 +20,8 @@ from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Outcome, Report
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After
 from pizarra.service import classrooms, recover, templates, verbs
 from pizarra.service.context import Context
 from pizarra.storage.lvm_thin import LvmThinStorage

@@ -15,7 +15,7 @@ from pizarra.engine.events import Began, Event
 from pizarra.errors import NotFound
 from pizarra.model.facts import Power, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report
-from pizarra.planner.reset import After
+from pizarra.model.policy import After
 from pizarra.service import recover, verbs
 from pizarra.service.context import Context
 from pizarra.system import devmapper

@@ -21,8 +21,8 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.labels import Labels, Role
 from pizarra.model.outcome import Mode, Outcome, Report
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After
 from pizarra.service import checkpoints, classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.service.recover import recovered

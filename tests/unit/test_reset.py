@@ -12,8 +12,8 @@ from pizarra.model.facts import Power, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings

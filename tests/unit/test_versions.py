@@ -10,8 +10,8 @@ import pytest
 from pizarra.errors import BadInput, Busy, ComputeFault, NotFound, NotOurs, StorageFault
 from pizarra.model.facts import Power
 from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.policy import After
 from pizarra.planner.maintenance import MaintenanceWish, machine, network_of
-from pizarra.planner.reset import After
 from pizarra.service import classrooms, maintenance, recover, templates, upgrade, verbs
 from pizarra.storage.memory import Crash
 from tests.contract.compute_bench import FOREIGN

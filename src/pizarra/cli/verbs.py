@@ -14,8 +14,9 @@ from pizarra.cli.output import err, errors_told, out, print_json, print_table, p
 from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode, Outcome, Report
+from pizarra.model.policy import After
 from pizarra.model.sizes import size_text
-from pizarra.planner.reset import After, ResetPlan
+from pizarra.planner.reset import ResetPlan
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
 from pizarra.service.undo import undone
@@ -89,9 +90,9 @@ def reset(
     classroom: Classroom,
     seats: Seats = None,
     mode: Annotated[
-        Mode,
+        Mode | None,
         typer.Option(help="cold: clean RAM. hot: machine and viewers stay, RAM is not cleared."),
-    ] = Mode.COLD,
+    ] = None,
     to_start: Annotated[bool, typer.Option("--start", help="Leave them running.")] = False,
     to_off: Annotated[bool, typer.Option("--off", help="Leave them off.")] = False,
     dry_run: Annotated[
@@ -120,10 +121,10 @@ def reset(
     finish(report, sentence, as_json=as_json)
 
 
-def _after(to_start: bool, to_off: bool) -> After:
+def _after(to_start: bool, to_off: bool) -> After | None:
     if to_start and to_off:
         raise BadInput("--start and --off contradict each other.", "Leave one out.")
-    return After.RUNNING if to_start else After.OFF if to_off else After.AS_FOUND
+    return After.RUNNING if to_start else After.OFF if to_off else None
 
 
 def _show_plan(plan: ResetPlan, *, as_json: bool) -> None:

@@ -94,6 +94,9 @@ class SeatRun(ABC):
             if Step.PAUSE in one.steps:
                 with self.watch.timed("pause", [one.seat.name]):
                     self.host.compute.pause(one.seat.domain_uuid)
+            if Step.PRESS in one.steps:  # now, for it takes longest, and nobody runs meanwhile
+                with self.watch.timed("press", [one.seat.name]):
+                    self.host.compute.reset_button(one.seat.domain_uuid)
         except PizarraError as error:
             self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
         else:
@@ -117,8 +120,8 @@ class SeatRun(ABC):
         """The disks of a batch; those seats that may go on. The others are settled."""
 
     def _continued(self, one: SeatPlan) -> None:
-        if Step.PRESS in one.steps:
-            self._pressed(one)
+        if Step.RESUME in one.steps:
+            self._resumed(one)
         elif Step.START in one.steps:
             self._started(one, Outcome.DONE)
         else:
@@ -134,10 +137,9 @@ class SeatRun(ABC):
         else:
             self._settle(one, outcome, verified=self.proven)
 
-    def _pressed(self, one: SeatPlan) -> None:
+    def _resumed(self, one: SeatPlan) -> None:
         try:
             with self.watch.timed("start", [one.seat.name]):
-                self.host.compute.reset_button(one.seat.domain_uuid)
                 self.host.compute.resume(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are original, but it did not go on: {why}", why=error)
@@ -184,10 +186,9 @@ class ResetRun(SeatRun):
 
     def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
-        keeps = self.host.settings.undo_hours > 0
         faults: dict[str, PizarraError | None] = {}
         for keep in (True, False):
-            these = [one for one in seats if (keeps and not one.no_undo) is keep]
+            these = [one for one in seats if self._keeps(one) is keep]
             volumes = [volume for one in these for volume in one.seat.volumes]
             if keep:
                 undo.noted(volumes)
@@ -195,6 +196,9 @@ class ResetRun(SeatRun):
                 pairs = [pair for one in these for pair in one.pairs]
                 faults |= self.host.rewound(pairs, keep=keep)
         return faults
+
+    def _keeps(self, one: SeatPlan) -> bool:
+        return not one.no_undo and undo.hours(self.host, one.seat) > 0
 
     def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""

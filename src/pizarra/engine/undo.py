@@ -15,6 +15,7 @@ from pizarra.engine.events import Emit, Noted
 from pizarra.engine.host import Host
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat, Volume
+from pizarra.model.policy import policy_of
 
 NOTES = Path("/var/lib/pizarra/undo")
 
@@ -61,11 +62,18 @@ def dropped(host: Host, seats: Sequence[Seat]) -> None:
     forgotten(volumes)
 
 
+def hours(host: Host, seat: Seat) -> float:
+    """How long a reset of it can be undone: as its policy says, or else the host's setting."""
+    of_it = policy_of(seat.labels).undo_hours
+    return host.settings.undo_hours if of_it is None else of_it
+
+
 def aged_dropped(host: Host, seats: Sequence[Seat], emit: Emit) -> None:
-    """Drop what is older than the setting says, and say so."""
-    limit = time.time() - host.settings.undo_hours * 3600
-    aged = {name for name, at in kept(host, seats).items() if at < limit}
-    old = [seat for seat in seats if seat.name in aged]
+    """Drop what is older than its policy or the setting says, and say so."""
+    now, since_when = time.time(), kept(host, seats)
+    old = [
+        seat for seat in seats if since_when.get(seat.name, now) < now - hours(host, seat) * 3600
+    ]
     if not old:
         return
     names = ", ".join(seat.name for seat in old)
@@ -76,4 +84,4 @@ def aged_dropped(host: Host, seats: Sequence[Seat], emit: Emit) -> None:
                    facts={"names": names, "why": error}))  # fmt: skip
         return
     text = "The last reset of {names} can be undone no more: it was more than {hours:g} h ago."
-    emit(Noted(text=text, facts={"names": names, "hours": host.settings.undo_hours}))
+    emit(Noted(text=text, facts={"names": names, "hours": min(hours(host, one) for one in old)}))

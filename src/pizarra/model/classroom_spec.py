@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pizarra.errors import BadInput
 from pizarra.model.facts import StorageKind
 from pizarra.model.names import SEATS_MAX, name_checked
+from pizarra.model.policy import Policy
 from pizarra.model.sizes import GIB, MIB, TIB, size_text
 
 _BRIDGE = re.compile(r"bridge=[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
@@ -30,6 +31,7 @@ class ClassroomSpec:
     storage: StorageKind | None = None  # where the template is, if it is in one place
     vg: str = ""
     disk_bytes: int | None = None  # as large as the template's
+    policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
         name_checked(self.name, "classroom")

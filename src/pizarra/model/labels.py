@@ -62,6 +62,11 @@ class Labels:
     memory_bytes: int = 0
     vcpus: int = 0
     network: str = ""
+    after: str = ""  # after, modes, reset_by, undo_hours, minutes: model/policy.py
+    modes: str = ""
+    reset_by: str = ""
+    undo_hours: str = ""
+    minutes: int = 0
     checkpoint: str = ""  # the name of a saved state
     saved: int = 0  # when, in seconds since 1970
 
@@ -95,7 +100,7 @@ def labels_from_tags(tags: Iterable[str]) -> Labels | None:
 
 _TYPES = {field.name: field for field in fields(Labels)}
 _ENUMS = {"role": Role, "firmware": Firmware, "way": Way}
-_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus", "saved"}
+_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus", "minutes", "saved"}
 
 
 def labels_from_dict(raw: Mapping[str, str]) -> Labels:

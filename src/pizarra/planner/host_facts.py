@@ -21,6 +21,7 @@ from pizarra.model.facts import (
 )
 from pizarra.model.labels import Role
 from pizarra.model.names import seat_name
+from pizarra.model.policy import is_readable
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.template_facts import maintenances, templates
 
@@ -179,6 +180,8 @@ def _seat_fault(
         return Sentence("its upgrade was cut off: run pizarra recover")
     if namesake is not None and (domain is None or namesake.uuid != domain.uuid):
         return Sentence("the machine called {name} is not ours: its UUID is another", name=name)
+    if not all(is_readable(disk.labels) for disk in disks if disk.labels):
+        return Sentence("its policy cannot be read: pizarra classroom apply writes it again")
     for disk in disks:
         if disk.fault:
             return joined((disk.name, disk.fault), ": ")

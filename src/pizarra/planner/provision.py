@@ -112,6 +112,7 @@ def _seat_volume(golden: Volume, spec: ClassroomSpec, number: int) -> NewVolume:
         vcpus=spec.vcpus,
         network=spec.network,
     )
+    labels = spec.policy.on(labels)
     first = golden.labels is not None and golden.labels.disk == "vda"
     size_bytes = spec.disk_bytes if spec.disk_bytes and first else golden.size_bytes
     name = disk_name(seat_name(spec.name, number), told.disk)

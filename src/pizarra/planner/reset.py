@@ -10,6 +10,7 @@ from typing import Any
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Way
 from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.policy import After
 from pizarra.model.sentence import Sentence
 from pizarra.storage.interface import Capabilities, Change, Pair
 
@@ -19,19 +20,12 @@ class Step(StrEnum):
 
     STOP = "stop"
     PAUSE = "pause"
+    PRESS = "press"  # the reset button of a machine that is paused
     REWIND = "rewind"
     PROVE = "prove"
     UNDO = "undo"  # back to what the last reset took away
     START = "start"
-    PRESS = "press"  # the reset button, and on
-
-
-class After(StrEnum):
-    """What a seat does when it is original again."""
-
-    AS_FOUND = "as found"
-    RUNNING = "running"
-    OFF = "off"
+    RESUME = "resume"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +130,13 @@ def _seat_plan(
         return SeatPlan(seat=seat, steps=starts, outcome=Outcome.UNCHANGED)
     no_undo = not_undoable(seat, capabilities)
     if on and mode is Mode.HOT and starts:
-        steps: tuple[Step, ...] = (Step.PAUSE, Step.REWIND, Step.PROVE, Step.PRESS)
+        steps: tuple[Step, ...] = (
+            Step.PAUSE,
+            Step.PRESS,
+            Step.REWIND,
+            Step.PROVE,
+            Step.RESUME,
+        )
     else:
         stops = (Step.STOP,) if on else ()
         steps = (*stops, Step.REWIND, Step.PROVE, *starts)

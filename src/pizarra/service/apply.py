@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,33 +15,61 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
-from pizarra.model.outcome import Outcome, Report, outcomes_for
+from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
+from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_parsed, size_text
 from pizarra.planner.provision import new_checked, template_checked
 from pizarra.service import classrooms, upgrade
 from pizarra.service.context import Context
 
+Word = TypeVar("Word", bound=StrEnum)
 _FILE_BYTES_MAX = 64 * 1024
 # PyYAML lets the errors of what it builds through: `!!bool x`, `!!timestamp x`, `!!int ''`
 _NO_YAML = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError)
 
 
-class _Declared(BaseModel):
+class Declared(BaseModel):
     """The file. Types are strict, so that ``seats: "twelve"`` is an error that names the field."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    classroom: str
-    template: str
-    seats: int
-    version: int | None = None
-    memory: str = "2G"
-    vcpus: int = 2
-    network: str = "isolated"
-    storage: str | None = None
-    vg: str = ""
-    disk: str | None = Field(default=None)
+    classroom: str = Field(description="its name")
+    template: str = Field(description="the golden machine that its seats are made of")
+    seats: int = Field(description="how many: 1 to 999")
+    version: int | None = Field(None, description="of the template; the newest")
+    memory: str = Field("2G", description="of each machine, at most: `512M`, `2G`")
+    vcpus: int = Field(2, description="processors of each machine")
+    network: str = Field(
+        "isolated",
+        description="`isolated`: a network of its own, no seat reaches another, no way out; "
+        "`nat`: the same with a way out; `bridge=NAME`: the host's; `none`",
+    )
+    storage: str | None = Field(
+        None, description="`lvm-thin`, `lvm-thick` or `qcow2`; where the template is"
+    )
+    vg: str = Field("", description="the volume group, if the template is in several")
+    disk: str | None = Field(
+        None, description="size of each seat's first disk, at most; the template's"
+    )
+    after_reset: str = Field(
+        "as found",
+        description="what a machine does after a reset: `as found`, `running` or `off`",
+    )
+    modes: list[str] = Field(
+        [str(mode) for mode in Mode], description="the modes that a reset may have"
+    )
+    reset_by: str = Field(
+        "students",
+        description="who may reset from the pages and the API: `students` (their own seat, and "
+        "their teachers), `teachers` or `technicians`",
+    )
+    undo_hours: int | None = Field(
+        None, description="how long a reset can be undone, 0 keeps nothing; as the host is set"
+    )
+    minutes: int = Field(
+        0, description="how long a lesson lasts from its first start, which students see; no limit"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +114,7 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
             path=path,
         )
     try:
-        told = _Declared.model_validate(raw)
+        told = Declared.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"]))
@@ -102,7 +132,28 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
         storage=_storage(path, told.storage),
         vg=told.vg,
         disk_bytes=size_parsed(told.disk) if told.disk else None,
+        policy=Policy(
+            after_reset=_one_of(After, path, "after_reset", told.after_reset),
+            modes=tuple(_one_of(Mode, path, "modes", one) for one in dict.fromkeys(told.modes)),
+            reset_by=_one_of(ResetBy, path, "reset_by", told.reset_by),
+            undo_hours=told.undo_hours,
+            minutes=told.minutes,
+        ),
     )
+
+
+def _one_of(kind: type[Word], path: Path, field: str, text: str) -> Word:
+    try:
+        return kind(text)
+    except ValueError:
+        raise BadInput(
+            "{path}: {field}: {text!r} is not one.",
+            "Choose {those}.",
+            path=path,
+            field=field,
+            text=text,
+            those=", ".join(kind),
+        ) from None
 
 
 def _storage(path: Path, text: str | None) -> StorageKind | None:
@@ -159,8 +210,21 @@ def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom)
         ("vcpus", str(is_now.vcpus), str(spec.vcpus)),
         ("network", is_now.network, spec.network),
         ("disk", size_text(size_bytes), size_text(spec.disk_bytes or size_bytes)),
+        *_policy_differences(is_now.policy, spec.policy),
     )
     return [f"~ {what}: {was} -> {wish}" for what, was, wish in changes if was != wish]
+
+
+def _policy_differences(is_now: Policy, wish: Policy) -> Iterator[tuple[str, str, str]]:
+    present, wished = classrooms.policy_json(is_now), classrooms.policy_json(wish)
+    for key, value in present.items():
+        yield key, _shown(value), _shown(wished[key])
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _versions(classroom: Classroom) -> str:

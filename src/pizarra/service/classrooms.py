@@ -16,6 +16,7 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.policy import Policy, policy_of
 from pizarra.model.sentence import joined
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import of_seats
@@ -193,9 +194,21 @@ def classroom_json(classroom: Classroom) -> dict[str, Any]:
         "memory_bytes": labels.memory_bytes,
         "vcpus": labels.vcpus,
         "network": labels.network,
+        "policy": policy_json(policy_of(labels)),
         "running": sum(seat.power is Power.RUNNING for seat in classroom.seats),
         "faults": {seat.name: seat.fault for seat in classroom.seats if seat.fault},
         "seats": [seat.name for seat in classroom.seats],
+    }
+
+
+def policy_json(policy: Policy) -> dict[str, Any]:
+    """As its file would say it."""
+    return {
+        "after_reset": str(policy.after_reset),
+        "modes": [str(mode) for mode in policy.modes],
+        "reset_by": str(policy.reset_by),
+        "undo_hours": policy.undo_hours,
+        "minutes": policy.minutes,
     }
 
 
@@ -213,6 +226,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
         network=labels.network,
         storage=volume.kind,
         vg=volume.place if in_group else "",
+        policy=policy_of(labels),
     )
 
 
@@ -224,7 +238,7 @@ def respecified(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...
         _not_adopted(classroom, "changed")
         for kind, place in sorted({(v.kind, v.place) for s in classroom.seats for v in s.volumes}):
             wished = {
-                volume.uuid: volume.labels.but(
+                volume.uuid: spec.policy.on(volume.labels).but(
                     memory_bytes=spec.memory_bytes, vcpus=spec.vcpus, network=spec.network
                 )
                 for seat in classroom.seats

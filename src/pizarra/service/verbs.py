@@ -10,11 +10,12 @@ from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import started, stopped
 from pizarra.engine.reset import ResetRun
 from pizarra.engine.undo import aged_dropped
-from pizarra.errors import OtherOriginal, PizarraError, Unsupported
+from pizarra.errors import BadInput, OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
+from pizarra.model.policy import After, Policy, ResetBy, policy_of
 from pizarra.model.sentence import Sentence, joined
-from pizarra.planner.reset import After, ResetPlan, Step, pairs_of, plan_reset, worth_proving
+from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.service.claims import Numbers, claimed_seats, seats_seen
 from pizarra.service.context import Context
 from pizarra.service.guard import room_checked
@@ -77,18 +78,27 @@ def reset_plan(
     classroom: str,
     numbers: Numbers = None,
     *,
-    mode: Mode = Mode.COLD,
-    after: After = After.AS_FOUND,
+    mode: Mode | None = None,
+    after: After | None = None,
 ) -> ResetPlan:
-    """What a reset would do now. Raises Unsupported when it could do nothing at all."""
+    """What a reset would do now; mode and what follows as the policy says, when None.
+
+    Raises Unsupported when it could do nothing at all, BadInput for what the policy forbids.
+    """
     _, seats = seats_seen(context, classroom, numbers)
     return _planned(context, classroom, seats, mode, after)
 
 
 def _planned(
-    context: Context, classroom: str, seats: Sequence[Seat], mode: Mode, after: After
+    context: Context,
+    classroom: str,
+    seats: Sequence[Seat],
+    wished: Mode | None,
+    following: After | None,
 ) -> ResetPlan:
     host = context.host
+    policy = policy_of(seats[0].labels) if seats else Policy()
+    mode, after = policy.mode(wished), following or policy.after_reset
     changes = host.changes(worth_proving(seats))
     plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities)
     if plan.seats and all(one.outcome is Outcome.SKIPPED for one in plan.seats):
@@ -105,12 +115,14 @@ def reset(
     classroom: str,
     numbers: Numbers = None,
     *,
-    mode: Mode = Mode.COLD,
-    after: After = After.AS_FOUND,
+    mode: Mode | None = None,
+    after: After | None = None,
+    by: ResetBy | None = None,
 ) -> Report:
-    """Put seats back to their original state, and prove it."""
+    """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
     began = time.perf_counter()
     with claimed_seats(context, classroom, numbers, "reset") as seats:
+        _allowed_checked(seats, by)
         aged_dropped(context.host, seats, context.emit)
         plan = _planned(context, classroom, seats, mode, after)
         _told_before(context, plan)
@@ -121,11 +133,23 @@ def reset(
     return Report(
         classroom=classroom,
         verb="reset",
-        mode=str(mode),
+        mode=str(plan.mode),
         elapsed_s=time.perf_counter() - began,
         seats=outcomes,
         extra={"disks_ms": round(sum(_rewind_ms(one) for one in outcomes), 1)},
     )
+
+
+def _allowed_checked(seats: Sequence[Seat], by: ResetBy | None) -> None:
+    for seat in seats:
+        policy = policy_of(seat.labels)
+        if by is not None and not policy.may_reset(by):
+            raise BadInput(
+                "The policy of {name} leaves resets to its {those}.",
+                "Ask one of them.",
+                name=seat.classroom,
+                those=policy.reset_by,
+            )
 
 
 def _told_before(context: Context, plan: ResetPlan) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.outcome import Mode
-from pizarra.planner.reset import After
+from pizarra.model.policy import After
 from pizarra.server.worker.spoken import error_json, spoken
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.context import Context
@@ -90,8 +90,8 @@ class Answers:
             self.context,
             str(question.get("classroom")),
             question.get("numbers"),
-            mode=Mode(question.get("mode") or Mode.COLD),
-            after=After(question.get("after") or After.AS_FOUND),
+            mode=Mode(question["mode"]) if question.get("mode") else None,
+            after=After(question["after"]) if question.get("after") else None,
         ).to_json()
 
     def checkpoints(self, question: dict[str, Any]) -> Any:

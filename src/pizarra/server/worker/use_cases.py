@@ -13,8 +13,8 @@ from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
+from pizarra.model.policy import After, ResetBy
 from pizarra.model.sizes import MIB
-from pizarra.planner.reset import After
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.claims import claimed_seats
 from pizarra.service.context import Context
@@ -38,8 +38,9 @@ def _reset(context: Context, arguments: Arguments) -> Document:
         context,
         arguments["classroom"],
         arguments.get("numbers"),
-        mode=Mode(arguments.get("mode") or Mode.COLD),
-        after=After(arguments.get("after") or After.AS_FOUND),
+        mode=Mode(arguments["mode"]) if arguments.get("mode") else None,
+        after=After(arguments["after"]) if arguments.get("after") else None,
+        by=ResetBy(arguments["by"]),
     ).to_json()
 
 

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from queue import SimpleQueue
 from typing import Any
 
@@ -20,7 +21,9 @@ from django.utils import timezone
 from pizarra.engine.events import Event
 from pizarra.engine.host import Host
 from pizarra.errors import PizarraError
+from pizarra.model.policy import ResetBy, policy_of
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
+from pizarra.server.people.models import User
 from pizarra.server.rooms.models import Room
 from pizarra.server.worker.events import event_json
 from pizarra.server.worker.spoken import error_json, spoken
@@ -113,10 +116,11 @@ def perform(job: Job, host: Host) -> None:
     close_old_connections()
     told: SimpleQueue[Event | None] = SimpleQueue()
     context = Context(host, told.put, wait_s=_SEATS_WAIT_S)
+    arguments = {**job.arguments, "by": _rank(job.user)}
 
     def work() -> tuple[Document | None, dict[str, Any] | None]:
         try:
-            return spoken(performed(context, job.use_case, job.arguments)), None
+            return spoken(performed(context, job.use_case, arguments)), None
         except PizarraError as error:
             return None, error_json(error)
         except Exception as error:  # noqa: BLE001 - it must never take the worker with it
@@ -137,7 +141,25 @@ def perform(job: Job, host: Host) -> None:
     job.save(update_fields=["state", "result", "error", "ended"])
     if job.use_case == "classroom delete" and _in_a_word(job) == "done":
         Room.objects.filter(name=job.classroom).delete()
+    if job.use_case == "start" and job.state == State.ENDED:
+        _lesson_begun(job, host)
     AuditEntry.objects.filter(job=job).update(outcome=_in_a_word(job))
+
+
+def _rank(user: User | None) -> ResetBy:
+    if user is not None and user.is_technician:
+        return ResetBy.TECHNICIANS
+    return ResetBy.TEACHERS if user is not None and user.is_teacher else ResetBy.STUDENTS
+
+
+def _lesson_begun(job: Job, host: Host) -> None:
+    """The first start of a classroom with a time limit: from now on its students see time left."""
+    room = Room.objects.filter(name=job.classroom).first()
+    classroom = host.observe().classrooms.get(job.classroom)
+    minutes = policy_of(classroom.labels).minutes if classroom else 0
+    if room and minutes and (room.ends_at is None or room.ends_at < timezone.now()):
+        room.ends_at = timezone.now() + timedelta(minutes=minutes)
+        room.save(update_fields=["ends_at"])
 
 
 def _in_a_word(job: Job) -> str:
