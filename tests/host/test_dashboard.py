@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -108,6 +109,36 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
     expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
 
 
+def test_terminal_elsewhere_when_it_has_a_token_then_drives_the_same_verbs(
+    dashboard: Dashboard,
+) -> None:
+    """The token is made on the page; the command is the one of the host."""
+    ada = dashboard.signed_in("ada", "en-GB")
+    ada.goto(f"{dashboard.url}tokens/")
+    ada.fill("#name", "my laptop")
+    ada.select_option("#scope", "operate")
+    ada.click("text=Make it")
+    token = ada.locator("#token").inner_text()
+
+    def asked(*argv: str) -> tuple[int, Any]:
+        command = [sys.executable, "-m", "pizarra", "--server", dashboard.url, "--token", token]
+        done = subprocess.run([*command, *argv, "--json"], capture_output=True, text=True)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+    status, told = asked("reset", "net", "1-2")
+    assert (status, told["verb"], len(told["seats"])) == (0, "reset", 2)
+    assert {one["verified"] for one in told["seats"]} == {True}
+    status, told = asked("status", "net", "2")
+    assert (status, [one["seat"] for one in told["seats"]]) == (0, ["net-02"])
+    assert asked("checkpoint", "save", "net", "laptop", "1")[0] == 0
+    assert [one["checkpoint"] for one in asked("checkpoint", "list", "net")[1]] == ["laptop"]
+    status, told = asked("reset", "nowhere")
+    assert (status, "error" in told) == (2, True)
+    status, told = asked("classroom", "delete", "net", "--yes")
+    assert (status, told["error"]) == (2, "BadInput"), "that is for the host itself"
+
+
 def expect_changed(page: Page, before: bytes) -> None:
     """What is typed is answered on the screen."""
     for _ in range(100):
@@ -134,6 +165,7 @@ def test_student_when_they_ask_for_anothers_machine_then_refused(dashboard: Dash
         ("eva", ""),
         ("technician", "storage/"),
         ("technician", "people/"),
+        ("ada", "tokens/"),
         ("technician", "activity/"),
     ],
 )

@@ -25,7 +25,7 @@ GROUPS = {
         "delete",
         "export",
     ),
-    "classroom": ("create", "apply", "list", "show", "resize", "upgrade", "delete"),
+    "classroom": ("create", "apply", "list", "show", "resize", "upgrade", "warm", "delete"),
     "checkpoint": ("save", "restore", "list", "delete", "hand-out"),
 }
 VERBS = ("start", "stop", "reset", "undo", "verify", "status", "adopt", "inspect", "recover",

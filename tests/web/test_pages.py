@@ -20,6 +20,7 @@ PAGES = {
     "/activity/": {"ada", "bob", "tec"},
     "/storage/": {"tec"},
     "/people/": {"tec"},
+    "/tokens/": {"ada", "tec", "bob"},
 }
 
 

@@ -9,6 +9,8 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, numbers
 from pizarra.cli.output import confirmed, out, print_json, print_table
+from pizarra.cli.remote import checkpoint as there
+from pizarra.cli.remote import listed, remotely
 from pizarra.cli.verbs import finish, sentence, told
 from pizarra.cli.words import _
 from pizarra.model.names import seat_numbers_parsed
@@ -20,23 +22,32 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name
 
 
 @app.command()
+@remotely(there(keys=("ram",)))
 def save(
-    classroom: Classroom, name: Name, seats: Seats = None, wait: Wait = 0, as_json: Json = False
+    classroom: Classroom,
+    name: Name,
+    seats: Seats = None,
+    ram: Annotated[
+        bool, typer.Option("--ram", help="With what is in the RAM of those that run.")
+    ] = False,
+    wait: Wait = 0,
+    as_json: Json = False,
 ) -> None:
     """Save the present state of machines under a name. It costs only what differs.
 
-    Machines that run stand still for a moment. What is only in their RAM is not saved.
+    Machines that run stand still for a moment, or longer with --ram: each is written to a file.
 
     Example: pizarra checkpoint save net lesson-3 1-8
     """
     with told(as_json=as_json, wait_s=wait) as context:
-        report = service.saved(context, classroom, name, numbers(seats))
+        report = service.saved(context, classroom, name, numbers(seats), ram=ram)
     one = "{n} of {total} machine saved in {s:.1f} s."
     many = "{n} of {total} machines saved in {s:.1f} s."
     finish(report, sentence(report, one, many), as_json=as_json)
 
 
 @app.command()
+@remotely(there("/restore"))
 def restore(
     classroom: Classroom, name: Name, seats: Seats = None, wait: Wait = 0, as_json: Json = False
 ) -> None:
@@ -52,6 +63,7 @@ def restore(
 
 
 @app.command("hand-out")
+@remotely(there("/hand-out", keys=("source",)))
 def hand_out(
     classroom: Classroom,
     name: Name,
@@ -76,6 +88,7 @@ def hand_out(
 
 
 @app.command("list")
+@remotely(listed("/classrooms/{classroom}/checkpoints"))
 def list_(classroom: Classroom, as_json: Json = False) -> None:
     """The checkpoints of a classroom, the oldest first.
 
@@ -91,11 +104,13 @@ def list_(classroom: Classroom, as_json: Json = False) -> None:
             one["checkpoint"],
             f"{datetime.fromtimestamp(one['saved']):%Y-%m-%d %H:%M}",
             str(len(one["seats"])),
+            size_text(one["ram_bytes"]) if one["ram_bytes"] else "",
             "?" if one["differs_bytes"] is None else size_text(one["differs_bytes"]),
         )
         for one in found
     ]
-    print_table((_("checkpoint"), _("saved"), _("seats"), _("differs")), rows, right="llrr")
+    headings = (_("checkpoint"), _("saved"), _("seats"), _("RAM"), _("differs"))
+    print_table(headings, rows, right="llrrr")
     if not found:
         text = _("None yet. Save one with: pizarra checkpoint save {classroom} NAME")
         out.print(text.format(classroom=classroom), markup=False)

@@ -9,6 +9,7 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Storage, Yes, numbers
 from pizarra.cli.output import confirmed, err, out, print_json, print_table
+from pizarra.cli.remote import listed, remotely
 from pizarra.cli.verbs import finish, told
 from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
@@ -19,6 +20,7 @@ from pizarra.model.sizes import size_parsed, size_text
 from pizarra.service import apply as declared
 from pizarra.service import classrooms
 from pizarra.service import upgrade as upgrades
+from pizarra.service.warm import SETTLE_S, warmed
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The classroom's name.")]
@@ -95,6 +97,7 @@ def apply(
 
 
 @app.command("list")
+@remotely(listed("/classrooms"))
 def list_(as_json: Json = False) -> None:
     """All classrooms of this host.
 
@@ -213,6 +216,31 @@ def upgrade(
             n,
         )
     finish(report, text.format(n=n, version=version), as_json=as_json)
+
+
+@app.command()
+def warm(
+    name: Classroom,
+    seats: Seats = None,
+    settle: Annotated[
+        float,
+        typer.Option(help="Seconds at most to boot in; a guest agent may say sooner that it has."),
+    ] = SETTLE_S,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Boot each machine once from its original and keep it so, with its RAM.
+
+    `pizarra reset --mode warm` then gives machines that have booted already.
+
+    Example: pizarra classroom warm net --settle 90
+    """
+    with told(as_json=as_json) as context:
+        question = _("Reset the machines of {name} and boot each, to make its warm baseline?")
+        confirmed(question.format(name=name), yes=yes)
+        report = warmed(context, name, numbers(seats), settle_s=settle)
+    one, many = "{n} machine can be reset warm.", "{n} machines can be reset warm."
+    _finish(report, one, many, as_json=as_json)
 
 
 @app.command()

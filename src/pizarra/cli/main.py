@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from pizarra.cli import (
     verbs,
 )
 from pizarra.cli.output import err, failed
+from pizarra.cli.remote import SERVER, TOKEN
 from pizarra.cli.words import _
 from pizarra.errors import PizarraError
 from pizarra.system.flight import FLIGHT
@@ -61,12 +63,17 @@ def pizarra(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
     ] = False,
+    server: Annotated[
+        str, typer.Option(envvar=SERVER, help="Ask this server's API, not this host.")
+    ] = "",
+    token: Annotated[str, typer.Option(envvar=TOKEN, help="What that server knows you by.")] = "",
 ) -> None:
     """KVM classrooms on LVM, put back to their original state in seconds.
 
     The main job: pizarra reset CLASSROOM
     """
     _ = version
+    os.environ[SERVER], os.environ[TOKEN] = server, token
 
 
 def run() -> None:

@@ -11,6 +11,7 @@ import typer
 from pizarra.cli import template_export, template_versions
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirmed, out, print_json, print_table
+from pizarra.cli.remote import listed, remotely
 from pizarra.cli.verbs import told
 from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
@@ -98,6 +99,7 @@ def _sources(
 
 
 @app.command("list")
+@remotely(listed("/templates"))
 def list_(as_json: Json = False) -> None:
     """All templates of this host.
 

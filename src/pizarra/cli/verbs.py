@@ -11,6 +11,9 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Wait, numbers
 from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
+from pizarra.cli.remote import only_here, remotely
+from pizarra.cli.remote import status as status_there
+from pizarra.cli.remote import verb as there
 from pizarra.cli.words import _, in_words, ngettext
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode, Outcome, Report
@@ -27,6 +30,7 @@ from pizarra.system.flight import kept_on_disk
 def told(*, as_json: bool, wait_s: float = 0) -> Iterator[Context]:
     """A context whose progress and errors a person can read."""
     with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
+        only_here()
         kept_on_disk(" ".join(sys.argv))
         yield context_here(emit, wait_s=wait_s)
 
@@ -51,6 +55,7 @@ def sentence(report: Report, singular: str, plural: str) -> str:
     return text.format(n=well, total=total, s=report.elapsed_s)
 
 
+@remotely(there("start"))
 def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Json = False) -> None:
     """Switch machines on, so many at a time.
 
@@ -65,6 +70,7 @@ def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Js
     finish(report, sentence(report, one, many), as_json=as_json)
 
 
+@remotely(there("stop", "grace"))
 def stop(
     classroom: Classroom,
     seats: Seats = None,
@@ -86,12 +92,16 @@ def stop(
     finish(report, sentence(report, one, many), as_json=as_json)
 
 
+@remotely(there("reset", "mode"))
 def reset(
     classroom: Classroom,
     seats: Seats = None,
     mode: Annotated[
         Mode | None,
-        typer.Option(help="cold: clean RAM. hot: machine and viewers stay, RAM is not cleared."),
+        typer.Option(
+            help="cold: clean RAM. hot: machine and viewers stay, RAM is not cleared. "
+            "warm: as it had booted (classroom warm)."
+        ),
     ] = None,
     to_start: Annotated[bool, typer.Option("--start", help="Leave them running.")] = False,
     to_off: Annotated[bool, typer.Option("--off", help="Leave them off.")] = False,
@@ -144,6 +154,7 @@ def _show_plan(plan: ResetPlan, *, as_json: bool) -> None:
         out.print(_("This reset could not be undone: {why}.").format(why=why), markup=False)
 
 
+@remotely(there("undo"))
 def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Json = False) -> None:
     """Take the last reset back: machines have the work on them again.
 
@@ -156,6 +167,7 @@ def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Jso
     finish(report, sentence(report, one, many), as_json=as_json)
 
 
+@remotely(there("verify", "deep"))
 def verify(
     classroom: Classroom,
     seats: Seats = None,
@@ -173,6 +185,7 @@ def verify(
                              "{n} of {total} machines are original."), as_json=as_json)  # fmt: skip
 
 
+@remotely(status_there)
 def status(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> None:
     """What each machine does, and how much of it has changed.
 

@@ -103,6 +103,18 @@ class Compute(Protocol):
         """As a push on the reset button: the same QEMU boots again."""
         ...
 
+    def ram_saved(self, uuid: str, path: Path) -> None:
+        """Its RAM is in that file and it is off: its disks are as they were at that instant."""
+        ...
+
+    def ram_restored(self, uuid: str, path: Path) -> None:
+        """It goes on from such a file, with its clock set where the guest has an agent."""
+        ...
+
+    def agent_answers(self, uuid: str) -> bool:
+        """Whether the guest has an agent that answers now."""
+        ...
+
     def network_define(self, spec: NetworkSpec) -> None:
         """Make, update and start a classroom's network. NotOurs if the name is another's."""
         ...

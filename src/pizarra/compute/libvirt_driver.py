@@ -11,7 +11,9 @@ import errno
 import json
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import Sentence
 
 _AGENT_MARGIN_S = 10.0
+_RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: Power.RUNNING,
@@ -204,6 +207,38 @@ class LibvirtCompute:
     def reset_button(self, uuid: str) -> None:
         """The same QEMU boots again, once its CPUs go on if it is paused."""
         self._lines.do("reset", uuid, lambda conn: _needed(conn, uuid).reset())
+
+    def ram_saved(self, uuid: str, path: Path) -> None:
+        """QEMU writes it and ends."""
+
+        def work(conn: Connection) -> None:
+            _needed(conn, uuid).saveFlags(str(path), None, 0)
+
+        self._lines.do("save the RAM of", uuid, work, _RAM_S)
+
+    def ram_restored(self, uuid: str, path: Path) -> None:
+        """By its name, which a domain keeps."""
+        self._fence_once()
+
+        def work(conn: Connection) -> None:
+            conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
+
+        self._lines.do("restore the RAM of", uuid, work, _RAM_S)
+        self._clock_set(uuid)
+
+    def _clock_set(self, uuid: str) -> None:
+        """Where an agent answers; the others find the time as they always do."""
+        if self.agent_answers(uuid):
+            with suppress(ComputeFault):
+                self.agent(uuid, {"execute": "guest-set-time",
+                                  "arguments": {"time": time.time_ns()}}, 10)  # fmt: skip
+
+    def agent_answers(self, uuid: str) -> bool:
+        """A second is enough for one that listens."""
+        try:
+            return self.agent(uuid, {"execute": "guest-ping"}, 1) == {"return": {}}
+        except ComputeFault:
+            return False
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
         """A command to the guest's QEMU agent; its answer. ComputeFault when none answers."""

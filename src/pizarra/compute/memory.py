@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from lxml import etree
 
@@ -157,6 +158,25 @@ class MemoryCompute:
         """Nothing that could be seen; it must be on."""
         with self._called("reset_button", uuid):
             self._needed_on(uuid)
+
+    def ram_saved(self, uuid: str, path: Path) -> None:
+        """Off; the file names the machine."""
+        with self._called("ram_saved", uuid):
+            self._needed_on(uuid).power = Power.OFF
+            path.write_text(uuid, encoding="utf-8")
+
+    def ram_restored(self, uuid: str, path: Path) -> None:
+        """Running, from the file of this very machine."""
+        with self._called("ram_restored", uuid):
+            machine = self._needed(uuid)
+            if not path.is_file() or path.read_text(encoding="utf-8") != uuid:
+                raise ComputeFault("{path} holds no RAM of {uuid}.", path=path, uuid=uuid)
+            machine.power = Power.RUNNING
+
+    def agent_answers(self, uuid: str) -> bool:
+        """When it is on, and not deaf."""
+        with self._called("agent_answers", uuid):
+            return self._needed(uuid).power is Power.RUNNING and uuid not in self.deaf
 
     def xml(self, uuid: str) -> str:
         """What ``define``, ``redefine`` or ``put`` made."""

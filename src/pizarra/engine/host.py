@@ -166,14 +166,17 @@ class Host:
 
     def _states_saved(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """Beside checkpoints that were made; a fault each, of those that have a state."""
-        having = [(volume, to_be) for volume, to_be in new if to_be.labels.state]
+        having = [(v, to_be) for v, to_be in new if to_be.labels.state or to_be.labels.ram]
         if not having:
             return {}
         there = {(one.place, one.name): one for one in self.observe().volumes.values()}
         faults: dict[str, PizarraError | None] = {}
         for volume, to_be in having:
             try:
-                self.states.saved(volume, there[volume.place, to_be.name])
+                made = there[volume.place, to_be.name]
+                self.states.saved(volume, made)
+                if to_be.labels.ram:
+                    self.states.ram_kept(volume, made)
             except PizarraError as error:
                 faults[volume.uuid] = error
         return faults

@@ -86,9 +86,27 @@ class MachineStates:
             raise _fault(pair.seat, error) from None
         return ", ".join(filter(None, differs))
 
+    def ram(self, volume: Volume) -> Path:
+        """Where the RAM is that was saved with a checkpoint's volume; or just now, a seat's."""
+        return self.folder / f"{volume.uuid}.ram"
+
+    def ram_new(self, volume: Volume) -> Path:
+        """The same, about to be written for a seat's volume."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.ram(volume)
+
+    def ram_kept(self, volume: Volume, to: Volume) -> None:
+        """What was saved of a seat's machine belongs to a checkpoint."""
+        self.ram(to).unlink(missing_ok=True)
+        self.ram(to).hardlink_to(self.ram(volume))
+
     def dropped(self, volumes: Iterable[Volume], *, undo_only: bool = False) -> None:
         """These are gone, or what is kept of them is."""
-        for volume in filter(_kept, volumes):
+        for volume in volumes:
+            if volume.labels and volume.labels.ram and not undo_only:
+                self.ram(volume).unlink(missing_ok=True)
+            if not _kept(volume):
+                continue
             removed_whole(self._undo(volume))
             if not undo_only:
                 removed_whole(self.folder / volume.uuid)

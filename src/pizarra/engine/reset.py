@@ -12,13 +12,14 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from pizarra.engine import undo
 from pizarra.engine.events import Began, Emit, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
-from pizarra.model.outcome import Outcome, SeatOutcome
+from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
 from pizarra.storage.interface import Change
@@ -122,6 +123,8 @@ class SeatRun(ABC):
     def _continued(self, one: SeatPlan) -> None:
         if Step.RESUME in one.steps:
             self._resumed(one)
+        elif Step.WAKE in one.steps:
+            self._woken(one)
         elif Step.START in one.steps:
             self._started(one, Outcome.DONE)
         else:
@@ -135,7 +138,30 @@ class SeatRun(ABC):
             reason = Sentence("its disks are right, but it did not start: {why}", why=error)
             self._settle(one, Outcome.FAILED, reason, verified=self.proven)
         else:
-            self._settle(one, outcome, verified=self.proven)
+            self._settle(one, outcome, one.reason, verified=self.proven)
+
+    def _woken(self, one: SeatPlan) -> None:
+        """From its saved RAM; a machine that refuses it boots, and its outcome says why."""
+        assert one.sources is not None, "planned with what was saved"
+        ram = self.host.states.ram(one.sources[one.seat.volumes[0].uuid])
+        try:
+            with self.watch.timed("start", [one.seat.name]):
+                self.host.compute.ram_restored(one.seat.domain_uuid, ram)
+        except PizarraError as error:
+            self._booted_instead(replace(one, reason=Sentence("it starts cold: {why}", why=error)))
+        else:
+            self._settle(one, Outcome.DONE, verified=self.proven)
+
+    def _booted_instead(self, one: SeatPlan) -> None:
+        """From the original, after a reset; from what was saved, after a restore."""
+        if self.plan.mode is not Mode.WARM:
+            self._started(one, Outcome.DONE)
+            return
+        cold = replace(one, sources=None)
+        pairs = list(cold.pairs)
+        faults = self.host.rewound(pairs)  # what is kept for an undo stays: it is the student's
+        if self._is_proven(cold, {**self.host.changes(pairs), **_only(faults)}):
+            self._started(cold, Outcome.DONE)
 
     def _resumed(self, one: SeatPlan) -> None:
         try:
@@ -146,6 +172,17 @@ class SeatRun(ABC):
             self._settle(one, Outcome.FAILED, reason, verified=self.proven)
         else:
             self._settle(one, Outcome.DONE, verified=self.proven)
+
+    def _is_proven(self, one: SeatPlan, found: dict[str, Change | PizarraError]) -> bool:
+        for volume in one.seat.volumes:
+            answer = found.get(volume.uuid)
+            if isinstance(answer, Change) and answer.original:
+                continue
+            why = answer if isinstance(answer, PizarraError) else Sentence("it still differs")
+            reason = joined((volume.name, why), ": ")
+            self._settle(one, Outcome.FAILED, reason, verified=False)
+            return False
+        return True
 
     def _settle(
         self,
@@ -218,17 +255,6 @@ class ResetRun(SeatRun):
                 self._settle(one, Outcome.FAILED, reason, verified=True)
             return [one for one in seats if one not in moving]
         return list(seats)
-
-    def _is_proven(self, one: SeatPlan, found: dict[str, Change | PizarraError]) -> bool:
-        for volume in one.seat.volumes:
-            answer = found.get(volume.uuid)
-            if isinstance(answer, Change) and answer.original:
-                continue
-            why = answer if isinstance(answer, PizarraError) else Sentence("it still differs")
-            reason = joined((volume.name, why), ": ")
-            self._settle(one, Outcome.FAILED, reason, verified=False)
-            return False
-        return True
 
 
 class UndoRun(SeatRun):

@@ -69,6 +69,7 @@ class Labels:
     minutes: int = 0
     checkpoint: str = ""  # the name of a saved state
     saved: int = 0  # when, in seconds since 1970
+    ram: int = 0  # bytes of the machine's RAM, saved with this disk, its first
 
     def to_tags(self) -> tuple[str, ...]:
         """``pizarra.key=value`` for each label that says something, in field order."""
@@ -100,7 +101,7 @@ def labels_from_tags(tags: Iterable[str]) -> Labels | None:
 
 _TYPES = {field.name: field for field in fields(Labels)}
 _ENUMS = {"role": Role, "firmware": Firmware, "way": Way}
-_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus", "minutes", "saved"}
+_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus", "minutes", "saved", "ram"}
 
 
 def labels_from_dict(raw: Mapping[str, str]) -> Labels:

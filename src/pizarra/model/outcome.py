@@ -28,6 +28,7 @@ class Mode(StrEnum):
 
     COLD = "cold"
     HOT = "hot"
+    WARM = "warm"  # a machine that has booted: the RAM of the warm baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,11 @@ class Checkpoint:
         return tuple(seat_name(self.classroom, number) for number in sorted(self.volumes))
 
     @property
+    def ram_bytes(self) -> int:
+        """Of all machines of which it was saved too."""
+        return sum(volume.labels.ram for volume in self.all_volumes if volume.labels)
+
+    @property
     def all_volumes(self) -> list[Volume]:
         """Of every seat."""
         return [volume for number in sorted(self.volumes) for volume in self.volumes[number]]
@@ -111,12 +116,17 @@ def new_checked(
                 )
 
 
-def new_volumes(name: str, seat: Seat, saved: int) -> list[tuple[Volume, NewVolume]]:
+def new_volumes(name: str, seat: Seat, saved: int, ram: int = 0) -> list[tuple[Volume, NewVolume]]:
     """For each disk of a seat, what its saved state will be."""
     made = []
     for volume in seat.volumes:
         assert volume.labels is not None, "a seat is made of labelled volumes"
-        labels = volume.labels.but(role=Role.CHECKPOINT, checkpoint=name, saved=saved)
+        labels = volume.labels.but(
+            role=Role.CHECKPOINT,
+            checkpoint=name,
+            saved=saved,
+            ram=ram if volume == seat.volumes[0] else 0,
+        )
         # by number: an adopted machine may have any name
         of_it = disk_name(seat_name(seat.classroom, seat.number), labels.disk)
         file = f"{of_it}.checkpoint.{name}"
@@ -165,7 +175,9 @@ def _seat_plan(
     if faults:
         return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=faults[0])
     on = seat.power is not Power.OFF
-    stops, starts = ((Step.STOP,), (Step.START,)) if on else ((), ())
+    has_ram = source == seat.number and any(v.labels and v.labels.ram for v in sources.values())
+    starting = Step.WAKE if has_ram else Step.START
+    stops, starts = ((Step.STOP,), (starting,)) if on else ((), ())
     return SeatPlan(
         seat=seat,
         steps=(*stops, Step.REWIND, Step.PROVE, *starts),

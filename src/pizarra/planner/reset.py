@@ -25,6 +25,7 @@ class Step(StrEnum):
     PROVE = "prove"
     UNDO = "undo"  # back to what the last reset took away
     START = "start"
+    WAKE = "wake"  # from the RAM that was saved with the disks
     RESUME = "resume"
 
 

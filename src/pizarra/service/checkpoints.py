@@ -26,8 +26,13 @@ from pizarra.storage.interface import Change, Faults, Pair
 _AT_ONCE = 8  # seats that stand still together while LVM makes their snapshots
 
 
-def saved(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
-    """Save the present state of seats under a name. A seat that runs stands still meanwhile."""
+def saved(
+    context: Context, classroom: str, name: str, numbers: Numbers = None, *, ram: bool = False
+) -> Report:
+    """Save the present state of seats under a name. A seat that runs stands still meanwhile.
+
+    With ``ram`` what is in the RAM of those that run is saved too, at the same instant.
+    """
     name_checked(name, "checkpoint")
     began, now = time.perf_counter(), int(time.time())
     host = context.host
@@ -37,17 +42,21 @@ def saved(context: Context, classroom: str, name: str, numbers: Numbers = None) 
         context.emit(Began(what="checkpoint save", total=len(seats)))
         outcomes: tuple[SeatOutcome, ...] = ()
         for first in range(0, len(seats), _AT_ONCE):
-            outcomes += _batch_saved(context, seats[first : first + _AT_ONCE], name, now)
+            outcomes += _batch_saved(context, seats[first : first + _AT_ONCE], name, now, ram=ram)
     return _report(classroom, "checkpoint save", outcomes, began, checkpoint=name)
 
 
 def _batch_saved(
-    context: Context, seats: Sequence[Seat], name: str, now: int
+    context: Context, seats: Sequence[Seat], name: str, now: int, *, ram: bool
 ) -> tuple[SeatOutcome, ...]:
     sound = [seat for seat in seats if not seat.fault]
     why: dict[str, object] = {seat.name: seat.fault for seat in seats if seat.fault}
-    with _standing_still(context, sound, why) as still:
-        made = [pair for seat in still for pair in planner.new_volumes(name, seat, now)]
+    with _standing_still(context, sound, why, ram=ram) as still:
+        made = [
+            pair
+            for seat in still
+            for pair in planner.new_volumes(name, seat, now, _ram_bytes(context, seat, ram))
+        ]
         faults = context.host.checkpoints_created(made)
     for seat in still:
         wrong = [fault for volume in seat.volumes if (fault := faults.get(volume.uuid))]
@@ -68,24 +77,38 @@ def _settled(context: Context, seat: Seat, why: object) -> SeatOutcome:
     return outcome
 
 
+def _ram_bytes(context: Context, seat: Seat, ram: bool) -> int:
+    if not ram or seat.power is not Power.RUNNING:
+        return 0
+    return context.host.states.ram(seat.volumes[0]).stat().st_size
+
+
 @contextmanager
 def _standing_still(
-    context: Context, seats: Sequence[Seat], why: dict[str, object]
+    context: Context, seats: Sequence[Seat], why: dict[str, object], *, ram: bool
 ) -> Iterator[list[Seat]]:
     """Those whose disks nobody writes to now; ``why`` gets the others. They go on in any case."""
-    compute = context.host.compute
+    compute, states = context.host.compute, context.host.states
     running = [seat for seat in seats if seat.power is Power.RUNNING]
 
     def paused(seat: Seat) -> PizarraError | None:
         try:
-            compute.pause(seat.domain_uuid)
+            if ram:
+                compute.ram_saved(seat.domain_uuid, states.ram_new(seat.volumes[0]))
+            else:
+                compute.pause(seat.domain_uuid)
         except PizarraError as error:
             return error
         return None
 
     def resumed(seat: Seat) -> None:
         try:
-            compute.resume(seat.domain_uuid)
+            if ram:
+                path = states.ram(seat.volumes[0])
+                compute.ram_restored(seat.domain_uuid, path)
+                path.unlink()
+            else:
+                compute.resume(seat.domain_uuid)
         except PizarraError as error:
             text = "{name} stands still: {why}"
             context.emit(Noted(text=text, facts={"name": seat.name, "why": error}))
@@ -170,6 +193,7 @@ def listed(context: Context, classroom: str) -> list[dict[str, Any]]:
             "checkpoint": one.name,
             "saved": one.saved,
             "seats": list(one.seats),
+            "ram_bytes": one.ram_bytes,
             "differs_bytes": differs(one),
         }
         for one in there

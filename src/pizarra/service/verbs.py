@@ -16,6 +16,7 @@ from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
 from pizarra.model.policy import After, Policy, ResetBy, policy_of
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
+from pizarra.planner.warm import plan_warm
 from pizarra.service.claims import Numbers, claimed_seats, seats_seen
 from pizarra.service.context import Context
 from pizarra.service.guard import room_checked
@@ -101,6 +102,8 @@ def _planned(
     mode, after = policy.mode(wished), following or policy.after_reset
     changes = host.changes(worth_proving(seats))
     plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities)
+    if mode is Mode.WARM:
+        plan = plan_warm(plan, host.observe().volumes.values())
     if plan.seats and all(one.outcome is Outcome.SKIPPED for one in plan.seats):
         raise Unsupported(
             "No seat of {name} can be reset so: {why}.",
@@ -127,7 +130,7 @@ def reset(
         plan = _planned(context, classroom, seats, mode, after)
         _told_before(context, plan)
         off = (Power.OFF, Power.ABSENT)
-        starting = [one.seat for one in plan.seats if Step.START in one.steps]
+        starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
         room_checked(context, [seat for seat in starting if seat.power in off])
         outcomes = ResetRun(context.host, plan, context.emit).outcomes()
     return Report(

@@ -122,7 +122,7 @@ def classroom_delete(request: HttpRequest, classroom: str) -> Status[Job]:
 @api.get("/classrooms/{classroom}/plan", response=dict[str, Any])
 @rule(Rule.ROOM_TEACHER)
 def reset_plan(
-    request: HttpRequest, classroom: str, seats: str | None = None, mode: str = "cold"
+    request: HttpRequest, classroom: str, seats: str | None = None, mode: str | None = None
 ) -> dict[str, Any]:
     """What a reset would do now, and what of it could not be undone."""
     _ = request
@@ -141,7 +141,12 @@ def classroom_verb(
     if verb not in _ROOM_VERBS:
         raise HttpError(404, f"There is no verb {verb!r}; there is {', '.join(_ROOM_VERBS)}.")
     numbers = _numbers(how.seats)
-    more = {"mode": how.mode, "after": how.after} if verb == "reset" else {}
+    of_verb: dict[str, dict[str, Any]] = {
+        "reset": {"mode": how.mode, "after": how.after},
+        "verify": {"deep": how.deep},
+        "stop": {"grace": how.grace},
+    }
+    more = of_verb.get(verb, {})
     return _job(request, verb, classroom=classroom, numbers=numbers, **more)
 
 
@@ -159,7 +164,7 @@ def seat_start(request: HttpRequest, classroom: str, number: int) -> Status[Job]
 @rule(Rule.SEAT_RESET, Scope.OPERATE)
 def seat_reset(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
     """Put one machine back, and switch it on."""
-    how = {"mode": "cold", "after": "running"}
+    how = {"mode": None, "after": "running"}
     return _job(request, "reset", classroom=classroom, numbers=[number], **how)
 
 
@@ -200,12 +205,14 @@ def checkpoints(request: HttpRequest, classroom: str) -> list[dict[str, Any]]:
 @api.post("/classrooms/{classroom}/checkpoints/{name}", response={202: shapes.JobOut})
 @rule(Rule.ROOM_TEACHER, Scope.OPERATE)
 def checkpoint_save(
-    request: HttpRequest, classroom: str, name: str, which: shapes.SeatsIn
+    request: HttpRequest, classroom: str, name: str, which: shapes.SaveIn
 ) -> Status[Job]:
     """Save the present state under a name."""
     name_checked(name, "checkpoint")
-    numbers = _numbers(which.seats)
-    return _job(request, "checkpoint save", classroom=classroom, checkpoint=name, numbers=numbers)
+    numbers, ram = _numbers(which.seats), which.ram
+    return _job(
+        request, "checkpoint save", classroom=classroom, checkpoint=name, numbers=numbers, ram=ram
+    )
 
 
 @api.post("/classrooms/{classroom}/checkpoints/{name}/restore", response={202: shapes.JobOut})

@@ -27,14 +27,22 @@ class VerbIn(Schema):
     """Over which seats, and how."""
 
     seats: Seats = None
-    mode: Literal["cold", "hot"] = "cold"
-    after: Literal["as found", "running", "off"] = "as found"
+    mode: Literal["cold", "hot", "warm"] | None = None  # of a reset; as the policy says
+    after: Literal["as found", "running", "off"] | None = None
+    deep: bool = False  # verify from the data itself
+    grace: float | None = Field(None, ge=0, le=3600)  # seconds that a stop waits for guests
 
 
 class SeatsIn(Schema):
     """Over which seats."""
 
     seats: Seats = None
+
+
+class SaveIn(SeatsIn):
+    """Over which seats, and with their RAM or without."""
+
+    ram: bool = False
 
 
 class HandOutIn(Schema):

@@ -19,4 +19,5 @@ urlpatterns = [
     path("activity/", views.activity, name="activity"),
     path("storage/", views.storage, name="storage"),
     path("people/", views.people, name="people"),
+    path("tokens/", views.tokens, name="tokens"),
 ]

@@ -21,7 +21,7 @@ from pizarra.server import host_door
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.jobs.queue import asked, noted
 from pizarra.server.pages.words import console_words, wall_words
-from pizarra.server.people.models import Role, User
+from pizarra.server.people.models import ApiToken, Role, Scope, User
 from pizarra.server.permissions import Rule, may, rooms_of, rule
 from pizarra.server.rooms import roster
 from pizarra.server.rooms.models import Room
@@ -258,3 +258,23 @@ def people(request: HttpRequest) -> HttpResponse:
             shown["problem"] = _("A name and a role are needed.")
     shown["users"] = User.objects.order_by("username")[:1000]
     return render(request, "people.html", shown)
+
+
+@rule(Rule.STAFF)
+def tokens(request: HttpRequest) -> HttpResponse:
+    """A program's ways in: made, shown once, taken back."""
+    user, made = _user(request), ""
+    if request.method == "POST" and request.POST.get("act") == "make":
+        name, scope = request.POST.get("name", "").strip()[:80], request.POST.get("scope", "")
+        if name and scope in Scope.values:
+            made = ApiToken.issued(user, name, [scope])[1]
+            noted(user, "token", target=name, request=request)
+    elif request.method == "POST":
+        number = request.POST.get("id", "")
+        user.tokens.filter(pk=int(number) if number.isdecimal() else 0).delete()
+        noted(user, "token taken back", target=number[:80], request=request)
+    return render(
+        request,
+        "tokens.html",
+        {"tokens": user.tokens.all(), "scopes": Scope.choices, "made": made},
+    )

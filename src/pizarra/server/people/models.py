@@ -74,6 +74,11 @@ class ApiToken(models.Model):
     expires = models.DateTimeField(null=True, blank=True)
     last_used = models.DateTimeField(null=True, blank=True)
 
+    @property
+    def scopes_shown(self) -> str:
+        """In the reader's language."""
+        return "; ".join(str(Scope(one).label) for one in self.scopes)
+
     @staticmethod
     def digested(token: str) -> str:
         """256 random bits need no slow hash."""

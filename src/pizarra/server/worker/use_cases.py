@@ -105,13 +105,19 @@ def _template_deleted(context: Context, arguments: Arguments) -> Document:
 
 USE_CASES: dict[str, UseCase] = {
     "start": _over_seats(verbs.start),
-    "stop": _over_seats(verbs.stop),
+    "stop": lambda context, a: verbs.stop(
+        context, a["classroom"], a.get("numbers"), grace_s=a.get("grace")
+    ).to_json(),
     "reset": _reset,
     "undo": _over_seats(undone),
-    "verify": _over_seats(verbs.verify),
+    "verify": lambda context, a: verbs.verify(
+        context, a["classroom"], a.get("numbers"), deep=bool(a.get("deep"))
+    ).to_json(),
     "freeze": lambda context, arguments: _frozen(context, arguments, freeze=True),
     "unfreeze": lambda context, arguments: _frozen(context, arguments, freeze=False),
-    "checkpoint save": _checkpoint(checkpoints.saved),
+    "checkpoint save": lambda context, a: checkpoints.saved(
+        context, a["classroom"], a["checkpoint"], a.get("numbers"), ram=bool(a.get("ram"))
+    ).to_json(),
     "checkpoint restore": _checkpoint(checkpoints.restored),
     "checkpoint delete": _checkpoint(checkpoints.deleted),
     "checkpoint hand-out": _hand_out,
