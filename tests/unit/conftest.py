@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizarra.engine import machine_state, undo
+from pizarra.engine import growth, machine_state, undo
 from pizarra.system import locks
 
 
@@ -15,3 +15,4 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
     monkeypatch.setattr(undo, "NOTES", folder / "undo")
     monkeypatch.setattr(machine_state, "FOLDER", folder / "machines")
+    monkeypatch.setattr(growth, "FOLDER", folder / "growth")

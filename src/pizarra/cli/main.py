@@ -15,6 +15,7 @@ from pizarra.cli import (
     adopt,
     checkpoint,
     classroom,
+    guard,
     host,
     inspect,
     recover,
@@ -45,6 +46,7 @@ _COMMANDS: tuple[Callable[..., None], ...] = (
     adopt.adopt,
     inspect.inspect,
     recover.recover,
+    guard.guard,
     report.report,
     serve.serve,
 )

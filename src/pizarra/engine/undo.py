@@ -35,6 +35,11 @@ def since(volume: Volume) -> float | None:
         return None
 
 
+def is_noted(seat: Seat) -> bool:
+    """Whether something may be kept of it."""
+    return any(since(volume) is not None for volume in seat.volumes)
+
+
 def forgotten(volumes: Sequence[Volume]) -> None:
     """Nothing is kept of these any more."""
     for volume in volumes:

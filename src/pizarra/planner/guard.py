@@ -9,6 +9,8 @@ from pizarra.model.facts import Pool, Seat, StorageKind, Volume
 
 LEAST_SHARE = 0.05  # of a pool's data that stays free; below it nothing is started
 METADATA_MOST = 0.9
+STORE_SHARE = 0.75  # of a classic store; from there it gets more room
+STORE_LAST_SHARE = 0.95  # where it cannot, its machine stands still from there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

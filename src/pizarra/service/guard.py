@@ -1,16 +1,22 @@
-"""Before machines run: is there room for what they write? Undos go first, and that is said."""
+"""Is there room for what machines write: before they start, and every minute. Undos go first."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from pizarra.engine import undo
+from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
-from pizarra.errors import NoSpace
-from pizarra.model.facts import Seat
+from pizarra.errors import NoSpace, PizarraError
+from pizarra.model.facts import Classroom, Pool, Power, Seat, StorageKind
 from pizarra.model.sizes import size_text
-from pizarra.planner.guard import PoolNeed, needs
+from pizarra.planner.forecast import full_in_s
+from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
+from pizarra.service.claims import claimed_seats
 from pizarra.service.context import Context
+from pizarra.storage.lvm_thick import LvmThickStorage
+
+SOON_S = 8 * 3600
 
 
 def room_checked(context: Context, seats: Sequence[Seat]) -> None:
@@ -28,6 +34,15 @@ def room_checked(context: Context, seats: Sequence[Seat]) -> None:
         if need.may_fill:
             text = "{n} seats need up to {needs}, {free} are free in {place}/{pool}."
             context.emit(Noted(text=text, facts=_numbers(need)))
+        _foreseen(context, need.pool)
+
+
+def _foreseen(context: Context, pool: Pool) -> None:
+    left_s = full_in_s(growth.history(pool), pool.free_bytes)
+    if left_s is not None and left_s < SOON_S:
+        text = "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
+        facts = {"place": pool.place, "pool": pool.name, "h": left_s / 3600}
+        context.emit(Noted(text=text, facts=facts))
 
 
 def _numbers(need: PoolNeed) -> dict[str, object]:
@@ -59,3 +74,95 @@ def _undos_dropped(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> P
         if not need.is_full:
             break
     return need
+
+
+def guarded(context: Context) -> dict[str, Any]:
+    """What a timer runs each minute: nothing runs full unnoticed, no undo outlives its time.
+
+    A machine that somebody works on with another command is left to that command.
+    """
+    host = context.host
+    facts = host.observe()
+    growth.recorded(facts.pools)
+    seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
+    for seat in seats:
+        _stores_guarded(context, seat)
+    for room in facts.classrooms.values():
+        _aged(context, room)
+    running = [seat for seat in seats if seat.power is Power.RUNNING]
+    for need in needs(facts.pools, running):
+        if need.is_full:
+            _full(context, need, running)
+    return {"verb": "guard", "pools": [pool_json(pool) for pool in host.observe().pools]}
+
+
+def pool_json(pool: Pool) -> dict[str, Any]:
+    """A pool as pages and scripts see it, with what may be foreseen."""
+    samples = growth.history(pool)
+    left_s = full_in_s(samples, pool.free_bytes)
+    return {
+        "storage": str(pool.kind),
+        "place": pool.place,
+        "name": pool.name,
+        "size_bytes": pool.size_bytes,
+        "free_bytes": pool.free_bytes,
+        "metadata_used_share": pool.metadata_used_share,
+        "fault": pool.fault,
+        "full_in_s": None if left_s is None else round(left_s),
+    }
+
+
+def _stores_guarded(context: Context, seat: Seat) -> None:
+    """Its changes are in a classic store of their own; one that overflows is lost."""
+    volumes = [*seat.volumes, *(one for one in seat.baselines.values() if one.origin)]
+    for volume in volumes:
+        if volume.kind is not StorageKind.LVM_THICK or (volume.used_share or 0) < STORE_SHARE:
+            continue
+        facts: dict[str, object] = {
+            "name": volume.name,
+            "seat": seat.name,
+            "percent": 100 * (volume.used_share or 0),
+        }
+        try:
+            LvmThickStorage(volume.place).store_extended(volume)
+        except PizarraError as error:
+            _stopped_before(context, seat, {**facts, "why": error})
+        else:
+            text = "{name} was {percent:.0f} % full of changes: its store is larger now."
+            context.emit(Noted(text=text, facts=facts))
+
+
+def _stopped_before(context: Context, seat: Seat, facts: dict[str, object]) -> None:
+    """Nothing more is written; what is there stays there."""
+    text = "{name} is {percent:.0f} % full of changes, and cannot grow: {why}"
+    context.emit(Noted(text=text, facts=facts))
+    if seat.power is Power.RUNNING and float(str(facts["percent"])) >= 100 * STORE_LAST_SHARE:
+        context.host.compute.pause(seat.domain_uuid)
+        text = "{seat} stands still before its data is lost: make room, then `pizarra start`."
+        context.emit(Noted(text=text, facts=facts))
+
+
+def _aged(context: Context, room: Classroom) -> None:
+    for seat in room.seats:
+        if seat.fault or not undo.is_noted(seat):
+            continue
+        try:
+            with claimed_seats(context, room.name, [seat.number], "guard") as seats:
+                undo.aged_dropped(context.host, seats, context.emit)
+        except PizarraError:
+            continue  # somebody works on it, and drops it then
+
+
+def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
+    """Undos go first; then it is said, every time, to whoever reads the journal."""
+    left = _undos_dropped(context, need, running)
+    if left.is_full:
+        text = "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
+        context.emit(Noted(text=text, facts=_numbers(left)))
+
+
+def sampled(pool: Pool, most: int = 100) -> list[list[float]]:
+    """(seconds since 1970, share used), evenly chosen, for a chart."""
+    samples = growth.history(pool)
+    step = max(1, len(samples) // most)
+    return [[one.at, one.used_bytes / max(1, pool.size_bytes)] for one in samples[::step]]

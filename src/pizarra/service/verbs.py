@@ -17,6 +17,7 @@ from pizarra.model.policy import After, Policy, ResetBy, policy_of
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
+from pizarra.service import activity
 from pizarra.service.claims import Numbers, claimed_seats, seats_seen
 from pizarra.service.context import Context
 from pizarra.service.guard import room_checked
@@ -129,10 +130,13 @@ def reset(
         aged_dropped(context.host, seats, context.emit)
         plan = _planned(context, classroom, seats, mode, after)
         _told_before(context, plan)
+        activity.told_before(context, [one.seat for one in plan.seats if Step.REWIND in one.steps])
         off = (Power.OFF, Power.ABSENT)
         starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
         room_checked(context, [seat for seat in starting if seat.power in off])
         outcomes = ResetRun(context.host, plan, context.emit).outcomes()
+        done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
+        activity.forgotten(context, [seat for seat in seats if seat.name in done])
     return Report(
         classroom=classroom,
         verb="reset",

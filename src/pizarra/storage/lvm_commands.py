@@ -129,6 +129,11 @@ def extend(vg: str, name: str, size_bytes: int) -> Argv:
     return ["lvextend", "-L", f"{size_bytes}b", f"{vg}/{name}"]
 
 
+def extend_by(vg: str, name: str, more_bytes: int) -> Argv:
+    """Grow a volume; of a classic snapshot, its store."""
+    return ["lvextend", "-L", f"+{more_bytes}b", f"{vg}/{name}"]
+
+
 def remove(vg: str, names: Sequence[str]) -> Argv:
     """Remove many in one command: half the time of a command each."""
     return ["lvremove", "-y", *(f"{vg}/{name}" for name in names)]

@@ -116,6 +116,17 @@ class LvmThickStorage(LvmVolumes):
             )
         super().grown(volume, size_bytes)
 
+    def store_extended(self, volume: Volume) -> None:
+        """Half as much again for its changes. Raises NoSpace, NotOurs, StorageFault."""
+        self._expected_checked(volume)
+        more = rounded_up(cow_bytes(volume.size_bytes) // 2, MIB)
+        self.space_checked(more, Sentence("the store of {name}", name=volume.name))
+        lvm(lvm_commands.extend_by(self.place, volume.name, more))
+
+    def _expected_checked(self, volume: Volume) -> None:
+        for fault in filter(None, self.strangers([volume]).values()):
+            raise fault
+
     def moved(self, moves: Sequence[Move]) -> Faults:
         """Each snapshot made again, of the other origin, under its name."""
         faults = self.strangers([move.volume for move in moves])

@@ -1,23 +1,26 @@
-"""Whose hands were on which machine lately: keys and the mouse that went through a console.
-
-Known as long as this process lives, which is all that "in the last ten minutes" needs.
-"""
+"""Hands on a machine: keys and the mouse that go through a console."""
 
 from __future__ import annotations
 
-import time
+from pathlib import Path
+
+from django.conf import settings
+
+from pizarra.service import activity
 
 _KEY, _POINTER, _CLIPBOARD = 4, 5, 6  # what a VNC client's message begins with
-_last: dict[tuple[str, int], float] = {}
 
 
 def noted(classroom: str, number: int, message: bytes) -> None:
     """A message from the browser; one that only asks for the picture is no activity."""
     if message[0] in (_KEY, _POINTER, _CLIPBOARD):
-        _last[classroom, number] = time.monotonic()
+        activity.noted(_folder(), classroom, number)
 
 
 def active_s_ago(classroom: str, number: int) -> int | None:
-    """None when nobody was since this process began."""
-    then = _last.get((classroom, number))
-    return None if then is None else int(time.monotonic() - then)
+    """None when nobody was."""
+    return activity.active_s_ago(_folder(), classroom, number)
+
+
+def _folder() -> Path:
+    return Path(settings.PIZARRA.server_folder)

@@ -235,7 +235,21 @@ def storage(request: HttpRequest) -> HttpResponse:
         used, share = pool["size_bytes"] - pool["free_bytes"], pool["metadata_used_share"]
         pool["used_percent"] = round(100 * used / max(1, pool["size_bytes"]))
         pool["metadata_percent"] = None if share is None else round(100 * share)
+        left_s = pool["full_in_s"]
+        pool["full_in_h"] = None if left_s is None else round(left_s / 3600, 1)
+        pool["line"] = _line(pool["samples"])
     return render(request, "storage.html", {"pools": pools, "templates": templates})
+
+
+def _line(samples: list[list[float]]) -> str:
+    """The points of a chart 100 wide and 40 high; the last day at most."""
+    if len(samples) < 2:
+        return ""
+    first, last = samples[0][0], samples[-1][0]
+    wide = max(1.0, last - first)
+    return " ".join(
+        f"{100 * (at - first) / wide:.1f},{40 - 40 * share:.1f}" for at, share in samples
+    )
 
 
 @rule(Rule.TECHNICIAN)

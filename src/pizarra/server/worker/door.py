@@ -22,6 +22,7 @@ from pizarra.model.policy import After
 from pizarra.server.worker.spoken import error_json, spoken
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.context import Context
+from pizarra.service.guard import pool_json, sampled
 
 _CREDENTIALS = struct.Struct("3i")
 _FRESH_S = 1.0  # a wall of three teachers looks at the host once a second, not three times
@@ -71,18 +72,8 @@ class Answers:
     def pools(self, question: dict[str, Any]) -> Any:
         """Where space comes from."""
         _ = question
-        return [
-            {
-                "storage": str(pool.kind),
-                "place": pool.place,
-                "name": pool.name,
-                "size_bytes": pool.size_bytes,
-                "free_bytes": pool.free_bytes,
-                "metadata_used_share": pool.metadata_used_share,
-                "fault": pool.fault,
-            }
-            for pool in self.context.host.observe().pools
-        ]
+        pools = self.context.host.observe().pools
+        return [pool_json(pool) | {"samples": sampled(pool)} for pool in pools]
 
     def plan(self, question: dict[str, Any]) -> Any:
         """What a reset would do."""

@@ -29,10 +29,12 @@ from pizarra.server.worker.events import event_json
 from pizarra.server.worker.spoken import error_json, spoken
 from pizarra.server.worker.use_cases import Document, performed
 from pizarra.service.context import Context
+from pizarra.service.guard import guarded
 
 AT_ONCE = 4
 _POLL_S = 0.2
 _ROOMS_EVERY_S = 10.0
+_GUARD_EVERY_S = 60.0
 _ATTEMPTS = 3
 _SEATS_WAIT_S = 600.0
 _log = logging.getLogger("pizarra.worker")
@@ -50,6 +52,7 @@ class Worker:
     def run(self) -> None:
         """Until ``stopping``."""
         self.left_over_queued()
+        threading.Thread(target=self._guard, daemon=True).start()
         looked = 0.0
         while not self.stopping.is_set():
             if time.monotonic() - looked > _ROOMS_EVERY_S:
@@ -57,6 +60,15 @@ class Worker:
                 rooms_known(self.host, self.name)
             if not self.one_begun():
                 self.stopping.wait(_POLL_S)
+
+    def _guard(self) -> None:
+        """Space is looked after also where no timer of the system does it."""
+        context = Context(self.host, lambda event: _log.info("guard: %s", event))
+        while not self.stopping.wait(_GUARD_EVERY_S):
+            try:
+                guarded(context)
+            except (PizarraError, OSError) as error:
+                _log.warning("guard: %s", error)
 
     def left_over_queued(self) -> None:
         """What was under way when an earlier worker died."""

@@ -1,0 +1,35 @@
+"""pizarra guard: what a timer runs each minute."""
+
+from __future__ import annotations
+
+from pizarra.cli.options import Json
+from pizarra.cli.output import out, print_json, print_table
+from pizarra.cli.verbs import told
+from pizarra.cli.words import _
+from pizarra.model.sizes import size_text
+from pizarra.service.guard import guarded
+
+
+def guard(as_json: Json = False) -> None:
+    """Look after space: extend classic stores before they overflow, drop undos of yesterday, and
+    say when a pool will be full. The timer pizarra-guard runs it each minute.
+
+    Example: pizarra guard
+    """
+    with told(as_json=as_json) as context:
+        document = guarded(context)
+    if as_json:
+        print_json(document)
+        return
+    rows = [
+        (
+            f"{one['place']} {one['name']}",
+            size_text(one["free_bytes"]),
+            size_text(one["size_bytes"]),
+            "" if one["full_in_s"] is None else f"{one['full_in_s'] / 3600:.1f} h",
+        )
+        for one in document["pools"]
+    ]
+    print_table((_("pool"), _("free"), _("size"), _("full in")), rows, right="lrrr")
+    if not rows:
+        out.print(_("There is no pool yet."))

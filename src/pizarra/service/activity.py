@@ -1,0 +1,61 @@
+"""Whose hands were on which machine lately: the pages note it, and every reset says it before.
+
+A file a seat in the server's folder; when it was touched is all that it says.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pizarra.engine.events import Noted
+from pizarra.model.facts import Seat
+from pizarra.model.names import seat_name
+from pizarra.service.context import Context
+
+LATELY_S = 600
+_AGAIN_S = 5.0
+
+
+def noted(server_folder: Path, classroom: str, number: int) -> None:
+    """Now; written at most every few seconds."""
+    file = _file(server_folder, classroom, number)
+    ago = active_s_ago(server_folder, classroom, number)
+    if ago is None or ago >= _AGAIN_S:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+
+
+def active_s_ago(server_folder: Path, classroom: str, number: int) -> int | None:
+    """None when nobody was, or not for as long as anything is known."""
+    try:
+        then = _file(server_folder, classroom, number).stat().st_mtime
+    except OSError:
+        return None
+    return max(0, int(time.time() - then))
+
+
+def told_before(context: Context, seats: Sequence[Seat]) -> None:
+    """Which of these are somebody's work of minutes ago."""
+    folder = context.host.settings.server_folder
+    lately = []
+    for seat in seats:
+        ago = active_s_ago(folder, seat.classroom, seat.number)
+        if ago is not None and ago < LATELY_S:
+            lately.append(f"{seat.name} ({-(-ago // 60)} min)")
+    if lately:
+        text = "Somebody was active lately on: {names}. An undo brings their work back."
+        context.emit(Noted(text=text, facts={"names": ", ".join(lately)}))
+
+
+def forgotten(context: Context, seats: Sequence[Seat]) -> None:
+    """What was done there is no more."""
+    for seat in seats:
+        _file(context.host.settings.server_folder, seat.classroom, seat.number).unlink(
+            missing_ok=True
+        )
+
+
+def _file(server_folder: Path, classroom: str, number: int) -> Path:
+    return server_folder / "activity" / seat_name(classroom, number)

@@ -1,0 +1,101 @@
+"""Forecasts, and who was active lately."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from pizarra.engine import growth
+from pizarra.engine.events import Noted
+from pizarra.engine.memory_host import memory_host
+from pizarra.model.facts import Pool, StorageKind
+from pizarra.model.sizes import GIB
+from pizarra.planner.forecast import Sample, full_in_s
+from pizarra.service import activity, verbs
+from pizarra.service.context import Context
+from pizarra.service.guard import guarded
+from pizarra.settings import Settings
+from tests.unit.test_reset import School
+
+
+def samples(*used: tuple[float, int]) -> list[Sample]:
+    return [Sample(at=at, used_bytes=number) for at, number in used]
+
+
+def test_forecast_when_it_grows_then_is_the_time_that_the_rest_takes() -> None:
+    assert full_in_s(samples((0, 0), (600, 6 * GIB)), 10 * GIB) == pytest.approx(1000)
+
+
+@pytest.mark.parametrize(
+    "history",
+    [[], [(0, 5)], [(0, 5), (60, 9)], [(0, 5), (600, 5)], [(0, 9), (600, 5)]],
+    ids=["nothing", "one", "too short", "no growth", "it shrinks"],
+)
+def test_forecast_when_nobody_can_know_then_says_nothing(history: list[tuple[int, int]]) -> None:
+    assert full_in_s(samples(*history), GIB) is None
+
+
+def test_forecast_when_a_reset_freed_space_then_counts_from_there() -> None:
+    history = samples((0, 90), (600, 100), (1200, 10), (1800, 40))
+    assert full_in_s(history, 60) == pytest.approx(1200)
+
+
+def test_forecast_when_the_growth_is_of_yesterday_then_says_nothing() -> None:
+    assert full_in_s(samples((0, 0), (600, 50), (90_000, 50)), 50) is None
+
+
+def test_growth_when_recorded_then_read_back_and_a_cut_line_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(growth, "FOLDER", tmp_path)
+    pool = Pool(kind=StorageKind.LVM_THIN, place="vg", name="pizarra", size_bytes=10, free_bytes=4)
+    growth.recorded([pool])
+    growth.recorded([pool])
+    (file,) = tmp_path.iterdir()
+    with file.open("a") as out:
+        out.write("17")
+    assert [one.used_bytes for one in growth.history(pool)] == [6, 6]
+
+
+def school_at(folder: Path) -> tuple[School, list[str]]:
+    school, told = School(), list[str]()
+    host = memory_host(school.storage, school.compute, Settings(server_folder=folder))
+    school.context = Context(
+        host, lambda event: told.append(str(event.text)) if isinstance(event, Noted) else None
+    )
+    return school, told
+
+
+def test_reset_when_somebody_was_active_then_says_so_before_and_once(tmp_path: Path) -> None:
+    school, told = school_at(tmp_path)
+    school.dirty(1, 2)
+    activity.noted(tmp_path, "net", 1)
+    activity.noted(tmp_path, "net", 2)
+    old = time.time() - activity.LATELY_S - 5
+    os.utime(tmp_path / "activity" / "net-02", (old, old))
+    verbs.reset(school.context, "net")
+    assert [text for text in told if "active lately" in text] == [
+        "Somebody was active lately on: {names}. An undo brings their work back."
+    ]
+    told.clear()
+    school.dirty(1)
+    verbs.reset(school.context, "net")
+    assert not [text for text in told if "active" in text], "what was done then is gone"
+
+
+def test_guard_when_an_undo_is_too_old_then_drops_it(tmp_path: Path) -> None:
+    school, told = school_at(tmp_path)
+    school.dirty(1)
+    verbs.reset(school.context, "net")
+    guarded(school.context)
+    assert not told
+    host = memory_host(
+        school.storage, school.compute, Settings(server_folder=tmp_path, undo_hours=0)
+    )
+    guarded(Context(host, school.context.emit))
+    assert told == [
+        "The last reset of {names} can be undone no more: it was more than {hours:g} h ago."
+    ]
