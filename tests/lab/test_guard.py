@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pizarra.service.context import Context
+import pytest
+
 from pizarra.storage.lvm_thick import cow_bytes
 from tests.contract.storage_lvm import VG, direct_write, lvm
 from tests.fixtures.command import pizarra
@@ -27,8 +28,9 @@ def filled(from_mib: int, to_mib: int) -> None:
         direct_write(DISK, at * MIB, bytes([at % 251 + 1]) * MIB)
 
 
+@pytest.mark.usefixtures("lab")
 def test_guard_when_a_classic_store_fills_then_extends_it_or_stops_its_machine(
-    lab: Context, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     image = tmp_path / "blank.img"
     with image.open("wb") as file:
