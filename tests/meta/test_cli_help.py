@@ -25,7 +25,17 @@ GROUPS = {
         "delete",
         "export",
     ),
-    "classroom": ("create", "apply", "list", "show", "resize", "upgrade", "warm", "delete"),
+    "classroom": (
+        "create",
+        "apply",
+        "list",
+        "show",
+        "resize",
+        "upgrade",
+        "warm",
+        "swap-data",
+        "delete",
+    ),
     "checkpoint": ("save", "restore", "list", "delete", "hand-out"),
 }
 VERBS = ("start", "stop", "reset", "undo", "verify", "status", "adopt", "inspect", "recover",

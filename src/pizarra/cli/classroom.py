@@ -20,9 +20,13 @@ from pizarra.model.sizes import size_parsed, size_text
 from pizarra.service import apply as declared
 from pizarra.service import classrooms
 from pizarra.service import upgrade as upgrades
+from pizarra.service.data_disks import swapped
 from pizarra.service.warm import SETTLE_S, warmed
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
+WithData = Annotated[
+    bool, typer.Option("--with-data", help="Remove the data disks of its seats too.")
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The classroom's name.")]
 
 
@@ -165,6 +169,7 @@ def resize(
     name: Name,
     seats: Annotated[int | None, typer.Option(help="How many seats it shall have.")] = None,
     disk: Annotated[str, typer.Option(help="How large every seat's disk shall be.")] = "",
+    with_data: WithData = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
@@ -181,7 +186,8 @@ def resize(
         if seats is not None and 0 < seats < len(classroom.seats):
             gone = ", ".join(seat.name for seat in classroom.seats[seats:])
             confirmed(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
-        report = classrooms.resized(context, name, seats=seats, disk_bytes=size_bytes)
+        report = classrooms.resized(context, name, seats=seats, disk_bytes=size_bytes,
+                                    with_data=with_data)  # fmt: skip
     _finish(report, "{n} seat changed.", "{n} seats changed.", as_json=as_json)
 
 
@@ -243,8 +249,27 @@ def warm(
     _finish(report, one, many, as_json=as_json)
 
 
+@app.command("swap-data")
+def swap_data(
+    name: Classroom,
+    one: Annotated[int, typer.Argument(help="A seat's number.")],
+    other: Annotated[int, typer.Argument(help="Another's.")],
+    as_json: Json = False,
+) -> None:
+    """Exchange the data disks of two machines that are off, as when students change places.
+
+    Example: pizarra classroom swap-data net 3 7
+    """
+    with told(as_json=as_json) as context:
+        report = swapped(context, name, one, other)
+    _finish(report, "{n} machine has other data.", "{n} machines have each other's data.",
+            as_json=as_json)  # fmt: skip
+
+
 @app.command()
-def delete(name: Classroom, yes: Yes = False, as_json: Json = False) -> None:
+def delete(
+    name: Classroom, with_data: WithData = False, yes: Yes = False, as_json: Json = False
+) -> None:
     """Remove a classroom: its machines, their disks, its network. Its template stays.
 
     Example: pizarra classroom delete net --yes
@@ -254,5 +279,5 @@ def delete(name: Classroom, yes: Yes = False, as_json: Json = False) -> None:
         classroom = context.host.observe().classroom(name)
         question = _("Delete the classroom {name} and its {n} machines?")
         confirmed(question.format(name=name, n=len(classroom.seats)), yes=yes)
-        report = classrooms.deleted(context, name)
+        report = classrooms.deleted(context, name, with_data=with_data)
     _finish(report, "{n} machine deleted.", "{n} machines deleted.", as_json=as_json)

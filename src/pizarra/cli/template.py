@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -45,6 +46,13 @@ def import_(
         Firmware | None, typer.Option(help="What boots it; of a machine, as it says.")
     ] = None,
     tpm: Annotated[bool, typer.Option("--tpm", help="Give its seats an emulated TPM 2.0.")] = False,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A data disk of each seat, which resets leave alone: its size (10G), an image, "
+            "or a disk of the machine (vdb).",
+        ),
+    ] = None,
     new_version: Annotated[
         bool, typer.Option("--new-version", help="The next version of a template that is there.")
     ] = False,
@@ -56,9 +64,11 @@ def import_(
 
     Example: pizarra template import debian debian-12.qcow2 --vg vg_class
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json) as context, TemporaryDirectory() as blanks:
         name_checked(name, "template")
         sources, found = _sources(context, source, from_domain)
+        for one in data or ():
+            sources = templates.with_data(sources, one, Path(blanks))
         template = templates.imported(
             context,
             name,
@@ -68,19 +78,25 @@ def import_(
             vg=vg,
             new_version=new_version,
         )
+    _imported_told(template, as_json=as_json)
+
+
+def _imported_told(template: Template, *, as_json: bool) -> None:
     if as_json:
         print_json(templates.template_json(template))
         return
     size = size_text(sum(volume.size_bytes for volume in template.volumes))
     text = _("Template {name} v{version} is ready on {kind} {place}: {size}.")
     where = {"kind": template.kind, "place": template.place}
-    out.print(text.format(name=name, version=template.version, size=size, **where), markup=False)
+    out.print(
+        text.format(name=template.name, version=template.version, size=size, **where), markup=False
+    )
     if template.version > 1:
         following = f"pizarra classroom upgrade CLASSROOM --to {template.version}"
         out.print(_("Next: {command}").format(command=following), markup=False)
         return
     out.print(_("Next: pizarra classroom create CLASSROOM --template {name} --seats 12")
-              .format(name=name), markup=False)  # fmt: skip
+              .format(name=template.name), markup=False)  # fmt: skip
 
 
 def _sources(

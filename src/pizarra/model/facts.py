@@ -79,6 +79,10 @@ class Domain:
     power: Power
 
 
+def _disk_of(volume: Volume) -> str:
+    return volume.labels.disk if volume.labels else ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
     """A student's machine: the volumes that say they are its own, and its domain."""
@@ -88,9 +92,15 @@ class Seat:
     name: str
     domain_uuid: str
     power: Power
-    volumes: tuple[Volume, ...]
+    volumes: tuple[Volume, ...]  # those that go back
     baselines: Mapping[str, Volume]  # by the UUID of the seat's volume
+    data: tuple[Volume, ...] = ()  # those that stay as they are, whatever is done to the others
     fault: str | None = None  # why nobody may touch it, in words
+
+    @property
+    def all_volumes(self) -> tuple[Volume, ...]:
+        """All of its disks, in order."""
+        return tuple(sorted((*self.volumes, *self.data), key=_disk_of))
 
     @property
     def labels(self) -> Labels:

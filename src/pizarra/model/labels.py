@@ -52,6 +52,7 @@ class Labels:
     still: int = 0  # the version of its content until its next reset, after an upgrade
     disk: str = "vda"
     firmware: Firmware = Firmware.BIOS
+    persistent: int = 0  # 1: a data disk, which stays as it is through resets, upgrades and undo
     state: str = ""  # what goes back beside this disk, the machine's first: nvram, tpm, nvram+tpm
     classroom: str = ""
     seat: int = 0
@@ -101,7 +102,17 @@ def labels_from_tags(tags: Iterable[str]) -> Labels | None:
 
 _TYPES = {field.name: field for field in fields(Labels)}
 _ENUMS = {"role": Role, "firmware": Firmware, "way": Way}
-_NUMBERS = {"version", "still", "seat", "memory_bytes", "vcpus", "minutes", "saved", "ram"}
+_NUMBERS = {
+    "persistent",
+    "version",
+    "still",
+    "seat",
+    "memory_bytes",
+    "vcpus",
+    "minutes",
+    "saved",
+    "ram",
+}
 
 
 def labels_from_dict(raw: Mapping[str, str]) -> Labels:

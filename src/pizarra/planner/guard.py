@@ -40,12 +40,12 @@ def needs(pools: Iterable[Pool], seats: Sequence[Seat]) -> list[PoolNeed]:
     return [
         PoolNeed(
             pool=pool,
-            seats=sum(any(_writes(one, pool) for one in seat.volumes) for seat in seats),
-            may_need_bytes=sum(_left(v) for s in seats for v in s.volumes if _writes(v, pool)),
+            seats=sum(any(_writes(one, pool) for one in seat.all_volumes) for seat in seats),
+            may_need_bytes=sum(_left(v) for s in seats for v in s.all_volumes if _writes(v, pool)),
         )
         for pool in pools
         if pool.kind is not StorageKind.LVM_THICK
-        if any(_writes(volume, pool) for seat in seats for volume in seat.volumes)
+        if any(_writes(volume, pool) for seat in seats for volume in seat.all_volumes)
     ]
 
 

@@ -143,11 +143,13 @@ def _seat(
     domains: Mapping[str, Domain],
     names: Mapping[str, Domain],
 ) -> Seat:
-    labels = disks[0].labels
+    data = tuple(disk for disk in disks if disk.labels and disk.labels.persistent)
+    system = [disk for disk in disks if disk not in data]
+    labels = (system or disks)[0].labels
     assert labels is not None, "chosen by its labels"
     baselines = {
         disk.uuid: volumes[disk.labels.baseline]
-        for disk in disks
+        for disk in system
         if disk.labels and disk.labels.baseline in volumes
     }
     name = labels.name or seat_name(labels.classroom, labels.seat)
@@ -158,10 +160,20 @@ def _seat(
         name=name,
         domain_uuid=labels.domain,
         power=domain.power if domain else Power.ABSENT,
-        volumes=tuple(disks),
+        volumes=tuple(system or disks),
         baselines=baselines,
-        fault=_seat_fault(disks, baselines, name, domain, names.get(name)),
+        data=data if system else (),
+        fault=_data_fault(system, data)
+        or _seat_fault(system, baselines, name, domain, names.get(name)),
     )
+
+
+def _data_fault(system: Sequence[Volume], data: Sequence[Volume]) -> str | None:
+    if not system:
+        return Sentence("only its data disk is left")
+    if len({_disk(disk) for disk in (*system, *data)}) != len(system) + len(data):
+        return Sentence("two volumes say that they are the same disk of it")
+    return next((joined((disk.name, disk.fault), ": ") for disk in data if disk.fault), None)
 
 
 def _seat_fault(

@@ -103,6 +103,7 @@ def _seat_volume(golden: Volume, spec: ClassroomSpec, number: int) -> NewVolume:
         version=told.version,
         disk=told.disk,
         firmware=told.firmware,
+        persistent=told.persistent,
         state=told.state,
         classroom=spec.name,
         seat=number,
@@ -133,7 +134,7 @@ def domain_spec(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) ->
         vcpus=labels.vcpus,
         firmware=labels.firmware,
         tpm="tpm" in labels.state,
-        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in seat.volumes],
+        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in seat.all_volumes],
         network=labels.network,
         mac=seat_mac(seat.classroom, seat.number),
     )

@@ -147,7 +147,7 @@ def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequenc
         if seat.domain_uuid not in before.domains:
             tried(partial(context.host.compute.undefine, seat.domain_uuid))
     tried(partial(_network_as_before, context, before, name))
-    volumes = [v for seat in seats for v in seat.volumes if v.uuid not in before.volumes]
+    volumes = [v for seat in seats for v in seat.all_volumes if v.uuid not in before.volumes]
     tried(partial(context.host.removed, volumes))
 
 
@@ -256,7 +256,12 @@ def respecified(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...
 
 
 def resized(
-    context: Context, name: str, *, seats: int | None = None, disk_bytes: int | None = None
+    context: Context,
+    name: str,
+    *,
+    seats: int | None = None,
+    disk_bytes: int | None = None,
+    with_data: bool = False,
 ) -> Report:
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
@@ -272,6 +277,7 @@ def resized(
             outcomes += _seats_added(context, facts, classroom, seats)
         elif seats is not None and seats < len(classroom.seats):
             _at_least_one(seats)
+            _data_checked(classroom.seats[seats:], with_data=with_data)
             outcomes += _seats_removed(context, classroom.seats[seats:])
     return _report(name, "resize", outcomes, began)
 
@@ -334,7 +340,7 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
     outcomes = each_seat(context.host, "delete", seats, forget, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
     made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
-    volumes = [volume for seat in made for volume in seat.volumes]
+    volumes = [volume for seat in made for volume in seat.all_volumes]
     going = [seat for seat in seats if seat.name in gone]
     saved = of_seats(context.host.observe().volumes.values(), going)
     faults = context.host.removed([*volumes, *saved])
@@ -342,7 +348,7 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
     by_seat = {
         seat.name: fault
         for seat in seats
-        for volume in seat.volumes
+        for volume in seat.all_volumes
         if (fault := faults.get(volume.uuid)) is not None
     }
     return tuple(
@@ -353,12 +359,27 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
     )
 
 
-def deleted(context: Context, name: str) -> Report:
-    """Remove a classroom: machines, disks, network. Adopted machines are let go, not removed."""
+def _data_checked(seats: Sequence[Seat], *, with_data: bool) -> None:
+    """Raises BadInput when data disks would go, and nobody said so."""
+    having = [seat.name for seat in seats if seat.data]
+    if having and not with_data:
+        raise BadInput(
+            "The data disks of {names} would be lost: they are kept through everything else.",
+            "Copy what is on them (pizarra inspect SEAT), then say --with-data.",
+            names=", ".join(having),
+        )
+
+
+def deleted(context: Context, name: str, *, with_data: bool = False) -> Report:
+    """Remove a classroom: machines, disks, network. Adopted machines are let go, not removed.
+
+    Raises BadInput when there are data disks, but ``with_data`` was not said.
+    """
     began = time.perf_counter()
     name_checked(name, "classroom")
     with claimed([name], "classroom delete"):
         classroom = context.host.observe().classroom(name)
+        _data_checked(classroom.seats, with_data=with_data)
         outcomes = _seats_removed(context, classroom.seats)
         if all(one.outcome is Outcome.DONE for one in outcomes):
             context.host.compute.network_remove(name, provision.network_uuid(name))

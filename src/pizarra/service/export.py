@@ -41,6 +41,7 @@ class _Disk(BaseModel):
     size_bytes: int = Field(gt=0)
     file_bytes: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    persistent: bool = False
 
 
 class _StateFile(BaseModel):
@@ -141,6 +142,7 @@ def _disk_written(context: Context, volume: Volume, folder: Path) -> _Disk:
         size_bytes=volume.size_bytes,
         file_bytes=file_bytes,
         sha256=sha256_of(path, file_bytes),
+        persistent=bool(volume.labels.persistent),
     )
 
 
@@ -245,4 +247,4 @@ def _source(context: Context, folder: Path, disk: _Disk) -> Source:
     told(1.0)
     if image.virtual_size_bytes != disk.size_bytes:
         raise BadInput("{path} has another size than its manifest says.", path=path)
-    return Source(disk=disk.disk, image=image)
+    return Source(disk=disk.disk, image=image, persistent=disk.persistent)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pizarra.compute.domain_edit import StateFiles, disks_of, firmware_of, state_files_of
 from pizarra.engine.events import Advanced, Began, Noted
-from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError
+from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError, Unsupported
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.names import name_checked
 from pizarra.model.sentence import Sentence
-from pizarra.model.sizes import size_text
+from pizarra.model.sizes import size_parsed, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import nobody_maintains
 from pizarra.planner.placement import fits, placed
@@ -29,6 +29,7 @@ class Source:
 
     disk: str
     image: ImageInfo
+    persistent: bool = False  # a data disk of each seat, which resets leave alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ def imported(
         if not new_version:
             _new_checked(facts, name, kind, place)
         storage = context.host.storages.at(kind, place)
+        _data_checked(storage, sources)
         _space_checked(context, facts, storage, sources)
         made: list[Volume] = []
         try:
@@ -79,6 +81,7 @@ def imported(
                     version=version,
                     disk=source.disk,
                     firmware=machine.firmware,
+                    persistent=int(source.persistent),
                     state="" if made else machine.state,
                 )
                 made.append(_filled(context, storage, labels, source))
@@ -120,6 +123,31 @@ def _new_checked(facts: HostFacts, name: str, kind: StorageKind, place: str) -> 
                 kind=kind,
                 place=place,
             )
+
+
+def _data_checked(storage: Storage, sources: list[Source]) -> None:
+    if any(one.persistent for one in sources) and not storage.capabilities.undo:
+        raise Unsupported(
+            "On {kind} a seat has no data disk: its store could overflow.",
+            "Use --storage lvm-thin or qcow2.",
+            kind=storage.kind,
+        )
+    if sources[0].persistent:
+        raise BadInput("The first disk of a template is its system's, and goes back.")
+
+
+def with_data(sources: list[Source], told: str, folder: Path) -> list[Source]:
+    """``told`` names a disk of these (vdb), an image, or the size of a blank one, made in
+    ``folder``. Raises BadInput."""
+    if any(one.disk == told for one in sources):
+        return [replace(one, persistent=one.persistent or one.disk == told) for one in sources]
+    disk = f"vd{chr(ord('a') + len(sources))}"
+    path = Path(told)
+    if not path.exists():
+        path = folder / f"{disk}.img"
+        with path.open("wb") as file:
+            file.truncate(size_parsed(told))
+    return [*sources, Source(disk=disk, image=image_info(path), persistent=True)]
 
 
 def _space_checked(
@@ -286,6 +314,7 @@ def template_json(template: Template, maintenance: Maintenance | None = None) ->
         "disks": [
             {
                 "disk": volume.labels.disk if volume.labels else None,
+                "persistent": bool(volume.labels and volume.labels.persistent),
                 "volume": volume.name,
                 "size_bytes": volume.size_bytes,
                 "used_bytes": _used(volume),

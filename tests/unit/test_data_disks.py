@@ -1,0 +1,143 @@
+"""Data disks: resets, undo, checkpoints and upgrades leave them alone, and they are never lost
+by the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pizarra.compute.domain_edit import disks_of
+from pizarra.compute.memory import MemoryCompute
+from pizarra.engine.host import Host, RealStorages
+from pizarra.errors import BadInput, Unsupported
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Seat, StorageKind
+from pizarra.model.outcome import Outcome
+from pizarra.model.sizes import MIB
+from pizarra.service import checkpoints, classrooms, export, recover, templates, upgrade, verbs
+from pizarra.service.context import Context
+from pizarra.service.data_disks import swapped
+from pizarra.service.undo import undone
+from pizarra.settings import Settings
+from pizarra.storage.lvm_thick import LvmThickStorage
+from tests.contract.storage_qcow2 import image_created, image_read, image_written
+
+WORK = b"a term's work" + bytes(4083)
+
+
+class Site:
+    """A host with files for disks, and a template with a data disk."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = Settings(folder=folder / "disks", server_folder=folder)
+        self.compute = MemoryCompute()
+        self.context = Context(Host(settings, self.compute, RealStorages(settings)))
+        self.image = folder / "system.qcow2"
+        image_created(self.image, 8 * MIB)
+        self.imported()
+        spec = ClassroomSpec(name="net", template="t", seats=2, memory_bytes=64 * MIB)
+        classrooms.created(self.context, spec)
+
+    def imported(self, **how: bool) -> None:
+        sources = templates.with_data(
+            templates.source_of_file(self.image), "16M", self.image.parent
+        )
+        templates.imported(self.context, "t", sources, kind=StorageKind.QCOW2, **how)  # type: ignore[arg-type]
+
+    def seat(self, number: int) -> Seat:
+        return self.context.host.observe().classroom("net").seats[number - 1]
+
+    def written(self, number: int) -> None:
+        """To both of its disks."""
+        seat = self.seat(number)
+        for volume in seat.all_volumes:
+            image_written(volume.path, MIB, WORK)
+
+    def has_work(self, number: int) -> tuple[bool, bool]:
+        """On the system's disk, on the data disk."""
+        system, data = self.seat(number).all_volumes
+        return tuple(image_read(one.path, MIB, len(WORK)) == WORK for one in (system, data))  # type: ignore[return-value]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def test_machine_when_made_then_has_both_disks_and_only_one_goes_back(site: Site) -> None:
+    seat = site.seat(1)
+    assert [disk.target for disk in disks_of(site.compute.xml(seat.domain_uuid))] == ["vda", "vdb"]
+    site.written(1)
+    report = verbs.reset(site.context, "net")
+    assert [one.outcome for one in report.seats] == [Outcome.DONE, Outcome.UNCHANGED]
+    assert site.has_work(1) == (False, True)
+    assert verbs.verify(site.context, "net", deep=True).exit_status == 0
+    assert verbs.status(site.context, "net").seats[0].verified is True
+
+
+def test_undo_and_checkpoints_when_there_is_a_data_disk_then_leave_it_alone(site: Site) -> None:
+    site.written(1)
+    checkpoints.saved(site.context, "net", "lesson", [1])
+    verbs.reset(site.context, "net", [1])
+    image_written(site.seat(1).all_volumes[1].path, MIB, bytes(4096))
+    undone(site.context, "net", [1])
+    assert site.has_work(1) == (True, False)
+    verbs.reset(site.context, "net", [1])
+    checkpoints.restored(site.context, "net", "lesson")
+    assert site.has_work(1) == (True, False)
+
+
+def test_upgrade_when_reset_then_the_data_is_still_there(site: Site) -> None:
+    site.written(1)
+    site.imported(new_version=True)
+    upgrade.upgraded(site.context, "net", version=2)
+    assert verbs.reset(site.context, "net").exit_status == 0
+    assert site.has_work(1) == (False, True)
+    assert recover.recovered(site.context)[0].exit_status == 0
+    versions = {one.version: one.seats for one in site.context.host.observe().versions("t")}
+    assert versions[1] > 0, "the data stands on it"
+
+
+def test_swap_when_students_change_places_then_their_data_goes_along(site: Site) -> None:
+    site.written(1)
+    swapped(site.context, "net", 1, 2)
+    assert (site.has_work(1), site.has_work(2)) == ((True, False), (False, True))
+    paths = [disk.path for disk in disks_of(site.compute.xml(site.seat(2).domain_uuid))]
+    assert paths == [str(one.path) for one in site.seat(2).all_volumes]
+    verbs.start(site.context, "net", [1])
+    with pytest.raises(BadInput, match="in use"):
+        swapped(site.context, "net", 1, 2)
+
+
+def test_delete_when_data_would_be_lost_then_must_be_told_so(site: Site) -> None:
+    with pytest.raises(BadInput, match="would be lost"):
+        classrooms.deleted(site.context, "net")
+    with pytest.raises(BadInput, match="would be lost"):
+        classrooms.resized(site.context, "net", seats=1)
+    assert len(site.context.host.observe().classroom("net").seats) == 2
+    assert classrooms.deleted(site.context, "net", with_data=True).exit_status == 0
+    assert not [v for v in site.context.host.observe().volumes.values()
+                if v.labels and v.labels.classroom]  # fmt: skip
+
+
+def test_export_when_imported_elsewhere_then_the_data_disk_is_one(
+    site: Site, tmp_path: Path
+) -> None:
+    export.template_exported(site.context, "t", tmp_path / "usb")
+    sources, _ = export.sources_of_manifest(site.context, tmp_path / "usb")
+    assert [one.persistent for one in sources] == [False, True]
+
+
+def test_import_when_the_storage_keeps_classic_stores_then_refused(tmp_path: Path) -> None:
+    image = tmp_path / "system.qcow2"
+    image_created(image, 8 * MIB)
+    sources = templates.with_data(templates.source_of_file(image), "16M", tmp_path)
+    with pytest.raises(Unsupported):
+        templates._data_checked(LvmThickStorage("vg"), sources)
+
+
+def test_import_when_the_first_disk_shall_be_data_then_refused(site: Site) -> None:
+    sources = templates.with_data(templates.source_of_file(site.image), "vda", site.image.parent)
+    with pytest.raises(BadInput, match="goes back"):
+        templates.imported(site.context, "other", sources, kind=StorageKind.QCOW2)
