@@ -26,8 +26,12 @@ def test_guide_when_followed_then_every_command_does_what_it_says(
     guest = Path("build/guests/bootsector.img")
     convert = ["qemu-img", "convert", "-O", "qcow2", str(guest), str(image)]
     subprocess.run(convert, check=True)
+    (tmp_path / "net.yaml").write_text(
+        "{classroom: net, template: debian, seats: 3, memory: 16M, vcpus: 1, network: none,"
+        " after_reset: running, undo_hours: 72}"
+    )
     given = (f"PIZARRA_FOLDER={tmp_path / 'disks'}", f"PIZARRA_LIBVIRT_URI={libvirt_host.uri}",
-             "PIZARRA_GRACE_S=20", f"PYTHONPATH={Path.cwd()}/src")  # fmt: skip
+             "PIZARRA_GRACE_S=90", f"PYTHONPATH={Path.cwd()}/src")  # fmt: skip
     run = (sys.executable, "-c", "from pizarra.cli.main import run; run()")
     found = commands()
     assert len(found) > 15

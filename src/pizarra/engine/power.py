@@ -15,6 +15,7 @@ from pizarra.model.outcome import Outcome, SeatOutcome
 from pizarra.model.sentence import joined
 
 _LOOK_EVERY_S = 0.5
+_ASK_EVERY_S = 10.0
 
 
 def each_seat(
@@ -67,8 +68,7 @@ def stopped(
     asked = [seat for seat in seats if not seat.fault and seat.power is Power.RUNNING]
     began = time.perf_counter()
     if grace_s > 0:
-        _ask(host, asked)
-        wait_until_off(host, [seat.domain_uuid for seat in asked], grace_s)
+        asked_until_off(host, [seat.domain_uuid for seat in asked], grace_s)
     waited_ms = (time.perf_counter() - began) * 1000
     off = {domain.uuid for domain in host.compute.observe() if domain.power is Power.OFF}
 
@@ -87,21 +87,28 @@ def stopped(
     return each_seat(host, "stop", seats, stop, emit)
 
 
-def _ask(host: Host, seats: Sequence[Seat]) -> None:
-    def ask(seat: Seat) -> None:
+def _ask(host: Host, machines: Sequence[str]) -> None:
+    def ask(machine: str) -> None:
         try:
-            host.compute.ask_to_stop(seat.domain_uuid)
+            host.compute.ask_to_stop(machine)
         except PizarraError:
             return  # a guest that cannot be asked is switched off when the grace ends
 
     with ThreadPoolExecutor(host.settings.at_once) as threads:
-        list(threads.map(ask, seats))
+        list(threads.map(ask, machines))
 
 
-def wait_until_off(host: Host, machines: Sequence[str], grace_s: float) -> None:
-    """Until all of them (UUIDs) are off, or the grace has passed."""
-    deadline = time.monotonic() + grace_s
-    waiting = set(machines)
-    while waiting and time.monotonic() < deadline:
+def asked_until_off(host: Host, machines: Sequence[str], grace_s: float) -> None:
+    """Ask all of them (UUIDs), and again now and then: a guest that is still booting hears nothing.
+    Until they are off, or the grace has passed."""
+    began, waiting = time.monotonic(), set(machines)
+    asked = began - _ASK_EVERY_S
+    while waiting:
+        now = time.monotonic()
+        if now - asked >= _ASK_EVERY_S:
+            asked = now
+            _ask(host, sorted(waiting))
+        if now - began >= grace_s:
+            return
         time.sleep(_LOOK_EVERY_S)
         waiting &= {d.uuid for d in host.compute.observe() if d.power is not Power.OFF}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizarra.engine.events import Advanced, Began, Noted
-from pizarra.engine.power import wait_until_off
+from pizarra.engine.power import asked_until_off
 from pizarra.errors import Busy, PizarraError
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
 from pizarra.model.labels import Role
@@ -147,8 +147,7 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
         return
     host, grace_s = context.host, context.host.settings.grace_s
     if maintenance.power is Power.RUNNING:
-        host.compute.ask_to_stop(maintenance.domain_uuid)
-        wait_until_off(host, [maintenance.domain_uuid], grace_s)
+        asked_until_off(host, [maintenance.domain_uuid], grace_s)
     domain = next(d for d in host.compute.observe() if d.uuid == maintenance.domain_uuid)
     if domain.power is not Power.OFF:
         raise Busy(
