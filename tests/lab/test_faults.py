@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.errors import PizarraError, StorageFault
+from pizarra.errors import NoSpace, PizarraError, StorageFault
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind
-from pizarra.model.outcome import Outcome, Report
+from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, recover, templates, verbs
@@ -199,4 +199,55 @@ def test_snapshot_when_it_overflows_then_it_is_said_and_a_reset_mends_it(
     status = verbs.status(frail.context, "frail").seats
     assert [bool(one.verified) for one in status] == [False, True], status
     assert frail.reset().exit_status == 0
+    frail.well_again()
+
+
+def test_pool_when_its_data_is_wholly_full_then_starts_are_refused_and_resets_still_work(
+    frail: Frail, bootsector: Path
+) -> None:
+    """Somebody else's volume fills the pool to its last block."""
+    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    frail.works(1)
+    lvm("lvchange", "--errorwhenfull", "y", f"{FRAIL}/{POOL}")
+    lvm("lvcreate", "-y", "-V", f"{2 * DISK_BYTES}b", "-T", f"{FRAIL}/{POOL}", "-n", "theirs")
+    with pytest.raises(OSError):
+        for place in range(0, 2 * DISK_BYTES, MIB):
+            direct_write(Path(f"/dev/{FRAIL}/theirs"), place, os.urandom(MIB))
+    (pool,) = [one for one in frail.context.host.observe().pools if one.name == POOL]
+    assert pool.free_bytes == 0
+    with pytest.raises(NoSpace, match="seats need up to"):
+        verbs.start(frail.context, "frail")
+    assert {seat.power for seat in frail.seats()} == {Power.OFF}
+    status = verbs.status(frail.context, "frail").seats
+    assert [one.verified for one in status] == [False, True], status
+    report = frail.reset()
+    assert all(one.verified for one in report.seats if one.outcome is Outcome.DONE), told(report)
+
+    lvm("lvremove", "-y", f"{FRAIL}/theirs")
+    frail.reopened()
+    frail.well_again()
+    assert verbs.start(frail.context, "frail").exit_status == 0
+
+
+def test_machine_when_it_ignores_everything_then_only_it_fails_and_nobody_waits_for_ever(
+    frail: Frail, bootsector: Path
+) -> None:
+    """Its QEMU is stopped by a signal: it answers no monitor, no agent, no power button."""
+    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    verbs.start(frail.context, "frail")
+    pid = int(command("pgrep", "-f", "guest=frail-01,").split()[0])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        report = verbs.reset(frail.context, "frail", mode=Mode.HOT)
+        deaf, other = report.seats
+        assert deaf.outcome in BAD, told(report)
+        assert "could not be stopped" in str(deaf.reason)
+        assert (other.outcome, other.verified) == (Outcome.DONE, True), told(report)
+        assert len(verbs.status(frail.context, "frail").seats) == 2
+        report = verbs.stop(frail.context, "frail", grace_s=3)
+        assert report.exit_status == 0, told(report)
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+    assert {seat.power for seat in frail.seats()} == {Power.OFF}
     frail.well_again()
