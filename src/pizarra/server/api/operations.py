@@ -122,7 +122,7 @@ def classroom_delete(request: HttpRequest, classroom: str) -> Status[Job]:
 @api.get("/classrooms/{classroom}/plan", response=dict[str, Any])
 @rule(Rule.ROOM_TEACHER)
 def reset_plan(
-    request: HttpRequest, classroom: str, seats: str | None = None, mode: str | None = None
+    request: HttpRequest, classroom: str, seats: str | None = None, mode: shapes.Mode | None = None
 ) -> dict[str, Any]:
     """What a reset would do now, and what of it could not be undone."""
     _ = request

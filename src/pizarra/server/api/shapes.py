@@ -16,6 +16,9 @@ Seats = Annotated[str | None, Field(None, description="such as 1-8,11; all when 
 Name = Annotated[str, Field(max_length=NAME_LENGTH_MAX)]
 
 
+Mode = Literal["cold", "hot", "warm"]
+
+
 class Problem(Schema):
     """Why not, and what to do."""
 
@@ -27,7 +30,7 @@ class VerbIn(Schema):
     """Over which seats, and how."""
 
     seats: Seats = None
-    mode: Literal["cold", "hot", "warm"] | None = None  # of a reset; as the policy says
+    mode: Mode | None = None  # of a reset; as the policy says
     after: Literal["as found", "running", "off"] | None = None
     deep: bool = False  # verify from the data itself
     grace: float | None = Field(None, ge=0, le=3600)  # seconds that a stop waits for guests
