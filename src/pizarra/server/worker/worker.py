@@ -103,6 +103,7 @@ class Worker:
             return job
 
     def _done(self, job: Job) -> None:
+        close_old_connections()
         try:
             perform(job, self.host)
         finally:
@@ -125,7 +126,6 @@ def perform(job: Job, host: Host) -> None:
 
     The work has a thread of its own, and its events come from many: only this one writes.
     """
-    close_old_connections()
     told: SimpleQueue[Event | None] = SimpleQueue()
     context = Context(host, told.put, wait_s=_SEATS_WAIT_S)
     arguments = {**job.arguments, "by": _rank(job.user)}
