@@ -105,6 +105,12 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
     expect(ada.locator("#strip")).to_contain_text("4 de 4 hechas", timeout=_PATIENCE_MS)
 
     leo.on("dialog", lambda dialog: dialog.accept())
+    leo.click("#keep")
+    expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
+    expect(leo.locator("#kept")).to_be_visible(timeout=_PATIENCE_MS)
+    leo.select_option("#kept", index=1)
+    expect(leo.locator("#told")).to_contain_text("Going back", timeout=_PATIENCE_MS)
+    expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
     leo.click("#reset")
     expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
 
@@ -132,7 +138,7 @@ def test_terminal_elsewhere_when_it_has_a_token_then_drives_the_same_verbs(
     status, told = asked("status", "net", "2")
     assert (status, [one["seat"] for one in told["seats"]]) == (0, ["net-02"])
     assert asked("checkpoint", "save", "net", "laptop", "1")[0] == 0
-    assert [one["checkpoint"] for one in asked("checkpoint", "list", "net")[1]] == ["laptop"]
+    assert "laptop" in [one["checkpoint"] for one in asked("checkpoint", "list", "net")[1]]
     status, told = asked("reset", "nowhere")
     assert (status, "error" in told) == (2, True)
     status, told = asked("classroom", "delete", "net", "--yes")

@@ -315,3 +315,23 @@ def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
     activity.noted("net", 2, key)
     seats = signed_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
     assert [seat["number"] for seat in seats if seat["active_s_ago"] is not None] == [2]
+
+
+def test_own_checkpoint_when_a_student_keeps_work_then_within_the_quota_and_only_their_own(
+    school: School, host: Answers
+) -> None:
+    eva, leo = signed_in("eva", school), signed_in("leo", school)
+    mine = "/api/v1/classrooms/net/seats/1/checkpoints"
+    for number in (1, 2):
+        assert eva.post(mine).status_code == 202
+        for job in Job.objects.filter(state=State.QUEUED):
+            perform(job, host.context.host)
+        host._remembered.clear()  # the door answers anew after a second
+        assert [one["checkpoint"] for one in eva.get(mine).json()] == [
+            f"own-{n}" for n in range(1, number + 1)
+        ]
+    assert eva.post(mine).status_code == 409, "the quota of the classroom is two"
+    assert leo.get(mine).status_code == 403
+    assert leo.post(f"{mine}/own-1/restore").status_code == 403
+    assert eva.post(f"{mine}/lesson-3/restore").status_code == 404, "that is the class's"
+    assert eva.post(f"{mine}/own-1/restore").status_code == 202

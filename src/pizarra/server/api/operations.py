@@ -17,7 +17,7 @@ from ninja.responses import Status
 
 from pizarra import __version__
 from pizarra.errors import PizarraError
-from pizarra.model.names import name_checked, seat_numbers_parsed
+from pizarra.model.names import name_checked, seat_name, seat_numbers_parsed
 from pizarra.server import host_door
 from pizarra.server.api import shapes
 from pizarra.server.api.callers import caller, rule, user_of
@@ -38,6 +38,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
     docs_url=None,
 )
+_OWN = "own-"  # how checkpoints are called that a student made
 _ROOM_VERBS = ("start", "stop", "reset", "undo", "verify", "freeze", "unfreeze")
 
 
@@ -188,6 +189,75 @@ def console(request: HttpRequest, classroom: str, number: int) -> dict[str, str]
     user = user_of(request)
     noted(user, "console", classroom, target=str(number), request=request)
     return {"path": f"/console/{ticket_for(user, classroom, number)}"}
+
+
+# ---- what a student keeps of their own machine
+
+
+def _own(classroom: str, number: int) -> list[dict[str, Any]]:
+    seat = seat_name(classroom, number)
+    return [
+        {"checkpoint": one["checkpoint"], "saved": one["saved"]}
+        for one in host_door.asked("checkpoints", classroom=classroom)
+        if one["checkpoint"].startswith(_OWN) and seat in one["seats"]
+    ]
+
+
+def _own_checked(name: str) -> str:
+    if not name.startswith(_OWN):
+        raise HttpError(404, "Nothing was kept of this machine by that name.")
+    return name_checked(name, "checkpoint")
+
+
+@api.get("/classrooms/{classroom}/seats/{int:number}/checkpoints", response=list[dict[str, Any]])
+@rule(Rule.SEAT_CHECKPOINT)
+def own_checkpoints(request: HttpRequest, classroom: str, number: int) -> list[dict[str, Any]]:
+    """What was kept of this one machine from its own page, the oldest first."""
+    _ = request
+    return _own(classroom, number)
+
+
+@api.post("/classrooms/{classroom}/seats/{int:number}/checkpoints", response={202: shapes.JobOut})
+@rule(Rule.SEAT_CHECKPOINT, Scope.OPERATE)
+def own_checkpoint_save(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
+    """Keep its present state, within the classroom's quota."""
+    quota = get_object_or_404(Room, name=classroom).checkpoint_quota
+    taken = {one["checkpoint"] for one in _own(classroom, number)}
+    free = [name for k in range(1, quota + 1) if (name := f"{_OWN}{k}") not in taken]
+    if not free:
+        raise HttpError(409, f"{quota} are kept already: forget one first.")
+    return _job(
+        request, "checkpoint save", classroom=classroom, checkpoint=free[0], numbers=[number]
+    )
+
+
+@api.post(
+    "/classrooms/{classroom}/seats/{int:number}/checkpoints/{name}/restore",
+    response={202: shapes.JobOut},
+)
+@rule(Rule.SEAT_CHECKPOINT, Scope.OPERATE)
+def own_checkpoint_restore(
+    request: HttpRequest, classroom: str, number: int, name: str
+) -> Status[Job]:
+    """Go back to it."""
+    use_case = "checkpoint restore"
+    return _job(
+        request, use_case, classroom=classroom, checkpoint=_own_checked(name), numbers=[number]
+    )
+
+
+@api.delete(
+    "/classrooms/{classroom}/seats/{int:number}/checkpoints/{name}", response={202: shapes.JobOut}
+)
+@rule(Rule.SEAT_CHECKPOINT, Scope.OPERATE)
+def own_checkpoint_delete(
+    request: HttpRequest, classroom: str, number: int, name: str
+) -> Status[Job]:
+    """Forget it."""
+    use_case = "checkpoint delete"
+    return _job(
+        request, use_case, classroom=classroom, checkpoint=_own_checked(name), numbers=[number]
+    )
 
 
 # ---- checkpoints

@@ -57,6 +57,36 @@ byId("paste").addEventListener("click", () => {
 byId("restart")?.addEventListener("click", () => act("restart", words.starting));
 byId("reset")?.addEventListener("click", () => confirm(words.reset_ask) && act("reset", words.resetting));
 
+const keep = byId("keep");
+const kept = byId("kept");
+
+async function keptShown() {
+  if (!kept) return [];
+  const found = await call("GET", `${seat}/checkpoints`);
+  const shown = found.map((one) => new Option(new Date(one.saved * 1000).toLocaleString(), one.checkpoint));
+  kept.replaceChildren(new Option(words.go_back, ""), ...shown);
+  kept.hidden = !found.length;
+  return found;
+}
+
+keep?.addEventListener("click", async () => {
+  try {
+    const found = await keptShown();
+    if (found.length >= Number(keep.dataset.quota)) {
+      if (!found.length || !confirm(words.replace)) return;
+      await followed(await call("DELETE", `${seat}/checkpoints/${found[0].checkpoint}`));
+    }
+  } catch (problem) { say(problem.message, 6000); return; }
+  await act("checkpoints", words.keeping);
+  setTimeout(keptShown, 1500); // the worker's last look may be a second old
+});
+kept?.addEventListener("change", async () => {
+  const name = kept.value;
+  kept.value = "";
+  if (name && confirm(words.back_ask)) await act(`checkpoints/${name}/restore`, words.going_back);
+});
+keptShown().catch(() => {});
+
 const left = byId("left");
 if (left) {
   const tick = () => { const n = Math.ceil((new Date(left.dataset.ends) - Date.now()) / 60000); left.textContent = n > 0 ? said(words.minutes, { n }) : words.over; };
