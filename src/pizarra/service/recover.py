@@ -39,10 +39,10 @@ def recovered(context: Context) -> list[Report]:
 
 
 def _left_overs_settled(context: Context) -> list[PizarraError]:
+    faults = undo.settled(context, context.host.observe())  # first: a pool may be stuck in it
     left_over_settled(context, context.host.observe())
     inspect.left_over_removed(context)
     facts = context.host.observe()
-    faults = undo.settled(context, facts)
     for part in (maintenance.recovered, upgrade.recovered):
         try:
             part(context, facts)

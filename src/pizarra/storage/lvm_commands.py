@@ -134,6 +134,11 @@ def extend_by(vg: str, name: str, more_bytes: int) -> Argv:
     return ["lvextend", "-L", f"+{more_bytes}b", f"{vg}/{name}"]
 
 
+def metadata_to(vg: str, file: str) -> Argv:
+    """Write the group's metadata, as text, to a file."""
+    return ["vgcfgbackup", "-f", file, vg]
+
+
 def remove(vg: str, names: Sequence[str]) -> Argv:
     """Remove many in one command: half the time of a command each."""
     return ["lvremove", "-y", *(f"{vg}/{name}" for name in names)]

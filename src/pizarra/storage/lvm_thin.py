@@ -19,6 +19,8 @@ import errno
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
@@ -47,6 +49,7 @@ from pizarra.storage.lvm_volumes import (
     not_ours,
 )
 from pizarra.storage.pairwise import each, in_batches, in_phases
+from pizarra.storage.thin_transaction import messages_to_end, unended
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
@@ -257,6 +260,8 @@ class LvmThinStorage(LvmVolumes):
             seats, strange = thin_undo.holders([one for one in there if one.pool == pool])
             if not seats and devmapper.device(its.device) is None:
                 continue  # it sleeps, as a pool of golden volumes may
+            if self._transaction_ended(its, there):
+                told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
             with vg_locked(self.place):
                 todo = thin_undo.settlement(thin_pool.roots_read(its), seats, strange)
                 thin_undo.settled(its.device, todo)
@@ -264,6 +269,25 @@ class LvmThinStorage(LvmVolumes):
                 text = "{pool}: {n} undos that were cut off or left behind are settled"
                 told.append(Sentence(text, pool=pool, n=len(todo)))
         return told
+
+    def _transaction_ended(self, pool: thin_pool.ThinPool, there: Sequence[Volume]) -> bool:
+        """See storage/thin_transaction.py. Whether there was one to end."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "group"
+            lvm(lvm_commands.metadata_to(self.place, str(file)))
+            waiting = unended(file.read_text(encoding="utf-8"), pool.pool)
+        if waiting is None:
+            return False
+        its = [one for one in there if one.pool == pool.pool]
+        with vg_locked(self.place):
+            counted = int(devmapper.status(pool.device)[0].text.split()[0])
+            ids = {one.name: one.thin_id for one in its}
+            ours = [one.name for one in its if one.labels]
+            roots = thin_pool.roots_read(pool)
+            messages = messages_to_end(waiting, counted, roots.keys(), ids, ours)
+            for message in messages:
+                devmapper.message(pool.device, message)
+        return bool(messages)
 
     def removed(self, volumes: Sequence[Volume]) -> Faults:
         """And what is kept of them."""
