@@ -35,6 +35,8 @@ def student(host: Context, kind: StorageKind) -> Iterator[Student]:
     compute = host.host.compute
     assert isinstance(compute, LibvirtCompute)
     seat = host.host.observe().classroom("real").seats[0]
+    # an agent in an emulator in an emulator takes longer than the 5 s that libvirt gives one
+    command("virsh", "guest-agent-timeout", seat.name, "--timeout", "60")
     with console(seat.name) as said:
         yield Student(compute=compute, machine=seat.domain_uuid, console=said)
     verbs.stop(host, "real", grace_s=0)
