@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -191,6 +192,12 @@ def only_here() -> None:
             "Run it there, without --server (or the variable {name}).",
             name=SERVER,
         )
+
+
+def without_token(argv: Sequence[str]) -> list[str]:
+    """What was typed, for the flight record: no secret is in it."""
+    shown = [re.sub(r"^--token=.*", "--token=…", word) for word in argv]
+    return ["…" if shown[n - 1 : n] == ["--token"] else word for n, word in enumerate(shown)]
 
 
 # ---- what each command asks

@@ -11,7 +11,7 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Wait, numbers
 from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
-from pizarra.cli.remote import only_here, remotely
+from pizarra.cli.remote import only_here, remotely, without_token
 from pizarra.cli.remote import status as status_there
 from pizarra.cli.remote import verb as there
 from pizarra.cli.words import _, in_words, ngettext
@@ -31,7 +31,7 @@ def told(*, as_json: bool, wait_s: float = 0) -> Iterator[Context]:
     """A context whose progress and errors a person can read."""
     with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
         only_here()
-        kept_on_disk(" ".join(sys.argv))
+        kept_on_disk(" ".join(without_token(sys.argv)))
         yield context_here(emit, wait_s=wait_s)
 
 

@@ -1,0 +1,48 @@
+"""What goes to a server elsewhere, and what never goes anywhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from pizarra.cli import remote
+from pizarra.errors import BadInput, HostNotFit
+from pizarra.model.outcome import Outcome, Report, SeatOutcome
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        ("pizarra --token piz_1 status net", "pizarra --token … status net"),
+        ("pizarra --token=piz_1 status net", "pizarra --token=… status net"),
+        ("pizarra status net", "pizarra status net"),
+    ],
+)
+def test_flight_record_when_a_token_was_typed_then_is_not_in_it(typed: str, kept: str) -> None:
+    assert " ".join(remote.without_token(typed.split())) == kept
+
+
+def test_report_when_sent_and_read_back_then_is_the_same() -> None:
+    seat = SeatOutcome(seat="net-01", outcome=Outcome.FAILED, reason="why", verified=False,
+                       timings_ms={"stop": 1.5}, extra={"number": 1})  # fmt: skip
+    report = Report(classroom="net", verb="reset", mode="cold", elapsed_s=1.5, seats=(seat,),
+                    extra={"disks_ms": 5.0})  # fmt: skip
+    assert remote.report_of(report.to_json()) == report
+
+
+@pytest.mark.parametrize("url", ["pizarra.example.org", "ftp://pizarra", "http://", "file:///etc"])
+def test_server_when_it_is_none_then_says_how_to_name_one(url: str) -> None:
+    with pytest.raises(BadInput, match="is no server"):
+        remote.Server(url, "piz_1")
+
+
+def test_server_when_nobody_answers_then_is_not_fit() -> None:
+    with pytest.raises(HostNotFit, match="does not answer"):
+        remote.Server("http://127.0.0.1:9", "piz_1").get("/classrooms")
+
+
+def test_command_when_a_server_is_named_and_it_is_for_the_host_then_never_done_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(remote.SERVER, "https://pizarra.example.org")
+    with pytest.raises(BadInput, match="for the host itself"):
+        remote.only_here()
