@@ -104,6 +104,17 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
     ada.click("#strip >> text=Deshacer")
     expect(ada.locator("#strip")).to_contain_text("4 de 4 hechas", timeout=_PATIENCE_MS)
 
+    expect(ada.locator("#freeze")).to_have_text("Atención aquí", timeout=_PATIENCE_MS)
+    expect(tile).to_contain_text("en uso", timeout=_PATIENCE_MS)
+    ada.wait_for_timeout(2500)  # the wall looks again
+    ada.click("#freeze")
+    ada.fill("#eyes-message", "Mirad la pizarra")
+    ada.click("#sheet-yes")
+    expect(leo.locator("#eyes")).to_have_text("Mirad la pizarra", timeout=_PATIENCE_MS)
+    expect(ada.locator("#freeze")).to_have_text("Continuar", timeout=_PATIENCE_MS)
+    ada.click("#freeze")
+    expect(leo.locator("#eyes")).to_be_hidden(timeout=_PATIENCE_MS)
+
     leo.on("dialog", lambda dialog: dialog.accept())
     leo.click("#keep")
     expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)

@@ -335,3 +335,17 @@ def test_own_checkpoint_when_a_student_keeps_work_then_within_the_quota_and_only
     assert leo.post(f"{mine}/own-1/restore").status_code == 403
     assert eva.post(f"{mine}/lesson-3/restore").status_code == 404, "that is the class's"
     assert eva.post(f"{mine}/own-1/restore").status_code == 202
+
+
+def test_freeze_when_it_has_a_message_then_students_read_it_until_all_go_on(
+    school: School, host: Answers
+) -> None:
+    assert host
+    ada, eva = signed_in("ada", school), signed_in("eva", school)
+    verbs, seat = "/api/v1/classrooms/net/verbs", "/api/v1/classrooms/net/seats/1"
+    sent = json.dumps({"message": "Eyes on me"})
+    assert ada.post(f"{verbs}/freeze", sent, "application/json").status_code == 202
+    assert eva.get(seat).json()["message"] == "Eyes on me"
+    assert signed_in("leo", school).get(seat).status_code == 403
+    assert ada.post(f"{verbs}/unfreeze", "{}", "application/json").status_code == 202
+    assert eva.get(seat).json()["message"] == ""

@@ -148,10 +148,21 @@ def classroom_verb(
         "stop": {"grace": how.grace},
     }
     more = of_verb.get(verb, {})
+    if verb in ("freeze", "unfreeze"):
+        shown = how.message if verb == "freeze" else ""
+        Room.objects.filter(name=classroom).update(message=shown)
     return _job(request, verb, classroom=classroom, numbers=numbers, **more)
 
 
 # ---- one seat
+
+
+@api.get("/classrooms/{classroom}/seats/{int:number}", response=shapes.SeatTold)
+@rule(Rule.SEAT_USER)
+def seat_show(request: HttpRequest, classroom: str, number: int) -> Room:
+    """What its page tells: the teacher's message while all stand still, the end of the lesson."""
+    _ = request, number
+    return get_object_or_404(Room, name=classroom)
 
 
 @api.post("/classrooms/{classroom}/seats/{int:number}/restart", response={202: shapes.JobOut})

@@ -32,6 +32,7 @@ class VerbIn(Schema):
     seats: Seats = None
     mode: Mode | None = None  # of a reset; as the policy says
     after: Literal["as found", "running", "off"] | None = None
+    message: Annotated[str, Field(max_length=200)] = ""  # of a freeze, for the students to read
     deep: bool = False  # verify from the data itself
     grace: float | None = Field(None, ge=0, le=3600)  # seconds that a stop waits for guests
 
@@ -99,6 +100,13 @@ class SeatOut(Schema):
 
     classroom: str
     number: int
+
+
+class SeatTold(Schema):
+    """What whoever sits there should know."""
+
+    message: str
+    ends_at: datetime | None
 
 
 class TicketOut(Schema):

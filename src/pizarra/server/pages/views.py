@@ -107,7 +107,6 @@ def console(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
             "classroom": classroom,
             "number": number,
             "words": console_words(),
-            "ends_at": room.ends_at,
             "may_reset": may(user, Rule.SEAT_RESET, classroom, number),
             "may_keep": may(user, Rule.SEAT_CHECKPOINT, classroom, number),
             "quota": room.checkpoint_quota,

@@ -35,6 +35,8 @@ def wall_words() -> str:
             "result": _("{n} of {of} done in {s} s."),
             "failed_some": _("{n} failed"), "why": _("Why?"), "retry": _("Retry those"),
             "undo": _("Undo"), "dismiss": _("Close"), "selection": _("Reset selection"),
+            "eyes_title": _("Let {n} machines stand still?"),
+            "eyes_message": _("A message for the students (or none)"),
             "class": _("Reset class"), "freeze": _("Eyes on me"), "unfreeze": _("Go on"),
             "unreachable": _("The server does not answer. Trying again …"),
         }

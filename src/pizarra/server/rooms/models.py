@@ -24,6 +24,9 @@ class Room(models.Model):
     students_may_checkpoint = models.BooleanField(default=True)
     checkpoint_quota = models.PositiveSmallIntegerField(default=2)  # a student's own, for a seat
     ends_at = models.DateTimeField(null=True, blank=True)  # of the lesson: "time left"
+    message = models.CharField(
+        max_length=200, blank=True
+    )  # "eyes on me": while machines stand still
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:

@@ -87,10 +87,16 @@ kept?.addEventListener("change", async () => {
 });
 keptShown().catch(() => {});
 
-const left = byId("left");
-if (left) {
-  const tick = () => { const n = Math.ceil((new Date(left.dataset.ends) - Date.now()) / 60000); left.textContent = n > 0 ? said(words.minutes, { n }) : words.over; };
-  tick();
-  setInterval(tick, 15000);
+/** What the teacher says to all, and how long the lesson still is. */
+async function look() {
+  let now;
+  try { now = await call("GET", seat); } catch { return; }
+  byId("eyes").textContent = now.message;
+  byId("eyes").hidden = !now.message;
+  const n = now.ends_at ? Math.ceil((new Date(now.ends_at) - Date.now()) / 60000) : null;
+  byId("left").textContent = n === null ? "" : n > 0 ? said(words.minutes, { n }) : words.over;
 }
+
+look();
+setInterval(() => document.hidden || look(), 4000);
 connect();

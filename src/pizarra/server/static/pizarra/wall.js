@@ -111,7 +111,8 @@ async function look() {
   const original = room.seats.filter((seat) => seat.verified).length;
   byId("summary").textContent = said(words.summary, { n: on, of: room.seats.length, original })
     + (selected.size ? ` · ${said(words.selected, { n: selected.size })}` : "");
-  const frozen = room.seats.some((seat) => seat.power === "paused");
+  // a machine that is being started or reset stands still for a moment too
+  const frozen = !room.jobs.length && room.seats.some((seat) => seat.power === "paused");
   byId("freeze").setAttribute("aria-pressed", String(frozen));
   byId("freeze").textContent = frozen ? words.unfreeze : words.freeze;
   for (const job of room.jobs) if (!following.has(job.id)) follow(job);
@@ -244,7 +245,12 @@ byId("start").addEventListener("click", () => verb("start", chosen()));
 byId("stop").addEventListener("click", async () => {
   if (await sheet(said(words.stop_title, { n: count(chosen()) }), [], words.yes_stop)) verb("stop", chosen());
 });
-byId("freeze").addEventListener("click", () => verb(byId("freeze").getAttribute("aria-pressed") === "true" ? "unfreeze" : "freeze", chosen()));
+byId("freeze").addEventListener("click", async () => {
+  if (byId("freeze").getAttribute("aria-pressed") === "true") { verb("unfreeze", chosen()); return; }
+  const message = element("input", { id: "eyes-message", maxlength: "200" });
+  const body = [element("label", { for: "eyes-message" }, words.eyes_message), message];
+  if (await sheet(said(words.eyes_title, { n: count(chosen()) }), body, words.freeze)) verb("freeze", chosen(), { message: message.value });
+});
 byId("save").addEventListener("click", async () => {
   const name = element("input", { id: "checkpoint-name", maxlength: "24", pattern: "[a-z][a-z0-9\\-]*" });
   const body = [element("label", { for: "checkpoint-name" }, words.save_name), name];
