@@ -134,7 +134,7 @@ def test_terminal_elsewhere_when_it_has_a_token_then_drives_the_same_verbs(
     ada.goto(f"{dashboard.url}tokens/")
     ada.fill("#name", "my laptop")
     ada.select_option("#scope", "operate")
-    ada.click("text=Make it")
+    ada.click("text=Make the token")
     token = ada.locator("#token").inner_text()
 
     def asked(*argv: str) -> tuple[int, Any]:
