@@ -51,7 +51,7 @@ def test_reset_when_warm_then_the_machine_has_booted_already(
     answered("checkpoint", "restore", "warm", "lesson", "1")
     assert room.boots(1) == 2, "it goes on where it was"
     answered_once("classroom", "delete", "warm", "--yes")
-    assert not list(lab.host.states.folder.glob("*"))
+    assert not list(lab.host.states.folder.glob("*.ram"))
 
 
 def answered_once(*argv: str) -> dict[str, object]:
