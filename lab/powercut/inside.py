@@ -183,7 +183,7 @@ def all_dirty(context: Context) -> None:
 def act(context: Context, what: str, step: str) -> None:
     """What the cut falls into. ``step`` is as in PIZARRA_PAUSE_AT."""
     if what == "create" and NEW in context.host.observe().classrooms:
-        classrooms.deleted(context, NEW)
+        assert classrooms.deleted(context, NEW).exit_status == 0, "a pool may be stuck"
     all_dirty(context)
     if what == "undo":
         verbs.reset(context, NAME, after=After.OFF)

@@ -25,9 +25,9 @@ _UNDO = ".undo"
 class MachineStates:
     """The states of one host's machines."""
 
-    def __init__(self, compute: Compute, folder: Path | None = None) -> None:
+    def __init__(self, compute: Compute) -> None:
         self.compute = compute
-        self.folder = folder or FOLDER
+        self.folder = FOLDER
 
     def saved(self, volume: Volume, to: Volume) -> None:
         """What the machine of ``volume`` has now is that of ``to``."""

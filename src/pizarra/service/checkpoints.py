@@ -98,6 +98,7 @@ def _standing_still(
             else:
                 compute.pause(seat.domain_uuid)
         except PizarraError as error:
+            states.ram(seat.volumes[0]).unlink(missing_ok=True)  # what there is of it is no RAM
             return error
         return None
 
