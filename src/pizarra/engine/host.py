@@ -112,14 +112,16 @@ class Host:
 
     def rewound(self, pairs: list[Pair], *, keep: bool | None = None) -> Faults:
         """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
-        each. ``keep`` as in storage."""
-        faults = dict(
-            self._by_storage(pairs, lambda storage, these: storage.rewound(these, keep=keep))
+        each. ``keep`` as in storage.
+
+        The disk comes last: cut off in between, it still has the work, and a second reset keeps it.
+        """
+        states = {pair.seat.uuid: self.states.put(pair, keep=keep) for pair in pairs}
+        sound = [pair for pair in pairs if states[pair.seat.uuid] is None]
+        faults: Faults = self._by_storage(
+            sound, lambda storage, these: storage.rewound(these, keep=keep)
         )
-        for pair in pairs:
-            if faults[pair.seat.uuid] is None:
-                faults[pair.seat.uuid] = self.states.put(pair, keep=keep)
-        return faults
+        return {**states, **faults}
 
     def kept(self, seats: Sequence[Seat]) -> frozenset[str]:
         """The UUIDs of their volumes whose content before the last rewind is kept."""
