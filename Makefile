@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 LAB_TIMEOUT ?= 900
 CMD ?= pizarra host check
-export LAB_TIMEOUT LAB_DISK
+export LAB_TIMEOUT LAB_DISK LAB_GUESTS
 COMPILE = uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml
 
 help:            ## This list

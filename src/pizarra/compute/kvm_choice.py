@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from pizarra.system.kvm import KvmProbe, KvmVerdict, probe_kvm
 
@@ -25,10 +26,20 @@ def kvm_chosen(*, file: Path = KVM_VERDICT) -> bool:
 def kvm_found(*, file: Path = KVM_VERDICT) -> KvmProbe:
     """Ask again, whatever is remembered, and remember that."""
     probe = probe_kvm()
-    if probe.verdict in _LASTING:
-        boot = _BOOT_ID.read_text(encoding="ascii").strip()
-        _remember(file, {"boot": boot, "works": probe.works, "detail": probe.detail})
+    kvm_remembered(probe, file=file)
     return probe
+
+
+def kvm_remembered(probe: KvmProbe, *, file: Path = KVM_VERDICT) -> None:
+    """For this boot, if it would be the same again. The file is whole, whoever else writes it."""
+    if probe.verdict not in _LASTING:
+        return
+    boot = _BOOT_ID.read_text(encoding="ascii").strip()
+    verdict = {"boot": boot, "works": probe.works, "detail": probe.detail}
+    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as new:
+        json.dump(verdict, new)
+    Path(new.name).replace(file)
 
 
 def _remembered(file: Path) -> dict[str, object]:
@@ -37,10 +48,3 @@ def _remembered(file: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _remember(file: Path, verdict: dict[str, object]) -> None:
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(verdict), encoding="utf-8")
-    new.replace(file)

@@ -75,6 +75,7 @@ class LibvirtCompute:
         """``kvm`` None: found out when the first machine is defined. ``quick_s``: limit of a call
         that waits for no guest. ``fence`` keeps seats apart; it is called before one starts."""
         self._kvm = kvm
+        self._kvm_asked = threading.Lock()  # by all who define machines at the same time, once
         self._fence = fence
         self._fenced = threading.Event()
         self._lines = LibvirtLines(uri, quick_s)
@@ -97,8 +98,9 @@ class LibvirtCompute:
 
     def define(self, spec: DomainSpec) -> None:
         """Make the machine known or bring it up to date; NotOurs if its name or UUID is taken."""
-        if self._kvm is None:
-            self._kvm = kvm_chosen()
+        with self._kvm_asked:
+            if self._kvm is None:
+                self._kvm = kvm_chosen()
         xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered(spec.disks))
 
         def work(conn: Connection) -> None:
