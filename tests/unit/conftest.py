@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pizarra.engine import growth, machine_state, undo
-from pizarra.system import locks
+from pizarra.system import locks, seed
 
 
 @pytest.fixture(autouse=True)
@@ -16,3 +16,4 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setattr(undo, "NOTES", folder / "undo")
     monkeypatch.setattr(machine_state, "FOLDER", folder / "machines")
     monkeypatch.setattr(growth, "FOLDER", folder / "growth")
+    monkeypatch.setattr(seed, "FOLDER", folder / "seeds")

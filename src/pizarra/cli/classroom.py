@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,10 +18,12 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sizes import size_parsed, size_text
+from pizarra.planner.identity import Person
 from pizarra.service import apply as declared
 from pizarra.service import classrooms
 from pizarra.service import upgrade as upgrades
 from pizarra.service.data_disks import swapped
+from pizarra.service.identity import LIMIT_S, identified, password_hash
 from pizarra.service.warm import SETTLE_S, warmed
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
@@ -247,6 +250,45 @@ def warm(
         report = warmed(context, name, numbers(seats), settle_s=settle)
     one, many = "{n} machine can be reset warm.", "{n} machines can be reset warm."
     _finish(report, one, many, as_json=as_json)
+
+
+@app.command()
+def identify(
+    name: Classroom,
+    seats: Seats = None,
+    user: Annotated[str, typer.Option(help="An account to be made on each.")] = "",
+    password_file: Annotated[
+        Path | None, typer.Option(help="Its password: the first line of a file; - is stdin.")
+    ] = None,
+    limit: Annotated[
+        float, typer.Option(help="Seconds at most that a machine may take.")
+    ] = LIMIT_S,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Give each machine its own name, machine id and SSH keys, which every reset brings back.
+
+    By cloud-init where the guest has it, by its agent otherwise; each boots once for it.
+
+    Example: pizarra classroom identify net --user student --password-file secret.txt
+    """
+    with told(as_json=as_json) as context:
+        person = Person(user=user, password_hash=_hash_of(password_file))
+        question = _("Reset the machines of {name} and boot each, to give it an identity?")
+        confirmed(question.format(name=name), yes=yes)
+        report = identified(context, name, numbers(seats), person=person, limit_s=limit)
+    one, many = "{n} machine has an identity.", "{n} machines have an identity."
+    _finish(report, one, many, as_json=as_json)
+
+
+def _hash_of(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("{file} cannot be read: {why}.", file=file, why=error) from None
+    return password_hash(text.partition("\n")[0])
 
 
 @app.command("swap-data")

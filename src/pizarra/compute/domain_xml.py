@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from pathlib import Path
 
 from lxml.etree import _Element
 
@@ -107,6 +108,7 @@ def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
     return el(
         "devices",
         *(_disk(disk, disk.target in buffered) for disk in spec.disks),
+        *((_seed(spec.seed),) if spec.seed else ()),
         el("controller", {"type": "usb", "model": "qemu-xhci"}),
         *_interfaces(spec),
         el("serial", {"type": "pty"}),
@@ -118,6 +120,16 @@ def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
         el("memballoon", {"model": "virtio"}),
         el("rng", {"model": "virtio"}, el("backend", {"model": "random"}, "/dev/urandom")),
         *((_tpm(),) if spec.tpm else ()),
+    )
+
+
+def _seed(path: Path) -> _Element:
+    return el(
+        "disk",
+        {"type": "file", "device": "disk"},
+        el("driver", {"name": "qemu", "type": "raw"}),
+        el("source", {"file": str(path)}),
+        el("target", {"dev": "vdz", "bus": "virtio"}),
     )
 
 

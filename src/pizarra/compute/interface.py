@@ -5,10 +5,10 @@ Calls on different machines may come from different threads at once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from pizarra.model.facts import Domain
 from pizarra.model.labels import Firmware
@@ -39,6 +39,7 @@ class DomainSpec:
     firmware: Firmware
     disks: Sequence[DiskSpec]
     tpm: bool = False  # an emulated TPM 2.0
+    seed: Path | None = None  # a small disk for cloud-init, while a machine is given its identity
     network: str  # "none", "bridge=br0", or the mode of the classroom's own network
     mac: str
 
@@ -113,6 +114,10 @@ class Compute(Protocol):
 
     def agent_answers(self, uuid: str) -> bool:
         """Whether the guest has an agent that answers now."""
+        ...
+
+    def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
+        """A command to the guest's QEMU agent; its answer. ComputeFault when none answers."""
         ...
 
     def network_define(self, spec: NetworkSpec) -> None:

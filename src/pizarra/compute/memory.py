@@ -5,11 +5,13 @@ It ships in the product for demonstrations and for tests above it, and fails whe
 
 from __future__ import annotations
 
+import base64
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lxml import etree
 
@@ -52,6 +54,7 @@ class MemoryCompute:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []  # what was asked, and of which UUID or name
         self.deaf: set[str] = set()  # UUIDs of guests that ignore being asked to stop
+        self.program: Callable[[str, str], int] = lambda _uuid, _script: 0  # what agents run
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
         self._faults: list[_Fault] = []
@@ -177,6 +180,21 @@ class MemoryCompute:
         """When it is on, and not deaf."""
         with self._called("agent_answers", uuid):
             return self._needed(uuid).power is Power.RUNNING and uuid not in self.deaf
+
+    def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
+        """Debian's, which ends every program with the status that ``program`` says."""
+        if not self.agent_answers(uuid):
+            raise ComputeFault("no agent answers within {s} s", s=timeout_s)
+        arguments = command.get("arguments", {})
+        match command["execute"]:
+            case "guest-exec":
+                script = base64.b64decode(arguments["input-data"]).decode()
+                return {"return": {"pid": self.program(uuid, script)}}
+            case "guest-exec-status":
+                return {"return": {"exited": True, "exitcode": arguments["pid"]}}
+            case "guest-get-osinfo":
+                return {"return": {"id": "debian"}}
+        return {"return": {}}
 
     def xml(self, uuid: str) -> str:
         """What ``define``, ``redefine`` or ``put`` made."""

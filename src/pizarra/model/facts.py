@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from pizarra.model.labels import Labels
+from pizarra.model.labels import Labels, Role
 
 
 class StorageKind(StrEnum):
@@ -108,6 +108,13 @@ class Seat:
         labels = self.volumes[0].labels
         assert labels is not None, "a seat is made of labelled volumes only"
         return labels
+
+    @property
+    def identity(self) -> Labels | None:
+        """Of the state in which it was given its own name and keys, if it goes back to that."""
+        baseline = self.baselines.get(self.volumes[0].uuid)
+        told = baseline.labels if baseline else None
+        return told if told and told.role is Role.CHECKPOINT else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from enum import StrEnum
 from pizarra.errors import NotOurs
 
 PREFIX = "pizarra."
+IDENTITY = "identity"  # the checkpoint that a seat goes back to, once it has been given a name
 
 
 class Role(StrEnum):

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pizarra.errors import AlreadyExists, NotFound, Unsupported
+from pizarra.errors import AlreadyExists, BadInput, NotFound, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import Role
+from pizarra.model.labels import IDENTITY, Role
 from pizarra.model.names import seat_name
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
@@ -86,6 +86,16 @@ def of_seats(volumes: Iterable[Volume], seats: Sequence[Seat]) -> list[Volume]:
         and volume.labels.role is Role.CHECKPOINT
         and (volume.labels.classroom, volume.labels.seat) in wanted
     ]
+
+
+def unreserved_checked(name: str) -> None:
+    """Raises BadInput for the name of what `classroom identify` keeps."""
+    if name == IDENTITY:
+        raise BadInput(
+            "{name} is what a machine's own original is called.",
+            "Choose another name; or give machines an identity: pizarra classroom identify",
+            name=name,
+        )
 
 
 def new_checked(

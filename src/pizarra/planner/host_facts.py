@@ -19,7 +19,7 @@ from pizarra.model.facts import (
     Template,
     Volume,
 )
-from pizarra.model.labels import Role
+from pizarra.model.labels import IDENTITY, Role
 from pizarra.model.names import seat_name
 from pizarra.model.policy import is_readable
 from pizarra.model.sentence import Sentence, joined
@@ -131,14 +131,50 @@ def _seats(
     volumes: Mapping[str, Volume], domains: Mapping[str, Domain], names: Mapping[str, Domain]
 ) -> list[Seat]:
     groups: dict[tuple[str, int], list[Volume]] = defaultdict(list)
+    named: dict[tuple[str, int], list[Volume]] = defaultdict(list)
     for volume in volumes.values():
         if volume.labels and volume.labels.role is Role.SEAT:
             groups[volume.labels.classroom, volume.labels.seat].append(volume)
-    return [_seat(sorted(of_it, key=_disk), volumes, domains, names) for of_it in groups.values()]
+        elif _is_identity(volume) and volume.labels:
+            named[volume.labels.classroom, volume.labels.seat].append(volume)
+    return [
+        _seat(sorted(of_it, key=_disk), named.get(key, ()), volumes, domains, names)
+        for key, of_it in groups.items()
+    ]
+
+
+def _is_identity(volume: Volume) -> bool:
+    labels = volume.labels
+    return labels is not None and labels.role is Role.CHECKPOINT and labels.checkpoint == IDENTITY
+
+
+def _baselines(
+    disks: Sequence[Volume], named: Sequence[Volume], volumes: Mapping[str, Volume]
+) -> dict[str, Volume]:
+    """What each disk goes back to: the template's, or what all of them were when the seat was
+    given its identity. After an upgrade that is of another original, and counts no more."""
+    golden = {
+        disk.uuid: volumes[disk.labels.baseline]
+        for disk in disks
+        if disk.labels and disk.labels.baseline in volumes
+    }
+    by_disk = {
+        (one.kind, one.place, one.labels.disk, one.labels.baseline): one
+        for one in named
+        if one.labels
+    }
+    own = {
+        disk.uuid: by_disk[key]
+        for disk in disks
+        if disk.labels and disk.uuid in golden
+        if (key := (disk.kind, disk.place, disk.labels.disk, disk.labels.baseline)) in by_disk
+    }
+    return own if len(own) == len(disks) else golden
 
 
 def _seat(
     disks: list[Volume],
+    named: Sequence[Volume],
     volumes: Mapping[str, Volume],
     domains: Mapping[str, Domain],
     names: Mapping[str, Domain],
@@ -147,11 +183,7 @@ def _seat(
     system = [disk for disk in disks if disk not in data]
     labels = (system or disks)[0].labels
     assert labels is not None, "chosen by its labels"
-    baselines = {
-        disk.uuid: volumes[disk.labels.baseline]
-        for disk in system
-        if disk.labels and disk.labels.baseline in volumes
-    }
+    baselines = _baselines(system, named, volumes)
     name = labels.name or seat_name(labels.classroom, labels.seat)
     domain = domains.get(labels.domain)
     return Seat(
@@ -200,7 +232,8 @@ def _seat_fault(
         baseline = baselines.get(disk.uuid)
         if baseline is None:
             return Sentence("the original state of {name} is missing", name=disk.name)
-        if baseline.labels is None or baseline.labels.role not in (Role.TEMPLATE, Role.BASELINE):
+        role = baseline.labels.role if baseline.labels else None
+        if role not in (Role.TEMPLATE, Role.BASELINE) and not _is_identity(baseline):
             return Sentence(
                 "what {name} stands on ({original}) is not labelled as ours",
                 name=disk.name,

@@ -49,4 +49,6 @@ def _not_warm(seat: Seat, saved: Mapping[str, Volume]) -> str | None:
         return Sentence("its warm baseline is of v{version}", version=then.version)
     if (then.memory_bytes, then.vcpus, then.network) != (now.memory_bytes, now.vcpus, now.network):
         return Sentence("its machine has changed since its warm baseline was made")
+    if seat.identity and then.saved < seat.identity.saved:
+        return Sentence("its warm baseline is older than its identity (pizarra classroom warm)")
     return None if then.ram else Sentence("its warm baseline has no RAM")

@@ -34,16 +34,25 @@ def saved(
     With ``ram`` what is in the RAM of those that run is saved too, at the same instant.
     """
     name_checked(name, "checkpoint")
-    began, now = time.perf_counter(), int(time.time())
-    host = context.host
+    planner.unreserved_checked(name)
+    began = time.perf_counter()
     with claimed_seats(context, classroom, numbers, "checkpoint save") as seats:
-        there = planner.checkpoints(host.observe().volumes.values(), classroom)
-        planner.new_checked(there, name, seats, host.storages.capabilities)
-        context.emit(Began(what="checkpoint save", total=len(seats)))
-        outcomes: tuple[SeatOutcome, ...] = ()
-        for first in range(0, len(seats), _AT_ONCE):
-            outcomes += _batch_saved(context, seats[first : first + _AT_ONCE], name, now, ram=ram)
+        outcomes = saved_now(context, classroom, name, seats, ram=ram)
     return _report(classroom, "checkpoint save", outcomes, began, checkpoint=name)
+
+
+def saved_now(
+    context: Context, classroom: str, name: str, seats: Sequence[Seat], *, ram: bool = False
+) -> tuple[SeatOutcome, ...]:
+    """The same of seats that are claimed."""
+    now, host = int(time.time()), context.host
+    there = planner.checkpoints(host.observe().volumes.values(), classroom)
+    planner.new_checked(there, name, seats, host.storages.capabilities)
+    context.emit(Began(what="checkpoint save", total=len(seats)))
+    outcomes: tuple[SeatOutcome, ...] = ()
+    for first in range(0, len(seats), _AT_ONCE):
+        outcomes += _batch_saved(context, seats[first : first + _AT_ONCE], name, now, ram=ram)
+    return outcomes
 
 
 def _batch_saved(

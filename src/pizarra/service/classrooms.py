@@ -14,10 +14,11 @@ from pizarra.engine.undo import forgotten
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
+from pizarra.model.labels import IDENTITY
 from pizarra.model.names import name_checked
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.policy import Policy, policy_of
-from pizarra.model.sentence import joined
+from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
@@ -195,6 +196,7 @@ def classroom_json(classroom: Classroom) -> dict[str, Any]:
         "vcpus": labels.vcpus,
         "network": labels.network,
         "policy": policy_json(policy_of(labels)),
+        "identities": sum(seat.identity is not None for seat in classroom.seats),
         "running": sum(seat.power is Power.RUNNING for seat in classroom.seats),
         "faults": {seat.name: seat.fault for seat in classroom.seats if seat.fault},
         "seats": [seat.name for seat in classroom.seats],
@@ -316,10 +318,15 @@ def _disks_grown(
         volume = seat.volumes[0]
         if volume.size_bytes == size_bytes:
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
-        if seat.power is not Power.OFF:
-            return SeatOutcome(
-                seat=seat.name, outcome=Outcome.SKIPPED, reason="it runs: stop it first"
+        why = "it runs: stop it first" if seat.power is not Power.OFF else None
+        if seat.identity:
+            why = Sentence(
+                "its own original is smaller: pizarra checkpoint delete {classroom} {name}",
+                classroom=seat.classroom,
+                name=IDENTITY,
             )
+        if why:
+            return SeatOutcome(seat=seat.name, outcome=Outcome.SKIPPED, reason=why)
         context.host.storage_of(volume).grown(volume, size_bytes)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 

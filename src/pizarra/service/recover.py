@@ -12,7 +12,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
-from pizarra.service import inspect, maintenance, undo, upgrade
+from pizarra.service import identity, inspect, maintenance, undo, upgrade
 from pizarra.service.adoption_ends import left_over_settled
 from pizarra.service.classrooms import network_restored
 from pizarra.service.context import Context
@@ -43,7 +43,7 @@ def _left_overs_settled(context: Context) -> list[PizarraError]:
     left_over_settled(context, context.host.observe())
     inspect.left_over_removed(context)
     facts = context.host.observe()
-    for part in (maintenance.recovered, upgrade.recovered):
+    for part in (maintenance.recovered, upgrade.recovered, identity.recovered):
         try:
             part(context, facts)
         except PizarraError as error:

@@ -1,0 +1,208 @@
+"""classroom identify: every machine boots once, gets its own name and keys, and is kept so.
+
+Seats that have no original of their own go back to what the template is; those that have one, to
+it. An upgrade makes them as the template again, until they are given an identity of that version.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from pizarra.engine.events import Noted
+from pizarra.engine.guest_agent import GuestAgent
+from pizarra.engine.power import asked_until_off, each_seat
+from pizarra.engine.reset import ResetRun
+from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
+from pizarra.model.facts import Power, Seat
+from pizarra.model.labels import IDENTITY
+from pizarra.model.outcome import WELL, Outcome, Report, SeatOutcome
+from pizarra.model.sentence import Sentence, joined
+from pizarra.planner import identity as planner
+from pizarra.planner import provision
+from pizarra.planner.checkpoints import checkpoints
+from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.identity import Person
+from pizarra.planner.reset import pairs_of
+from pizarra.service import checkpoints as saving
+from pizarra.service.claims import Numbers, claimed_seats
+from pizarra.service.context import Context
+from pizarra.system import seed
+from pizarra.system.process import run
+
+LIMIT_S = 900.0
+_LOOK_EVERY_S = 1.0
+_OFF_S = 180.0  # for a guest that was asked to shut down
+
+
+def password_hash(password: str) -> str:
+    """As /etc/shadow has it. Raises BadInput for none, or one of several lines."""
+    if not password or "\n" in password or "\0" in password:
+        raise BadInput("The password must be one line, and not empty.")
+    return run(["openssl", "passwd", "-6", "-stdin"], input_text=password + "\n").stdout.strip()
+
+
+def identified(
+    context: Context,
+    classroom: str,
+    numbers: Numbers = None,
+    *,
+    person: Person | None = None,
+    limit_s: float = LIMIT_S,
+) -> Report:
+    """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
+    began, host, person = time.perf_counter(), context.host, person or Person()
+    with claimed_seats(context, classroom, numbers, planner.VERB) as seats:
+        volumes = host.observe().volumes
+        plan = planner.plan_fresh(classroom, seats, volumes, host.storages.capabilities)
+        fresh = ResetRun(host, plan, context.emit).outcomes()
+        outcomes = {one.seat: replace(one, verified=None) for one in fresh}
+        ready = [seat for seat in seats if outcomes[seat.name].outcome in WELL]
+        given = each_seat(
+            host,
+            planner.VERB,
+            ready,
+            lambda seat: _given(context, seat, person, limit_s),
+            context.emit,
+        )
+        outcomes |= {one.seat: one for one in given}
+        named = [seat for seat in ready if outcomes[seat.name].outcome is Outcome.DONE]
+        outcomes |= _kept(context, classroom, named)
+        _original_again(context, classroom, {seat.name for seat in ready}, outcomes)
+        ran = [s for s in ready if s.power is Power.RUNNING and outcomes[s.name].outcome in WELL]
+        for seat in ran:
+            host.compute.start(seat.domain_uuid)
+    return Report(
+        classroom=classroom,
+        verb=planner.VERB,
+        mode=None,
+        elapsed_s=time.perf_counter() - began,
+        seats=tuple(outcomes[seat.name] for seat in seats),
+    )
+
+
+def _given(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
+    """It is off again afterwards, and has no seed, whatever happens. Raises ComputeFault."""
+    host = context.host
+    spec = provision.domain_spec(seat, host.storages.capabilities)
+    path = seed.seed_path(seat.domain_uuid)
+    files = {
+        "meta-data": planner.meta_data(seat),
+        "user-data": planner.user_data(seat, person),
+    }
+    try:
+        seed.seed_made(path, planner.SEED_LABEL, files)
+        host.compute.define(replace(spec, seed=path))
+        host.compute.start(seat.domain_uuid)
+        _waited_for(context, seat, person, limit_s)
+    finally:
+        with suppress(PizarraError):
+            host.compute.kill(seat.domain_uuid)
+        host.compute.define(spec)
+        path.unlink(missing_ok=True)
+    return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+
+
+def _waited_for(context: Context, seat: Seat, person: Person, limit_s: float) -> None:
+    """Until cloud-init has switched the machine off, or its agent has done it instead."""
+    machine, deadline = seat.domain_uuid, time.monotonic() + limit_s
+    agent = GuestAgent(compute=context.host.compute, machine=machine, limit_s=limit_s)
+    has_cloud_init, why = None, _SILENT
+    while time.monotonic() < deadline:
+        if _is_off(context, seat):
+            said = seed.seed_read(seed.seed_path(machine), planner.RESULT)
+            if wrong := planner.cloud_init_failed(said):
+                raise ComputeFault("{why}", why=wrong)
+            return
+        if has_cloud_init is None and agent.answers():
+            try:
+                has_cloud_init = _has_cloud_init(agent)
+            except ComputeFault as error:  # it goes off this moment, or may run no programs
+                why = Sentence("its agent says: {why}", why=error)
+        if has_cloud_init is False:
+            _by_agent(context, seat, agent, person)
+            return
+        time.sleep(_LOOK_EVERY_S)
+    raise ComputeFault("{why}; {s:.0f} s were waited", _NEEDS, why=why, s=limit_s)
+
+
+_SILENT = Sentence("neither cloud-init nor a guest agent has given it an identity")
+_NEEDS = "Its template needs cloud-init or qemu-guest-agent; a slow machine needs --limit."
+
+
+def _is_off(context: Context, seat: Seat) -> bool:
+    power = {one.uuid: one.power for one in context.host.compute.observe()}
+    return power.get(seat.domain_uuid) in (Power.OFF, Power.CRASHED, None)
+
+
+def _has_cloud_init(agent: GuestAgent) -> bool:
+    if agent.system() == "mswindows":
+        raise Unsupported(
+            "it is Windows, which gets its identity by sysprep",
+            "Seal its template with: sysprep /generalize /oobe /shutdown",
+        )
+    return agent.shell("command -v cloud-init && test ! -e /etc/cloud/cloud-init.disabled")[0] == 0
+
+
+def _by_agent(context: Context, seat: Seat, agent: GuestAgent, person: Person) -> None:
+    status, said = agent.shell(planner.agent_script(seat, person))
+    if status != 0:
+        raise ComputeFault("its guest refused: {said}", said=said.strip()[-300:] or status)
+    asked_until_off(context.host, [seat.domain_uuid], _OFF_S)
+    if not _is_off(context, seat):
+        raise ComputeFault("it did not shut down within {s:.0f} s", s=_OFF_S)
+
+
+def _kept(context: Context, classroom: str, seats: Sequence[Seat]) -> dict[str, SeatOutcome]:
+    """Their present state is their original from now on, in the place of an older one."""
+    if not seats:
+        return {}
+    numbers = {seat.number for seat in seats}
+    there = checkpoints(context.host.observe().volumes.values(), classroom)
+    old = [
+        one.volumes[n] for one in there if one.name == IDENTITY for n in numbers & {*one.volumes}
+    ]
+    context.host.removed([volume for volumes in old for volume in volumes])
+    off = [replace(seat, power=Power.OFF) for seat in seats]
+    saved = saving.saved_now(context, classroom, IDENTITY, off)
+    return {one.seat: one for one in saved if one.outcome not in WELL}
+
+
+def _original_again(
+    context: Context, classroom: str, names: set[str], outcomes: dict[str, SeatOutcome]
+) -> None:
+    """Those that failed half-way go back to the original that they have."""
+    failed = {name for name in names if outcomes[name].outcome not in WELL}
+    if not failed:
+        return
+    seats = context.host.observe().classroom(classroom).seats
+    pairs = [pair for seat in seats if seat.name in failed for pair in pairs_of(seat)]
+    by_volume = {v.uuid: seat.name for seat in seats for v in seat.volumes}
+    for uuid, fault in context.host.rewound(pairs).items():
+        if fault is not None:
+            name = by_volume[uuid]
+            told = (outcomes[name].reason or "", fault)
+            outcomes[name] = replace(outcomes[name], reason=joined(told))
+
+
+def recovered(context: Context, facts: HostFacts) -> None:
+    """Runs that were cut off: their machines go off and back to the original that they have."""
+    for path in sorted(seed.FOLDER.glob("*.img")):
+        seats = (seat for room in facts.classrooms.values() for seat in room.seats)
+        seat = next((one for one in seats if one.domain_uuid == path.stem), None)
+        if seat is not None and not seat.fault and seat.power is not Power.ABSENT:
+            with claimed_seats(context, seat.classroom, [seat.number], "recover"):
+                _taken_back(context, seat)
+        path.unlink(missing_ok=True)
+
+
+def _taken_back(context: Context, seat: Seat) -> None:
+    host = context.host
+    host.compute.kill(seat.domain_uuid)
+    host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
+    for fault in filter(None, host.rewound(list(pairs_of(seat))).values()):
+        raise fault
+    text = "{name}: giving it an identity was cut off, and is taken back."
+    context.emit(Noted(text=text, facts={"name": seat.name}))
