@@ -33,10 +33,11 @@ GROUPS = {
         "resize",
         "upgrade",
         "warm",
+        "identify",
         "swap-data",
         "delete",
     ),
-    "checkpoint": ("save", "restore", "list", "delete", "hand-out"),
+    "checkpoint": ("save", "restore", "list", "delete", "hand-out", "export"),
 }
 VERBS = ("start", "stop", "reset", "undo", "verify", "status", "adopt", "inspect", "recover",
          "report", "guard", "serve")  # fmt: skip

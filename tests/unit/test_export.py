@@ -15,10 +15,11 @@ from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.events import Advanced, Event
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError
+from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import MIB
-from pizarra.service import export, templates
+from pizarra.service import checkpoints, classrooms, export, templates
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource
 from pizarra.settings import Settings
@@ -173,3 +174,24 @@ def test_import_when_the_files_are_not_whole_then_is_refused_and_nothing_is_made
         there.imported(files)
     assert isinstance(refusal.value, BadInput)
     assert seen(there.context.host) == before
+
+
+def test_export_when_it_is_a_checkpoint_then_a_template_is_made_of_it(
+    tmp_path: Path, there: Site
+) -> None:
+    here, image = Site(tmp_path / "school"), tmp_path / "plain.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
+    templates.imported(here.context, "t", templates.source_of_file(image), kind=StorageKind.QCOW2)
+    classrooms.created(here.context, ClassroomSpec(name="net", template="t", seats=2))
+    seat = here.context.host.observe().classroom("net").seats[0]
+    image_written(seat.volumes[0].path, 4 * MIB, WORD)
+    checkpoints.saved(here.context, "net", "lesson-3", [1])
+    manifest = export.checkpoint_exported(here.context, "net", "lesson-3", 1, tmp_path / "usb")
+    assert (manifest.template, manifest.version, manifest.firmware) == ("net-lesson-3", 1, "bios")
+    there.imported(tmp_path / "usb")
+    template = there.context.host.observe().template("t")
+    assert image_read(template.volumes[0].path, 4 * MIB, len(WORD)) == WORD
+    for name, number in (("lesson-3", 2), ("none", 1), ("lesson-3", 9)):
+        with pytest.raises(NotFound):
+            export.checkpoint_exported(here.context, "net", name, number, tmp_path / "new")
+    assert not (tmp_path / "new").exists()

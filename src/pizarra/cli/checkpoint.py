@@ -1,4 +1,4 @@
-"""pizarra checkpoint save | restore | hand-out | list | delete."""
+"""pizarra checkpoint save | restore | hand-out | list | delete | export."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, numbers
 from pizarra.cli.output import confirmed, out, print_json, print_table
 from pizarra.cli.remote import checkpoint as there
 from pizarra.cli.remote import listed, remotely
+from pizarra.cli.template_export import export_checkpoint
 from pizarra.cli.verbs import finish, sentence, told
 from pizarra.cli.words import _
 from pizarra.model.names import seat_numbers_parsed
@@ -131,3 +132,6 @@ def delete(
     one = "Forgotten for {n} of {total} machine."
     many = "Forgotten for {n} of {total} machines."
     finish(report, sentence(report, one, many), as_json=as_json)
+
+
+app.command("export")(export_checkpoint)

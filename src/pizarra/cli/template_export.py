@@ -1,4 +1,4 @@
-"""pizarra template export."""
+"""pizarra template export, checkpoint export."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from pizarra.cli.options import Json, Storage
+from pizarra.cli.options import Classroom, Json, Storage
 from pizarra.cli.output import out, print_json
 from pizarra.cli.verbs import told
 from pizarra.cli.words import _
+from pizarra.model.names import seat_numbers_parsed
 from pizarra.model.sizes import size_text
 from pizarra.service import export as service
 
@@ -33,6 +34,29 @@ def export(
         manifest = service.template_exported(
             context, name, folder, version=version, kind=storage, place=vg
         )
+    _told(manifest, name, folder, as_json=as_json)
+
+
+def export_checkpoint(
+    classroom: Classroom,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder for the files.")],
+    source: Annotated[int, typer.Option("--from", help="The number of the seat it is saved of.")],
+    as_json: Json = False,
+) -> None:
+    """Write what was saved of one machine, as a template for this host or another.
+
+    Without RAM, and without data disks. Then: pizarra template import NAME FOLDER
+
+    Example: pizarra checkpoint export net lesson-3 /mnt/usb/lesson-3 --from 1
+    """
+    with told(as_json=as_json) as context:
+        number = seat_numbers_parsed(str(source))[0]
+        manifest = service.checkpoint_exported(context, classroom, name, number, folder)
+    _told(manifest, name, folder, as_json=as_json)
+
+
+def _told(manifest: service.Manifest, name: str, folder: Path, *, as_json: bool) -> None:
     if as_json:
         print_json(manifest.model_dump() | {"folder": str(folder.absolute())})
         return

@@ -17,7 +17,6 @@ from pizarra.model.outcome import Mode
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
 from pizarra.storage.interface import Capabilities
 
-VERB = "classroom identify"
 SEED_LABEL = "CIDATA"  # as cloud-init looks for it
 RESULT = "result.json"  # what cloud-init says of itself, on the seed
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
@@ -54,7 +53,7 @@ def plan_fresh(
     for seat in seats:
         _possible_checked(seat, capabilities)
     plans = tuple(_seat_plan(seat, volumes, capabilities) for seat in seats)
-    return ResetPlan(classroom=classroom, mode=Mode.COLD, seats=plans, verb=VERB)
+    return ResetPlan(classroom=classroom, mode=Mode.COLD, seats=plans, verb="classroom identify")
 
 
 def _possible_checked(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> None:

@@ -1,4 +1,5 @@
-"""A template as files for another host: a qcow2 a disk, and a manifest with their checksums."""
+"""A template or a checkpoint as files for another host: a qcow2 a disk, and a manifest with their
+checksums. Both are imported as a template."""
 
 from __future__ import annotations
 
@@ -15,10 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pizarra.compute.domain_edit import StateFiles
 from pizarra.engine.events import Advanced, Began
-from pizarra.errors import AlreadyExists, BadInput, NotOurs, StorageFault
-from pizarra.model.facts import StorageKind, Template, Volume
+from pizarra.errors import AlreadyExists, BadInput, NotFound, NotOurs, StorageFault
+from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.names import name_checked
+from pizarra.planner.checkpoints import chosen
+from pizarra.service.claims import claimed_seats
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource, Source
 from pizarra.storage.images import exported, image_info
@@ -78,22 +81,49 @@ def template_exported(
 ) -> Manifest:
     """Write a version into a new folder; one that cannot be whole is not there at all."""
     name_checked(name, "template")
-    to = to.absolute()
-    part = to.with_name(f".{to.name}.part{os.getpid()}")
     with claimed([], "template export", shared=[f"template-{name}"]):
         template = context.host.observe().template(name, kind, place, version)
         if template.fault:
             raise NotOurs("The template {name} cannot be used: {why}.", name=name,
                           why=template.fault)  # fmt: skip
-        _new_checked(to)
-        try:
-            part.mkdir(mode=0o755)
-            manifest = _written(context, template, part)
-            part.replace(to)
-        except OSError as error:
-            raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        return _exported(context, name, template.version, template.volumes, to)
+
+
+def checkpoint_exported(
+    context: Context, classroom: str, name: str, number: int, to: Path
+) -> Manifest:
+    """What was saved of one seat, as a template is; without RAM, and without its data disks."""
+    name_checked(name, "checkpoint")
+    with claimed_seats(context, classroom, [number], "checkpoint export"):
+        checkpoint = chosen(context.host.observe().volumes.values(), classroom, name)
+        volumes = sorted(checkpoint.volumes.get(number, ()), key=lambda one: one.name)
+        if not volumes:
+            raise NotFound(
+                "There is no checkpoint {name} of seat {number}.",
+                "It is of: {those}.",
+                name=name,
+                number=number,
+                those=", ".join(checkpoint.seats),
+            )
+        if why := next((one.fault for one in volumes if one.fault), None):
+            raise NotOurs("The checkpoint {name} cannot be used: {why}.", name=name, why=why)
+        return _exported(context, f"{classroom}-{name}", 1, volumes, to)
+
+
+def _exported(
+    context: Context, title: str, version: int, volumes: Sequence[Volume], to: Path
+) -> Manifest:
+    to = to.absolute()
+    part = to.with_name(f".{to.name}.part{os.getpid()}")
+    _new_checked(to)
+    try:
+        part.mkdir(mode=0o755)
+        manifest = _written(context, title, version, volumes, part)
+        part.replace(to)
+    except OSError as error:
+        raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return manifest
 
 
@@ -105,16 +135,18 @@ def _new_checked(to: Path) -> None:
         raise AlreadyExists("{path} is there already.", "Name a new folder.", path=to)
 
 
-def _written(context: Context, template: Template, folder: Path) -> Manifest:
-    labels = template.volumes[0].labels
-    assert labels is not None, "a template is made of labelled volumes"
+def _written(
+    context: Context, title: str, version: int, volumes: Sequence[Volume], folder: Path
+) -> Manifest:
+    labels = volumes[0].labels
+    assert labels is not None, "chosen by its labels"
     manifest = Manifest(
-        template=template.name,
-        version=template.version,
+        template=title,
+        version=version,
         firmware=str(labels.firmware),  # type: ignore[arg-type]
         tpm="tpm" in labels.state,
-        disks=[_disk_written(context, volume, folder) for volume in template.volumes],
-        state=_state_written(context, template.volumes[0], folder),
+        disks=[_disk_written(context, volume, folder) for volume in volumes],
+        state=_state_written(context, volumes[0], folder),
     )
     path = folder / MANIFEST
     with path.open("w", encoding="utf-8") as file:

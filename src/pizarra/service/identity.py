@@ -54,7 +54,7 @@ def identified(
 ) -> Report:
     """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
     began, host, person = time.perf_counter(), context.host, person or Person()
-    with claimed_seats(context, classroom, numbers, planner.VERB) as seats:
+    with claimed_seats(context, classroom, numbers, "classroom identify") as seats:
         volumes = host.observe().volumes
         plan = planner.plan_fresh(classroom, seats, volumes, host.storages.capabilities)
         fresh = ResetRun(host, plan, context.emit).outcomes()
@@ -62,7 +62,7 @@ def identified(
         ready = [seat for seat in seats if outcomes[seat.name].outcome in WELL]
         given = each_seat(
             host,
-            planner.VERB,
+            "classroom identify",
             ready,
             lambda seat: _given(context, seat, person, limit_s),
             context.emit,
@@ -76,7 +76,7 @@ def identified(
             host.compute.start(seat.domain_uuid)
     return Report(
         classroom=classroom,
-        verb=planner.VERB,
+        verb="classroom identify",
         mode=None,
         elapsed_s=time.perf_counter() - began,
         seats=tuple(outcomes[seat.name] for seat in seats),
