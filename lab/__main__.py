@@ -12,7 +12,7 @@ environment:
   LAB_DISK        FILE that keeps the disk behind vg_class from one run to the next
   LAB_MEMORY_MIB  the lab's memory (6144)
   LAB_VCPUS       its processors (2)
-  LAB_GUESTS      emulated: without KVM inside, which UEFI guests need in an emulated lab
+  LAB_GUESTS      kvm: guests under KVM on the emulated processor: quick, and not always sound
   LAB_DEBUG       set: keep the logs always, say how long the boot's stages took
 """
 
