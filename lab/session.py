@@ -96,7 +96,6 @@ def write_settings(machine: LabMachine, mode: str, command: str, size: os.termin
         "LAB_DISK_IS_NEW": int(machine.disk.is_new),
         "LAB_DISK_IS_KEPT": int(machine.disk.is_kept),
         "LAB_GUESTS": os.environ.get("LAB_GUESTS", ""),
-        "LAB_KVM_OPTIONS": os.environ.get("LAB_KVM_OPTIONS", ""),
         "LAB_ROWS": size.lines,
         "LAB_COLUMNS": size.columns,
         "LAB_PATH": f"{REPO}/.venv/bin:" + _SYSTEM_PATH,

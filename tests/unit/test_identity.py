@@ -255,3 +255,23 @@ def test_fault_when_libvirt_refuses_then_the_others_go_on(guests: Guests) -> Non
     guests.compute.fail_at("start", seat_uuid("net", 1), ComputeFault("no memory"))
     report = guests.identify([1, 2])
     assert [one.outcome for one in report.seats] == [Outcome.FAILED, Outcome.DONE]
+
+
+@pytest.mark.parametrize(
+    ("said", "wrong"),
+    [
+        ('{"v1": {"errors": []}}', None),
+        ('{"v1": {"errors": ["(\'locale\', ProcessExecutionError(1))"]}}', None),
+        ('{"v1": {"errors": ["(\'users-groups\', OSError(1))"]}}', "users-groups"),
+        ('{"v1": {"errors": ["no disk space"]}}', "no disk space"),
+        ('{"v1": {}}', "cannot be read"),
+        ("[]", "cannot be read"),
+        ("nonsense", "cannot be read"),
+        (None, "before cloud-init had ended"),
+    ],
+)
+def test_cloud_init_when_it_says_how_it_went_then_only_the_identity_counts(
+    said: str | None, wrong: str | None
+) -> None:
+    found = planner.cloud_init_failed(said)
+    assert (found is None) if wrong is None else (wrong in str(found))

@@ -129,14 +129,36 @@ _TOLD = (
 
 
 def cloud_init_failed(result: str | None) -> str | None:
-    """What went wrong, from what the guest said on its seed; None when all went well."""
+    """What of the identity went wrong, from what the guest said on its seed; None when nothing.
+
+    What else a template asks of cloud-init (a locale that is not there) is the template's matter.
+    """
     if result is None:
         return "it switched itself off before cloud-init had ended"
     try:
-        errors = json.loads(result)["v1"]["errors"]
+        errors = [str(one) for one in json.loads(result)["v1"]["errors"]]
     except (ValueError, KeyError, TypeError):
         return "cloud-init's result cannot be read"
-    return "; ".join(str(one) for one in errors) or None
+    return "; ".join(one for one in errors if _module_of(one) in _OF_AN_IDENTITY) or None
+
+
+def _module_of(error: str) -> str:
+    """cloud-init writes ``('set-passwords', ProcessExecutionError(...))``; empty for others."""
+    found = re.match(r"\('([a-z_-]+)', ", error)
+    return found[1].replace("-", "_") if found else ""
+
+
+_OF_AN_IDENTITY = {
+    "",  # of no module: of all
+    "set_hostname",
+    "update_hostname",
+    "update_etc_hosts",
+    "users_groups",
+    "ssh",
+    "set_passwords",
+    "runcmd",
+    "scripts_user",
+}
 
 
 def agent_script(seat: Seat, person: Person) -> str:
