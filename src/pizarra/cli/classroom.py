@@ -23,12 +23,16 @@ from pizarra.service import apply as declared
 from pizarra.service import classrooms
 from pizarra.service import upgrade as upgrades
 from pizarra.service.data_disks import swapped
-from pizarra.service.identity import LIMIT_S, identified, password_hash
+from pizarra.service.identity import LIMIT_S, identified, password_hash, possible_checked
 from pizarra.service.warm import SETTLE_S, warmed
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
 WithData = Annotated[
     bool, typer.Option("--with-data", help="Remove the data disks of its seats too.")
+]
+User = Annotated[str, typer.Option(help="An account to be made on each machine.")]
+PasswordFile = Annotated[
+    Path | None, typer.Option(help="Its password: the first line of a file; - is stdin.")
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The classroom's name.")]
 
@@ -47,6 +51,11 @@ def create(
     disk: Annotated[str, typer.Option(help="A larger disk than the template's.")] = "",
     storage: Storage = None,
     vg: Annotated[str, typer.Option(help="The volume group, when there are several.")] = "",
+    identify: Annotated[
+        bool, typer.Option("--identify", help="Then do as `pizarra classroom identify`.")
+    ] = False,
+    user: User = "",
+    password_file: PasswordFile = None,
     as_json: Json = False,
 ) -> None:
     """Make a classroom.
@@ -54,6 +63,9 @@ def create(
     Example: pizarra classroom create net --template debian --seats 12 --memory 2G
     """
     with told(as_json=as_json) as context:
+        person = Person(user=user, password_hash=_hash_of(password_file))
+        if user and not identify:
+            raise BadInput("An account is made with an identity only.", "Add --identify.")
         spec = ClassroomSpec(
             name=name,
             template=template,
@@ -66,7 +78,11 @@ def create(
             vg=vg,
             disk_bytes=size_parsed(disk) if disk else None,
         )
+        if identify:
+            possible_checked(context, spec)
         report = classrooms.created(context, spec)
+        if identify:
+            report = identified(context, name, person=person)
     _finish(report, "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
             "{n} seats made in {s:.1f} s. Next: pizarra start {name}", as_json=as_json)  # fmt: skip
 
@@ -256,10 +272,8 @@ def warm(
 def identify(
     name: Classroom,
     seats: Seats = None,
-    user: Annotated[str, typer.Option(help="An account to be made on each.")] = "",
-    password_file: Annotated[
-        Path | None, typer.Option(help="Its password: the first line of a file; - is stdin.")
-    ] = None,
+    user: User = "",
+    password_file: PasswordFile = None,
     limit: Annotated[
         float, typer.Option(help="Seconds at most that a machine may take.")
     ] = LIMIT_S,
