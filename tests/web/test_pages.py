@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from pathlib import Path
+
 import pytest
+from django.conf import LazySettings
 from django.test import Client
 
+from pizarra.server import host_door
 from pizarra.server.people.models import User
 from pizarra.server.worker.door import Answers
 from tests.web.test_api import host, signed_in
@@ -53,6 +59,31 @@ def test_wall_when_the_worker_does_not_answer_then_the_home_says_what_to_do(
     answer = signed_in("ada", school).get("/")
     assert answer.status_code == 200
     assert "does not answer" in answer.content.decode()
+    school["ada"].language = "es"
+    school["ada"].save()
+    assert "El trabajador de este equipo no responde" in (
+        signed_in("ada", school).get("/").content.decode()
+    )
+
+
+def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
+    school: School, settings: LazySettings, tmp_path: Path
+) -> None:
+    settings.PIZARRA = settings.PIZARRA.model_copy(update={"server_folder": tmp_path})
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(str(tmp_path / host_door.SOCKET))
+        door.listen()
+
+        def hung_up() -> None:
+            for _ in range(2):
+                caller, _address = door.accept()
+                caller.recv(4096)
+                caller.close()
+
+        threading.Thread(target=hung_up, daemon=True).start()
+        answer = signed_in("ada", school).get("/")
+        assert answer.status_code == 200
+        assert "it went away" in answer.content.decode()
 
 
 def test_join_when_the_code_is_none_then_the_page_says_so(school: School, host: Answers) -> None:

@@ -46,8 +46,7 @@ _ROOM_VERBS = ("start", "stop", "reset", "undo", "verify", "freeze", "unfreeze")
 def told(request: HttpRequest, error: PizarraError) -> HttpResponse:
     """Our errors keep their words and their next step."""
     problem: dict[str, Any] = {"detail": str(error), "hint": error.advice}
-    if isinstance(error, host_door.HostRefused):
-        problem |= error.in_languages
+    problem |= host_door.in_languages(error)
     return api.create_response(request, problem, status=error.http_status)
 
 

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
@@ -57,8 +58,8 @@ def _user(request: HttpRequest) -> User:
 
 
 def _told(error: PizarraError) -> str:
-    """An error, and what to do."""
-    return f"{error} {error.advice}".strip()
+    """An error, and what to do, in the reader's language."""
+    return host_door.in_language(error, (get_language() or "")[:2])
 
 
 @rule(Rule.SIGNED_IN)
