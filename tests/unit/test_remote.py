@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
 from pizarra.cli import remote
@@ -46,3 +49,34 @@ def test_command_when_a_server_is_named_and_it_is_for_the_host_then_never_done_h
     monkeypatch.setenv(remote.SERVER, "https://pizarra.example.org")
     with pytest.raises(BadInput, match="for the host itself"):
         remote.only_here()
+
+
+def test_server_when_another_program_answers_then_is_not_taken_for_pizarra() -> None:
+    class Hello(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>hello</html>")
+
+        def log_message(self, *_args: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Hello) as other:
+        threading.Thread(target=other.handle_request, daemon=True).start()
+        with pytest.raises(HostNotFit, match="not as Pizarra does"):
+            remote.Server(f"http://127.0.0.1:{other.server_port}", "piz_1").get("/classrooms")
+
+
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [
+        ("http://pizarra.example.org", True),
+        ("https://pizarra.example.org", False),
+        ("http://127.0.0.1:8000", False),
+    ],
+)
+def test_server_when_the_way_is_open_to_all_then_says_so(
+    url: str, warns: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remote.Server(url, "piz_1")
+    assert ("Without https" in capsys.readouterr().err) is warns

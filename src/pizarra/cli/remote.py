@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 import typer
 
 from pizarra import errors
-from pizarra.cli.output import errors_told, out, print_json, print_table, progress_told
+from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
 from pizarra.cli.words import _
 from pizarra.engine.events import Emit, Settled
 from pizarra.errors import BadInput, HostNotFit, PizarraError
@@ -44,13 +44,15 @@ class Server:
         if not token:
             raise BadInput("A server asks for a token.",
                            "Make one on its page, then: --token or PIZARRA_TOKEN.")  # fmt: skip
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            err.print(_("Without https, whoever listens on the way can use your token too."))
         self.base = url.rstrip("/") + "/api/v1"
         self.token = token
 
     def get(self, path: str) -> Any:
         """A document."""
         with self._answer(Request(self.base + path)) as answer:
-            return json.load(answer)
+            return self._document(answer)
 
     def report(self, path: str, body: Mapping[str, Any], emit: Emit) -> Report:
         """Have it done, tell what it tells meanwhile, and give what became of it."""
@@ -58,7 +60,7 @@ class Server:
         kind = {"Content-Type": "application/json"}
         request = Request(self.base + path, data.encode(), kind)
         with self._answer(request) as answer:
-            job = json.load(answer)
+            job = self._document(answer)
         for event, told in self._events(f"/jobs/{job['id']}/events"):
             if event == "told" and told.get("event") == "settled":
                 emit(Settled(outcome=_outcome(told)))
@@ -66,6 +68,16 @@ class Server:
                 return _ended(told)
         raise HostNotFit("{server} stopped telling before the end.", "See its page of jobs.",
                          server=self.base)  # fmt: skip
+
+    def _document(self, answer: Any) -> Any:
+        try:
+            return json.load(answer)
+        except ValueError:
+            raise HostNotFit(
+                "{server} answers, but not as Pizarra does.",
+                "Is the address right? It is that of the dashboard.",
+                server=self.base,
+            ) from None
 
     def _events(self, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         with self._answer(Request(self.base + path)) as answer:
