@@ -22,8 +22,8 @@ else
 	@$(PY) -m lab run '$(PY) -m demo'
 endif
 
-test: setup      ## What CI runs: here, then in labs
-	@./tools/test
+test: setup      ## What CI runs: here, then in labs (LONG=1: the slow ones too)
+	@LONG=$(LONG) ./tools/test
 
 bench: setup     ## How fast, beside what one would do instead (SERIES="plan disks.thin" for some)
 	@guests/bootsector/build
