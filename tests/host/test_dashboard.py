@@ -143,6 +143,12 @@ def test_terminal_elsewhere_when_it_has_a_token_then_drives_the_same_verbs(
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, json.loads(done.stdout)
 
+    status, told = asked("reset", "net", "1-2", "--dry-run", "--off")
+    assert (status, told["dry_run"], [one["seat"] for one in told["seats"]]) == (
+        0,
+        True,
+        ["net-01", "net-02"],
+    )
     status, told = asked("reset", "net", "1-2")
     assert (status, told["verb"], len(told["seats"])) == (0, "reset", 2)
     assert {one["verified"] for one in told["seats"]} == {True}

@@ -15,13 +15,14 @@ from functools import wraps
 from http.client import HTTPException
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import typer
 
 from pizarra import errors
 from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
+from pizarra.cli.plan import plan_shown
 from pizarra.cli.words import _
 from pizarra.engine.events import Emit, Settled
 from pizarra.errors import BadInput, HostNotFit, PizarraError
@@ -152,7 +153,8 @@ def chosen() -> Server | None:
     return Server(url, os.environ.get(TOKEN, "")) if url else None
 
 
-Ask = Callable[[Server, dict[str, Any], Emit], Report | list[dict[str, Any]]]
+Answer = Report | list[dict[str, Any]] | dict[str, Any]  # the last is the plan of a reset
+Ask = Callable[[Server, dict[str, Any], Emit], Answer]
 
 
 def remotely(ask: Ask) -> Callable[[Command], Command]:
@@ -176,7 +178,7 @@ def remotely(ask: Ask) -> Callable[[Command], Command]:
     return made
 
 
-def _shown(answer: Report | list[dict[str, Any]], *, as_json: bool) -> None:
+def _shown(answer: Answer, *, as_json: bool) -> None:
     if isinstance(answer, Report):
         if as_json:
             print_json(answer.to_json())
@@ -185,7 +187,9 @@ def _shown(answer: Report | list[dict[str, Any]], *, as_json: bool) -> None:
             well = answer.count(Outcome.DONE, Outcome.UNCHANGED)
             out.print(text.format(n=well, total=len(answer.seats), s=answer.elapsed_s))
         raise typer.Exit(answer.exit_status)
-    if as_json:
+    if isinstance(answer, dict):
+        plan_shown(answer, as_json=as_json)
+    elif as_json:
         print_json(answer)
     else:
         keys = [key for key, value in (answer[0] if answer else {}).items() if _is_short(value)][:6]
@@ -218,14 +222,17 @@ def without_token(argv: Sequence[str]) -> list[str]:
 def verb(name: str, *keys: str) -> Ask:
     """A verb over the seats of a classroom; ``keys`` are its other arguments that count."""
 
-    def ask(server: Server, told: dict[str, Any], emit: Emit) -> Report:
-        if told.get("dry_run"):
-            raise BadInput("A server shows a plan on its page, not here.", "Leave out --dry-run.")
+    def ask(server: Server, told: dict[str, Any], emit: Emit) -> Answer:
         more = {key: told.get(key) for key in keys}
         if told.get("to_start") or told.get("to_off"):
             more["after"] = "running" if told.get("to_start") else "off"
         body = {"seats": told.get("seats"), **more}
-        return server.report(f"/classrooms/{quote(told['classroom'])}/verbs/{name}", body, emit)
+        room = f"/classrooms/{quote(told['classroom'])}"
+        if told.get("dry_run"):
+            asked = {key: str(value) for key, value in body.items() if value is not None}
+            plan: dict[str, Any] = server.get(f"{room}/plan?{urlencode(asked)}")
+            return plan
+        return server.report(f"{room}/verbs/{name}", body, emit)
 
     return ask
 

@@ -11,6 +11,7 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Wait, numbers
 from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
+from pizarra.cli.plan import plan_shown
 from pizarra.cli.remote import only_here, remotely, without_token
 from pizarra.cli.remote import status as status_there
 from pizarra.cli.remote import verb as there
@@ -19,7 +20,6 @@ from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
 from pizarra.model.sizes import size_text
-from pizarra.planner.reset import ResetPlan
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
 from pizarra.service.undo import undone
@@ -119,7 +119,7 @@ def reset(
         after = _after(to_start, to_off)
         if dry_run:
             plan = verbs.reset_plan(context, classroom, numbers(seats), mode=mode, after=after)
-            _show_plan(plan, as_json=as_json)
+            plan_shown(plan.to_json(), as_json=as_json)
             return
         report = verbs.reset(context, classroom, numbers(seats), mode=mode, after=after)
     disks_s = float(report.extra.get("disks_ms", 0)) / 1000
@@ -135,23 +135,6 @@ def _after(to_start: bool, to_off: bool) -> After | None:
     if to_start and to_off:
         raise BadInput("--start and --off contradict each other.", "Leave one out.")
     return After.RUNNING if to_start else After.OFF if to_off else None
-
-
-def _show_plan(plan: ResetPlan, *, as_json: bool) -> None:
-    if as_json:
-        print_json(plan.to_json())
-        return
-    rows = [
-        (
-            one.seat.name,
-            ", ".join(_(str(step)) for step in one.steps) or _("nothing"),
-            in_words(one.reason or one.outcome or ""),
-        )
-        for one in plan.seats
-    ]
-    print_table((_("seat"), _("would do"), ""), rows)
-    for why in dict.fromkeys(in_words(one.no_undo) for one in plan.seats if one.no_undo):
-        out.print(_("This reset could not be undone: {why}.").format(why=why), markup=False)
 
 
 @remotely(there("undo"))

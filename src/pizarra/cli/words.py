@@ -19,14 +19,15 @@ OUTCOME_SIGNS = {
 }
 
 
-def _language() -> str:
+def language() -> str:
+    """The reader's, as ``es``."""
     for variable in ("LC_ALL", "LC_MESSAGES", "LANG"):
         if value := os.environ.get(variable):
             return value.partition("_")[0].partition(".")[0]
     return "en"
 
 
-spoken = catalogue(_language())
+spoken = catalogue(language())
 
 
 def _(text: str) -> str:

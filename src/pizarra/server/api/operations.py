@@ -122,12 +122,16 @@ def classroom_delete(request: HttpRequest, classroom: str) -> Status[Job]:
 @api.get("/classrooms/{classroom}/plan", response=dict[str, Any])
 @rule(Rule.ROOM_TEACHER)
 def reset_plan(
-    request: HttpRequest, classroom: str, seats: str | None = None, mode: shapes.Mode | None = None
+    request: HttpRequest,
+    classroom: str,
+    seats: str | None = None,
+    mode: shapes.Mode | None = None,
+    after: shapes.After | None = None,
 ) -> dict[str, Any]:
     """What a reset would do now, and what of it could not be undone."""
     _ = request
     plan: dict[str, Any] = host_door.asked(
-        "plan", classroom=classroom, numbers=_numbers(seats), mode=mode
+        "plan", classroom=classroom, numbers=_numbers(seats), mode=mode, after=after
     )
     return plan
 

@@ -17,6 +17,7 @@ Name = Annotated[str, Field(max_length=NAME_LENGTH_MAX)]
 
 
 Mode = Literal["cold", "hot", "warm"]
+After = Literal["as found", "running", "off"]
 
 
 class Problem(Schema):
@@ -31,7 +32,7 @@ class VerbIn(Schema):
 
     seats: Seats = None
     mode: Mode | None = None  # of a reset; as the policy says
-    after: Literal["as found", "running", "off"] | None = None
+    after: After | None = None
     message: Annotated[str, Field(max_length=200)] = ""  # of a freeze, for the students to read
     deep: bool = False  # verify from the data itself
     grace: float | None = Field(None, ge=0, le=3600)  # seconds that a stop waits for guests
