@@ -349,3 +349,23 @@ def test_freeze_when_it_has_a_message_then_students_read_it_until_all_go_on(
     assert signed_in("leo", school).get(seat).status_code == 403
     assert ada.post(f"{verbs}/unfreeze", "{}", "application/json").status_code == 202
     assert eva.get(seat).json()["message"] == ""
+
+
+def test_freeze_when_it_is_for_some_then_only_they_read_it(school: School, host: Answers) -> None:
+    assert host
+    ada, room = signed_in("ada", school), Room.objects.get(name="net")
+
+    def said(verb: str, **how: str) -> list[str]:
+        path = f"/api/v1/classrooms/net/verbs/{verb}"
+        assert ada.post(path, json.dumps(how), "application/json").status_code == 202
+        room.refresh_from_db()
+        return [room.message_to(number) for number in (1, 2, 3)]
+
+    assert said("freeze", message="Stop", seats="1") == ["Stop", "", ""]
+    assert said("freeze", message="Look", seats="2") == ["Look", "Look", ""]
+    assert said("freeze", seats="3") == ["Look", "Look", ""]
+    assert said("unfreeze", seats="1") == ["", "Look", ""]
+    assert said("unfreeze", seats="2") == ["", "", ""]
+    assert said("freeze", message="All") == ["All", "All", "All"]
+    assert said("unfreeze", seats="2") == ["All", "", "All"]
+    assert said("freeze") == ["", "", ""]

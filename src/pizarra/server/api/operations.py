@@ -151,9 +151,11 @@ def classroom_verb(
         "stop": {"grace": how.grace},
     }
     more = of_verb.get(verb, {})
-    if verb in ("freeze", "unfreeze"):
-        shown = how.message if verb == "freeze" else ""
-        Room.objects.filter(name=classroom).update(message=shown)
+    room = get_object_or_404(Room, name=classroom)
+    if verb == "freeze":
+        room.frozen(how.message, numbers)
+    elif verb == "unfreeze" and room.message:
+        room.unfrozen(numbers, lambda: host_door.seat_numbers(classroom))
     return _job(request, verb, classroom=classroom, numbers=numbers, **more)
 
 
@@ -164,8 +166,10 @@ def classroom_verb(
 @rule(Rule.SEAT_USER)
 def seat_show(request: HttpRequest, classroom: str, number: int) -> Room:
     """What its page tells: the teacher's message while all stand still, the end of the lesson."""
-    _ = request, number
-    return get_object_or_404(Room, name=classroom)
+    _ = request
+    room = get_object_or_404(Room, name=classroom)
+    room.message = room.message_to(number)  # for this answer only
+    return room
 
 
 @api.post("/classrooms/{classroom}/seats/{int:number}/restart", response={202: shapes.JobOut})

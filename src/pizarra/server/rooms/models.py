@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
+
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
@@ -27,10 +29,33 @@ class Room(models.Model):
     message = models.CharField(
         max_length=200, blank=True
     )  # "eyes on me": while machines stand still
+    message_seats = models.JSONField(default=list, blank=True)  # who reads it; empty: everybody
     created = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ("name",)
+
+    def frozen(self, message: str, numbers: Sequence[int] | None) -> None:
+        """These seats, or all, stand still and read a message, with those that do already."""
+        if numbers is not None and not message:
+            return
+        if self.message and message:
+            everybody = numbers is None or not self.message_seats
+            numbers = None if everybody else [*self.message_seats, *(numbers or ())]
+        self._reading(message, numbers or ())
+
+    def _reading(self, message: str, numbers: Iterable[int]) -> None:
+        self.message, self.message_seats = message, sorted(set(numbers))
+        self.save(update_fields=["message", "message_seats"])
+
+    def unfrozen(self, numbers: Sequence[int] | None, everybody: Callable[[], list[int]]) -> None:
+        """These seats go on; the others read on. ``everybody`` is asked for when it is needed."""
+        reading = set(self.message_seats or everybody()) - set(numbers) if numbers else set()
+        self._reading(self.message if reading else "", reading)
+
+    def message_to(self, number: int) -> str:
+        """What a seat reads; empty when it goes on."""
+        return self.message if not self.message_seats or number in self.message_seats else ""
 
     @property
     def title_shown(self) -> str:
