@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from pizarra.engine.events import Event, Noted
 from pizarra.errors import BadInput, ComputeFault
 from pizarra.model.facts import Power, Seat
 from pizarra.model.labels import IDENTITY, Role
@@ -16,7 +17,8 @@ from pizarra.model.policy import After
 from pizarra.planner import identity as planner
 from pizarra.planner.checkpoints import checkpoints as saved_states
 from pizarra.planner.identity import Person
-from pizarra.service import checkpoints, identity, recover, upgrade, verbs
+from pizarra.service import checkpoints, classrooms, identity, recover, upgrade, verbs
+from pizarra.service.context import Context
 from pizarra.service.undo import undone
 from pizarra.service.warm import warmed
 from pizarra.storage.interface import NewVolume
@@ -275,3 +277,24 @@ def test_cloud_init_when_it_says_how_it_went_then_only_the_identity_counts(
 ) -> None:
     found = planner.cloud_init_failed(said)
     assert (found is None) if wrong is None else (wrong in str(found))
+
+
+def test_resize_when_the_others_have_identities_then_says_that_the_new_ones_have_none(
+    guests: Guests,
+) -> None:
+    guests.identify([1])
+    told: list[Event] = []
+    classrooms.resized(Context(guests.context.host, told.append), "net", seats=6)
+    notes = [one.text.format(**one.facts) for one in told if isinstance(one, Noted)]
+    assert notes == ["The new ones have no identity yet: pizarra classroom identify net 6"]
+    shown = classrooms.classroom_json(guests.context.host.observe().classroom("net"))
+    assert (shown["identities"], len(shown["seats"])) == (1, 6)
+
+
+def test_resize_when_a_machine_has_an_identity_then_its_disk_stays_as_it_is(
+    guests: Guests,
+) -> None:
+    guests.identify([1])
+    report = classrooms.resized(guests.context, "net", disk_bytes=16 << 20)
+    assert [one.outcome for one in report.seats[:2]] == [Outcome.SKIPPED, Outcome.DONE]
+    assert "checkpoint delete net identity" in str(report.seats[0].reason)

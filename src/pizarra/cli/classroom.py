@@ -175,6 +175,7 @@ def show(name: Name, as_json: Json = False) -> None:
         (_("machine"), f"{size_text(found['memory_bytes'])}, {found['vcpus']} vCPU"),
         (_("network"), found["network"]),
         (_("running"), f"{found['running']} / {len(found['seats'])}"),
+        (_("with an identity"), f"{found['identities']} / {len(found['seats'])}"),
     )
     print_table((found["classroom"], ""), facts)
     rows = [(seat, found["addresses"].get(seat, "")) for seat in found["seats"]]

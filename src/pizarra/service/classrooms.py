@@ -308,7 +308,12 @@ def _seats_added(
     numbers = provision.numbers_added(classroom, seats)
     provision.seats_free_checked(facts, spec, numbers)
     template = _template(facts, spec)
-    return _seats_made(context, facts, template, spec, numbers)
+    made = _seats_made(context, facts, template, spec, numbers)
+    if any(seat.identity for seat in classroom.seats):
+        text = "The new ones have no identity yet: pizarra classroom identify {name} {seats}"
+        seats_text = ",".join(map(str, numbers))
+        context.emit(Noted(text=text, facts={"name": classroom.name, "seats": seats_text}))
+    return made
 
 
 def _disks_grown(
