@@ -48,7 +48,7 @@ class Mortal:
         self.is_looking = False  # the test itself looks, and nothing befalls it
 
     def noted(self, what: str) -> None:
-        if self.is_looking or not what.startswith(("dm ", "lvm ")):
+        if self.is_looking or what.split(" ")[0] not in ("dm", "lvm"):
             return
         self.to_death -= 1
         if self.to_death == 0:

@@ -298,3 +298,23 @@ def test_resize_when_a_machine_has_an_identity_then_its_disk_stays_as_it_is(
     report = classrooms.resized(guests.context, "net", disk_bytes=16 << 20)
     assert [one.outcome for one in report.seats[:2]] == [Outcome.SKIPPED, Outcome.DONE]
     assert "checkpoint delete net identity" in str(report.seats[0].reason)
+
+
+def test_identify_when_one_does_not_start_again_then_the_others_are_told_of(
+    guests: Guests,
+) -> None:
+    verbs.start(guests.context, "net", [1, 2])
+    seen = guests.compute.start
+    starts: list[str] = []
+
+    def second_time_fails(uuid: str) -> None:
+        starts.append(uuid)
+        if uuid == seat_uuid("net", 1) and starts.count(uuid) == 2:
+            raise ComputeFault("no memory")
+        seen(uuid)
+
+    guests.compute.start = second_time_fails  # type: ignore[method-assign]
+    report = guests.identify([1, 2])
+    assert [one.outcome for one in report.seats] == [Outcome.FAILED, Outcome.DONE]
+    assert [guests.power(n) for n in (1, 2)] == [Power.OFF, Power.RUNNING]
+    assert guests.seat(1).identity is not None

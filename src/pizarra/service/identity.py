@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from pizarra.engine.events import Noted
 from pizarra.engine.guest_agent import GuestAgent
-from pizarra.engine.power import asked_until_off, each_seat
+from pizarra.engine.power import asked_until_off, each_seat, started
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
@@ -85,8 +85,8 @@ def identified(
         outcomes |= _kept(context, classroom, named)
         _original_again(context, classroom, {seat.name for seat in ready}, outcomes)
         ran = [s for s in ready if s.power is Power.RUNNING and outcomes[s.name].outcome in WELL]
-        for seat in ran:
-            host.compute.start(seat.domain_uuid)
+        again = started(host, [replace(seat, power=Power.OFF) for seat in ran], context.emit)
+        outcomes |= {one.seat: one for one in again if one.outcome not in WELL}
     return Report(
         classroom=classroom,
         verb="classroom identify",
@@ -205,7 +205,9 @@ def recovered(context: Context, facts: HostFacts) -> None:
     for path in sorted(seed.FOLDER.glob("*.img")):
         seats = (seat for room in facts.classrooms.values() for seat in room.seats)
         seat = next((one for one in seats if one.domain_uuid == path.stem), None)
-        if seat is not None and not seat.fault and seat.power is not Power.ABSENT:
+        if seat is not None and seat.fault:
+            continue  # nobody touches it, and its machine names the seed
+        if seat is not None and seat.power is not Power.ABSENT:
             with claimed_seats(context, seat.classroom, [seat.number], "recover"):
                 _taken_back(context, seat)
         path.unlink(missing_ok=True)
