@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pizarra.errors import BadInput, NotOurs, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.outcome import Mode
+from pizarra.model.sentence import Sentence
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
 from pizarra.storage.interface import Capabilities
 
@@ -134,11 +135,11 @@ def cloud_init_failed(result: str | None) -> str | None:
     What else a template asks of cloud-init (a locale that is not there) is the template's matter.
     """
     if result is None:
-        return "it switched itself off before cloud-init had ended"
+        return Sentence("it switched itself off before cloud-init had ended")
     try:
         errors = [str(one) for one in json.loads(result)["v1"]["errors"]]
     except (ValueError, KeyError, TypeError):
-        return "cloud-init's result cannot be read"
+        return Sentence("cloud-init's result cannot be read")
     return "; ".join(one for one in errors if _module_of(one) in _OF_AN_IDENTITY) or None
 
 
