@@ -18,6 +18,7 @@ from lab.machine import disk_kept
 from lab.places import REPO
 from lab.powercut import log_writes
 from lab.powercut.boots import Heard, booted, copied, emptied, logged
+from lab.session import signals_end_us
 
 WORK = REPO / "build/powercut"
 ANY = "at any moment"
@@ -28,8 +29,10 @@ STEPS = {
               "release_metadata_snap", ANY),
     "undo": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", ANY),
     "create": ("lvm", "libvirt define", ANY),
+    "delete": ("libvirt undefine", "lvm", ANY),
+    "adopt": ("lvm", "libvirt redefine", ANY),
 }  # fmt: skip
-ACTS = ("reset", "undo", "reset", "create")
+ACTS = ("reset", "undo", "delete", "reset", "create", "adopt")
 _BAD = ("dirty_seen_as_clean", "lost", "leaks", "second_recover_changed")
 
 
@@ -82,18 +85,22 @@ def main() -> int:
     base = WORK / "base.img"
     print("powercut: making a class of six, once", flush=True)
     told = booted(disk_kept(base), f"{INSIDE} prepare").told
-    foreign = {line["name"]: line["sha256"] for line in told if line["what"] == "foreign"}
+    foreign = next(line["sums"] for line in told if line["what"] == "foreign")
     calm = {line["act"]: line for line in told if line["what"] == "ended"}
     findings = Findings(foreign)
     print(f"{'cut':>4}  {'before':<42} {'after recover':<22} found", flush=True)
     kills = (arguments.n + 1) // 2
-    thin_check = killed(findings, base, kills, chance, calm)
-    if arguments.n > kills:
-        losses(findings, base, arguments.n - kills, chance)
-    document = findings.document(thin_check)
-    text = json.dumps(document, indent=2)
-    (REPO / "build/powercut.json").write_text(text + "\n", encoding="utf-8")
-    print(text)
+    thin_check = "not run: the cuts were ended before"
+    try:
+        with signals_end_us():
+            thin_check = killed(findings, base, kills, chance, calm)
+            if arguments.n > kills:
+                losses(findings, base, arguments.n - kills, chance)
+    finally:  # what was seen until somebody lost patience counts too
+        document = findings.document(thin_check)
+        text = json.dumps(document, indent=2)
+        (REPO / "build/powercut.json").write_text(text + "\n", encoding="utf-8")
+        print(text, flush=True)
     bad = sum(document[kind] for kind in (*_BAD, "foreign_changed"))
     return 1 if bad or thin_check or document["cuts"] < arguments.n else 0
 
@@ -132,7 +139,7 @@ def _cut(disk: Path, act: str, step: str, chance: random.Random, calm: dict[str,
 def losses(findings: Findings, base: Path, count: int, chance: random.Random) -> None:
     """Each act recorded once; the disk as it was on at so many of its entries, unflushed writes
     gone: all of them, or some."""
-    acts = ("reset", "undo", "create")[:count]
+    acts = tuple(STEPS)[:count]
     for index, act in enumerate(acts):
         log = WORK / "writes.log"
         recorded = copied(base, WORK / "recorded.img")

@@ -6,7 +6,6 @@ nothing stops: the other side cuts whenever it likes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.disks import dirtied
+from lab.powercut import others
+from lab.powercut.host import (
+    VG,
+    lvm,
+    own_disk_away,
+    own_disk_made,
+    own_disk_mounted,
+    sha256,
+)
 from pizarra.engine.events import Noted
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
@@ -30,8 +38,8 @@ from pizarra.storage import thin_pool, thin_undo
 from pizarra.storage.lvm_thin import LvmThinStorage
 from pizarra.system import devmapper, flight
 
-VG, NAME, NEW, SEATS = "vg_class", "net", "fresh", 6
-STATE = Path("/var/lib/pizarra")
+NAME, NEW, SEATS = "net", "fresh", 6
+ACTS = ("reset", "undo", "create", "delete", "adopt")
 DIRTY_BYTES = 2 * MIB
 IMAGE = Path("build/guests/bootsector.img")
 
@@ -56,34 +64,24 @@ def spec(name: str) -> ClassroomSpec:
 
 
 def prepared(context: Context) -> None:
-    """A class, and a volume of somebody else's in the same pool and beside it."""
-    lvm("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", "state", VG)
-    lvm("mkfs.ext4", "-q", f"/dev/{VG}/state")
+    """A class; volumes of somebody else's in the same pool and beside it; two machines to adopt."""
     templates.imported(context, "boot", templates.source_of_file(IMAGE), vg=VG)
     classrooms.created(context, spec(NAME))
     lvm("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
     lvm("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
     for name in ("foreign", "foreign-thin"):
         dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
-        say("foreign", name=name, sha256=sha256(Path(f"/dev/{VG}/{name}")))
+    others.made()
+    say("foreign", sums=foreign_sums())
     say("prepared")
-    for what in ("reset", "undo", "create"):  # how often each step comes, and how long it takes
+    for what in ACTS:  # how often each step comes, and how long it takes
         act(context, what, "")
 
 
-def lvm(*argv: str) -> str:
-    """What it prints. Raises when it fails."""
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-
-
-def sha256(device: Path) -> str:
-    """Past the page cache."""
-    subprocess.run(["blockdev", "--flushbufs", str(device)], check=True)
-    digest = hashlib.sha256()
-    with device.open("rb", buffering=0) as file:
-        while data := file.read(4 * MIB):
-            digest.update(data)
-    return digest.hexdigest()
+def foreign_sums() -> dict[str, str]:
+    """What is somebody else's, volume by volume; of a machine that we adopt, what it sees."""
+    sums = {name: sha256(Path(f"/dev/{VG}/{name}")) for name in ("foreign", "foreign-thin")}
+    return sums | others.sums()
 
 
 def judged(context: Context) -> dict[str, Any]:
@@ -100,9 +98,7 @@ def judged(context: Context) -> dict[str, Any]:
         for name in context.host.observe().classrooms
         for one in verbs.verify(context, name).seats
     }
-    golden = sha256_of(context, seats[0].baselines[seats[0].volumes[0].uuid])
-    sums = {seat.name: sha256_of(context, seat.volumes[0]) for seat in seats}
-    original = {name for name, digest in sums.items() if digest == golden}
+    original = {seat.name for seat in seats if is_original(context, seat)}
     return {
         "mended": [str(seat.reason) for seat in first if seat.reason] + notes,
         "second_recover_changed": [seat.seat for seat in again if str(seat.outcome) == "done"],
@@ -111,10 +107,17 @@ def judged(context: Context) -> dict[str, Any]:
         "clean_seen_as_dirty": sorted(original - {s for s, said in claims.items() if said}),
         "lost": lost(context, seats, original),
         "leaks": leaks(context),
-        "foreign": {n: sha256(Path(f"/dev/{VG}/{n}")) for n in ("foreign", "foreign-thin")},
+        "foreign": foreign_sums(),
         "seats": len(seats),
         "original": len(original),
     }
+
+
+def is_original(context: Context, seat: Seat) -> bool:
+    """By checksum; a seat without a baseline has no original to be."""
+    (volume,) = seat.volumes
+    baseline = seat.baselines.get(volume.uuid)
+    return baseline is not None and sha256_of(context, volume) == sha256_of(context, baseline)
 
 
 def sha256_of(context: Context, volume: Volume) -> str:
@@ -141,7 +144,7 @@ def leaks(context: Context) -> list[str]:
     found: list[str] = []
     facts = context.host.observe()
     labelled = [volume for volume in facts.volumes.values() if volume.labels]
-    known = {NAME, NEW, "boot"}
+    known = {NAME, NEW, "boot", "old"}
     found += [v.name for v in labelled if v.labels and v.labels.role.value in ("filling",)]
     found += [v.name for v in labelled if v.name.split("-")[0].split(".")[0] not in known]
     ids = {volume.thin_id for volume in facts.volumes.values() if volume.thin_id}
@@ -156,13 +159,14 @@ def leaks(context: Context) -> list[str]:
     table = lvm("dmsetup", "table")
     found += [line for line in table.splitlines() if " error" in line]
     mine = {seat.domain_uuid for room in facts.classrooms.values() for seat in room.seats}
+    mine |= set(others.UUIDS.values())
     found += [m.name for m in facts.domains.values() if m.uuid not in mine]
     return found
 
 
 def thin_checked() -> str:
     """thin_check wants the pool asleep; its verdict comes last of all, in a lab of its own."""
-    lvm("umount", str(STATE))
+    own_disk_away()
     lvm("vgchange", "-an", VG)
     lvm("lvchange", "-ay", "-y", f"{VG}/pizarra_tmeta")
     argv = ["thin_check", f"/dev/{VG}/pizarra_tmeta"]
@@ -182,8 +186,13 @@ def all_dirty(context: Context) -> None:
 
 def act(context: Context, what: str, step: str) -> None:
     """What the cut falls into. ``step`` is as in PIZARRA_PAUSE_AT."""
-    if what == "create" and NEW in context.host.observe().classrooms:
+    is_there = NEW in context.host.observe().classrooms
+    if what == "create" and is_there:
         assert classrooms.deleted(context, NEW).exit_status == 0, "a pool may be stuck"
+    if what == "delete" and not is_there:
+        classrooms.created(context, spec(NEW))
+    if what == "adopt":
+        others.free_again(context)
     all_dirty(context)
     if what == "undo":
         verbs.reset(context, NAME, after=After.OFF)
@@ -199,6 +208,10 @@ def act(context: Context, what: str, step: str) -> None:
             undone(context, NAME)
         case "create":
             classrooms.created(context, spec(NEW))
+        case "delete":
+            classrooms.deleted(context, NEW)
+        case "adopt":
+            others.adopted(context)
     took_s = round(time.monotonic() - began, 2)
     say("ended", act=what, took_s=took_s, did=list(flight.FLIGHT))
 
@@ -206,13 +219,14 @@ def act(context: Context, what: str, step: str) -> None:
 def main() -> None:
     """prepare, or judge what was and begin the next."""
     what, step = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
+    if what == "prepare":
+        own_disk_made()
+    own_disk_mounted()
     context = context_here()
     if what == "prepare":
         LvmThinStorage(VG).prepared()
         prepared(context)
         return
-    STATE.mkdir(parents=True, exist_ok=True)
-    lvm("mount", f"/dev/{VG}/state", str(STATE))  # as it is on a host: what we note outlives a cut
     say("judged", **judged(context))
     if what == "end":
         say("thin_check", says=thin_checked())

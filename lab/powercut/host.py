@@ -1,0 +1,59 @@
+"""The lab as a host whose own disk outlives a cut: what Pizarra notes, what libvirt defines."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import time
+from pathlib import Path
+
+from pizarra.model.sizes import MIB
+
+VG = "vg_class"
+STATE = Path("/var/lib/pizarra")
+DEFINITIONS = Path("/etc/libvirt/qemu")
+_DISK, _LOAD_LIMIT_S = "state", 30
+
+
+def lvm(*argv: str) -> str:
+    """What it prints. Raises when it fails."""
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+def sha256(device: Path) -> str:
+    """Past the page cache, when it is a device."""
+    if device.is_block_device():
+        lvm("blockdev", "--flushbufs", str(device))
+    digest = hashlib.sha256()
+    with device.open("rb", buffering=0) as file:
+        while data := file.read(4 * MIB):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+def own_disk_made() -> None:
+    """A volume for what is on a host's root filesystem."""
+    lvm("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", _DISK, VG)
+    lvm("mkfs.ext4", "-q", f"/dev/{VG}/{_DISK}")
+
+
+def own_disk_mounted() -> None:
+    """libvirt reads its definitions from there, as at a boot."""
+    STATE.mkdir(parents=True, exist_ok=True)
+    lvm("mount", f"/dev/{VG}/{_DISK}", str(STATE))
+    kept = STATE / "libvirt"
+    kept.mkdir(exist_ok=True)
+    lvm("mount", "--bind", str(kept), str(DEFINITIONS))
+    lvm("pkill", "-HUP", "libvirtd")
+    deadline = time.monotonic() + _LOAD_LIMIT_S
+    while time.monotonic() < deadline:
+        names = lvm("virsh", "list", "--all", "--name").split()
+        if {file.stem for file in DEFINITIONS.glob("*.xml")} <= set(names):
+            return
+        time.sleep(0.1)
+
+
+def own_disk_away() -> None:
+    """Before the volume group sleeps."""
+    lvm("umount", str(DEFINITIONS))
+    lvm("umount", str(STATE))
