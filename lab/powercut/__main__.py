@@ -11,6 +11,7 @@ import json
 import random
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="powercut", description=__doc__)
     parser.add_argument("n", type=int, help="how many cuts")
     parser.add_argument("--seed", type=int, default=2014)
+    parser.add_argument("--act", choices=STEPS, help="cut into this one only")
     arguments = parser.parse_args()
     chance = random.Random(arguments.seed)
     emptied(WORK)
     base = WORK / "base.img"
     print("powercut: making a class of six, once", flush=True)
-    told = booted(disk_kept(base), f"{INSIDE} prepare").told
+    told = booted(disk_kept(base), f"{INSIDE} prepare {' '.join(STEPS)}").told
     foreign = next(line["sums"] for line in told if line["what"] == "foreign")
     calm = {line["act"]: line for line in told if line["what"] == "ended"}
     findings = Findings(foreign)
@@ -93,9 +95,11 @@ def main() -> int:
     thin_check = "not run: the cuts were ended before"
     try:
         with signals_end_us():
-            thin_check = killed(findings, base, kills, chance, calm)
+            turns = (arguments.act,) if arguments.act else ACTS
+            thin_check = killed(findings, base, kills, chance, calm, turns)
             if arguments.n > kills:
-                losses(findings, base, arguments.n - kills, chance)
+                acts = [act for act in STEPS if act in turns]
+                losses(findings, base, arguments.n - kills, chance, acts)
     finally:  # what was seen until somebody lost patience counts too
         document = findings.document(thin_check)
         text = json.dumps(document, indent=2)
@@ -106,7 +110,12 @@ def main() -> int:
 
 
 def killed(
-    findings: Findings, base: Path, count: int, chance: random.Random, calm: dict[str, Any]
+    findings: Findings,
+    base: Path,
+    count: int,
+    chance: random.Random,
+    calm: dict[str, Any],
+    turns: Sequence[str],
 ) -> str:
     """The lab's QEMU dies; the next boot judges, and begins what the next kill falls into."""
     disk = copied(base, WORK / "killed.img")
@@ -115,8 +124,8 @@ def killed(
         if turn == count:
             heard = booted(disk_kept(disk), f"{INSIDE} end")
         else:
-            act = ACTS[turn % len(ACTS)]
-            step = STEPS[act][turn // len(ACTS) % len(STEPS[act])]
+            act = turns[turn % len(turns)]
+            step = STEPS[act][turn // len(turns) % len(STEPS[act])]
             heard = _cut(disk, act, step, chance, calm[act])
         if where and (judged := heard.of("judged")):
             number += 1
@@ -136,11 +145,12 @@ def _cut(disk: Path, act: str, step: str, chance: random.Random, calm: dict[str,
     return booted(disk_kept(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, times)}'")
 
 
-def losses(findings: Findings, base: Path, count: int, chance: random.Random) -> None:
+def losses(
+    findings: Findings, base: Path, count: int, chance: random.Random, acts: Sequence[str]
+) -> None:
     """Each act recorded once; the disk as it was on at so many of its entries, unflushed writes
     gone: all of them, or some."""
-    acts = tuple(STEPS)[:count]
-    for index, act in enumerate(acts):
+    for index, act in enumerate(acts[:count]):
         log = WORK / "writes.log"
         recorded = copied(base, WORK / "recorded.img")
         heard = booted(logged(recorded, log), f"{INSIDE} {act}", log=log)

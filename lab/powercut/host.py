@@ -15,15 +15,15 @@ DEFINITIONS = Path("/etc/libvirt/qemu")
 _DISK, _LOAD_LIMIT_S = "state", 30
 
 
-def lvm(*argv: str) -> str:
+def ran(*argv: str, stdin: str | None = None) -> str:
     """What it prints. Raises when it fails."""
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    return subprocess.run(argv, check=True, capture_output=True, text=True, input=stdin).stdout
 
 
 def sha256(device: Path) -> str:
     """Past the page cache, when it is a device."""
     if device.is_block_device():
-        lvm("blockdev", "--flushbufs", str(device))
+        ran("blockdev", "--flushbufs", str(device))
     digest = hashlib.sha256()
     with device.open("rb", buffering=0) as file:
         while data := file.read(4 * MIB):
@@ -33,27 +33,32 @@ def sha256(device: Path) -> str:
 
 def own_disk_made() -> None:
     """A volume for what is on a host's root filesystem."""
-    lvm("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", _DISK, VG)
-    lvm("mkfs.ext4", "-q", f"/dev/{VG}/{_DISK}")
+    ran("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", _DISK, VG)
+    ran("mkfs.ext4", "-q", f"/dev/{VG}/{_DISK}")
 
 
 def own_disk_mounted() -> None:
     """libvirt reads its definitions from there, as at a boot."""
     STATE.mkdir(parents=True, exist_ok=True)
-    lvm("mount", f"/dev/{VG}/{_DISK}", str(STATE))
+    ran("mount", f"/dev/{VG}/{_DISK}", str(STATE))
     kept = STATE / "libvirt"
     kept.mkdir(exist_ok=True)
-    lvm("mount", "--bind", str(kept), str(DEFINITIONS))
-    lvm("pkill", "-HUP", "libvirtd")
+    ran("mount", "--bind", str(kept), str(DEFINITIONS))
+    ran("pkill", "-HUP", "libvirtd")
+    # a definition that cannot be read is a machine that is gone: that is judged, not waited for
     deadline = time.monotonic() + _LOAD_LIMIT_S
     while time.monotonic() < deadline:
-        names = lvm("virsh", "list", "--all", "--name").split()
-        if {file.stem for file in DEFINITIONS.glob("*.xml")} <= set(names):
+        if {file.stem for file in DEFINITIONS.glob("*.xml")} <= machines():
             return
         time.sleep(0.1)
 
 
+def machines() -> set[str]:
+    """The names that libvirt knows."""
+    return set(ran("virsh", "list", "--all", "--name").split())
+
+
 def own_disk_away() -> None:
     """Before the volume group sleeps."""
-    lvm("umount", str(DEFINITIONS))
-    lvm("umount", str(STATE))
+    ran("umount", str(DEFINITIONS))
+    ran("umount", str(STATE))

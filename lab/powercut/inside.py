@@ -1,7 +1,7 @@
 """Inside the lab: recover, judge, make dirty, and begin what the power cut falls into.
 
-`python -m lab.powercut.inside ACT [STEP]` prints JSON lines for the other side. Without a STEP
-nothing stops: the other side cuts whenever it likes.
+`python -m lab.powercut.inside ACT [STEP]`, or first `prepare ACT...`, prints JSON lines for the
+other side. Without a STEP nothing stops: the other side cuts whenever it likes.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from bench.disks import dirtied
 from lab.powercut import others
 from lab.powercut.host import (
     VG,
-    lvm,
     own_disk_away,
     own_disk_made,
     own_disk_mounted,
+    ran,
     sha256,
 )
 from pizarra.engine.events import Noted
@@ -39,7 +39,6 @@ from pizarra.storage.lvm_thin import LvmThinStorage
 from pizarra.system import devmapper, flight
 
 NAME, NEW, SEATS = "net", "fresh", 6
-ACTS = ("reset", "undo", "create", "delete", "adopt")
 DIRTY_BYTES = 2 * MIB
 IMAGE = Path("build/guests/bootsector.img")
 
@@ -63,18 +62,18 @@ def spec(name: str) -> ClassroomSpec:
     )
 
 
-def prepared(context: Context) -> None:
+def prepared(context: Context, acts: Sequence[str]) -> None:
     """A class; volumes of somebody else's in the same pool and beside it; two machines to adopt."""
     templates.imported(context, "boot", templates.source_of_file(IMAGE), vg=VG)
     classrooms.created(context, spec(NAME))
-    lvm("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
-    lvm("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
+    ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
+    ran("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
     for name in ("foreign", "foreign-thin"):
         dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
     others.made()
     say("foreign", sums=foreign_sums())
     say("prepared")
-    for what in ACTS:  # how often each step comes, and how long it takes
+    for what in acts:  # how often each step comes, and how long it takes
         act(context, what, "")
 
 
@@ -153,10 +152,10 @@ def leaks(context: Context) -> list[str]:
     found += [f"thin id {i}" for i in sorted(set(thin_pool.roots_read(pool)) - ids - kept)]
     status = devmapper.status(pool.device)[0].text.split()
     found += ["metadata snapshot"] if status[3] != "-" else []
-    dm = lvm("dmsetup", "info", "-c", "--noheadings", "-o", "name").split()
+    dm = ran("dmsetup", "info", "-c", "--noheadings", "-o", "name").split()
     names = {devmapper.dm_name(VG, volume.name) for volume in facts.volumes.values()}
     found += [f"device {d}" for d in dm if "pizarra" not in d and d not in names]
-    table = lvm("dmsetup", "table")
+    table = ran("dmsetup", "table")
     found += [line for line in table.splitlines() if " error" in line]
     mine = {seat.domain_uuid for room in facts.classrooms.values() for seat in room.seats}
     mine |= set(others.UUIDS.values())
@@ -167,11 +166,11 @@ def leaks(context: Context) -> list[str]:
 def thin_checked() -> str:
     """thin_check wants the pool asleep; its verdict comes last of all, in a lab of its own."""
     own_disk_away()
-    lvm("vgchange", "-an", VG)
-    lvm("lvchange", "-ay", "-y", f"{VG}/pizarra_tmeta")
+    ran("vgchange", "-an", VG)
+    ran("lvchange", "-ay", "-y", f"{VG}/pizarra_tmeta")
     argv = ["thin_check", f"/dev/{VG}/pizarra_tmeta"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    lvm("lvchange", "-an", f"{VG}/pizarra_tmeta")
+    ran("lvchange", "-an", f"{VG}/pizarra_tmeta")
     return "" if done.returncode == 0 else done.stderr + done.stdout
 
 
@@ -225,7 +224,7 @@ def main() -> None:
     context = context_here()
     if what == "prepare":
         LvmThinStorage(VG).prepared()
-        prepared(context)
+        prepared(context, sys.argv[2:])
         return
     say("judged", **judged(context))
     if what == "end":

@@ -5,11 +5,10 @@ They must be there after every cut, and see what they saw before the first.
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from bench.disks import dirtied
-from lab.powercut.host import DEFINITIONS, STATE, VG, lvm, sha256
+from lab.powercut.host import STATE, VG, machines, ran, sha256
 from pizarra.compute.domain_edit import disks_of
 from pizarra.model.sizes import MIB
 from pizarra.service import adopt, classrooms
@@ -42,7 +41,7 @@ def made() -> None:
     """Both, with something on their disks."""
     with _FILE.open("xb") as file:
         file.truncate(8 * MIB)
-    lvm("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "old-2")
+    ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "old-2")
     for path in (_FILE, Path(f"/dev/{VG}/old-2")):
         dirtied(path, 0, 4 * MIB)
     defined()
@@ -55,8 +54,7 @@ def defined() -> None:
         ("old-2", "block", "dev", Path(f"/dev/{VG}/old-2")),
     ):
         xml = _XML.format(name=name, uuid=UUIDS[name], kind=kind, attribute=attribute, path=path)
-        argv = ["virsh", "-q", "define", "/dev/stdin"]
-        subprocess.run(argv, input=xml, check=True, capture_output=True, text=True)
+        ran("virsh", "-q", "define", "/dev/stdin", stdin=xml)
 
 
 def free_again(context: Context) -> None:
@@ -65,7 +63,7 @@ def free_again(context: Context) -> None:
     if CLASSROOM in facts.classrooms:
         assert classrooms.deleted(context, CLASSROOM).exit_status == 0, "both can be let go"
     if any(volume.name == _MOVED for volume in facts.volumes.values()):
-        lvm("lvremove", "-q", "-y", f"{VG}/{_MOVED}")
+        ran("lvremove", "-q", "-y", f"{VG}/{_MOVED}")
     defined()
 
 
@@ -75,10 +73,10 @@ def adopted(context: Context) -> None:
 
 
 def sums() -> dict[str, str]:
-    """What each sees on its disk, by the definition on the host's own disk; "gone" without one."""
-    found = {}
-    for name in NAMES:
-        xml = DEFINITIONS / f"{name}.xml"
-        text = xml.read_text(encoding="utf-8") if xml.exists() else ""
-        found[name] = sha256(Path(disks_of(text)[0].path)) if text else "gone"
-    return found
+    """What each sees on its disk, by what libvirt says of it."""
+    there = machines()
+    return {name: _sum(name) if name in there else "gone" for name in NAMES}
+
+
+def _sum(name: str) -> str:
+    return sha256(Path(disks_of(ran("virsh", "dumpxml", name))[0].path))

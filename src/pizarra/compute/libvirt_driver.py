@@ -38,7 +38,9 @@ from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import Sentence
+from pizarra.system.file_copies import synced
 
+_DEFINITIONS = Path("/etc/libvirt/qemu")
 _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
 
@@ -125,6 +127,8 @@ class LibvirtCompute:
                     uuid=uuid,
                 )
             domain.undefineFlags(_FORGET)
+            if _DEFINITIONS.is_dir():  # else a loss of power brings back a machine without disks
+                synced(_DEFINITIONS)
 
         self._lines.do("undefine", uuid, work)
 

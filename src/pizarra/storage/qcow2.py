@@ -70,12 +70,12 @@ from pizarra.storage.qcow2_overlay import (
 )
 from pizarra.storage.qcow2_sidecar import (
     Sidecar,
-    folder_synced,
     sidecar_created,
     sidecar_removed,
     sidecar_replaced,
 )
 from pizarra.system.checksum import sha256_of
+from pizarra.system.file_copies import synced
 
 _Found = TypeVar("_Found")
 THREADS = 16
@@ -374,7 +374,7 @@ class Qcow2Storage:
         folder = self.folder / part
         if folder.is_dir():
             with refusals("write out", folder):
-                folder_synced(folder)
+                synced(folder)
 
 
 def _changes(pairs: Sequence[Pair], own_bytes: Callable[[Path], int]) -> Changes:

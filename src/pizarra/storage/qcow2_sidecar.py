@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pizarra.errors import AlreadyExists, NotOurs
 from pizarra.model.labels import Labels, labels_from_dict
+from pizarra.system.file_copies import synced
 
 SUFFIX = ".json"
 
@@ -62,7 +63,7 @@ def sidecar_created(image: Path, sidecar: Sidecar) -> None:
 def sidecar_replaced(image: Path, sidecar: Sidecar) -> None:
     """Raises OSError."""
     _written(image, sidecar).replace(sidecar_path(image))
-    folder_synced(image.parent)
+    synced(image.parent)
 
 
 def sidecar_removed(image: Path) -> None:
@@ -79,12 +80,3 @@ def _written(image: Path, sidecar: Sidecar) -> Path:
         file.flush()
         os.fsync(file.fileno())
     return fresh
-
-
-def folder_synced(folder: Path) -> None:
-    """What was renamed, linked or removed in it stays so after a power cut. Raises OSError."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

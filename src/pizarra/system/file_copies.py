@@ -1,4 +1,5 @@
-"""Copies of files and folders that are there whole or not at all, whoever is killed meanwhile."""
+"""Copies of files and folders that are there whole or not at all, whoever is killed meanwhile;
+changes that a loss of power does not take back."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ def moved_whole(source: Path, target: Path) -> None:
     if target.is_dir():
         removed_whole(target)  # a folder is replaced by none; a copy of both is there all the time
     source.replace(target)
-    _synced(target.parent)
+    synced(target.parent)
 
 
 def removed_whole(path: Path) -> None:
@@ -57,13 +58,15 @@ def _copied(source: Path, target: Path) -> None:
                 _copied(one, target / one.name)
     else:
         shutil.copyfile(source, target)
-        _synced(target)
+        synced(target)
     seen = source.stat()
     os.chown(target, seen.st_uid, seen.st_gid)
     target.chmod(seen.st_mode & 0o7777)
 
 
-def _synced(path: Path) -> None:
+def synced(path: Path) -> None:
+    """A file's content, or what was renamed, linked or removed in a folder, stays so after a loss
+    of power. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
