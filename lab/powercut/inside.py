@@ -146,6 +146,7 @@ def leaks(context: Context) -> list[str]:
     known = {NAME, NEW, "boot", "old"}
     found += [v.name for v in labelled if v.labels and v.labels.role.value in ("filling",)]
     found += [v.name for v in labelled if v.name.split("-")[0].split(".")[0] not in known]
+    lvm_has_gone_on()
     ids = {volume.thin_id for volume in facts.volumes.values() if volume.thin_id}
     kept = {thin_undo.KEPT + thin_id for thin_id in ids}
     pool = thin_pool.ThinPool(VG, "pizarra")
@@ -161,6 +162,13 @@ def leaks(context: Context) -> list[str]:
     mine |= set(others.UUIDS.values())
     found += [m.name for m in facts.domains.values() if m.uuid not in mine]
     return found
+
+
+def lvm_has_gone_on() -> None:
+    """LVM notes in its metadata which thin ids it has yet to delete, and does so with its next
+    change of the pool: one that it has not deleted by then is a leak."""
+    ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "next")
+    ran("lvremove", "-q", "-y", f"{VG}/next")
 
 
 def thin_checked() -> str:
