@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.errors import NoSpace, PizarraError, StorageFault
+from pizarra.errors import CommandTimedOut, NoSpace, PizarraError, StorageFault
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report
@@ -26,6 +26,7 @@ from pizarra.service import classrooms, recover, templates, verbs
 from pizarra.service.context import Context
 from pizarra.storage.lvm_thin import LvmThinStorage
 from pizarra.system import devmapper
+from pizarra.system.process import run
 from tests.contract.storage_lvm import VG, direct_write, lvm
 from tests.lab.conftest import command
 from tests.lab.school import eventually
@@ -51,6 +52,13 @@ class Frail:
     def breaks(self) -> None:
         """Every request is an error."""
         self.table(f"flakey /dev/{VG}/under 0 0 3600")
+
+    def hangs(self) -> None:
+        """No request is answered."""
+        command("dmsetup", "suspend", "--nolockfs", "--noflush", DISK)
+
+    def answers(self) -> None:
+        command("dmsetup", "resume", DISK)
 
     def heals(self) -> None:
         """As good as new; the pool is opened anew, and checked by LVM meanwhile."""
@@ -128,6 +136,32 @@ def test_disk_when_it_gives_errors_then_it_is_said_and_none_is_called_original(
     with suppress(PizarraError):
         assert not any(one.verified for one in verbs.status(frail.context, "frail").seats)
     frail.heals()
+    frail.well_again()
+
+
+def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was(
+    frail: Frail, bootsector: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devmapper, "LIMIT_S", 3.0)
+    frail.made(StorageKind.LVM_THIN, bootsector, 1)
+    frail.works(1)
+    volume = frail.seats()[0].volumes[0]
+    device = devmapper.device(devmapper.dm_name(volume.place, volume.name))
+    assert device
+    frail.hangs()
+    try:
+        reader = subprocess.Popen(["dd", f"if={volume.path}", "of=/dev/null", "iflag=direct",
+                                   "bs=4096", "count=1", "skip=256"])  # fmt: skip
+        inflight = Path(f"/sys/block/{device.node.name}/inflight")
+        eventually("a read waits", lambda: inflight.read_text().split()[0] == "1")
+        with pytest.raises(StorageFault, match="did not answer within 3 s"):
+            devmapper.swap(device, devmapper.error_target(device.targets[0].length))
+        with pytest.raises(CommandTimedOut):
+            run(["lvm", "pvs", "--config", f'devices/filter=["a|{DISK}|","r|.*|"]'], timeout_s=3)
+    finally:
+        frail.answers()
+    assert reader.wait(30) == 0
+    assert devmapper.device(device.name) == device
     frail.well_again()
 
 

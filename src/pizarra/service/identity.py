@@ -1,4 +1,5 @@
-"""classroom identify: every machine boots once, gets its own name and keys, and is kept so.
+"""classroom identify: every machine gets its own name and keys, and is kept so. It boots once for
+that, unless its disk is written to while it is off (``identity_offline``).
 
 Seats that have no original of their own go back to what the template is; those that have one, to
 it. An upgrade makes them as the template again, until they are given an identity of that version.
@@ -28,6 +29,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.identity import Person
 from pizarra.planner.reset import pairs_of
 from pizarra.service import checkpoints as saving
+from pizarra.service import identity_offline
 from pizarra.service.claims import Numbers, claimed_seats
 from pizarra.service.context import Context
 from pizarra.system import seed
@@ -99,6 +101,8 @@ def identified(
 def _given(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
     """It is off again afterwards, and has no seed, whatever happens. Raises ComputeFault."""
     host = context.host
+    if identity_offline.written(context, seat, person):
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
     spec = provision.domain_spec(seat, host.storages.capabilities)
     path = seed.seed_path(seat.domain_uuid)
     files = {
@@ -142,7 +146,10 @@ def _waited_for(context: Context, seat: Seat, person: Person, limit_s: float) ->
 
 
 _SILENT = Sentence("neither cloud-init nor a guest agent has given it an identity")
-_NEEDS = "Its template needs cloud-init or qemu-guest-agent; a slow machine needs --limit."
+_NEEDS = (
+    "Its template needs cloud-init, qemu-guest-agent, or its Linux on a plain ext4 partition; "
+    "a slow machine needs --limit."
+)
 
 
 def _is_off(context: Context, seat: Seat) -> bool:

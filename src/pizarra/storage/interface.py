@@ -213,3 +213,10 @@ class Storage(Protocol):
     def opened(self, volume: Volume) -> AbstractContextManager[Path]:
         """The content, readable as a raw block device or a file that qemu-img knows."""
         ...
+
+    def written(self, volume: Volume) -> AbstractContextManager[Path]:
+        """The content as a raw block device or file, to be read and written in place.
+
+        Nobody else has it open. What was written is on the disk when the block is left.
+        """
+        ...

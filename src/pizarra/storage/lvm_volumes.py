@@ -202,6 +202,13 @@ class LvmVolumes:
         finally:
             lvm(lvm_commands.change(self.place, volume.name, "-an"))
 
+    @contextmanager
+    def written(self, volume: Volume) -> Iterator[Path]:
+        """Its device."""
+        with self.opened(volume) as path:
+            yield path
+            devmapper.flush_page_cache(path)
+
 
 def _kept(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
     """Why a volume must stay: it is not ours, or LVM would take others away with it."""

@@ -439,6 +439,17 @@ class MemoryStorage:
             file.flush()
             yield Path(file.name)
 
+    @contextmanager
+    def written(self, volume: Volume) -> Iterator[Path]:
+        """The copy, whose changes are put back."""
+        with self.opened(volume) as path:
+            yield path
+            data = path.read_bytes()
+            for at in range(0, len(data), BLOCK_BYTES):
+                block = data[at : at + BLOCK_BYTES]
+                if block != self.read(volume.name, at, len(block)):
+                    self.write(volume.name, at, block)
+
     def _made(
         self,
         new: NewVolume,

@@ -68,6 +68,7 @@ from pizarra.storage.qcow2_overlay import (
     placed,
     stands_on,
 )
+from pizarra.storage.qcow2_raw import as_raw
 from pizarra.storage.qcow2_sidecar import (
     Sidecar,
     sidecar_created,
@@ -349,6 +350,14 @@ class Qcow2Storage:
         """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs."""
         expected_checked(volume)
         yield volume.path
+
+    @contextmanager
+    def written(self, volume: Volume) -> Iterator[Path]:
+        """A file that QEMU's storage daemon gives to us alone (FUSE)."""
+        expected_checked(volume)
+        unheld_checked(volume)
+        with as_raw(volume.path) as path:
+            yield path
 
     def _image(self, part: str, name: str) -> Path:
         if not _NAME.fullmatch(name):

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from pizarra.errors import HostNotFit, StorageFault
 from pizarra.model.sentence import Sentence
 from pizarra.system.flight import record
+from pizarra.system.patience import patient
 
 CONTROL = Path("/dev/mapper/control")
 SECTOR_BYTES = 512
@@ -40,6 +41,7 @@ _UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
 _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
+LIMIT_S = 60.0  # for I/O under way on a device to end
 _READABLE = re.compile(rb"[ -~]{4,}")  # for the flight record
 
 
@@ -95,9 +97,10 @@ def _ioctl(
     count: int = 0,
     payload: bytes = b"",
 ) -> tuple[_Reply, bytes]:
-    """Raises OSError; the caller knows what it means."""
+    """Raises OSError, of which the caller knows what it means, and StorageFault at its limit."""
     said = " ".join(part.decode() for part in _READABLE.findall(payload))
-    record(f"dm {command.name} {name} {said}".rstrip())
+    call = f"dm {command.name} {name} {said}".rstrip()
+    record(call)
     size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
     while True:
         header = _HEADER.pack(
@@ -105,7 +108,8 @@ def _ioctl(
         )  # fmt: skip
         buffer = bytearray(header + payload)
         buffer.extend(bytes(size - len(buffer)))
-        fcntl.ioctl(_control(), 0xC138FD00 | command, buffer)
+        with patient(call, LIMIT_S):
+            fcntl.ioctl(_control(), 0xC138FD00 | command, buffer)
         fields = _HEADER.unpack_from(buffer)
         if not fields[7] & _BUFFER_FULL:
             reply = _Reply(fields[5], fields[7], fields[10], fields[12].rstrip(b"\0").decode())

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 import pwd
-import signal
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 from pizarra.errors import CommandFailed, CommandTimedOut, HostNotFit
 from pizarra.system.flight import record
 
+_DEATH_S = 5
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -54,27 +54,39 @@ def run(
     """Run to the end. Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit."""
     record(" ".join(argv))
     try:
-        child = subprocess.run(
+        child = subprocess.Popen(
             list(argv),
-            input=input_text,
-            stdin=None if input_text is not None else subprocess.DEVNULL,
-            capture_output=True,
+            stdin=subprocess.DEVNULL if input_text is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=timeout_s,
             env=environment(),
-            check=False,
         )
-    except subprocess.TimeoutExpired:
-        raise timed_out(argv, timeout_s) from None
     except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
-    done = Completed(
-        argv=tuple(argv), returncode=child.returncode, stdout=child.stdout, stderr=child.stderr
-    )
+    try:
+        stdout, stderr = child.communicate(input_text, timeout_s)
+    except subprocess.TimeoutExpired:
+        raise timed_out(argv, timeout_s) from None
+    finally:
+        _ended(child)
+    done = Completed(argv=tuple(argv), returncode=child.returncode, stdout=stdout, stderr=stderr)
     if check and done.returncode != 0:
         raise failed(done)
     return done
+
+
+def _ended(child: subprocess.Popen[str]) -> None:
+    """Killed if it still runs. One that waits for a disk that hangs cannot die: nobody waits."""
+    if child.poll() is None:
+        child.kill()
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(_DEATH_S)
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe:
+            with suppress(OSError):
+                pipe.close()
 
 
 @contextmanager
@@ -93,16 +105,13 @@ def piped(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.P
         )
     except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
-    with child:
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
-                child.send_signal(signal.SIGTERM)
-            try:
-                child.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                child.kill()
+    try:
+        yield child
+    finally:
+        child.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(timeout_s)
+        _ended(child)
 
 
 @contextmanager

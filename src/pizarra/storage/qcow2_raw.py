@@ -1,0 +1,52 @@
+"""The content of a qcow2 file as a raw file that can be written: QEMU's storage daemon, by FUSE."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pizarra.errors import HostNotFit
+from pizarra.system.process import beside
+
+_LIMIT_S = 30.0
+_LOOK_EVERY_S = 0.02
+
+
+@contextmanager
+def as_raw(image: Path) -> Iterator[Path]:
+    """Gone, and all of it in the image, when the block is left. Raises HostNotFit."""
+    with tempfile.TemporaryDirectory(prefix="pizarra-raw-") as folder:
+        raw = Path(folder) / "disk"
+        raw.touch()
+        disk = {"driver": "qcow2", "node-name": "disk", "file.driver": "file",
+                "file.filename": str(image), "discard": "unmap"}  # fmt: skip
+        export = {"type": "fuse", "id": "disk", "node-name": "disk",
+                  "mountpoint": str(raw), "writable": "on"}  # fmt: skip
+        # it must not outlive us, for it holds the image
+        argv = ["setpriv", "--pdeathsig", "TERM", "qemu-storage-daemon",
+                "--blockdev", _options(disk), "--export", _options(export)]  # fmt: skip
+        empty = raw.stat().st_dev
+        with beside(argv) as daemon:
+            deadline = time.monotonic() + _LIMIT_S
+            while raw.stat().st_dev == empty:
+                if daemon.poll() is not None or time.monotonic() > deadline:
+                    raise HostNotFit(
+                        "{image} could not be opened with qemu-storage-daemon.",
+                        "It needs FUSE: modprobe fuse",
+                        image=image,
+                    )
+                time.sleep(_LOOK_EVERY_S)
+            yield raw
+            fd = os.open(raw, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _options(pairs: dict[str, str]) -> str:
+    return ",".join(f"{key}={value.replace(',', ',,')}" for key, value in pairs.items())

@@ -1,0 +1,140 @@
+"""Files of a Linux system on a disk that nobody has open, read and changed without mounting it.
+
+ext2, ext3 and ext4, by e2fsprogs in user space: a file system that came from elsewhere never meets
+this host's kernel. A change counts only when it is read back and e2fsck finds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pizarra.errors import CommandFailed, StorageFault
+from pizarra.system.process import run
+
+_SECTOR_BYTES = 512
+_MAGIC_AT, _MAGIC = 1024 + 56, b"\x53\xef"
+_ROOT_HAS = "/etc/passwd"
+_STAT = re.compile(r"Mode:\s+(\d+).*?User:\s+(\d+)\s+Group:\s+(\d+)", re.DOTALL)
+_CHECK_S = 600.0
+_CLEAN = (0, 1)  # nothing was wrong, or it is mended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewFile:
+    """What is to be at a name, and whose it is."""
+
+    data: bytes = b""
+    mode: int = 0o644
+    owner: int = 0  # user and group, of the guest
+    folder: bool = False
+
+
+class ExtFiles:
+    """One file system, by what e2fsprogs calls it. Names are absolute. Errors: StorageFault."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def has(self, name: str) -> bool:
+        """Whether there is anything of this name."""
+        return "Inode:" in self._asked(f"stat {name}")
+
+    def read(self, name: str) -> bytes | None:
+        """None when there is no such file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "read"
+            self._asked(f"dump {name} {path}")
+            return path.read_bytes() if path.exists() and self.has(name) else None
+
+    def changed(self, new: Mapping[str, NewFile], gone: Sequence[str] = ()) -> None:
+        """Write files, make folders, remove ``gone``. A file that is there keeps its owner and
+        mode. Read back and checked."""
+        self._mended()
+        with tempfile.TemporaryDirectory() as folder:
+            lines = [f"rm {name}" for name in gone if self.has(name)]
+            for number, (name, wish) in enumerate(new.items()):
+                source = Path(folder) / str(number)
+                source.write_bytes(wish.data)
+                lines += self._lines(name, wish, source)
+            run(["debugfs", "-w", "-f", "-", self._place], input_text="\n".join(lines) + "\n")
+        self._checked(new, gone)
+
+    def _lines(self, name: str, wish: NewFile, source: Path) -> Iterator[str]:
+        is_now = _STAT.search(self._asked(f"stat {name}"))
+        mode, user, group = f"{wish.mode:o}", str(wish.owner), str(wish.owner)
+        if wish.folder:
+            yield from () if is_now else (f"mkdir {name}",)
+        else:
+            yield from (f"rm {name}",) if is_now else ()
+            yield f"write {source} {name}"
+        if is_now and not wish.folder:
+            mode, user, group = is_now.groups()
+        kind = 0o040000 if wish.folder else 0o100000
+        yield f"sif {name} mode 0{kind | int(mode, 8):o}"
+        yield f"sif {name} uid {user}"
+        yield f"sif {name} gid {group}"
+
+    def _mended(self) -> None:
+        """A journal that a power cut left is replayed first."""
+        done = run(["e2fsck", "-p", self._place], check=False, timeout_s=_CHECK_S)
+        if done.returncode not in _CLEAN:
+            raise StorageFault(
+                "Its file system needs a repair: {said}",
+                "Boot the template for maintenance and run fsck in it.",
+                said=done.stdout.strip()[-200:],
+            )
+
+    def _checked(self, new: Mapping[str, NewFile], gone: Sequence[str]) -> None:
+        wrong = [name for name in gone if self.has(name)]
+        wrong += [
+            name
+            for name, wish in new.items()
+            if not (self.has(name) if wish.folder else self.read(name) == wish.data)
+        ]
+        done = run(["e2fsck", "-fn", self._place], check=False, timeout_s=_CHECK_S)
+        if wrong or done.returncode != 0:
+            raise StorageFault(
+                "Its files could not be changed: {what}.",
+                what=", ".join(wrong) or done.stdout.strip()[-200:],
+            )
+
+    def _asked(self, line: str) -> str:
+        return run(["debugfs", "-R", line, self._place]).stdout
+
+
+def linux_root(disk: Path) -> ExtFiles | None:
+    """The file system with the Linux system on it; None when there is none that we can read."""
+    for offset in (0, *_partitions(disk)):
+        with disk.open("rb") as file:
+            file.seek(offset + _MAGIC_AT)
+            if file.read(len(_MAGIC)) != _MAGIC:
+                continue
+        files = ExtFiles(f"{disk}?offset={offset}")
+        if files.has(_ROOT_HAS):
+            return files
+    return None
+
+
+def _partitions(disk: Path) -> Iterator[int]:
+    try:
+        table = json.loads(run(["sfdisk", "-J", str(disk)]).stdout)["partitiontable"]
+        sector_bytes = int(table.get("sectorsize", _SECTOR_BYTES))
+        yield from (int(one["start"]) * sector_bytes for one in table["partitions"])
+    except (CommandFailed, ValueError, KeyError, TypeError):
+        return  # no table, or none that sfdisk knows
+
+
+@contextmanager
+def keys_made(kinds: Sequence[str], comment: str) -> Iterator[Mapping[str, bytes]]:
+    """New SSH host keys: the name of each file, and what is in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in kinds:
+            path = f"{folder}/ssh_host_{kind}_key"
+            run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path])
+        yield {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
