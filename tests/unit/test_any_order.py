@@ -15,7 +15,8 @@ from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.memory import Crash, MemoryDisks, MemoryStorage
+from pizarra.storage.memory import Crash, MemoryStorage
+from pizarra.storage.memory_disks import MemoryDisks
 from tests.fixtures.any_order import NOT_OURS, ORIGINAL, AnyOrder, Plug
 
 FOREIGN_VOLUME = "net-04.vda"

@@ -22,8 +22,9 @@ from pizarra.planner.identity import Person
 from pizarra.service import apply as declared
 from pizarra.service import classrooms
 from pizarra.service import upgrade as upgrades
+from pizarra.service.creation import made
 from pizarra.service.data_disks import swapped
-from pizarra.service.identity import LIMIT_S, identified, password_hash, possible_checked
+from pizarra.service.identity import LIMIT_S, identified, password_hash
 from pizarra.service.warm import SETTLE_S, warmed
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
@@ -54,6 +55,9 @@ def create(
     identify: Annotated[
         bool, typer.Option("--identify", help="Then do as `pizarra classroom identify`.")
     ] = False,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Then do as `pizarra classroom warm`.")
+    ] = False,
     user: User = "",
     password_file: PasswordFile = None,
     as_json: Json = False,
@@ -77,12 +81,10 @@ def create(
             storage=storage,
             vg=vg,
             disk_bytes=size_parsed(disk) if disk else None,
+            identify=identify,
+            warm=warm,
         )
-        if identify:
-            possible_checked(context, spec)
-        report = classrooms.created(context, spec)
-        if identify:
-            report = identified(context, name, person=person)
+        report = made(context, spec, person)
     _finish(report, "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
             "{n} seats made in {s:.1f} s. Next: pizarra start {name}", as_json=as_json)  # fmt: skip
 

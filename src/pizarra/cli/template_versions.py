@@ -60,13 +60,20 @@ def maintain(
     out.print(text.format(name=name), markup=False)
 
 
-def publish(name: Name, as_json: Json = False) -> None:
+def publish(
+    name: Name,
+    warm: Annotated[
+        bool,
+        typer.Option("--warm", help="Classrooms made of it get warm baselines (classroom warm)."),
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Shut the machine of a template's maintenance down, and make what it holds the next version.
 
-    Example: pizarra template publish debian
+    Example: pizarra template publish debian --warm
     """
     with told(as_json=as_json) as context:
-        template = service.published(context, name)
+        template = service.published(context, name, warm=warm)
     if as_json:
         print_json(templates.template_json(template))
         return
@@ -74,6 +81,9 @@ def publish(name: Name, as_json: Json = False) -> None:
     out.print(text.format(version=template.version, name=name), markup=False)
     following = f"pizarra classroom upgrade CLASSROOM --to {template.version}"
     out.print(_("Next: {command}").format(command=following), markup=False)
+    if warm:
+        text = _("Classrooms that are there already, after that: pizarra classroom warm CLASSROOM")
+        out.print(text, markup=False)
 
 
 def discard(name: Name, yes: Yes = False, as_json: Json = False) -> None:

@@ -31,6 +31,8 @@ class ClassroomSpec:
     storage: StorageKind | None = None  # where the template is, if it is in one place
     vg: str = ""
     disk_bytes: int | None = None  # as large as the template's
+    identify: bool = False  # each machine has a host name and keys of its own
+    warm: bool = False  # each machine is booted once, and kept as it is then
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:

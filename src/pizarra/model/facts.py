@@ -129,6 +129,11 @@ class Template:
     seats: int  # how many stand on it, or will until their next reset
     fault: str | None = None
 
+    @property
+    def warm(self) -> bool:
+        """Whether classrooms made of it get warm baselines."""
+        return any(one.labels and one.labels.warm for one in self.volumes)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maintenance:

@@ -54,6 +54,7 @@ class Labels:
     disk: str = "vda"
     firmware: Firmware = Firmware.BIOS
     persistent: int = 0  # 1: a data disk, which stays as it is through resets, upgrades and undo
+    warm: int = 0  # 1: classrooms made of this version get warm baselines
     state: str = ""  # what goes back beside this disk, the machine's first: nvram, tpm, nvram+tpm
     classroom: str = ""
     seat: int = 0
@@ -105,6 +106,7 @@ _TYPES = {field.name: field for field in fields(Labels)}
 _ENUMS = {"role": Role, "firmware": Firmware, "way": Way}
 _NUMBERS = {
     "persistent",
+    "warm",
     "version",
     "still",
     "seat",

@@ -119,11 +119,12 @@ def begun(labels: Labels) -> Labels:
     return labels.but(role=Role.MAINTENANCE, domain=seat_uuid(room(labels.template), 0))
 
 
-def ended(labels: Labels) -> Labels:
+def ended(labels: Labels, *, warm: bool = False) -> Labels:
     """Of a draft that is sealed: nothing is left of the machine."""
     return labels.but(
-        role=Role.TEMPLATE, domain="", baseline="", memory_bytes=0, vcpus=0, network=""
-    )
+        role=Role.TEMPLATE, domain="", baseline="", memory_bytes=0, vcpus=0, network="",
+        warm=int(warm),
+    )  # fmt: skip
 
 
 def machine(

@@ -20,7 +20,7 @@ from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_parsed, size_text
 from pizarra.planner.provision import new_checked, template_checked
-from pizarra.service import classrooms, upgrade
+from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -51,6 +51,16 @@ class Declared(BaseModel):
     vg: str = Field("", description="the volume group, if the template is in several")
     disk: str | None = Field(
         None, description="size of each seat's first disk, at most; the template's"
+    )
+    identify: bool = Field(
+        False,
+        description="each machine has a host name, machine id and keys of its own, as by "
+        "`classroom identify`; a seat that has none yet begins anew for it",
+    )
+    warm: bool = Field(
+        False,
+        description="each machine has a warm baseline, as by `classroom warm`; a seat that has "
+        "none yet begins anew for it",
     )
     after_reset: str = Field(
         "as found",
@@ -129,9 +139,11 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
         memory_bytes=size_parsed(told.memory),
         vcpus=told.vcpus,
         network=told.network,
-        storage=_storage(path, told.storage),
+        storage=_one_of(StorageKind, path, "storage", told.storage) if told.storage else None,
         vg=told.vg,
         disk_bytes=size_parsed(told.disk) if told.disk else None,
+        identify=told.identify,
+        warm=told.warm,
         policy=Policy(
             after_reset=_one_of(After, path, "after_reset", told.after_reset),
             modes=tuple(_one_of(Mode, path, "modes", one) for one in dict.fromkeys(told.modes)),
@@ -156,18 +168,6 @@ def _one_of(kind: type[Word], path: Path, field: str, text: str) -> Word:
         ) from None
 
 
-def _storage(path: Path, text: str | None) -> StorageKind | None:
-    try:
-        return StorageKind(text) if text else None
-    except ValueError:
-        raise BadInput(
-            "{path}: storage: {text!r} is not one.",
-            "Choose lvm-thin, lvm-thick or qcow2.",
-            path=path,
-            text=text,
-        ) from None
-
-
 def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     """Compare the wish with what there is. Raises BadInput for what cannot be changed in place."""
     facts = context.host.observe()
@@ -183,7 +183,8 @@ def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     is_now = classrooms.spec_of(present)
     _fixed_checked(spec, is_now)
     facts.template(is_now.template, is_now.storage, is_now.vg, spec.version or is_now.version)
-    return ApplyPlan(spec=spec, present=present, lines=tuple(_differences(spec, is_now, present)))
+    lines = [*_differences(spec, is_now, present), *_wanted(context, spec, present)]
+    return ApplyPlan(spec=spec, present=present, lines=tuple(lines))
 
 
 def _fixed_checked(spec: ClassroomSpec, is_now: ClassroomSpec) -> None:
@@ -215,6 +216,13 @@ def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom)
     return [f"~ {what}: {was} -> {wish}" for what, was, wish in changes if was != wish]
 
 
+def _wanted(context: Context, spec: ClassroomSpec, present: Classroom) -> Iterator[str]:
+    for what, numbers in creation.lacking(context, spec, present).items():
+        if numbers:
+            text = "~ {what}: {n} of {all} have none; what is on them goes, as by a reset"
+            yield Sentence(text, what=what, n=len(numbers), all=len(present.seats))
+
+
 def _policy_differences(is_now: Policy, wish: Policy) -> Iterator[tuple[str, str, str]]:
     present, wished = classrooms.policy_json(is_now), classrooms.policy_json(wish)
     for key, value in present.items():
@@ -236,7 +244,7 @@ def carried_out(context: Context, plan: ApplyPlan) -> Report:
     began = time.perf_counter()
     spec, present = plan.spec, plan.present
     if present is None:
-        return replace(classrooms.created(context, spec), verb="apply")
+        return replace(creation.made(context, spec), verb="apply")
     if not plan.lines:
         numbers = [seat.number for seat in present.seats]
         seats = outcomes_for(spec.name, numbers, Outcome.UNCHANGED, "it is as declared")
@@ -260,8 +268,9 @@ def _changed(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple
     size_bytes = present.seats[0].volumes[0].size_bytes
     disk = spec.disk_bytes if spec.disk_bytes and spec.disk_bytes != size_bytes else None
     seats = spec.seats if spec.seats != len(present.seats) else None
-    if disk is None and seats is None:
-        return outcomes
-    resized = classrooms.resized(context, spec.name, seats=seats, disk_bytes=disk).seats
-    last = {one.seat: one for one in (*outcomes, *resized)}
+    if disk is not None or seats is not None:
+        resized = classrooms.resized(context, spec.name, seats=seats, disk_bytes=disk).seats
+        outcomes = (*outcomes, *resized)
+    now = context.host.observe().classroom(spec.name)
+    last = {one.seat: one for one in (*outcomes, *creation.completed(context, spec, now))}
     return tuple(last.values())

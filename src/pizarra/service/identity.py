@@ -17,7 +17,6 @@ from pizarra.engine.guest_agent import GuestAgent
 from pizarra.engine.power import asked_until_off, each_seat, started
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
-from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat
 from pizarra.model.labels import IDENTITY
 from pizarra.model.outcome import WELL, Outcome, Report, SeatOutcome
@@ -45,18 +44,6 @@ def password_hash(password: str) -> str:
     if not password or "\n" in password or "\0" in password:
         raise BadInput("The password must be one line, and not empty.")
     return run(["openssl", "passwd", "-6", "-stdin"], input_text=password + "\n").stdout.strip()
-
-
-def possible_checked(context: Context, spec: ClassroomSpec) -> None:
-    """Before such a classroom is made. Raises Unsupported, NotFound."""
-    template = context.host.observe().template(spec.template, spec.storage, spec.vg, spec.version)
-    if not context.host.storages.capabilities[template.kind].checkpoints:
-        raise Unsupported(
-            "The template {name} is on {kind}, where a seat has no original of its own.",
-            "Identities need lvm-thin or qcow2.",
-            name=spec.template,
-            kind=template.kind,
-        )
 
 
 def identified(

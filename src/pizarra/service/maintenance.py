@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pizarra.engine.events import Advanced, Began, Noted
 from pizarra.engine.power import asked_until_off
-from pizarra.errors import Busy, PizarraError
+from pizarra.errors import Busy, PizarraError, Unsupported
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
 from pizarra.model.labels import Role
 from pizarra.model.names import name_checked
@@ -117,28 +117,36 @@ def _network_removed(context: Context, name: str) -> None:
     context.host.compute.network_remove(plan.room(name), plan.network_of(name))
 
 
-def published(context: Context, name: str) -> Template:
-    """Shut the machine down, forget it, and seal its disks: that is the newest version."""
+def published(context: Context, name: str, *, warm: bool = False) -> Template:
+    """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
+    that is ``warm``, classrooms get warm baselines when they are made."""
     name_checked(name, "template")
     with claimed([f"template-{name}"], "template publish"):
         present = plan.needed(context.host.observe(), name)
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
+        if warm and not context.host.storages.capabilities[present.kind].checkpoints:
+            raise Unsupported(
+                "The template {name} is on {kind}, where a seat has no original of its own.",
+                "Warm baselines need lvm-thin or qcow2; publish without --warm.",
+                name=name,
+                kind=present.kind,
+            )
         _shut_down(context, present)
         context.host.states.saved(present.volumes[0], present.volumes[0])
         context.host.compute.undefine(present.domain_uuid)
-        _sealed(context, present.volumes)
+        _sealed(context, present.volumes, warm=warm)
         _network_removed(context, name)
     facts = context.host.observe()
     return facts.template(name, present.kind, present.place, present.version)
 
 
-def _sealed(context: Context, volumes: tuple[Volume, ...]) -> None:
+def _sealed(context: Context, volumes: tuple[Volume, ...], *, warm: bool = False) -> None:
     for volume in volumes:
         assert volume.labels is not None, "chosen by its labels"
         progress = _told(context, "publish", volume.size_bytes)
         storage = context.host.storage_of(volume)
-        storage.golden_sealed(volume, plan.ended(volume.labels), progress)
+        storage.golden_sealed(volume, plan.ended(volume.labels, warm=warm), progress)
 
 
 def _shut_down(context: Context, maintenance: Maintenance) -> None:

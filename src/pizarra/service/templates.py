@@ -308,6 +308,7 @@ def template_json(template: Template, maintenance: Maintenance | None = None) ->
         "place": template.place,
         "firmware": str(first.firmware) if first else None,
         "tpm": "tpm" in first.state if first else None,
+        "warm": template.warm,
         "seats": template.seats,
         "fault": template.fault,
         "maintenance": maintenance_json(maintenance) if maintenance else None,

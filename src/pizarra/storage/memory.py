@@ -11,7 +11,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from pizarra.errors import (
 )
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
-from pizarra.model.sizes import TIB, size_text
+from pizarra.model.sizes import size_text
 from pizarra.storage.interface import (
     Capabilities,
     Change,
@@ -40,52 +40,12 @@ from pizarra.storage.interface import (
     goes_together,
     unseen,
 )
+from pizarra.storage.memory_disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
 from pizarra.system.checksum import sha256_of
-
-BLOCK_BYTES = 4096
-_BLANK = bytes(BLOCK_BYTES)
 
 
 class Crash(BaseException):
     """The power went off. Nobody may catch it but a test, which then looks at the disks."""
-
-
-class _Block:
-    """What was once written to a block; two volumes that have the same one share it."""
-
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-
-@dataclass(slots=True)
-class _Disk:
-    volume: Volume
-    blocks: dict[int, _Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
-    written: set[int] = field(default_factory=set)  # since it was original
-    baseline: str = ""  # UUID of what it was snapshot from
-    kept: _Disk | None = None  # what the last rewind took away
-
-
-@dataclass(slots=True)
-class MemoryDisks:
-    """The disks of one place, by volume UUID."""
-
-    size_bytes: int = TIB
-    by_uuid: dict[str, _Disk] = field(default_factory=dict)
-
-    def named(self, name: str) -> _Disk:
-        """Raises StorageFault when there is none."""
-        for disk in self.by_uuid.values():
-            if disk.volume.name == name:
-                return disk
-        raise StorageFault("There is no volume {name}.", name=name)
-
-    def used_bytes(self) -> int:
-        """What all volumes hold of their own."""
-        kept = [disk.kept for disk in self.by_uuid.values() if disk.kept]
-        return BLOCK_BYTES * sum(len(disk.written) for disk in [*self.by_uuid.values(), *kept])
 
 
 class MemoryStorage:
@@ -128,8 +88,8 @@ class MemoryStorage:
         while data:
             number, start = divmod(offset, BLOCK_BYTES)
             part = data[: BLOCK_BYTES - start]
-            old = disk.blocks[number].data if number in disk.blocks else _BLANK
-            disk.blocks[number] = _Block(old[:start] + part + old[start + len(part) :])
+            old = disk.blocks[number].data if number in disk.blocks else BLANK
+            disk.blocks[number] = Block(old[:start] + part + old[start + len(part) :])
             disk.written.add(number)
             offset, data = offset + len(part), data[len(part) :]
 
@@ -140,7 +100,7 @@ class MemoryStorage:
             raise StorageFault("{name} cannot be read.", name=name)
         first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
         data = b"".join(
-            blocks[number].data if number in blocks else _BLANK for number in range(first, last)
+            blocks[number].data if number in blocks else BLANK for number in range(first, last)
         )
         return data[offset - first * BLOCK_BYTES :][:length]
 
@@ -194,7 +154,7 @@ class MemoryStorage:
     def golden_created(self, new: NewVolume) -> Volume:
         """Blank."""
         self._begin("golden_created")()
-        return _observed(self._made(new, new.labels.but(role=Role.FILLING), _Disk))
+        return _observed(self._made(new, new.labels.but(role=Role.FILLING), Disk))
 
     def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
         """Its blocks are shared until they are written."""
@@ -338,7 +298,7 @@ class MemoryStorage:
         return self._compared("witnessed", pairs, _own_blocks)
 
     def _compared(
-        self, call: str, pairs: Sequence[Pair], count: Callable[[_Disk, _Disk], int]
+        self, call: str, pairs: Sequence[Pair], count: Callable[[Disk, Disk], int]
     ) -> Changes:
         step = self._begin(call)
         changes: dict[str, Change | PizarraError] = {}
@@ -454,9 +414,9 @@ class MemoryStorage:
         self,
         new: NewVolume,
         labels: Labels,
-        disk: Callable[[Volume], _Disk],
+        disk: Callable[[Volume], Disk],
         taken: set[str] | None = None,
-    ) -> _Disk:
+    ) -> Disk:
         """``taken``: the names that there are, for whoever makes many."""
         names = {one.volume.name for one in self.disks.by_uuid.values()} if taken is None else taken
         if new.name in names:
@@ -474,7 +434,7 @@ class MemoryStorage:
         )
         return self.disks.by_uuid.setdefault(volume.uuid, disk(volume))
 
-    def _expected(self, volume: Volume) -> _Disk:
+    def _expected(self, volume: Volume) -> Disk:
         """The disk of this UUID and name, if it is ours. Raises NotOurs, StorageFault."""
         disk = self.disks.by_uuid.get(volume.uuid)
         if disk is None or disk.volume.name != volume.name:
@@ -484,23 +444,23 @@ class MemoryStorage:
         return disk
 
 
-def _saved(disk: _Disk, volume: Volume) -> _Disk:
-    return _Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
+def _saved(disk: Disk, volume: Volume) -> Disk:
+    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
 
 
-def _snapshot(volume: Volume, baseline: _Disk) -> _Disk:
-    return _Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
+def _snapshot(volume: Volume, baseline: Disk) -> Disk:
+    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
 
 
-def _is_checkpoint(disk: _Disk) -> bool:
+def _is_checkpoint(disk: Disk) -> bool:
     return disk.volume.labels is not None and disk.volume.labels.role is Role.CHECKPOINT
 
 
-def _own_blocks(seat: _Disk, baseline: _Disk) -> int:
+def _own_blocks(seat: Disk, baseline: Disk) -> int:
     theirs = baseline.blocks or {}
     return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
-def _observed(disk: _Disk) -> Volume:
+def _observed(disk: Disk) -> Volume:
     used_share = len(disk.written) * BLOCK_BYTES / disk.volume.size_bytes
     return replace(disk.volume, active=disk.blocks is not None, used_share=used_share)

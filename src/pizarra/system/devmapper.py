@@ -1,7 +1,8 @@
 """device-mapper through its ioctls (linux/dm-ioctl.h): tables, suspend, messages to a target.
 
-No process and no library in between: a table swap is three ioctls, and ioctl lets go of Python's
-lock, so that the swaps of different devices overlap while each waits for the kernel's RCU.
+No process and no library in between: a table swap is three ioctls. Their buffer is so small that
+Python lets go of its lock meanwhile (see ``_BUFFER_BYTES``): swaps of different devices overlap
+while each waits for the kernel's RCU, and a disk that hangs stops its own thread only.
 
 Whoever resumes a device sends udev a change event, upon which udev's rules would scan the disk
 (a student's, or one that only gives errors: 300 ms a seat). The first event that we cause carries
@@ -31,7 +32,7 @@ CONTROL = Path("/dev/mapper/control")
 SECTOR_BYTES = 512
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
-_BUFFER_BYTES = 16 * 1024
+_BUFFER_BYTES = 1024  # with more than this, fcntl.ioctl keeps Python's lock (CPython 3.11)
 _SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
 _BUFFER_FULL = 1 << 8
 _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11

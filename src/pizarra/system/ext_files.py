@@ -100,8 +100,8 @@ class ExtFiles:
         done = run(["e2fsck", "-fn", self._place], check=False, timeout_s=_CHECK_S)
         if wrong or done.returncode != 0:
             raise StorageFault(
-                "Its files could not be changed: {what}.",
-                what=", ".join(wrong) or done.stdout.strip()[-200:],
+                "Its files could not be changed: {said}",
+                said=", ".join(wrong) or done.stdout.strip()[-200:],
             )
 
     def _asked(self, line: str) -> str:

@@ -66,6 +66,8 @@ class ClassroomIn(Schema):
     memory_mib: int = Field(2048, ge=16, le=1 << 20)
     vcpus: int = Field(2, ge=1, le=64)
     network: Annotated[str, Field(max_length=40)] = "isolated"
+    identify: bool = False
+    warm: bool = False
     title: Annotated[str, Field(max_length=80)] = ""
 
 

@@ -187,8 +187,8 @@ def _room_acted(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Htt
 @rule(Rule.STAFF)
 def classroom_new(request: HttpRequest) -> HttpResponse:
     """A short form."""
-    form = {name: request.POST.get(name, "") for name in
-            ("classroom", "title", "template", "seats", "memory_mib")}  # fmt: skip
+    names = ("classroom", "title", "template", "seats", "memory_mib", "identify", "warm")
+    form = {name: request.POST.get(name, "") for name in names}
     shown: dict[str, Any] = {"form": form}
     try:
         shown["templates"] = sorted({one["template"] for one in host_door.asked("templates")})
@@ -207,6 +207,8 @@ def classroom_new(request: HttpRequest) -> HttpResponse:
                 "template": name_checked(form["template"], "template"),
                 "seats": int(form["seats"]),
                 "memory_mib": int(form["memory_mib"]),
+                "identify": bool(form["identify"]),
+                "warm": bool(form["warm"]),
             }
             asked(_user(request), "classroom create", arguments, request=request)
             return redirect("wall", classroom=form["classroom"])

@@ -18,6 +18,7 @@ from pizarra.model.sizes import MIB
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.claims import claimed_seats
 from pizarra.service.context import Context
+from pizarra.service.creation import made
 from pizarra.service.recover import recovered
 from pizarra.service.undo import undone
 
@@ -70,8 +71,10 @@ def _created(context: Context, arguments: Arguments) -> Document:
         network=arguments.get("network") or "isolated",
         storage=StorageKind(kind) if kind else None,
         vg=arguments.get("vg") or "",
+        identify=bool(arguments.get("identify")),
+        warm=bool(arguments.get("warm")),
     )
-    return classrooms.created(context, spec).to_json()
+    return made(context, spec).to_json()
 
 
 def _frozen(context: Context, arguments: Arguments, *, freeze: bool) -> Document:

@@ -1,0 +1,52 @@
+"""The disks of the memory driver: volumes that share blocks, as thin ones do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pizarra.errors import StorageFault
+from pizarra.model.facts import Volume
+from pizarra.model.sizes import TIB
+
+BLOCK_BYTES = 4096
+BLANK = bytes(BLOCK_BYTES)
+
+
+class Block:
+    """What was once written to a block; two volumes that have the same one share it."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+
+@dataclass(slots=True)
+class Disk:
+    """A volume and its blocks."""
+
+    volume: Volume
+    blocks: dict[int, Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
+    written: set[int] = field(default_factory=set)  # since it was original
+    baseline: str = ""  # UUID of what it was snapshot from
+    kept: Disk | None = None  # what the last rewind took away
+
+
+@dataclass(slots=True)
+class MemoryDisks:
+    """The disks of one place, by volume UUID."""
+
+    size_bytes: int = TIB
+    by_uuid: dict[str, Disk] = field(default_factory=dict)
+
+    def named(self, name: str) -> Disk:
+        """Raises StorageFault when there is none."""
+        for disk in self.by_uuid.values():
+            if disk.volume.name == name:
+                return disk
+        raise StorageFault("There is no volume {name}.", name=name)
+
+    def used_bytes(self) -> int:
+        """What all volumes hold of their own."""
+        kept = [disk.kept for disk in self.by_uuid.values() if disk.kept]
+        return BLOCK_BYTES * sum(len(disk.written) for disk in [*self.by_uuid.values(), *kept])
