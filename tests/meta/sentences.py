@@ -78,7 +78,7 @@ _Known = dict[str, tuple[str, ...]]  # by the name in a function: what it may be
 _Params = tuple[str, dict[str, tuple[Place, ...]]] | None  # of which function
 SHOWN = (Level, Outcome, Power, Step, Which)  # enumerations whose values are words
 UNCLEAR, PARAMETER = "\0", "\1"  # a parameter is \1name\1, and what is added to it
-FOR_TESTS = {"memory.py", "memory_host.py"}  # drivers that a person never meets
+FOR_TESTS = {"memory.py", "memory_disks.py", "memory_host.py"}  # drivers that a person never meets
 
 
 def has_words(text: str) -> bool:
