@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 LAB_TIMEOUT ?= 900
 CMD ?= pizarra host check
-export LAB_TIMEOUT LAB_DISK LAB_GUESTS
+export TLS LAB_TIMEOUT LAB_DISK LAB_GUESTS
 COMPILE = uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml
 
 help:            ## This list
@@ -13,7 +13,7 @@ help:            ## This list
 setup:           ## System packages and .venv (the other targets do it by themselves)
 	@./tools/setup
 
-demo: setup      ## The main job in the lab: a class made, used, reset, proven (SERVE=1: a dashboard)
+demo: setup      ## The main job in the lab: a class made, used, reset, proven (SERVE=1: a dashboard; TLS=1: by https)
 ifdef SERVE
 	@guests/debian/build
 	@$(PY) -m demo.dashboard

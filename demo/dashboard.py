@@ -1,4 +1,5 @@
 """`make demo SERVE=1`: the dashboard over real machines on this machine, until interrupted.
+TLS=1 beside it: by https, with a certificate that it makes.
 
 They run under a libvirtd of their own and stand on qcow2 files: no LVM, no KVM, nothing stays.
 """
@@ -39,6 +40,7 @@ def main() -> None:
                 "PIZARRA_FOLDER": str(folder / "disks"),
                 "PIZARRA_SERVER_FOLDER": str(folder / "server"),
                 "PIZARRA_AT_ONCE": "2",
+                "PIZARRA_SERVER_SELF_SIGNED": "true" if os.environ.get("TLS") else "false",
                 **_as_whom(),
             }
             settings = Settings()

@@ -79,6 +79,10 @@ class Busy(PizarraError):
     http_status = 409
 
 
+class Bug(PizarraError):
+    """A mistake of ours that the worker met: told as such."""
+
+
 class StorageFault(PizarraError):
     """LVM, device-mapper or a file system refused."""
 

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     server_https: bool = Field(
         False, description="whether browsers come by TLS, so that cookies go no other way"
     )
+    server_self_signed: bool = Field(
+        False, description="whether the server speaks TLS itself, with a certificate that it makes"
+    )
     server_time_zone: str = Field("Europe/Madrid", description="of times on pages")
 
     @classmethod

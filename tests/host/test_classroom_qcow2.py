@@ -21,8 +21,19 @@ from pizarra.errors import Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report
+from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.service import classrooms, recover, templates, verbs
+from pizarra.planner.identity import Person
+from pizarra.service import (
+    classrooms,
+    creation,
+    identity,
+    identity_offline,
+    recover,
+    templates,
+    verbs,
+    warm,
+)
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from tests.contract.storage_qcow2 import image_read
@@ -238,3 +249,51 @@ def test_reset_when_a_student_had_root_then_the_system_is_as_on_the_first_day(
     assert outcomes(verbs.stop(school.context, "real")) == [Outcome.DONE] * 2
     assert outcomes(verbs.reset(school.context, "real")) == [Outcome.DONE] * 2
     assert verbs.verify(school.context, "real", deep=True).exit_status == 0
+
+
+WHO = """
+    cat /etc/hostname /etc/machine-id /proc/sys/kernel/random/boot_id
+    hostname
+    grep ^student: /etc/shadow | cut -d: -f2
+    stat -c %U:%a /home/student
+    su student -c 'id -un'
+"""
+GATEWAY_ANSWERS = """
+    address=$(ip -4 -o addr show scope global | sed 's/.* inet \\([0-9.]*\\)\\..*/\\1/')
+    timeout 20 bash -c "exec 3<>/dev/tcp/$address.1/53"
+"""
+
+
+def test_warm_when_a_real_system_has_an_identity_then_it_wakes_as_itself_on_time_and_on_line(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk is written to while it is off, though its agent could be asked."""
+    monkeypatch.setattr(identity_offline, "_ASKED_INSTEAD", ())
+    subprocess.run([GUESTS / "debian" / "build"], check=True, stdout=subprocess.DEVNULL)
+    templates.imported(school.context, "debian", templates.source_of_file(DEBIAN), kind=QCOW2)
+    spec = ClassroomSpec(
+        name="real", template="debian", seats=1, memory_bytes=384 * MIB, vcpus=1, identify=True
+    )
+    person = Person(user="student", password_hash=identity.password_hash("tiza"))
+    assert creation.made(school.context, spec, person).exit_status == 0
+    report = warm.warmed(school.context, "real", settle_s=LIMIT_S)
+    assert (report.exit_status, report.seats[0].reason) == (0, None), report
+    seat = school.context.host.observe().classroom("real").seats[0]
+    student = Student(compute=school.compute, machine=seat.domain_uuid)
+    boots = set()
+    for _ in range(2):
+        report = verbs.reset(school.context, "real", mode=Mode.WARM, after=After.RUNNING)
+        assert (report.seats[0].verified, report.seats[0].reason) == (True, None), report
+        student.has_booted()
+        status, said = student.does(WHO)
+        name, machine_id, boot, live, password, home, user = said.splitlines()
+        assert (status, name, live, user, home) == (0, "real-01", "real-01", "student",
+                                                    "student:700")  # fmt: skip
+        assert machine_id == seat.domain_uuid.replace("-", "")
+        assert password == person.password_hash
+        boots.add(boot)
+        _, now = student.does("date +%s")
+        assert abs(int(now) - time.time()) < LIMIT_S / 2, "its clock stands at the warm baseline"
+        assert student.does(GATEWAY_ANSWERS)[0] == 0, "nobody answers it on its network"
+        student.does("echo hacked >/etc/hostname; userdel -rf student; date -s 2001-01-01; sync")
+    assert len(boots) == 1, "it booted"

@@ -29,11 +29,14 @@ from tests.web.test_permissions import NET_01
 
 School = dict[str, User]
 PEOPLE = ("", "eva", "leo", "ada", "bob", "tec")
+NOBODYS = "00000000-0000-4000-8000-000000000000"
 BODIES: dict[str, Any] = {
     "/classrooms": {"classroom": "fresh", "template": "debian", "seats": 2},
     "/join": {"code": "NOSUCH"},
     "/tokens": {"name": "t", "scopes": ["read"]},
     "/classrooms/{classroom}/roster": {"csv": "1,eva"},
+    "/uploads": {"size_bytes": 10},
+    "/templates": {"template": "t", "upload": NOBODYS},
     "/classrooms/{classroom}/checkpoints/{name}/hand-out": {"source": 1},
 }
 
@@ -90,7 +93,8 @@ def asked(client: Client, method: str, path: str, body: Any = None) -> Any:
         .replace("{name}", "lesson")
         .replace("{verb}", "verify")
         .replace("{int:token_id}", "999999")
-        .replace("{uuidstr:job_id}", "00000000-0000-4000-8000-000000000000")
+        .replace("{uuidstr:job_id}", NOBODYS)
+        .replace("{uuidstr:upload_id}", NOBODYS + "?offset=0" * (method == "PUT"))
     )
     data = None if method in ("GET", "DELETE") else json.dumps(BODIES.get(path, {}) | (body or {}))
     send = getattr(client, method.lower())

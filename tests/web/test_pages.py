@@ -95,3 +95,23 @@ def test_join_when_the_code_is_none_then_the_page_says_so(school: School, host: 
 
 def test_metrics_when_asked_from_elsewhere_then_refused(client: Client) -> None:
     assert client.get("/metrics", REMOTE_ADDR="10.0.0.9").status_code == 403
+
+
+def test_lesson_when_given_minutes_then_students_see_the_time_left(
+    school: School, host: Answers
+) -> None:
+    assert host
+    ada, eva = signed_in("ada", school), signed_in("eva", school)
+    seen = "/api/v1/classrooms/net/seats/1"
+    assert eva.get(seen).json()["ends_at"] is None
+    assert (
+        ada.post("/classrooms/net/people/", {"act": "lesson", "minutes": "50"}).status_code == 302
+    )
+    assert eva.get(seen).json()["ends_at"]
+    assert "It ends at" in ada.get("/classrooms/net/people/").content.decode()
+    for wrong in ("", "x", "-1", "9999"):
+        answer = ada.post("/classrooms/net/people/", {"act": "lesson", "minutes": wrong})
+        assert "A lesson lasts 0 to" in answer.content.decode()
+    ada.post("/classrooms/net/people/", {"act": "lesson", "minutes": "0"})
+    assert eva.get(seen).json()["ends_at"] is None
+    assert eva.post("/classrooms/net/people/", {"act": "lesson", "minutes": "5"}).status_code == 403

@@ -23,7 +23,7 @@ from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import GIB, MIB
 from pizarra.server.project.secret import NAME as SECRET
-from pizarra.server.project.secret import secret_key_made
+from pizarra.server.project.secret import secret_key_made, tls_files, tls_made
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
@@ -64,7 +64,7 @@ def served(
         signal.signal(signalled, lambda *_: worker.stopping.set())
     threading.Thread(target=door.serve_forever, daemon=True).start()
     with beside([sys.executable, "-m", "pizarra.server.web"], user) as web:
-        say(f"http://{settings.server_listen}/", first)
+        say(f"http{'s' * settings.server_self_signed}://{settings.server_listen}/", first)
         threading.Thread(target=_watch, args=(web.wait, worker.stopping), daemon=True).start()
         worker.run()
         failed = web.poll() not in (None, 0)
@@ -83,6 +83,8 @@ def _laid_out(settings: Settings, folder: Path) -> str:
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     (folder / "static").mkdir(exist_ok=True)
     secret_key_made(folder)
+    if settings.server_self_signed:
+        tls_made(folder, settings.server_names)
     if os.geteuid() != 0:
         return ""
     user = settings.server_user
@@ -93,8 +95,10 @@ def _laid_out(settings: Settings, folder: Path) -> str:
         run(["useradd", "--system", "--user-group", *home, user])
         known = pwd.getpwnam(user)
     _readable_checked(user)
-    for path in (folder, folder / SECRET, *folder.glob("server.sqlite*")):
-        os.chown(path, known.pw_uid, known.pw_gid)
+    ours = (folder, folder / SECRET, *map(Path, tls_files(folder)), *folder.glob("server.sqlite*"))
+    for path in ours:
+        if path.exists():
+            os.chown(path, known.pw_uid, known.pw_gid)
     return user
 
 

@@ -6,6 +6,7 @@ import warnings
 
 import uvicorn
 
+from pizarra.server.project.secret import tls_files
 from pizarra.settings import settings_read
 
 
@@ -13,7 +14,9 @@ def main() -> None:
     """Serve until told to end."""
     # WhiteNoise reads its files in one go, and they are small
     warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
-    host, _, port = settings_read().server_listen.rpartition(":")
+    settings = settings_read()
+    host, _, port = settings.server_listen.rpartition(":")
+    tls = tls_files(settings.server_folder) if settings.server_self_signed else (None, None)
     uvicorn.run(
         "pizarra.server.project.asgi:application",
         host=host.strip("[]"),
@@ -22,6 +25,8 @@ def main() -> None:
         lifespan="off",
         proxy_headers=True,
         forwarded_allow_ips="127.0.0.1",
+        ssl_certfile=tls[0],
+        ssl_keyfile=tls[1],
     )
 
 

@@ -19,7 +19,7 @@ from pizarra import __version__
 from pizarra.errors import PizarraError
 from pizarra.model.names import name_checked, seat_name, seat_numbers_parsed
 from pizarra.server import host_door
-from pizarra.server.api import shapes
+from pizarra.server.api import shapes, templates
 from pizarra.server.api.callers import caller, rule, user_of
 from pizarra.server.consoles import activity
 from pizarra.server.consoles.tickets import ticket_for
@@ -38,6 +38,7 @@ api = NinjaAPI(
     urls_namespace="api-1",
     docs_url=None,
 )
+api.add_router("", templates.router)
 _OWN = "own-"  # how checkpoints are called that a student made
 _ROOM_VERBS = ("start", "stop", "reset", "undo", "verify", "freeze", "unfreeze")
 
@@ -372,15 +373,6 @@ def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
 
 
 # ---- the host
-
-
-@api.get("/templates", response=list[dict[str, Any]])
-@rule(Rule.STAFF)
-def templates(request: HttpRequest) -> list[dict[str, Any]]:
-    """All versions."""
-    _ = request
-    found: list[dict[str, Any]] = host_door.asked("templates")
-    return found
 
 
 @api.get("/pools", response=list[dict[str, Any]])

@@ -10,6 +10,7 @@ from ninja import Schema
 from pydantic import Field
 
 from pizarra.model.names import NAME_LENGTH_MAX, SEATS_MAX
+from pizarra.server.uploads import PIECE_BYTES
 
 Seats = Annotated[str | None, Field(None, description="such as 1-8,11; all when left out",
                                     max_length=400)]  # fmt: skip
@@ -69,6 +70,33 @@ class ClassroomIn(Schema):
     identify: bool = False
     warm: bool = False
     title: Annotated[str, Field(max_length=80)] = ""
+
+
+class UploadIn(Schema):
+    """An image that is to come."""
+
+    size_bytes: int = Field(ge=1, le=1 << 44)
+
+
+class UploadOut(Schema):
+    """How far it is; what comes next is ``piece_bytes`` at most."""
+
+    id: UUID
+    size_bytes: int
+    received: int
+    piece_bytes: int = PIECE_BYTES
+
+
+class TemplateIn(Schema):
+    """A template to be made of an upload."""
+
+    template: Name
+    upload: UUID
+    firmware: Literal["bios", "uefi"] = "bios"
+    tpm: bool = False
+    new_version: bool = False
+    storage: Literal["lvm-thin", "lvm-thick", "qcow2"] | None = None
+    vg: Annotated[str, Field(max_length=128)] = ""
 
 
 class RosterIn(Schema):

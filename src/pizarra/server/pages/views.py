@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -12,16 +12,18 @@ from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
-from pizarra.errors import PizarraError
+from pizarra.errors import BadInput, PizarraError
 from pizarra.model.names import name_checked
+from pizarra.model.policy import MINUTES_MAX
 from pizarra.server import host_door
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.jobs.queue import asked, noted
-from pizarra.server.pages.words import console_words, wall_words
+from pizarra.server.pages.words import console_words, upload_words, wall_words
 from pizarra.server.people.models import ApiToken, Role, Scope, User
 from pizarra.server.permissions import Rule, may, rooms_of, rule
 from pizarra.server.rooms import roster
@@ -165,6 +167,15 @@ def _room_acted(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Htt
         found.save()
         noted(user, "policy", found.name, request=request)
         return redirect("room", classroom=found.name)
+    if act == "lesson":
+        minutes = request.POST.get("minutes", "")
+        if not minutes.isdecimal() or int(minutes) > MINUTES_MAX:
+            raise BadInput("A lesson lasts 0 to {most} minutes.", most=MINUTES_MAX)
+        left = timedelta(minutes=int(minutes))
+        found.ends_at = timezone.now() + left if left else None
+        found.save(update_fields=["ends_at"])
+        noted(user, "lesson", found.name, facts={"minutes": int(minutes)}, request=request)
+        return redirect("room", classroom=found.name)
     if act in ("restore", "forget"):
         name = name_checked(request.POST.get("checkpoint", ""), "checkpoint")
         use_case = "checkpoint restore" if act == "restore" else "checkpoint delete"
@@ -242,7 +253,8 @@ def storage(request: HttpRequest) -> HttpResponse:
         left_s = pool["full_in_s"]
         pool["full_in_h"] = None if left_s is None else round(left_s / 3600, 1)
         pool["line"] = _line(pool["samples"])
-    return render(request, "storage.html", {"pools": pools, "templates": templates})
+    shown = {"pools": pools, "templates": templates, "words": upload_words()}
+    return render(request, "storage.html", shown)
 
 
 def _line(samples: list[list[float]]) -> str:

@@ -62,3 +62,14 @@ def console_words() -> str:
             "paste": _("Text to type on the machine"),
         }
     )  # fmt: skip
+
+
+def upload_words() -> str:
+    """Of an image that becomes a template."""
+    return json.dumps(
+        {
+            "sending": _("{sent} of {all}"), "importing": _("Making the template …"),
+            "again": _("The connection was lost. Trying again …"),
+            "cancelled": _("Cancelled; nothing of it stays."), "done": _("Done."),
+        }
+    )  # fmt: skip

@@ -1,10 +1,15 @@
-"""The key that signs sessions and tickets: made once, kept in our folder, shown to nobody."""
+"""The key that signs sessions and tickets, and the one of our own TLS: made once, kept in our
+folder, shown to nobody."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import socket
+from collections.abc import Sequence
 from pathlib import Path
+
+from pizarra.system.process import run
 
 NAME = "secret-key"
 
@@ -25,3 +30,20 @@ def secret_key_made(folder: Path) -> None:
         return
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(50) + "\n")
+
+
+def tls_files(folder: Path) -> tuple[str, str]:
+    """A certificate that nobody vouches for, and its key."""
+    return str(folder / "self-signed.crt"), str(folder / "self-signed.key")
+
+
+def tls_made(folder: Path, names: Sequence[str]) -> None:
+    """Fine if they are there. ``names`` beside those of this machine."""
+    certificate, key = tls_files(folder)
+    if Path(certificate).exists():
+        return
+    known = dict.fromkeys(("localhost", socket.gethostname(), *names))
+    told = ",".join(["IP:127.0.0.1", *(f"DNS:{name}" for name in known if name != "*")])
+    run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+         "-noenc", "-days", "825", "-subj", "/CN=Pizarra", "-addext", f"subjectAltName={told}",
+         "-keyout", key, "-out", certificate])  # fmt: skip

@@ -58,6 +58,11 @@ class Room(models.Model):
         return self.message if not self.message_seats or number in self.message_seats else ""
 
     @property
+    def is_on(self) -> bool:
+        """Whether its lesson has an end that is still to come."""
+        return self.ends_at is not None and self.ends_at > timezone.now()
+
+    @property
     def title_shown(self) -> str:
         """What people call it."""
         return self.title or self.name

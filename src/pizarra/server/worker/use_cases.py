@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 from pizarra.engine.power import each_seat
-from pizarra.errors import BadInput
+from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind
+from pizarra.model.labels import Firmware
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
 from pizarra.model.policy import After, ResetBy
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB
+from pizarra.server import uploads
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.claims import claimed_seats
 from pizarra.service.context import Context
@@ -106,6 +110,31 @@ def _template_deleted(context: Context, arguments: Arguments) -> Document:
     return {"verb": "template delete", "template": arguments["template"]}
 
 
+def _template_imported(context: Context, arguments: Arguments) -> Document:
+    kind = arguments.get("storage")
+    machine = templates.MachineSource(
+        firmware=Firmware(arguments.get("firmware") or Firmware.BIOS),
+        tpm=bool(arguments.get("tpm")),
+    )
+    folder = context.host.settings.server_folder
+    with uploads.taken(folder, UUID(arguments["upload"])) as path:
+        try:
+            template = templates.imported(
+                context,
+                arguments["template"],
+                templates.source_of_file(path),
+                machine=machine,
+                kind=StorageKind(kind) if kind else None,
+                vg=arguments.get("vg") or "",
+                new_version=bool(arguments.get("new_version")),
+            )
+        except PizarraError as error:
+            if "path" in error.facts:
+                error.facts["path"] = Sentence("The upload")
+            raise
+    return {"verb": "template import", "made": templates.template_json(template)}
+
+
 USE_CASES: dict[str, UseCase] = {
     "start": _over_seats(verbs.start),
     "stop": lambda context, a: verbs.stop(
@@ -129,6 +158,7 @@ USE_CASES: dict[str, UseCase] = {
     "classroom resize": lambda context, a: classrooms.resized(
         context, a["classroom"], seats=int(a["seats"])
     ).to_json(),
+    "template import": _template_imported,
     "template delete": _template_deleted,
     "recover": _recover,
 }

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from pizarra.engine.events import Event
 from pizarra.engine.host import Host
-from pizarra.errors import PizarraError
+from pizarra.errors import Bug, PizarraError
 from pizarra.model.policy import ResetBy, policy_of
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
 from pizarra.server.people.models import User
@@ -137,7 +137,9 @@ def perform(job: Job, host: Host) -> None:
             return None, error_json(error)
         except Exception as error:  # noqa: BLE001 - it must never take the worker with it
             _log.exception("job %s failed", job.id)
-            return None, {"error": "Bug", "says": repr(error), "hint": "pizarra report"}
+            bug = Bug("A mistake of Pizarra's own: {what}.", "Make a report of it: pizarra report",
+                      what=repr(error))  # fmt: skip
+            return None, error_json(bug)
         finally:
             told.put(None)
 

@@ -1,5 +1,5 @@
 // The API from a page: same origin, the session's cookie, the page's own CSRF token.
-const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
+export const token = () => document.querySelector("[name=csrfmiddlewaretoken]").value;
 
 /** A sentence of the host's, in the page's language where there is one. */
 export const spoken = (told, name) => told?.[`${name}_in`]?.[document.documentElement.lang.slice(0, 2)] ?? told?.[name];

@@ -49,10 +49,30 @@ async function act(name, now) {
 
 byId("cad").addEventListener("click", () => { rfb?.sendCtrlAltDel(); rfb?.focus(); });
 byId("full").addEventListener("click", () => document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen());
-byId("paste").addEventListener("click", () => {
-  const text = prompt(words.paste);
-  for (const letter of text || "") rfb?.sendKey(letter.codePointAt(0) < 256 ? letter.codePointAt(0) : 0x01000000 + letter.codePointAt(0), null);
-  rfb?.focus();
+const KEYSYMS = { "\n": 0xff0d, "\t": 0xff09 };
+function typed(text) {
+  for (const letter of text) {
+    const code = letter.codePointAt(0);
+    rfb?.sendKey(KEYSYMS[letter] ?? (code < 256 ? code : 0x01000000 + code), null);
+  }
+}
+byId("paste").addEventListener("click", () => { typed(prompt(words.paste) || ""); rfb?.focus(); });
+
+// Where a finger is the pointer there may be no keyboard: a field that nobody sees makes the system
+// show its own. What a keyboard of such a system says is how the field's text changes.
+const field = byId("typed");
+const FILL = "_".repeat(100); // so that there is always something to delete
+let before = (field.value = FILL);
+byId("keys").hidden = !matchMedia("(any-pointer: coarse)").matches;
+byId("keys").addEventListener("click", () => document.activeElement === field ? field.blur() : field.focus());
+field.addEventListener("input", () => {
+  const [old, now] = [[...before], [...field.value]];
+  let same = 0;
+  while (same < Math.min(old.length, now.length) && old[same] === now[same]) same += 1;
+  for (let n = same; n < old.length; n += 1) rfb?.sendKey(0xff08, "Backspace");
+  typed(now.slice(same).join(""));
+  before = field.value;
+  if (!before || before.length > 300) before = field.value = FILL;
 });
 byId("restart")?.addEventListener("click", () => act("restart", words.starting));
 byId("reset")?.addEventListener("click", () => confirm(words.reset_ask) && act("reset", words.resetting));

@@ -1,0 +1,150 @@
+"""Images on their way from a browser: files of the pages' user, filled piece by piece.
+
+A piece names where it begins, so one that was lost on the way is sent again and nothing twice. The
+worker imports a whole one and takes it away; one that nobody ended goes after a day.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID, uuid4
+
+from pizarra.errors import BadInput, Busy, NoSpace, NotFound
+from pizarra.model.sizes import GIB, size_text
+
+FOLDER = "uploads"  # in the server's folder
+PIECE_BYTES = 8 << 20
+_READ_BYTES = 1 << 20
+_AT_ONCE = 3  # unfinished ones of one person
+_KEPT_FREE_BYTES = GIB
+_FORGOTTEN_AFTER_S = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One image, as far as it has come."""
+
+    id: UUID
+    path: Path
+    user: int
+    size_bytes: int
+
+    @property
+    def received(self) -> int:
+        """How many of its bytes are here."""
+        return self.path.stat().st_size
+
+    @property
+    def whole(self) -> bool:
+        """Whether all are."""
+        return self.received == self.size_bytes
+
+
+def begun(server_folder: Path, user: int, size_bytes: int) -> Upload:
+    """Room for so many bytes. Raises NoSpace, Busy."""
+    folder = server_folder / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    mine = [one for one in _all(folder) if not _forgotten(one) and one.user == user]
+    if len(mine) >= _AT_ONCE:
+        raise Busy(
+            "{n} of your uploads have not ended.", "End one of them, or wait a day.", n=len(mine)
+        )
+    coming = sum(one.size_bytes - one.received for one in _all(folder))
+    free = max(0, shutil.disk_usage(folder).free - _KEPT_FREE_BYTES - coming)
+    if size_bytes > free:
+        raise NoSpace(
+            "The upload needs {needs}, and the server has {free} for it.",
+            "Make room on the server, or import it there: pizarra template import NAME FILE",
+            needs=size_text(size_bytes),
+            free=size_text(free),
+        )
+    upload = _at(folder, uuid4(), user, size_bytes)
+    os.close(os.open(upload.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    told = json.dumps({"user": user, "size_bytes": size_bytes})
+    upload.path.with_suffix(".json").write_text(told, encoding="utf-8")
+    return upload
+
+
+def found(server_folder: Path, upload_id: UUID, user: int) -> Upload:
+    """Raises NotFound, also for somebody else's."""
+    for one in _all(server_folder / FOLDER):
+        if (one.id, one.user) == (upload_id, user):
+            return one
+    raise NotFound("There is no such upload.")
+
+
+def added(upload: Upload, offset: int, piece: BinaryIO) -> None:
+    """What comes from there on. Raises BadInput; then the upload is as it was."""
+    if offset != upload.received:
+        raise BadInput(
+            "The next byte of this upload is {n}.", "Go on from there.", n=upload.received
+        )
+    end = min(upload.size_bytes, offset + PIECE_BYTES)
+    with upload.path.open("r+b") as file:
+        file.seek(offset)
+        while data := piece.read(_READ_BYTES):
+            if file.tell() + len(data) > end:
+                file.truncate(offset)
+                raise BadInput("The piece is too long.", "Send at most {n} bytes.", n=PIECE_BYTES)
+            file.write(data)
+
+
+def dropped(upload: Upload) -> None:
+    """Nothing of it stays."""
+    upload.path.unlink(missing_ok=True)
+    upload.path.with_suffix(".json").unlink(missing_ok=True)
+
+
+@contextmanager
+def taken(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
+    """For the worker, who is root: a path to the file itself, whatever its name may become.
+
+    Raises NotFound for what is no plain file. It goes when the block ends well.
+    """
+    path = server_folder / FOLDER / f"{upload_id}.image"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        raise NotFound("There is no such upload.") from None
+    try:
+        seen = os.fstat(fd)
+        if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+            raise NotFound("There is no such upload.")
+        yield Path(f"/proc/{os.getpid()}/fd/{fd}")
+    finally:
+        os.close(fd)
+    path.unlink(missing_ok=True)
+    path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _at(folder: Path, upload_id: UUID, user: int, size_bytes: int) -> Upload:
+    path = folder / f"{upload_id}.image"
+    return Upload(id=upload_id, path=path, user=user, size_bytes=size_bytes)
+
+
+def _all(folder: Path) -> Iterator[Upload]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            one = _at(folder, UUID(path.stem), int(told["user"]), int(told["size_bytes"]))
+            one.path.stat()
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # it is being made, or taken away
+        yield one
+
+
+def _forgotten(upload: Upload) -> bool:
+    """Take it away, if nothing has come for long."""
+    if time.time() - upload.path.stat().st_mtime < _FORGOTTEN_AFTER_S:
+        return False
+    dropped(upload)
+    return True
