@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwright
 
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 _PATIENCE_MS = 120_000
 _PORT = 8765
+_PICTURE = "document.querySelector('#screen canvas').toDataURL()"
+_IMAGE = "build/guests/bootsector.img"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Dashboard:
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[Dashboard]:
     """`make demo SERVE=1` with the guest that boots in no time."""
-    given = {"DEMO_IMAGE": "build/guests/bootsector.img", "DEMO_MEMORY_MIB": "16",
+    given = {"DEMO_IMAGE": _IMAGE, "DEMO_MEMORY_MIB": "16",
              "PIZARRA_SERVER_LISTEN": f"127.0.0.1:{_PORT}"}  # fmt: skip
     demo = subprocess.Popen(
         [sys.executable, "-m", "demo.dashboard"],
@@ -124,6 +126,51 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
     expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
     leo.click("#reset")
     expect(leo.locator("#told")).to_contain_text("Done", timeout=_PATIENCE_MS)
+
+
+def test_technician_when_an_image_is_uploaded_then_it_is_a_template_to_make_classes_of(
+    dashboard: Dashboard,
+) -> None:
+    tec = dashboard.signed_in("technician", "es-ES")
+    tec.goto(f"{dashboard.url}storage/")
+    tec.fill("#template", "subida")
+    tec.set_input_files("#image", _IMAGE)
+    tec.click("#upload button.strong")
+    expect(tec.locator("#progress")).to_be_visible()
+    expect(tec.locator("table")).to_contain_text("subida", timeout=_PATIENCE_MS)  # it loads again
+    tec.screenshot(path="build/screenshots/upload.png")
+    tec.goto(f"{dashboard.url}classrooms/new/")
+    expect(tec.locator("#template")).to_contain_text("subida")
+    tec.goto(f"{dashboard.url}storage/")
+    tec.fill("#template", "nada")
+    no_image = FilePayload(name="n.zip", mimeType="application/zip", buffer=b"PK\3\4" * 999)
+    tec.set_input_files("#image", no_image)
+    tec.click("#upload button.strong")
+    expect(tec.locator("#told")).to_contain_text("La subida no se puede importar")
+
+
+def test_touch_screen_when_its_keyboard_is_used_then_the_machine_hears_it(
+    dashboard: Dashboard,
+) -> None:
+    context = dashboard.browser.new_context(has_touch=True, is_mobile=True, locale="en-GB")
+    eva = context.new_page()
+    eva.set_default_timeout(_PATIENCE_MS)
+    eva.goto(dashboard.url)
+    eva.fill("#id_username", "eva")
+    eva.fill("#id_password", dashboard.passwords["eva"])
+    eva.tap("button.strong")
+    eva.wait_for_url(dashboard.url)
+    eva.goto(f"{dashboard.url}classrooms/net/1/")
+    eva.wait_for_selector("#screen[data-connected]")
+    eva.wait_for_function("document.querySelector('#screen canvas').width > 100")
+    eva.wait_for_timeout(1000)
+    before = eva.evaluate(_PICTURE)
+    eva.tap("#keys")
+    expect(eva.locator("#typed")).to_be_focused()
+    assert eva.evaluate(_PICTURE) == before
+    eva.keyboard.insert_text("a")  # as a keyboard on the screen puts it into a field
+    eva.wait_for_function(f"(before) => {_PICTURE} !== before", arg=before)
+    eva.screenshot(path="build/screenshots/touch.png")
 
 
 def test_terminal_elsewhere_when_it_has_a_token_then_drives_the_same_verbs(
