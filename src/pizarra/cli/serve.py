@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -28,6 +29,7 @@ def serve(
     def told(url: str, first_password: str) -> None:
         if as_json:
             print_json({"url": url, "technician": "technician", "password": first_password or None})
+            sys.stdout.flush()  # whoever reads it waits for it, and we go on for days
             return
         out.print(_("The dashboard: {url}").format(url=url), markup=False)
         if first_password:

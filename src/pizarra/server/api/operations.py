@@ -99,7 +99,9 @@ def classroom_show(request: HttpRequest, classroom: str) -> dict[str, Any]:
     room = get_object_or_404(Room, name=classroom)
     sits = {one.number: one.student for one in room.assignments.select_related("student")}
     jobs = Job.objects.filter(classroom=classroom, state__in=(State.QUEUED, State.RUNNING))
-    under_way = [{"id": str(one.id), "use_case": one.use_case} for one in jobs]
+    under_way = [
+        {"id": str(one.id), "use_case": one.use_case, "numbers": one.numbers} for one in jobs
+    ]
     try:
         told = host_door.room(classroom)
     except host_door.HostRefused as refused:

@@ -112,7 +112,8 @@ async function look() {
   byId("summary").textContent = said(words.summary, { n: on, of: room.seats.length, original })
     + (selected.size ? ` · ${said(words.selected, { n: selected.size })}` : "");
   // a machine that is being started or reset stands still for a moment too
-  const frozen = !room.jobs.length && room.seats.some((seat) => seat.power === "paused");
+  const worked = (number) => room.jobs.some((job) => !job.numbers || job.numbers.includes(number));
+  const frozen = room.seats.some((seat) => seat.power === "paused" && !worked(seat.number));
   byId("freeze").setAttribute("aria-pressed", String(frozen));
   byId("freeze").textContent = frozen ? words.unfreeze : words.freeze;
   for (const job of room.jobs) if (!following.has(job.id)) follow(job);
