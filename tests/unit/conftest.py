@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pizarra.engine import growth, machine_state, undo
+from pizarra.service import data_disks
 from pizarra.system import locks, seed
 
 
@@ -14,6 +15,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
     monkeypatch.setattr(undo, "NOTES", folder / "undo")
+    monkeypatch.setattr(data_disks, "NOTES", folder / "data-swaps")
     monkeypatch.setattr(machine_state, "FOLDER", folder / "machines")
     monkeypatch.setattr(growth, "FOLDER", folder / "growth")
     monkeypatch.setattr(seed, "FOLDER", folder / "seeds")

@@ -3,6 +3,7 @@ by the way."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,26 @@ from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import BadInput, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Seat, StorageKind
+from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
-from pizarra.service import checkpoints, classrooms, export, recover, templates, upgrade, verbs
+from pizarra.service import (
+    checkpoints,
+    classrooms,
+    data_disks,
+    export,
+    recover,
+    templates,
+    upgrade,
+    verbs,
+)
 from pizarra.service.context import Context
 from pizarra.service.data_disks import swapped
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
 from pizarra.storage.lvm_thick import LvmThickStorage
+from pizarra.storage.memory import Crash
+from pizarra.storage.qcow2_sidecar import sidecar_replaced
 from tests.contract.storage_qcow2 import image_created, image_read, image_written
 
 WORK = b"a term's work" + bytes(4083)
@@ -108,6 +121,52 @@ def test_swap_when_students_change_places_then_their_data_goes_along(site: Site)
     verbs.start(site.context, "net", [1])
     with pytest.raises(BadInput, match="in use"):
         swapped(site.context, "net", 1, 2)
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_swap_when_killed_in_it_then_no_machine_shows_anothers_data_and_recover_ends_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """Two definitions, two labels, and a definition again; the sixth would be the last."""
+    site.written(1)
+    left = [step]
+
+    def killing(act: Callable[..., None]) -> Callable[..., None]:
+        def done(*given: object) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Crash
+            act(*given)
+
+        return done
+
+    with monkeypatch.context() as broken:
+        broken.setattr(site.compute, "define", killing(site.compute.define))
+        broken.setattr("pizarra.storage.qcow2.sidecar_replaced", killing(sidecar_replaced))
+        with pytest.raises(Crash):
+            swapped(site.context, "net", 1, 2)
+    for number in (1, 2):
+        machine = site.compute.xml(seat_uuid("net", number))
+        theirs = {str(one.path) for one in site.seat(number).all_volumes}
+        assert {one.path for one in disks_of(machine)} <= theirs
+    for _ in range(2):
+        recover.recovered(site.context)
+        assert (site.has_work(1), site.has_work(2)) == ((True, False), (False, True))
+        paths = [disk.path for disk in disks_of(site.compute.xml(site.seat(2).domain_uuid))]
+        assert paths == [str(one.path) for one in site.seat(2).all_volumes]
+    assert not list(data_disks.NOTES.iterdir())
+
+
+def test_recover_when_the_classroom_of_a_swap_is_gone_then_nothing_is_left_of_it(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(data_disks, "_ended", lambda *_: (_ for _ in ()).throw(Crash()))
+        with pytest.raises(Crash):
+            swapped(site.context, "net", 1, 2)
+    classrooms.deleted(site.context, "net", with_data=True)
+    recover.recovered(site.context)
+    assert not list(data_disks.NOTES.iterdir())
 
 
 def test_delete_when_data_would_be_lost_then_must_be_told_so(site: Site) -> None:

@@ -1,16 +1,28 @@
-"""Data disks go from seat to seat: a student who changes places takes their data along."""
+"""Data disks go from seat to seat: a student who changes places takes their data along.
+
+Whose disk goes where is noted first. Until it is done both machines have none: a kill in the
+middle shows nobody another's work, and ``recover`` ends what the note says.
+"""
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
-from pizarra.errors import BadInput
+from pizarra.engine.events import Noted
+from pizarra.errors import BadInput, NotFound
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.service.claims import claimed_seats, seats_seen
 from pizarra.service.context import Context
+from pizarra.system.file_copies import moved_whole, synced
+
+NOTES = Path("/var/lib/pizarra/data-swaps")
 
 
 def swapped(context: Context, classroom: str, one: int, other: int) -> Report:
@@ -22,15 +34,12 @@ def swapped(context: Context, classroom: str, one: int, other: int) -> Report:
         for seat in seats:
             _ready_checked(seat)
         first, second = seats
-        wished: dict[Volume, Labels] = {}
-        for volumes, to in ((first.data, second), (second.data, first)):
-            for volume in volumes:
-                assert volume.labels is not None, "chosen by its labels"
-                wished[volume] = volume.labels.but(seat=to.number, domain=to.domain_uuid)
-        context.host.relabelled(wished)
-        capabilities = context.host.storages.capabilities
-        for seat in seats_seen(context, classroom, [one, other])[1]:
-            context.host.compute.define(provision.domain_spec(seat, capabilities))
+        going = {volume.uuid: second.number for volume in first.data}
+        going |= {volume.uuid: first.number for volume in second.data}
+        note = NOTES / f"{classroom}-{min(one, other)}-{max(one, other)}"
+        _noted(note, {"classroom": classroom, "seats": [one, other], "going": going})
+        _ended(context, classroom, [one, other], going)
+        note.unlink()
     return Report(
         classroom=classroom,
         verb="classroom swap-data",
@@ -38,6 +47,51 @@ def swapped(context: Context, classroom: str, one: int, other: int) -> Report:
         elapsed_s=time.perf_counter() - began,
         seats=tuple(SeatOutcome(seat=seat.name, outcome=Outcome.DONE) for seat in seats),
     )
+
+
+def recovered(context: Context) -> None:
+    """Swaps that were cut off are ended. Raises PizarraError."""
+    for note in sorted(NOTES.glob("[!.]*")):
+        told = json.loads(note.read_text(encoding="utf-8"))
+        room, numbers = told["classroom"], told["seats"]
+        try:
+            with claimed_seats(context, room, numbers, "recover"):
+                _ended(context, room, numbers, told["going"])
+        except NotFound:
+            pass  # deleted since, with its data or without
+        else:
+            text = "{room}: the data of machines {one} and {other} changes places, as was begun."
+            facts = {"room": room, "one": numbers[0], "other": numbers[1]}
+            context.emit(Noted(text=text, facts=facts))
+        note.unlink()
+
+
+def _ended(context: Context, classroom: str, numbers: list[int], going: Mapping[str, int]) -> None:
+    """Twice is once."""
+    facts, seats = seats_seen(context, classroom, numbers)
+    by_number = {seat.number: seat for seat in seats}
+    capabilities = context.host.storages.capabilities
+    for seat in seats:
+        bare = provision.domain_spec(replace(seat, data=()), capabilities)
+        context.host.compute.define(bare)
+    wished: dict[Volume, Labels] = {}
+    for uuid, number in going.items():
+        volume = facts.volumes.get(uuid)
+        if volume is not None and volume.labels is not None:
+            machine = by_number[number].domain_uuid
+            wished[volume] = volume.labels.but(seat=number, domain=machine)
+    context.host.relabelled(wished)
+    for seat in seats_seen(context, classroom, numbers)[1]:
+        context.host.compute.define(provision.domain_spec(seat, capabilities))
+
+
+def _noted(note: Path, what: Mapping[str, object]) -> None:
+    """On the disk before anything changes."""
+    NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = note.with_name(f".{note.name}")
+    new.write_text(json.dumps(what), encoding="utf-8")
+    synced(new)
+    moved_whole(new, note)
 
 
 def _ready_checked(seat: Seat) -> None:

@@ -12,7 +12,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
-from pizarra.service import identity, inspect, maintenance, undo, upgrade
+from pizarra.service import data_disks, identity, inspect, maintenance, undo, upgrade
 from pizarra.service.adoption_ends import left_over_settled
 from pizarra.service.classrooms import network_restored
 from pizarra.service.context import Context
@@ -42,6 +42,10 @@ def _left_overs_settled(context: Context) -> list[PizarraError]:
     faults = undo.settled(context, context.host.observe())  # first: a pool may be stuck in it
     left_over_settled(context, context.host.observe())
     inspect.left_over_removed(context)
+    try:
+        data_disks.recovered(context)
+    except PizarraError as error:
+        faults.append(error)
     facts = context.host.observe()
     for part in (maintenance.recovered, upgrade.recovered, identity.recovered):
         try:
