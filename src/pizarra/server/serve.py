@@ -10,9 +10,12 @@ import os
 import pwd
 import secrets
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from pizarra.engine.host import Host
@@ -31,6 +34,7 @@ from pizarra.storage.interface import NewVolume
 from pizarra.storage.memory import MemoryStorage
 from pizarra.system.process import beside, run
 
+_PAGES_S = 120.0  # a slow machine's Python takes its time
 Say = Callable[[str, str], None]  # the address, and a password that was made
 
 
@@ -64,6 +68,7 @@ def served(
         signal.signal(signalled, lambda *_: worker.stopping.set())
     threading.Thread(target=door.serve_forever, daemon=True).start()
     with beside([sys.executable, "-m", "pizarra.server.web"], user) as web:
+        _answers(settings.server_listen, lambda: web.poll() is not None)
         say(f"http{'s' * settings.server_self_signed}://{settings.server_listen}/", first)
         threading.Thread(target=_watch, args=(web.wait, worker.stopping), daemon=True).start()
         worker.run()
@@ -71,6 +76,16 @@ def served(
     door.shutdown()
     if failed:
         raise HostNotFit("The pages ended by themselves.", "What they said is above.")
+
+
+def _answers(listen: str, ended: Callable[[], bool]) -> None:
+    """Wait until somebody who goes there is let in; the pages say themselves why they cannot."""
+    host, _, port = listen.rpartition(":")
+    deadline = time.monotonic() + _PAGES_S
+    while not ended() and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection((host.strip("[]"), int(port)), 5):
+            return
+        time.sleep(0.1)
 
 
 def _watch(wait: Callable[[], int], stopping: threading.Event) -> None:
