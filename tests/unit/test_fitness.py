@@ -168,6 +168,10 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
         *("reached", "systemctl restart libvirtd", False),
     ),
     "libvirt too old": (replace(HEALTHY, libvirt=(7, 6, 0)), "libvirt", W, "7.6.0", "", False),
+    "no tools for identities": (
+        *(lacking("mcopy", "debugfs"), "identities", A, "mcopy, debugfs"),
+        *("apt-get install mtools e2fsprogs", True),
+    ),
     "no uefi": (
         *(replace(HEALTHY, machine=replace(MACHINE, uefi=False)), "uefi", A, "BIOS guests"),
         *("apt-get install ovmf", True),

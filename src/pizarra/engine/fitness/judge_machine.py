@@ -12,6 +12,14 @@ from pizarra.system.kvm import KvmVerdict
 LIBVIRT_LEAST = (8, 0)  # Ubuntu 22.04's, the oldest that we know to work
 FOLDER_LITTLE_BYTES, FOLDER_LEAST_BYTES = 10 * GIB, GIB
 _SLOW = "Machines run in software emulation and will be slow."
+_FOR_IDENTITIES = {
+    "mkfs.vfat": "dosfstools",
+    "mcopy": "mtools",
+    "openssl": "openssl",
+    "debugfs": "e2fsprogs",
+    "sfdisk": "fdisk",
+    "ssh-keygen": "openssh-client",
+}
 _MODULES = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 
 
@@ -23,6 +31,7 @@ def machine_judged(seen: HostSeen) -> Iterator[Finding]:
     if not seen.machine.uefi:
         text = "There is no UEFI firmware: only BIOS guests can be started."
         yield to_install(Level.ADVICE, "uefi", text, "ovmf")
+    yield from _identities(seen)
     yield _udev(seen)
     yield from _permissions(seen)
     yield _folder(seen)
@@ -64,6 +73,15 @@ def _qemu(seen: HostSeen) -> Iterator[Finding]:
         yield to_install(Level.UNFIT, "qemu", text, *packages, missing=", ".join(missing))
     else:
         yield good("qemu", "QEMU is installed.")
+
+
+def _identities(seen: HostSeen) -> Iterator[Finding]:
+    missing = [name for name in _FOR_IDENTITIES if name not in seen.machine.commands]
+    if missing:
+        packages = [_FOR_IDENTITIES[name] for name in missing]
+        text = "Machines can be given no identities (classroom identify). Missing: {missing}."
+        names = ", ".join(missing)
+        yield to_install(Level.ADVICE, "identities", text, *packages, missing=names)
 
 
 def _libvirt(seen: HostSeen) -> Finding:

@@ -25,6 +25,7 @@ from pizarra.system.process import environment, run
 COMMANDS = (
     *("qemu-system-x86_64", "qemu-img", "libvirtd", "virtqemud", "lvm", "dmeventd", "thin_check"),
     *("thin_delta", "dnsmasq", "iptables", "nft", "apt-get", "ip", "unshare"),
+    *("mkfs.vfat", "mcopy", "openssl", "debugfs", "sfdisk", "ssh-keygen"),
 )
 MODULES = ("dm_mod", "dm_thin_pool", "dm_snapshot", "bridge", "tun", "kvm_intel", "kvm_amd")
 _STATE = Path("/var/lib/pizarra")
