@@ -80,7 +80,9 @@ def test_reset_when_the_worker_is_killed_in_it_then_the_next_ends_it_and_the_pag
         page.goto(f"http://{_LISTEN}/classrooms/net/")
         expect(page.locator("[data-number='3']")).to_contain_text("en uso", timeout=_PATIENCE_MS)
         page.click("#reset")
-        expect(page.locator("#sheet-title")).to_contain_text("¿Devolver 3 máquinas")
+        expect(page.locator("#sheet-title")).to_contain_text(
+            "¿Devolver 3 máquinas", timeout=_PATIENCE_MS
+        )
         page.click("#sheet-yes")
         expect(page.locator("#strip")).to_be_visible(timeout=_PATIENCE_MS)
         os.killpg(server.pid, signal.SIGKILL)

@@ -32,3 +32,8 @@ export function followed(job, told = () => {}) {
 }
 
 export const said = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+export function size(bytes) {
+  if (bytes >= 2 ** 30) return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+  return bytes >= 2 ** 20 ? `${Math.round(bytes / 2 ** 20)} MiB` : `${Math.ceil(bytes / 1024)} KiB`;
+}

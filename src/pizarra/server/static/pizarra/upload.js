@@ -1,5 +1,5 @@
 // An image goes to the server piece by piece: what is lost on the way is sent again from where it stands.
-import { Refused, call, followed, said, spoken, token } from "./api.js";
+import { Refused, call, followed, said, size, spoken, token } from "./api.js";
 
 const form = document.getElementById("upload");
 const words = JSON.parse(form.dataset.words);
@@ -14,7 +14,6 @@ function show(text, percent = null) {
   if (percent !== null) byId("progress").value = percent;
 }
 
-const size = (bytes) => bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
 const paused = (ms) => new Promise((go) => { setTimeout(go, ms); });
 
 async function sent(piece) {

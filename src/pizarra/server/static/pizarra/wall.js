@@ -1,5 +1,5 @@
 // The wall: tiles are made once and changed in place, so nothing blinks; only those in view are drawn.
-import { call, followed, said, spoken } from "./api.js";
+import { call, followed, said, size, spoken } from "./api.js";
 
 const wall = document.getElementById("wall");
 const words = JSON.parse(wall.dataset.words);
@@ -62,7 +62,6 @@ function badge(one) {
   return ["‖", words[seat.power] || seat.power, "is-busy"];
 }
 
-const size = (bytes) => bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toFixed(1)} GiB` : `${Math.round(bytes / 2 ** 20)} MiB`;
 
 function show(one) {
   const { parts, seat } = one;
