@@ -24,15 +24,21 @@ def test_opened_when_read_by_qemu_img_then_has_the_content(room: Room, tmp_path:
     assert data[MIB : MIB + len(ORIGINAL)] == ORIGINAL
 
 
-def test_written_when_as_a_raw_disk_then_a_guest_reads_it_and_a_rewind_takes_it_back(
+def test_raw_when_written_then_a_guest_reads_it_and_a_rewind_takes_it_back(
     room: Room,
 ) -> None:
-    with room.storage.written(room.seats[1]) as path, path.open("r+b") as file:
+    with room.storage.raw(room.seats[1], writable=True) as path, path.open("r+b") as file:
         file.seek(AT)
         assert file.read(len(ORIGINAL)) == ORIGINAL
         file.seek(AT)
         file.write(STUDENT)
     assert room.is_vandalised(1)
+    with room.storage.raw(room.seats[1]) as path, path.open("rb") as file:
+        file.seek(AT)
+        assert file.read(len(STUDENT)) == STUDENT
+    with room.storage.raw(room.golden) as path, path.open("rb") as file:
+        file.seek(AT)
+        assert file.read(len(ORIGINAL)) == ORIGINAL
     assert room.is_original(2)
     assert room.storage.rewound(room.pairs(1)) == {room.seats[1].uuid: None}
     assert room.is_original(1)

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault
 from pizarra.model.labels import Role
 from pizarra.model.outcome import Outcome
 from pizarra.planner import identity_files
 from pizarra.planner.identity import Person
-from pizarra.service import identity, upgrade
+from pizarra.service import checkpoints, identity, upgrade
+from pizarra.service.context import Context
 from pizarra.storage.interface import NewVolume
 from pizarra.storage.qcow2_raw import as_raw
 from pizarra.system.ext_files import ExtFiles, NewFile, linux_root
@@ -139,6 +141,35 @@ def test_shadow_when_written_then_keeps_its_mode_and_group(guests: Guests, tmp_p
     assert "User:  1001" in home
 
 
+def test_hand_out_when_seats_have_identities_then_each_stays_itself_with_the_others_lesson(
+    guests: Guests, tmp_path: Path
+) -> None:
+    guests.identify([1, 2])
+    own = root_of(guests, 2, tmp_path).read("/etc/ssh/ssh_host_ed25519_key")
+    first = guests.seat(1).volumes[0]
+    with guests.storage.raw(first, writable=True) as disk:
+        teachers = linux_root(disk)
+        assert teachers
+        key = NewFile(data=b"the teacher's\n", mode=0o600)
+        lesson = NewFile(data=b"lesson three\n")
+        teachers.changed({"/home/ana/lesson": lesson, "/etc/ssh/ssh_host_rsa_key": key})
+    checkpoints.saved(guests.context, "net", "lesson", [1])
+    told: list[Event] = []
+    context = Context(guests.context.host, told.append)
+    report = checkpoints.handed_out(context, "net", "lesson", 1, [1, 2, 3])
+    assert report.exit_status == 0
+    roots = {number: root_of(guests, number, tmp_path) for number in (1, 2, 3)}
+    assert {root.read("/home/ana/lesson") for root in roots.values()} == {b"lesson three\n"}
+    names = [root.read("/etc/hostname") for root in roots.values()]
+    assert names == [b"net-01\n", b"net-02\n", b"net-01\n"]  # the third never had one
+    assert roots[2].read("/etc/ssh/ssh_host_ed25519_key") == own
+    assert not roots[2].has("/etc/ssh/ssh_host_rsa_key")
+    notes = [one.text.format(**one.facts) for one in told if isinstance(one, Noted)]
+    assert "These have the name and keys of machine 1 now: net-03" in notes
+    assert all(one.verified for one in guests.reset().seats)
+    assert root_of(guests, 2, tmp_path).read("/home/ana/lesson") is None
+
+
 @pytest.mark.parametrize("asked", ["usr/bin/cloud-init", "usr/sbin/qemu-ga"])
 def test_identify_when_there_is_somebody_to_ask_then_it_boots_and_asks(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, asked: str
@@ -192,7 +223,7 @@ def test_qcow2_when_written_as_raw_then_the_image_has_it_and_nobody_holds_it(
     disk, image, seat = made(tmp_path), tmp_path / "golden.qcow2", tmp_path / "a,b seat.qcow2"
     command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image))
     command("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image), "-F", "qcow2", str(seat))
-    with as_raw(seat) as raw:
+    with as_raw(seat, writable=True) as raw:
         root = linux_root(raw)
         assert root
         root.changed({"/etc/hostname": NewFile(data=b"net-07\n")})

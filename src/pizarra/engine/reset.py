@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,6 +19,7 @@ from pizarra.engine.events import Began, Emit, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
+from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
@@ -255,6 +256,28 @@ class ResetRun(SeatRun):
                 self._settle(one, Outcome.FAILED, reason, verified=True)
             return [one for one in seats if one not in moving]
         return list(seats)
+
+
+class HandOutRun(ResetRun):
+    """To somebody else's saved state, proven so; then ``own`` makes a machine itself again."""
+
+    def __init__(
+        self, host: Host, plan: ResetPlan, emit: Emit, own: Callable[[Seat], None]
+    ) -> None:
+        super().__init__(host, plan, emit)
+        self._own = own
+
+    def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        right = []
+        for one in super()._arrived(seats):
+            try:
+                self._own(one.seat)
+            except PizarraError as error:
+                reason = Sentence("it has another machine's name and keys: {why}", why=error)
+                self._settle(one, Outcome.FAILED, reason, verified=True)
+            else:
+                right.append(one)
+        return right
 
 
 class UndoRun(SeatRun):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
-from pizarra.engine.reset import ResetRun
+from pizarra.engine.reset import HandOutRun, ResetRun
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.names import name_checked
@@ -19,6 +19,7 @@ from pizarra.planner import checkpoints as planner
 from pizarra.planner.checkpoints import Checkpoint
 from pizarra.planner.host_facts import seats_chosen
 from pizarra.planner.reset import ResetPlan
+from pizarra.service import identity_offline
 from pizarra.service.claims import Numbers, claimed_seats
 from pizarra.service.context import Context
 from pizarra.storage.interface import Change, Faults, Pair
@@ -159,14 +160,25 @@ def restored(context: Context, classroom: str, name: str, numbers: Numbers = Non
 def handed_out(
     context: Context, classroom: str, name: str, source: int, numbers: Numbers = None
 ) -> Report:
-    """What was saved of one seat is the start of all."""
+    """What was saved of one seat is the start of all, and each that has an identity of its own
+    stays itself where we can write it to its disk."""
     began = time.perf_counter()
     with claimed_seats(context, classroom, numbers, "checkpoint hand-out") as seats:
         checkpoint = _chosen(context, classroom, name)
         seats_chosen(context.host.observe().classroom(classroom), [source])
         capabilities = context.host.storages.capabilities
         plan = planner.plan_restore(checkpoint, seats, capabilities, source=source)
-        outcomes = _run(context, plan)
+        others: list[str] = []
+
+        def own(seat: Seat) -> None:
+            if seat.number != source and not identity_offline.own_again(context, seat):
+                others.append(seat.name)
+
+        outcomes = HandOutRun(context.host, plan, context.emit, own).outcomes()
+        if others and any(seat.identity for seat in seats):
+            text = "These have the name and keys of machine {n} now: {names}"
+            names = ", ".join(sorted(others))
+            context.emit(Noted(text=text, facts={"n": source, "names": names}))
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 
 

@@ -3,22 +3,26 @@ neither cloud-init nor an agent."""
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from pizarra.errors import StorageFault
-from pizarra.model.facts import Seat
+from pizarra.model.facts import Seat, Volume
 from pizarra.planner import identity as planner
 from pizarra.planner import identity_files
 from pizarra.planner.identity import Person
 from pizarra.service.context import Context
-from pizarra.system.ext_files import ExtFiles, NewFile, keys_made, linux_root
+from pizarra.system.ext_files import ExtFiles, NewFile, linux_root
+from pizarra.system.process import run
 
 _ASKED_INSTEAD = (
     "/usr/bin/cloud-init", "/usr/local/bin/cloud-init", "/usr/sbin/qemu-ga", "/usr/bin/qemu-ga",
 )  # fmt: skip
 _KEYS = ("rsa", "ecdsa", "ed25519")
+_GONE = ("/var/lib/dbus/machine-id",)
 _ACCOUNTS = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
 _DAY_S = 86_400
 
@@ -29,39 +33,89 @@ def written(context: Context, seat: Seat, person: Person) -> bool:
     with _root_of(context, seat) as root:
         if root is None or any(root.has(name) for name in _ASKED_INSTEAD):
             return False
-        new, gone = _named(root, seat)
+        new = _named(root, seat)
+        kinds = [kind for kind in _KEYS if root.has(f"/etc/ssh/ssh_host_{kind}_key")]
+        new |= _keys_made(kinds, f"root@{seat.name}")
         if person.user:
             new |= _account(root, person)
         if root.has("/etc/selinux/config"):
             new["/.autorelabel"] = NewFile()
-        root.changed(new, gone)
+        root.changed(new, _GONE)
+    return True
+
+
+def own_again(context: Context, seat: Seat) -> bool:
+    """Somebody else's content gets the name and keys that are the seat's own by its original.
+    False, and nothing is changed, when there is none, or no system that we can read."""
+    if seat.identity is None:
+        return False
+    with _root_of(context, seat) as root, _original_root_of(context, seat) as own:
+        if root is None or own is None:
+            return False
+        names = [name for kind in _KEYS for name in _key_files(kind)]
+        keys = {name: own.read(name) for name in names}
+        new = _named(root, seat)
+        for name, data in keys.items():
+            if data is not None:
+                new[name] = NewFile(data=data, mode=_key_mode(name))
+        root.changed(new, [*_GONE, *(name for name in names if name not in new)])
     return True
 
 
 @contextmanager
 def _root_of(context: Context, seat: Seat) -> Iterator[ExtFiles | None]:
-    for volume in seat.volumes:
-        with context.host.storage_of(volume).written(volume) as disk:
+    with _first_root(context, seat.volumes, writable=True) as root:
+        yield root
+
+
+@contextmanager
+def _original_root_of(context: Context, seat: Seat) -> Iterator[ExtFiles | None]:
+    baselines = [seat.baselines[volume.uuid] for volume in seat.volumes]
+    with _first_root(context, baselines, writable=False) as root:
+        yield root
+
+
+@contextmanager
+def _first_root(
+    context: Context, volumes: Sequence[Volume], *, writable: bool
+) -> Iterator[ExtFiles | None]:
+    for volume in volumes:
+        storage = context.host.storage_of(volume)
+        with storage.raw(volume, writable=writable) as disk:
             if root := linux_root(disk):
                 yield root
                 return
     yield None
 
 
-def _named(root: ExtFiles, seat: Seat) -> tuple[dict[str, NewFile], list[str]]:
+def _named(root: ExtFiles, seat: Seat) -> dict[str, NewFile]:
     old = _text(root, "/etc/hostname").strip()
     new = {
         "/etc/hostname": f"{seat.name}\n",
         "/etc/hosts": identity_files.hosts(_text(root, "/etc/hosts"), old, seat.name),
         "/etc/machine-id": f"{planner.machine_id(seat)}\n",
     }
-    files = {name: NewFile(data=text.encode("latin-1")) for name, text in new.items()}
-    kinds = [kind for kind in _KEYS if root.has(f"/etc/ssh/ssh_host_{kind}_key")]
-    with keys_made(kinds, f"root@{seat.name}") as keys:
-        for name, data in keys.items():
-            mode = 0o644 if name.endswith(".pub") else 0o600
-            files[f"/etc/ssh/{name}"] = NewFile(data=data, mode=mode)
-    return files, ["/var/lib/dbus/machine-id"]
+    return {name: NewFile(data=text.encode("latin-1")) for name, text in new.items()}
+
+
+def _key_files(kind: str) -> tuple[str, str]:
+    return f"/etc/ssh/ssh_host_{kind}_key", f"/etc/ssh/ssh_host_{kind}_key.pub"
+
+
+def _key_mode(name: str) -> int:
+    return 0o644 if name.endswith(".pub") else 0o600
+
+
+def _keys_made(kinds: Sequence[str], comment: str) -> dict[str, NewFile]:
+    """New SSH host keys."""
+    new: dict[str, NewFile] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in kinds:
+            path = f"{folder}/{kind}"
+            run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path])
+            for name, file in zip(_key_files(kind), (path, f"{path}.pub"), strict=True):
+                new[name] = NewFile(data=Path(file).read_bytes(), mode=_key_mode(name))
+    return new
 
 
 def _account(root: ExtFiles, person: Person) -> dict[str, NewFile]:

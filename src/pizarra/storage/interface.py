@@ -214,9 +214,9 @@ class Storage(Protocol):
         """The content, readable as a raw block device or a file that qemu-img knows."""
         ...
 
-    def written(self, volume: Volume) -> AbstractContextManager[Path]:
-        """The content as a raw block device or file, to be read and written in place.
+    def raw(self, volume: Volume, *, writable: bool = False) -> AbstractContextManager[Path]:
+        """The content as a raw block device or file, to be read, and written in place if so.
 
-        Nobody else has it open. What was written is on the disk when the block is left.
+        Nobody may be writing. What was written is on the disk when the block is left.
         """
         ...

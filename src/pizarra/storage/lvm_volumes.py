@@ -203,11 +203,12 @@ class LvmVolumes:
             lvm(lvm_commands.change(self.place, volume.name, "-an"))
 
     @contextmanager
-    def written(self, volume: Volume) -> Iterator[Path]:
+    def raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
         """Its device."""
         with self.opened(volume) as path:
             yield path
-            devmapper.flush_page_cache(path)
+            if writable:
+                devmapper.flush_page_cache(path)
 
 
 def _kept(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:

@@ -400,11 +400,11 @@ class MemoryStorage:
             yield Path(file.name)
 
     @contextmanager
-    def written(self, volume: Volume) -> Iterator[Path]:
+    def raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
         """The copy, whose changes are put back."""
         with self.opened(volume) as path:
             yield path
-            data = path.read_bytes()
+            data = path.read_bytes() if writable else b""
             for at in range(0, len(data), BLOCK_BYTES):
                 block = data[at : at + BLOCK_BYTES]
                 if block != self.read(volume.name, at, len(block)):

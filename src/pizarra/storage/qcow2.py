@@ -352,11 +352,12 @@ class Qcow2Storage:
         yield volume.path
 
     @contextmanager
-    def written(self, volume: Volume) -> Iterator[Path]:
+    def raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
         """A file that QEMU's storage daemon gives to us alone (FUSE)."""
         expected_checked(volume)
-        unheld_checked(volume)
-        with as_raw(volume.path) as path:
+        if writable:
+            unheld_checked(volume)
+        with as_raw(volume.path, writable=writable) as path:
             yield path
 
     def _image(self, part: str, name: str) -> Path:

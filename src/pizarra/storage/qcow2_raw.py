@@ -1,4 +1,4 @@
-"""The content of a qcow2 file as a raw file that can be written: QEMU's storage daemon, by FUSE."""
+"""The content of a qcow2 file as a raw file, to read or write: QEMU's storage daemon, by FUSE."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _LOOK_EVERY_S = 0.02
 
 
 @contextmanager
-def as_raw(image: Path) -> Iterator[Path]:
+def as_raw(image: Path, *, writable: bool = False) -> Iterator[Path]:
     """Gone, and all of it in the image, when the block is left. Raises HostNotFit."""
     with tempfile.TemporaryDirectory(prefix="pizarra-raw-") as folder:
         raw = Path(folder) / "disk"
         raw.touch()
         disk = {"driver": "qcow2", "node-name": "disk", "file.driver": "file",
-                "file.filename": str(image), "discard": "unmap"}  # fmt: skip
+                "file.filename": str(image), "read-only": _switch(not writable)}  # fmt: skip
         export = {"type": "fuse", "id": "disk", "node-name": "disk",
-                  "mountpoint": str(raw), "writable": "on"}  # fmt: skip
+                  "mountpoint": str(raw), "writable": _switch(writable)}  # fmt: skip
         # it must not outlive us, for it holds the image
         argv = ["setpriv", "--pdeathsig", "TERM", "qemu-storage-daemon",
                 "--blockdev", _options(disk), "--export", _options(export)]  # fmt: skip
@@ -41,11 +41,17 @@ def as_raw(image: Path) -> Iterator[Path]:
                     )
                 time.sleep(_LOOK_EVERY_S)
             yield raw
+            if not writable:
+                return
             fd = os.open(raw, os.O_RDWR | os.O_CLOEXEC)
             try:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
 
 
 def _options(pairs: dict[str, str]) -> str:

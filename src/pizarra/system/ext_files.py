@@ -10,7 +10,6 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,13 +127,3 @@ def _partitions(disk: Path) -> Iterator[int]:
         yield from (int(one["start"]) * sector_bytes for one in table["partitions"])
     except (CommandFailed, ValueError, KeyError, TypeError):
         return  # no table, or none that sfdisk knows
-
-
-@contextmanager
-def keys_made(kinds: Sequence[str], comment: str) -> Iterator[Mapping[str, bytes]]:
-    """New SSH host keys: the name of each file, and what is in it."""
-    with tempfile.TemporaryDirectory() as folder:
-        for kind in kinds:
-            path = f"{folder}/ssh_host_{kind}_key"
-            run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-C", comment, "-f", path])
-        yield {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
