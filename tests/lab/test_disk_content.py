@@ -43,6 +43,9 @@ def test_identify_when_the_disk_is_written_then_a_reset_brings_the_name_back(
     assert {one["verified"] for one in answered("reset", "net").values()} == {True}
     assert [hostname(number) for number in (1, 2)] == names
     assert {one["verified"] for one in answered("verify", "net", "--deep").values()} == {True}
+    answered("checkpoint", "save", "net", "lesson", "1")
+    answered("checkpoint", "hand-out", "net", "lesson", "--from", "1")
+    assert [hostname(number) for number in (1, 2)] == names
 
 
 def test_export_when_it_is_a_checkpoint_of_a_thin_volume_then_a_template_is_made_of_it(

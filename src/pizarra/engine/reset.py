@@ -268,16 +268,19 @@ class HandOutRun(ResetRun):
         self._own = own
 
     def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
-        right = []
-        for one in super()._arrived(seats):
-            try:
-                self._own(one.seat)
-            except PizarraError as error:
-                reason = Sentence("it has another machine's name and keys: {why}", why=error)
-                self._settle(one, Outcome.FAILED, reason, verified=True)
-            else:
-                right.append(one)
-        return right
+        arrived = super()._arrived(seats)
+        with ThreadPoolExecutor(self.host.settings.at_once) as threads:
+            own = threads.map(self._own_again, arrived)
+        return [one for one, is_own in zip(arrived, own, strict=True) if is_own]
+
+    def _own_again(self, one: SeatPlan) -> bool:
+        try:
+            self._own(one.seat)
+        except PizarraError as error:
+            reason = Sentence("it has another machine's name and keys: {why}", why=error)
+            self._settle(one, Outcome.FAILED, reason, verified=True)
+            return False
+        return True
 
 
 class UndoRun(SeatRun):
