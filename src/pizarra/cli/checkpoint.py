@@ -75,8 +75,8 @@ def hand_out(
 ) -> None:
     """Make what was saved of one machine the start of all.
 
-    Addresses and names on the network stay each machine's own; what is written on the disk (host
-    name, keys) is that of the one handed out. `pizarra undo` takes it back.
+    Addresses and names on the network stay each machine's own; so do host name and keys where
+    `classroom identify` gave them and the disk is ext4. `pizarra undo` takes it back.
 
     Example: pizarra checkpoint hand-out net lesson-3 --from 1
     """

@@ -285,7 +285,8 @@ def identify(
 ) -> None:
     """Give each machine its own name, machine id and SSH keys, which every reset brings back.
 
-    By cloud-init where the guest has it, by its agent otherwise; each boots once for it.
+    By cloud-init where the guest has it, or its agent, in one boot; a Linux on ext4 without either
+    has it written to its disk while it is off.
 
     Example: pizarra classroom identify net --user student --password-file secret.txt
     """
