@@ -75,6 +75,17 @@ def test_create_when_storage_keeps_no_states_then_nothing_is_made(guests: Guests
     assert "new" not in guests.context.host.observe().classrooms
 
 
+def test_apply_when_storage_keeps_no_states_then_refused_before_anything_changes(
+    guests: Guests, tmp_path: Path
+) -> None:
+    classrooms.created(guests.context, SPEC)
+    keeps_no_states(guests)
+    file = tmp_path / "new.yaml"
+    file.write_text("classroom: new\ntemplate: t\nseats: 3\nmemory: 64M\nidentify: true")
+    with pytest.raises(Unsupported):
+        apply.planned(guests.context, apply.spec_read(file))
+
+
 def test_publish_when_warm_then_classrooms_made_of_it_are(guests: Guests) -> None:
     maintenance.begun(guests.context, "t")
     assert maintenance.published(guests.context, "t", warm=True).warm

@@ -100,8 +100,7 @@ def added(upload: Upload, offset: int, piece: BinaryIO) -> None:
 
 def dropped(upload: Upload) -> None:
     """Nothing of it stays."""
-    upload.path.unlink(missing_ok=True)
-    upload.path.with_suffix(".json").unlink(missing_ok=True)
+    _removed(upload.path)
 
 
 @contextmanager
@@ -122,6 +121,10 @@ def taken(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
         yield Path(f"/proc/{os.getpid()}/fd/{fd}")
     finally:
         os.close(fd)
+    _removed(path)
+
+
+def _removed(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
 

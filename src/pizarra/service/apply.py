@@ -19,6 +19,7 @@ from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
 from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_parsed, size_text
+from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import new_checked, template_checked
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
@@ -174,7 +175,9 @@ def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     present = facts.classrooms.get(spec.name)
     if present is None:
         new_checked(facts, spec)
-        template_checked(facts.template(spec.template, spec.storage, spec.vg, spec.version), spec)
+        template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
+        template_checked(template, spec)
+        creation.possible_checked(context, template, spec)
         return ApplyPlan(
             spec=spec,
             present=None,
@@ -182,8 +185,10 @@ def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
         )
     is_now = classrooms.spec_of(present)
     _fixed_checked(spec, is_now)
-    facts.template(is_now.template, is_now.storage, is_now.vg, spec.version or is_now.version)
-    lines = [*_differences(spec, is_now, present), *_wanted(context, spec, present)]
+    version = spec.version or is_now.version
+    template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
+    creation.possible_checked(context, template, spec)
+    lines = [*_differences(spec, is_now, present), *_wanted(facts, spec)]
     return ApplyPlan(spec=spec, present=present, lines=tuple(lines))
 
 
@@ -216,11 +221,12 @@ def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom)
     return [f"~ {what}: {was} -> {wish}" for what, was, wish in changes if was != wish]
 
 
-def _wanted(context: Context, spec: ClassroomSpec, present: Classroom) -> Iterator[str]:
-    for what, numbers in creation.lacking(context, spec, present).items():
+def _wanted(facts: HostFacts, spec: ClassroomSpec) -> Iterator[str]:
+    seats = len(facts.classroom(spec.name).seats)
+    for what, numbers in creation.lacking(facts, spec).items():
         if numbers:
             text = "~ {what}: {n} of {all} have none; what is on them goes, as by a reset"
-            yield Sentence(text, what=what, n=len(numbers), all=len(present.seats))
+            yield Sentence(text, what=what, n=len(numbers), all=seats)
 
 
 def _policy_differences(is_now: Policy, wish: Policy) -> Iterator[tuple[str, str, str]]:
@@ -271,6 +277,7 @@ def _changed(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple
     if disk is not None or seats is not None:
         resized = classrooms.resized(context, spec.name, seats=seats, disk_bytes=disk).seats
         outcomes = (*outcomes, *resized)
-    now = context.host.observe().classroom(spec.name)
-    last = {one.seat: one for one in (*outcomes, *creation.completed(context, spec, now))}
+    if spec.identify or spec.warm:
+        outcomes = (*outcomes, *creation.completed(context, spec))
+    last = {one.seat: one for one in outcomes}
     return tuple(last.values())

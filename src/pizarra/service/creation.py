@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from pizarra.errors import Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Classroom
+from pizarra.model.facts import Template
 from pizarra.model.outcome import WELL, Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence
 from pizarra.planner.checkpoints import checkpoints
+from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.identity import Person
 from pizarra.planner.warm import WARM
 from pizarra.service import classrooms
@@ -23,21 +24,23 @@ from pizarra.service.warm import warmed
 def made(context: Context, spec: ClassroomSpec, person: Person | None = None) -> Report:
     """Seats are made all or none; what one of them lacks after that is told of it."""
     began = time.perf_counter()
-    wish = _with_the_templates_wish(context, spec)
+    facts = context.host.observe()
+    template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
+    wish = replace(spec, warm=spec.warm or template.warm)
+    possible_checked(context, template, wish)
     report = classrooms.created(context, spec)
     numbers = list(range(1, spec.seats + 1))
     outcomes = {one.seat: one for one in report.seats}
     if wish.identify:
-        outcomes |= {one.seat: one for one in _identified(context, spec.name, numbers, person)}
+        named = identified(context, spec.name, numbers, person=person)
+        outcomes |= {one.seat: one for one in named.seats}
     if wish.warm:
         outcomes |= {one.seat: one for one in _warmed(context, spec.name, numbers)}
     return replace(report, elapsed_s=time.perf_counter() - began, seats=tuple(outcomes.values()))
 
 
-def _with_the_templates_wish(context: Context, spec: ClassroomSpec) -> ClassroomSpec:
-    """Raises Unsupported, NotFound before anything is made."""
-    template = context.host.observe().template(spec.template, spec.storage, spec.vg, spec.version)
-    spec = replace(spec, warm=spec.warm or template.warm)
+def possible_checked(context: Context, template: Template, spec: ClassroomSpec) -> None:
+    """Before anything is made or changed. Raises Unsupported."""
     able = context.host.storages.capabilities[template.kind].checkpoints
     if (spec.identify or spec.warm) and not able:
         raise Unsupported(
@@ -46,35 +49,29 @@ def _with_the_templates_wish(context: Context, spec: ClassroomSpec) -> Classroom
             name=spec.template,
             kind=template.kind,
         )
-    return spec
 
 
-def lacking(context: Context, spec: ClassroomSpec, present: Classroom) -> dict[str, list[int]]:
+def lacking(facts: HostFacts, spec: ClassroomSpec) -> dict[str, list[int]]:
     """The seats that a file wishes more for: by ``identity`` and ``warm``."""
-    there = checkpoints(context.host.observe().volumes.values(), present.name)
+    seats = facts.classroom(spec.name).seats
+    there = checkpoints(facts.volumes.values(), spec.name)
     warm = next((one.volumes for one in there if one.name == WARM), {})
     return {
-        "identity": [s.number for s in present.seats if spec.identify and s.identity is None],
-        "warm": [s.number for s in present.seats if spec.warm and s.number not in warm],
+        "identity": [seat.number for seat in seats if spec.identify and seat.identity is None],
+        "warm": [seat.number for seat in seats if spec.warm and seat.number not in warm],
     }
 
 
-def completed(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[SeatOutcome, ...]:
+def completed(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give them that. What is on those goes, as by a reset."""
-    wanted, outcomes = lacking(context, spec, present), dict[str, SeatOutcome]()
+    wanted, outcomes = lacking(context.host.observe(), spec), dict[str, SeatOutcome]()
     if wanted["identity"]:
-        seats = _identified(context, spec.name, wanted["identity"], None)
-        outcomes |= {one.seat: one for one in seats}
+        named = identified(context, spec.name, wanted["identity"])
+        outcomes |= {one.seat: one for one in named.seats}
     # an identity makes a warm baseline of before it too old
     if warm := sorted({*wanted["warm"], *(wanted["identity"] if spec.warm else ())}):
         outcomes |= {one.seat: one for one in _warmed(context, spec.name, warm)}
     return tuple(outcomes.values())
-
-
-def _identified(
-    context: Context, name: str, numbers: Sequence[int], person: Person | None
-) -> tuple[SeatOutcome, ...]:
-    return identified(context, name, numbers, person=person).seats
 
 
 def _warmed(context: Context, name: str, numbers: Sequence[int]) -> tuple[SeatOutcome, ...]:

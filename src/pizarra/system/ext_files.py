@@ -20,6 +20,8 @@ _SECTOR_BYTES = 512
 _MAGIC_AT, _MAGIC = 1024 + 56, b"\x53\xef"
 _ROOT_HAS = "/etc/passwd"
 _STAT = re.compile(r"Mode:\s+(\d+).*?User:\s+(\d+)\s+Group:\s+(\d+)", re.DOTALL)
+_SIZE = re.compile(r"Size:\s+(\d+)")
+_READ_BYTES_MOST = 1 << 20
 _CHECK_S = 600.0
 _CLEAN = (0, 1)  # nothing was wrong, or it is mended
 
@@ -45,11 +47,16 @@ class ExtFiles:
         return "Inode:" in self._asked(f"stat {name}")
 
     def read(self, name: str) -> bytes | None:
-        """None when there is no such file."""
+        """None when there is no such file; a guest's may be of any size, so not every one."""
+        size = _SIZE.search(self._asked(f"stat {name}"))
+        if size is None:
+            return None
+        if int(size[1]) > _READ_BYTES_MOST:
+            raise StorageFault("{name} on its disk is too large for what it is.", name=name)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "read"
             self._asked(f"dump {name} {path}")
-            return path.read_bytes() if path.exists() and self.has(name) else None
+            return path.read_bytes() if path.exists() else None
 
     def changed(self, new: Mapping[str, NewFile], gone: Sequence[str] = ()) -> None:
         """Write files, make folders, remove ``gone``. A file that is there keeps its owner and
