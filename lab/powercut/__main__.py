@@ -1,7 +1,8 @@
 """`make powercut N=20`: cut the whole host off so often, and say what was found each time.
 
-Half of the cuts kill the lab at a named step, or at a moment that nobody chose; the others are true
-losses of power: a disk rebuilt from the log of its writes, without those that were not flushed.
+Half of the cuts kill the lab at a named step, or at a moment that nobody chose, and some of these
+again in the `recover` that follows; the others are true losses of power: a disk rebuilt from the
+log of its writes, without those that were not flushed. Both kinds go on side by side, a lab each.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import argparse
 import json
 import random
 import sys
+import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +37,7 @@ STEPS = {
     "adopt": ("lvm", "libvirt redefine", ANY),
 }  # fmt: skip
 ACTS = ("reset", "undo", "delete", "reset", "create", "adopt")
+_AGAIN = 1 / 3  # so many of the kills are followed by one of the recover after it
 _BAD = ("dirty_seen_as_clean", "lost", "leaks", "second_recover_changed")
 
 
@@ -46,10 +50,16 @@ class Findings:
         self.bad: Counter[str] = Counter()
         self.unknown = 0
         self.past_the_end = 0
+        self.lock = threading.Lock()
 
-    def add(self, number: int, where: str, judged: dict[str, Any]) -> None:
+    def add(self, where: str, judged: dict[str, Any]) -> None:
         """One cut, and what was found after it."""
+        with self.lock:
+            self._add(where, judged)
+
+    def _add(self, where: str, judged: dict[str, Any]) -> None:
         self.phases[where] += 1
+        number = sum(self.phases.values())
         for kind in _BAD:
             self.bad[kind] += len(judged[kind])
         self.unknown += len(judged["unknown"])
@@ -58,7 +68,7 @@ class Findings:
         wrong = [f"{kind}: {judged[kind]}" for kind in _BAD if judged[kind]]
         wrong += ["a foreign volume changed"] if foreign_changed else []
         state = f"{judged['original']:>2} of {judged['seats']:>2} original"
-        print(f"{number:>4}  {where:<42} {state:<22} {'; '.join(wrong) or 'well'}", flush=True)
+        print(f"{number:>4}  {where:<44} {state:<19} {'; '.join(wrong) or 'well'}", flush=True)
 
     def document(self, thin_check: str) -> dict[str, Any]:
         """build/powercut.json."""
@@ -82,7 +92,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2014)
     parser.add_argument("--act", choices=STEPS, help="cut into this one only")
     arguments = parser.parse_args()
-    chance = random.Random(arguments.seed)
     emptied(WORK)
     base = WORK / "base.img"
     print("powercut: making a class of six, once", flush=True)
@@ -90,16 +99,16 @@ def main() -> int:
     foreign = next(line["sums"] for line in told if line["what"] == "foreign")
     calm = {line["act"]: line for line in told if line["what"] == "ended"}
     findings = Findings(foreign)
-    print(f"{'cut':>4}  {'before':<42} {'after recover':<22} found", flush=True)
+    print(f"{'cut':>4}  {'before':<44} {'after recover':<19} found", flush=True)
     kills = (arguments.n + 1) // 2
+    turns = (arguments.act,) if arguments.act else ACTS
     thin_check = "not run: the cuts were ended before"
     try:
         with signals_end_us():
-            turns = (arguments.act,) if arguments.act else ACTS
-            thin_check = killed(findings, base, kills, chance, calm, turns)
-            if arguments.n > kills:
-                acts = [act for act in STEPS if act in turns]
-                losses(findings, base, arguments.n - kills, chance, acts)
+            seed = arguments.seed
+            lost = beside(lambda: losses(findings, base, arguments.n - kills, seed, turns))
+            thin_check = killed(findings, base, kills, seed, calm, turns)
+            lost.result()
     finally:  # what was seen until somebody lost patience counts too
         document = findings.document(thin_check)
         text = json.dumps(document, indent=2)
@@ -109,17 +118,33 @@ def main() -> int:
     return 1 if bad or thin_check or document["cuts"] < arguments.n else 0
 
 
+def beside(work: Callable[[], None]) -> Future[None]:
+    """In a thread that ends with us, however we end; so does the lab that it started."""
+    future: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+            future.set_result(None)
+        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
+
+
 def killed(
     findings: Findings,
     base: Path,
     count: int,
-    chance: random.Random,
+    seed: int,
     calm: dict[str, Any],
     turns: Sequence[str],
 ) -> str:
     """The lab's QEMU dies; the next boot judges, and begins what the next kill falls into."""
+    chance = random.Random(f"kills {seed}")
     disk = copied(base, WORK / "killed.img")
-    where, number = "", 0
+    where = ""
     for turn in range(count + 1):
         if turn == count:
             heard = booted(disk_kept(disk), f"{INSIDE} end")
@@ -128,11 +153,12 @@ def killed(
             step = STEPS[act][turn // len(turns) % len(STEPS[act])]
             heard = _cut(disk, act, step, chance, calm[act])
         if where and (judged := heard.of("judged")):
-            number += 1
-            findings.add(number, where, judged)
+            findings.add(where, judged)
         if turn < count:
             where = f"{act}: {step}" if heard.cut else f"{act}: when it had ended"
             findings.past_the_end += not heard.cut
+            if heard.cut and chance.random() < _AGAIN:
+                where += _recover_cut(disk, chance, calm["recover"])
     return str((heard.of("thin_check") or {})["says"])
 
 
@@ -145,11 +171,18 @@ def _cut(disk: Path, act: str, step: str, chance: random.Random, calm: dict[str,
     return booted(disk_kept(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, times)}'")
 
 
-def losses(
-    findings: Findings, base: Path, count: int, chance: random.Random, acts: Sequence[str]
-) -> None:
+def _recover_cut(disk: Path, chance: random.Random, calm: dict[str, Any]) -> str:
+    """Recover is cut too: ``calm`` is one that has nothing to mend, and does less."""
+    step = chance.randint(1, len(calm["did"]) + 8)
+    heard = booted(disk_kept(disk), f"{INSIDE} recover '#{step}'")
+    return "; again in recover" if heard.cut else "; recovered"
+
+
+def losses(findings: Findings, base: Path, count: int, seed: int, turns: Sequence[str]) -> None:
     """Each act recorded once; the disk as it was on at so many of its entries, unflushed writes
     gone: all of them, or some."""
+    chance = random.Random(f"losses {seed}")
+    acts = [act for act in STEPS if act in turns]
     for index, act in enumerate(acts[:count]):
         log = WORK / "writes.log"
         recorded = copied(base, WORK / "recorded.img")
@@ -169,8 +202,7 @@ def losses(
             assert judged is not None
             quarter = 1 + int((place - 1 - within[0]) / len(within) * 4)
             how = "some unflushed writes" if some else "all unflushed writes"
-            number = sum(findings.phases.values()) + 1
-            findings.add(number, f"{act}: {how} lost in {quarter}/4", judged)
+            findings.add(f"{act}: {how} lost in {quarter}/4", judged)
 
 
 sys.exit(main())

@@ -1,7 +1,8 @@
 """Inside the lab: recover, judge, make dirty, and begin what the power cut falls into.
 
 `python -m lab.powercut.inside ACT [STEP]`, or first `prepare ACT...`, prints JSON lines for the
-other side. Without a STEP nothing stops: the other side cuts whenever it likes.
+other side. Without a STEP nothing stops: the other side cuts whenever it likes. `recover` only
+does that: it is what a second cut falls into.
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ def prepared(context: Context, acts: Sequence[str]) -> None:
     say("prepared")
     for what in acts:  # how often each step comes, and how long it takes
         act(context, what, "")
+    begun(context, "recover", "")
 
 
 def foreign_sums() -> dict[str, str]:
@@ -97,7 +99,7 @@ def judged(context: Context) -> dict[str, Any]:
         for name in context.host.observe().classrooms
         for one in verbs.verify(context, name).seats
     }
-    original = {seat.name for seat in seats if is_original(context, seat)}
+    original = originals(context, seats)
     return {
         "mended": [str(seat.reason) for seat in first if seat.reason] + notes,
         "second_recover_changed": [seat.seat for seat in again if str(seat.outcome) == "done"],
@@ -112,14 +114,23 @@ def judged(context: Context) -> dict[str, Any]:
     }
 
 
-def is_original(context: Context, seat: Seat) -> bool:
+def originals(context: Context, seats: Sequence[Seat]) -> set[str]:
     """By checksum; a seat without a baseline has no original to be."""
-    (volume,) = seat.volumes
-    baseline = seat.baselines.get(volume.uuid)
-    return baseline is not None and sha256_of(context, volume) == sha256_of(context, baseline)
+    golden: dict[str, str] = {}
+    found = set()
+    for seat in seats:
+        (volume,) = seat.volumes
+        baseline = seat.baselines.get(volume.uuid)
+        if baseline is None:
+            continue
+        if baseline.uuid not in golden:
+            golden[baseline.uuid] = sum_of(context, baseline)
+        if sum_of(context, volume) == golden[baseline.uuid]:
+            found.add(seat.name)
+    return found
 
 
-def sha256_of(context: Context, volume: Volume) -> str:
+def sum_of(context: Context, volume: Volume) -> str:
     """A golden volume sleeps; it is woken for the look."""
     with context.host.storage_of(volume).opened(volume) as path:
         return sha256(path)
@@ -192,7 +203,7 @@ def all_dirty(context: Context) -> None:
 
 
 def act(context: Context, what: str, step: str) -> None:
-    """What the cut falls into. ``step`` is as in PIZARRA_PAUSE_AT."""
+    """Make ready for it, and begin. ``step`` is as in PIZARRA_PAUSE_AT."""
     is_there = NEW in context.host.observe().classrooms
     if what == "create" and is_there:
         assert classrooms.deleted(context, NEW).exit_status == 0, "a pool may be stuck"
@@ -203,6 +214,11 @@ def act(context: Context, what: str, step: str) -> None:
     all_dirty(context)
     if what == "undo":
         verbs.reset(context, NAME, after=After.OFF)
+    begun(context, what, step)
+
+
+def begun(context: Context, what: str, step: str) -> None:
+    """What the cut falls into, and nothing else."""
     os.environ["PIZARRA_PAUSE_AT"] = step
     flight.pauses_anew()
     flight.FLIGHT.clear()
@@ -219,6 +235,8 @@ def act(context: Context, what: str, step: str) -> None:
             classrooms.deleted(context, NEW)
         case "adopt":
             others.adopted(context)
+        case "recover":
+            recovered(context)
     took_s = round(time.monotonic() - began, 2)
     say("ended", act=what, took_s=took_s, did=list(flight.FLIGHT))
 
@@ -233,6 +251,9 @@ def main() -> None:
     if what == "prepare":
         LvmThinStorage(VG).prepared()
         prepared(context, sys.argv[2:])
+        return
+    if what == "recover":
+        begun(context, what, step)
         return
     say("judged", **judged(context))
     if what == "end":
