@@ -20,7 +20,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.service.claims import claimed_seats, seats_seen
 from pizarra.service.context import Context
-from pizarra.system.file_copies import moved_whole, synced
+from pizarra.system.file_copies import written_whole
 
 NOTES = Path("/var/lib/pizarra/data-swaps")
 
@@ -37,7 +37,9 @@ def swapped(context: Context, classroom: str, one: int, other: int) -> Report:
         going = {volume.uuid: second.number for volume in first.data}
         going |= {volume.uuid: first.number for volume in second.data}
         note = NOTES / f"{classroom}-{min(one, other)}-{max(one, other)}"
-        _noted(note, {"classroom": classroom, "seats": [one, other], "going": going})
+        NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
+        what = {"classroom": classroom, "seats": [one, other], "going": going}
+        written_whole(note, json.dumps(what))  # before anything changes
         _ended(context, classroom, [one, other], going)
         note.unlink()
     return Report(
@@ -83,15 +85,6 @@ def _ended(context: Context, classroom: str, numbers: list[int], going: Mapping[
     context.host.relabelled(wished)
     for seat in seats_seen(context, classroom, numbers)[1]:
         context.host.compute.define(provision.domain_spec(seat, capabilities))
-
-
-def _noted(note: Path, what: Mapping[str, object]) -> None:
-    """On the disk before anything changes."""
-    NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = note.with_name(f".{note.name}")
-    new.write_text(json.dumps(what), encoding="utf-8")
-    synced(new)
-    moved_whole(new, note)
 
 
 def _ready_checked(seat: Seat) -> None:

@@ -27,7 +27,7 @@ from pizarra.service.templates import MachineSource, Source
 from pizarra.storage.images import exported, image_info
 from pizarra.storage.interface import NewVolume, Progress
 from pizarra.system.checksum import sha256_of
-from pizarra.system.file_copies import copied_whole
+from pizarra.system.file_copies import copied_whole, synced, written
 from pizarra.system.locks import claimed
 
 MANIFEST = "manifest.json"
@@ -149,10 +149,7 @@ def _written(
         state=_state_written(context, volumes[0], folder),
     )
     path = folder / MANIFEST
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(manifest.model_dump(), indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    written(path, json.dumps(manifest.model_dump(), indent=2) + "\n")
     return manifest
 
 
@@ -162,11 +159,7 @@ def _disk_written(context: Context, volume: Volume, folder: Path) -> _Disk:
     form = context.host.storages.capabilities[volume.kind].disk_format
     with _readable(context, volume) as source:
         exported(source, form, path, _told(context, "export", volume.size_bytes))
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    synced(path)
     file_bytes = path.stat().st_size
     return _Disk(
         disk=volume.labels.disk,

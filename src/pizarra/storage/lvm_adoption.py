@@ -11,6 +11,7 @@ from pizarra.model.facts import StorageKind, Volume
 from pizarra.storage import lvm_commands
 from pizarra.storage.lvm_volumes import lvm
 from pizarra.system import devmapper
+from pizarra.system.file_copies import synced
 
 LVM_KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
 
@@ -30,11 +31,7 @@ def volume_at(path: str, volumes: Iterable[Volume]) -> Volume | None:
 
 def written_out(volume: Volume) -> None:
     """Data and the pool's own metadata are on the disk when this returns, whatever its caches."""
-    fd = os.open(volume.path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    synced(volume.path)
     devmapper.flush_page_cache(volume.path)
 
 

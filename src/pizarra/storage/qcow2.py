@@ -7,7 +7,6 @@ would go on writing to it, so a file that is held open is left alone.
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 import uuid
@@ -156,8 +155,7 @@ class Qcow2Storage:
         unheld_checked(volume)
         flattened(volume.path, progress)
         with refusals("seal", volume.path):
-            with volume.path.open("rb") as file:
-                os.fsync(file.fileno())
+            synced(volume.path)
             volume.path.chmod(0o444)
             sidecar_replaced(volume.path, Sidecar(volume.uuid, labels))
         return self._found(volume.path)

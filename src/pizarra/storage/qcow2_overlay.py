@@ -20,6 +20,7 @@ from pizarra.storage.interface import Pair, Progress, goes_together
 from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
 from pizarra.storage.qcow2_folder import IMAGE
 from pizarra.storage.qcow2_header import header_read
+from pizarra.system.file_copies import synced
 from pizarra.system.process import run
 
 _PAGE_BYTES = 4096
@@ -104,11 +105,7 @@ def copied_over(image: Path, source: Path) -> None:
         run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
         with refusals("write", image):
             new.chmod(0o600)
-            fd = os.open(new, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            synced(new)
             new.replace(image)
     finally:
         with suppress(OSError):

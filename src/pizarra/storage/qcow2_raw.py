@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.errors import HostNotFit
+from pizarra.system.file_copies import synced
 from pizarra.system.process import beside
 
 _LIMIT_S = 30.0
@@ -43,11 +43,7 @@ def as_raw(image: Path, *, writable: bool = False) -> Iterator[Path]:
             yield raw
             if not writable:
                 return
-            fd = os.open(raw, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
+            synced(raw)
 
 
 def _switch(on: bool) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pizarra.errors import AlreadyExists, NotOurs
 from pizarra.model.labels import Labels, labels_from_dict
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import written, written_whole
 
 SUFFIX = ".json"
 
@@ -51,9 +51,11 @@ def sidecar_read(image: Path) -> Sidecar | None:
 
 def sidecar_created(image: Path, sidecar: Sidecar) -> None:
     """Lasting once its folder is synced. Raises AlreadyExists, OSError."""
-    fresh = _written(image, sidecar)
+    path = sidecar_path(image)
+    fresh = path.with_name(f".{path.name}.new")
+    written(fresh, _text(sidecar))
     try:
-        os.link(fresh, sidecar_path(image))  # never replaces one, as a rename would
+        os.link(fresh, path)  # never replaces one, as a rename would
     except FileExistsError:
         raise AlreadyExists("There is a volume {name} already.", name=image.stem) from None
     finally:
@@ -62,8 +64,7 @@ def sidecar_created(image: Path, sidecar: Sidecar) -> None:
 
 def sidecar_replaced(image: Path, sidecar: Sidecar) -> None:
     """Raises OSError."""
-    _written(image, sidecar).replace(sidecar_path(image))
-    synced(image.parent)
+    written_whole(sidecar_path(image), _text(sidecar))
 
 
 def sidecar_removed(image: Path) -> None:
@@ -72,11 +73,5 @@ def sidecar_removed(image: Path) -> None:
         sidecar_path(image).unlink()
 
 
-def _written(image: Path, sidecar: Sidecar) -> Path:
-    fresh = image.with_name(f".{image.name}{SUFFIX}.new")
-    text = json.dumps({"uuid": sidecar.uuid, **sidecar.labels.to_dict()}, indent=1)
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return fresh
+def _text(sidecar: Sidecar) -> str:
+    return json.dumps({"uuid": sidecar.uuid, **sidecar.labels.to_dict()}, indent=1) + "\n"

@@ -27,6 +27,7 @@ from pizarra.storage.thin_metadata import (
     superblock_parsed,
 )
 from pizarra.system import devmapper
+from pizarra.system.file_copies import written_whole
 from pizarra.system.locks import claimed
 from pizarra.system.process import run
 
@@ -60,21 +61,13 @@ def metadata_snapshot(pool: ThinPool) -> Iterator[int]:
     with claimed([f"metadata-{pool.device}"], "prove", wait_s=300):
         NOTES.mkdir(parents=True, exist_ok=True)
         _left_behind_released(pool, note)
-        _noted(note, _HELD)
+        written_whole(note, _HELD)  # lasting first: so is what the pool holds
         _reserve(pool)
         try:
             yield _held_root(pool)
         finally:
             devmapper.message(pool.device, "release_metadata_snap")
             note.write_text("")
-
-
-def _noted(note: Path, text: str) -> None:
-    """On the disk before the pool holds anything, for that outlives a power cut."""
-    with note.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _left_behind_released(pool: ThinPool, note: Path) -> None:

@@ -28,6 +28,19 @@ def moved_whole(source: Path, target: Path) -> None:
     synced(target.parent)
 
 
+def written_whole(path: Path, text: str) -> None:
+    """``path`` says ``text`` now, or what it said before. Raises OSError."""
+    new = path.with_name(f".{path.name}.new")
+    written(new, text)
+    moved_whole(new, path)
+
+
+def written(path: Path, text: str) -> None:
+    """A new file's content, lasting once its folder is synced too. Raises OSError."""
+    path.write_text(text, encoding="utf-8")
+    synced(path)
+
+
 def removed_whole(path: Path) -> None:
     """Fine if it is not there."""
     if path.is_dir() and not path.is_symlink():
