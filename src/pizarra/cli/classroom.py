@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pizarra.cli.options import Classroom, Json, Seats, Storage, Yes, numbers
+from pizarra.cli.options import Classroom, Json, Seats, Storage, Wait, Yes, numbers
 from pizarra.cli.output import confirmed, err, out, print_json, print_table
 from pizarra.cli.remote import listed, remotely
 from pizarra.cli.verbs import finish, told
@@ -60,13 +60,14 @@ def create(
     ] = False,
     user: User = "",
     password_file: PasswordFile = None,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Make a classroom.
 
     Example: pizarra classroom create net --template debian --seats 12 --memory 2G
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         person = Person(user=user, password_hash=_hash_of(password_file))
         if user and not identify:
             raise BadInput("An account is made with an identity only.", "Add --identify.")
@@ -100,13 +101,14 @@ def apply(
     file: Annotated[Path, typer.Argument(help="A classroom in YAML.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
     yes: Yes = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Make a classroom as a file declares it, or change it to that. Twice changes nothing.
 
     Example: pizarra classroom apply net.yaml
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         plan = declared.planned(context, declared.spec_read(file))
         if not as_json:
             for line in plan.lines:
@@ -193,13 +195,14 @@ def resize(
     disk: Annotated[str, typer.Option(help="How large every seat's disk shall be.")] = "",
     with_data: WithData = False,
     yes: Yes = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Add or remove seats (those with the highest numbers go), or grow the disks.
 
     Example: pizarra classroom resize net --seats 16 --disk 30G
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         if seats is None and not disk:
             raise BadInput("Nothing is to be changed.", "Say --seats N or --disk SIZE.")
         size_bytes = size_parsed(disk) if disk else None
@@ -221,6 +224,7 @@ def upgrade(
         int, typer.Option(help="The version; the newest when left out. It may be an older one.")
     ] = 0,
     yes: Yes = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Move machines to another version of their template, at their next reset.
@@ -229,7 +233,7 @@ def upgrade(
 
     Example: pizarra classroom upgrade net --to 2
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         if upgrades.at_once(context, name):
             question = _("Make the machines of {name} anew at once, without what is on them?")
             confirmed(question.format(name=name), yes=yes)
@@ -255,6 +259,7 @@ def warm(
         typer.Option(help="Seconds at most to boot in; a guest agent may say sooner that it has."),
     ] = SETTLE_S,
     yes: Yes = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Boot each machine once from its original and keep it so, with its RAM.
@@ -263,7 +268,7 @@ def warm(
 
     Example: pizarra classroom warm net --settle 90
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         question = _("Reset the machines of {name} and boot each, to make its warm baseline?")
         confirmed(question.format(name=name), yes=yes)
         report = warmed(context, name, numbers(seats), settle_s=settle)
@@ -281,6 +286,7 @@ def identify(
         float, typer.Option(help="Seconds at most that a machine may take.")
     ] = LIMIT_S,
     yes: Yes = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Give each machine its own name, machine id and SSH keys, which every reset brings back.
@@ -290,7 +296,7 @@ def identify(
 
     Example: pizarra classroom identify net --user student --password-file secret.txt
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         person = Person(user=user, password_hash=_hash_of(password_file))
         question = _("Reset the machines of {name} and boot each, to give it an identity?")
         confirmed(question.format(name=name), yes=yes)
@@ -314,13 +320,14 @@ def swap_data(
     name: Classroom,
     one: Annotated[int, typer.Argument(help="A seat's number.")],
     other: Annotated[int, typer.Argument(help="Another's.")],
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     """Exchange the data disks of two machines that are off, as when students change places.
 
     Example: pizarra classroom swap-data net 3 7
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         report = swapped(context, name, one, other)
     _finish(report, "{n} machine has other data.", "{n} machines have each other's data.",
             as_json=as_json)  # fmt: skip
@@ -328,13 +335,17 @@ def swap_data(
 
 @app.command()
 def delete(
-    name: Classroom, with_data: WithData = False, yes: Yes = False, as_json: Json = False
+    name: Classroom,
+    with_data: WithData = False,
+    yes: Yes = False,
+    wait: Wait = 0,
+    as_json: Json = False,
 ) -> None:
     """Remove a classroom: its machines, their disks, its network. Its template stays.
 
     Example: pizarra classroom delete net --yes
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         name_checked(name, "classroom")
         classroom = context.host.observe().classroom(name)
         question = _("Delete the classroom {name} and its {n} machines?")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from pizarra.cli.options import Json
+from pizarra.cli.options import Json, Wait
 from pizarra.cli.output import out, print_json
 from pizarra.cli.verbs import told
 from pizarra.cli.words import ngettext
@@ -12,12 +12,12 @@ from pizarra.model.outcome import Outcome
 from pizarra.service.recover import recovered
 
 
-def recover(as_json: Json = False) -> None:
+def recover(wait: Wait = 0, as_json: Json = False) -> None:
     """Look at every seat after a crash or power cut; finish or repeat what was under way.
 
     Example: pizarra recover
     """
-    with told(as_json=as_json) as context:
+    with told(as_json=as_json, wait_s=wait) as context:
         reports = recovered(context)
     if as_json:
         print_json({"verb": "recover", "classrooms": [report.to_json() for report in reports]})

@@ -32,7 +32,12 @@ from pizarra.system.locks import claimed
 def created(context: Context, spec: ClassroomSpec) -> Report:
     """Make N seats of a template, all or none."""
     began = time.perf_counter()
-    with claimed([spec.name], "classroom create", shared=[f"template-{spec.template}"]):
+    with claimed(
+        [spec.name],
+        "classroom create",
+        shared=[f"template-{spec.template}"],
+        wait_s=context.wait_s,
+    ):
         facts = context.host.observe()
         provision.new_checked(facts, spec)
         template = _template(facts, spec)
@@ -234,7 +239,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def respecified(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with claimed([spec.name], "classroom apply"):
+    with claimed([spec.name], "classroom apply", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _not_adopted(classroom, "changed")
@@ -268,7 +273,7 @@ def resized(
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
     name_checked(name, "classroom")
-    with claimed([name], "classroom resize"):
+    with claimed([name], "classroom resize", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _not_adopted(classroom, "resized")
@@ -389,7 +394,7 @@ def deleted(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     name_checked(name, "classroom")
-    with claimed([name], "classroom delete"):
+    with claimed([name], "classroom delete", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _data_checked(classroom.seats, with_data=with_data)
         outcomes = _seats_removed(context, classroom.seats)

@@ -30,7 +30,12 @@ def upgraded(context: Context, name: str, numbers: Numbers = None, *, version: i
     name_checked(name, "classroom")
     version_checked(version)
     classroom = context.host.observe().classroom(name)
-    with claimed([name], "classroom upgrade", shared=[f"template-{classroom.labels.template}"]):
+    with claimed(
+        [name],
+        "classroom upgrade",
+        shared=[f"template-{classroom.labels.template}"],
+        wait_s=context.wait_s,
+    ):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)

@@ -1,0 +1,48 @@
+"""Two at once: refused with who and since when, or in turn when asked to wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Timer
+
+import pytest
+
+from pizarra.errors import Busy
+from pizarra.service import classrooms, recover, upgrade, verbs
+from pizarra.service.context import Context
+from pizarra.system.locks import claimed
+from tests.unit.test_reset import SEATS, School
+
+VERBS: dict[str, Callable[[Context], object]] = {
+    "reset": lambda context: verbs.reset(context, "net"),
+    "resize": lambda context: classrooms.resized(context, "net", seats=SEATS - 1),
+    "upgrade": lambda context: upgrade.upgraded(context, "net"),
+    "recover": recover.recovered,
+    "delete": lambda context: classrooms.deleted(context, "net"),
+}
+
+
+@contextmanager
+def somebody_at_it() -> Iterator[ExitStack]:
+    """Has the classroom until the stack is closed."""
+    with ExitStack() as held:
+        held.enter_context(claimed(["net"], "classroom warm"))
+        yield held
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_when_somebody_is_at_it_and_not_told_to_wait_then_is_busy(verb: str) -> None:
+    school = School()
+    with somebody_at_it(), pytest.raises(Busy, match="net is busy: classroom warm"):
+        VERBS[verb](school.context)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_when_told_to_wait_then_goes_on_once_the_other_has_ended(verb: str) -> None:
+    context = Context(School().context.host, wait_s=60)
+    with somebody_at_it() as held:
+        other = Timer(0.2, held.close)
+        other.start()
+        VERBS[verb](context)  # raises Busy when it does not wait
+        other.join()
