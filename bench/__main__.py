@@ -52,10 +52,10 @@ def _document(found: list[Series]) -> dict[str, Any]:
 def table(found: list[Series]) -> str:
     """Within 80 columns."""
     lines = [
-        f"{'series':<12} {'n':>6} {'ms a seat':>10}  {'against':<15} {'ms a seat':>10} {'ratio':>8}"
+        f"{'series':<16} {'n':>6} {'ms a seat':>10}  {'against':<15} {'ms a seat':>10} {'ratio':>8}"
     ]
     for series in found:
-        start = f"{series.name:<12} {series.n:>6} {series.median_ms:>10.2f}"
+        start = f"{series.name:<16} {series.n:>6} {series.median_ms:>10.2f}"
         if not series.others_ms:
             lines.append(start)
         for other in series.others_ms:

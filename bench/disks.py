@@ -83,6 +83,13 @@ def rewound(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
             raise fault
 
 
+def given_back(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
+    """What a reset does when the machines have their disks. Raises what stopped any."""
+    for fault in storage.given_back([pair.seat for pair in pairs]).values():
+        if fault is not None:
+            raise fault
+
+
 def proven_original(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
     """A time means nothing if the disk is not the original's."""
     for pair, change in zip(pairs, storage.proven(pairs).values(), strict=True):

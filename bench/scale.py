@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bench import recipes
-from bench.disks import VG, all_dirtied, by_name, pairs_now, proven_original, rewound, seats_on
+from bench.disks import (
+    VG,
+    all_dirtied,
+    by_name,
+    given_back,
+    pairs_now,
+    proven_original,
+    rewound,
+    seats_on,
+)
 from bench.group_metadata import with_seats, without_seats
 from bench.series import Series, say, timed_ms
 from pizarra.model.sizes import MIB
@@ -67,6 +76,7 @@ def _at(storage: LvmThinStorage, size: int, live: list[Pair], spare: list[Pair])
         all_dirtied(live, DIRTY_BYTES)
         ours.append(timed_ms(lambda: rewound(storage, live), LIVE))
         proven_original(storage, live)
+        given_back(storage, live)
     theirs = []
     for pair in spare:
         say(f"scale: {size} seats, lvremove + lvcreate -s of {pair.seat.name}")

@@ -49,6 +49,32 @@ def test_kept_when_rewound_again_then_only_the_last_or_none_is(room: Room) -> No
     assert room.is_original(1)
 
 
+def test_given_back_when_an_earlier_undo_had_to_go_then_nothing_is_left_to_settle(
+    room: Room,
+) -> None:
+    seats = list(room.seats.values())
+    for _ in range(2):
+        room.vandalised(1, 2)
+        room.storage.rewound(room.pairs(1, 2), keep=room.storage.capabilities.undo)
+    for _ in range(2):
+        assert set(room.storage.given_back(seats).values()) == {None}
+    assert room.storage.settled(seats) in ((), [])
+    if room.storage.capabilities.undo:
+        room.storage.put_back(seats[:1])
+        assert room.is_vandalised(1)
+
+
+def test_given_back_when_a_crash_left_it_then_settled_does_it_once(room: Room) -> None:
+    seats = list(room.seats.values())
+    for _ in range(2):
+        room.vandalised(1)
+        room.storage.rewound(room.pairs(1))  # the second has to set aside what the first left
+        assert room.is_original(1)
+    room.storage.settled(seats)
+    assert room.storage.settled(seats) in ((), [])
+    assert room.is_original(1)
+
+
 def test_kept_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -> None:
     room.vandalised(3)
     room.storage.rewound(room.pairs(3), keep=True)

@@ -16,7 +16,7 @@ from pizarra.model.outcome import Mode, Outcome
 from pizarra.service import classrooms, verbs
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
-from pizarra.storage.thin_undo import KEPT, MOVING, holders, settlement
+from pizarra.storage.thin_undo import GOING, KEPT, MOVING, holders, settlement
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -136,6 +136,9 @@ def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) 
         ({5: 30, KEPT + 5: 30, MOVING + 5: 20}, [("end", 5)]),  # put back, not yet kept
         ({5: 30, MOVING + 5: 20}, [("end", 5)]),
         ({5: 30, KEPT + 5: 20, MOVING + 5: 20}, [("drop", 5)]),  # all but the last step
+        ({5: 20, KEPT + 5: 30, GOING + 5: 40}, [("give", 5)]),  # set aside
+        ({KEPT + 5: 30, MOVING + 5: 20, GOING + 5: 40}, [("give", 5), ("back", 5)]),
+        ({1: 10, GOING + 9: 30}, [("forget", 9)]),
     ],
 )
 def test_settlement_when_an_exchange_was_cut_off_then_no_content_is_lost(

@@ -110,9 +110,11 @@ class Host:
         except PizarraError as error:
             return error
 
-    def rewound(self, pairs: list[Pair], *, keep: bool | None = None) -> Faults:
+    def rewound(
+        self, pairs: list[Pair], *, keep: bool | None = None, give_back: bool = True
+    ) -> Faults:
         """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
-        each. ``keep`` as in storage.
+        each. ``keep`` as in storage. ``give_back`` is False for one who does that later.
 
         The disk comes last: cut off in between, it still has the work, and a second reset keeps it.
         """
@@ -121,7 +123,16 @@ class Host:
         faults: Faults = self._by_storage(
             sound, lambda storage, these: storage.rewound(these, keep=keep)
         )
+        if give_back:
+            self.given_back([pair.seat for pair in sound])
         return {**states, **faults}
+
+    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+        """The space of what rewinds took away is free again; a fault each."""
+        pairs = [_alone(volume) for volume in volumes]
+        return self._by_storage(
+            pairs, lambda storage, these: storage.given_back([pair.seat for pair in these])
+        )
 
     def kept(self, seats: Sequence[Seat]) -> frozenset[str]:
         """The UUIDs of their volumes whose content before the last rewind is kept."""

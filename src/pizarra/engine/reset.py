@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 from pizarra.engine import undo
-from pizarra.engine.events import Began, Emit, Settled
+from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
@@ -107,19 +107,25 @@ class SeatRun(ABC):
     def _rewinder(
         self, ready: queue.SimpleQueue[SeatPlan | None], starts: ThreadPoolExecutor
     ) -> None:
-        ended = False
+        ended, all_seats = False, list[SeatPlan]()
         while not ended:
             batch = [ready.get()]
             while len(batch) < _TURN and not ready.empty():
                 batch.append(ready.get())
             ended = None in batch
             seats = [one for one in batch if one is not None]
+            all_seats += seats
             for one in self._put_right(seats) if seats else []:
                 self._ending.append(starts.submit(self._continued, one))
+        self._over(all_seats)
 
     @abstractmethod
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """The disks of a batch; those seats that may go on. The others are settled."""
+
+    def _over(self, seats: Sequence[SeatPlan]) -> None:
+        """No disk waits any more; machines may still start."""
+        _ = seats
 
     def _continued(self, one: SeatPlan) -> None:
         if Step.RESUME in one.steps:
@@ -222,6 +228,13 @@ class ResetRun(SeatRun):
         proven = [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
         return self._arrived(proven)
 
+    def _over(self, seats: Sequence[SeatPlan]) -> None:
+        volumes = [volume for one in seats for volume in one.seat.volumes]
+        for fault in filter(None, self.host.given_back(volumes).values()):
+            text = "{why} What the reset took away has its space until: pizarra recover"
+            self.emit(Noted(text=text, facts={"why": fault}))
+            return  # what stops one stops all
+
     def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
         faults: dict[str, PizarraError | None] = {}
@@ -232,7 +245,7 @@ class ResetRun(SeatRun):
                 undo.noted(volumes)
             if these:
                 pairs = [pair for one in these for pair in one.pairs]
-                faults |= self.host.rewound(pairs, keep=keep)
+                faults |= self.host.rewound(pairs, keep=keep, give_back=False)
         return faults
 
     def _keeps(self, one: SeatPlan) -> bool:

@@ -144,8 +144,14 @@ class Storage(Protocol):
         Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
         ``keep``: True keeps what goes for ``put_back``, instead of what an earlier rewind kept;
         False keeps nothing; None leaves what is kept as it is. An adopted classic volume, and any
-        backend that cannot (capabilities.undo), keep nothing.
+        backend that cannot (capabilities.undo), keep nothing. What goes for good still takes its
+        space, until ``given_back``.
         """
+        ...
+
+    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+        """The space of what rewinds took away is free. Takes as long as much was written; machines
+        may run meanwhile. What a crash leaves of it, the next rewind or ``settled`` gives back."""
         ...
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:

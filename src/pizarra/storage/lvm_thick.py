@@ -231,6 +231,10 @@ class LvmThickStorage(LvmVolumes):
         why = Unsupported("lvm-thick has no checkpoints.", "Checkpoints need lvm-thin or qcow2.")
         return {volume.uuid: why for volume, _ in new}
 
+    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+        """A store that is emptied keeps its space."""
+        return {volume.uuid: None for volume in volumes}
+
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Never anything."""
         _ = volumes

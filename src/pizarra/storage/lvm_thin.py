@@ -4,7 +4,8 @@ LVM's metadata maps a volume's *name to a thin device id*; the pool knows what t
 the content goes back to the baseline under an unchanged volume, with no LVM metadata written:
 
 1. the seat's device gets an ``error`` table (whoever holds it open keeps it open)
-2. to the pool: ``delete <seat id>``, then ``create_snap <seat id> <baseline id>``
+2. to the pool: ``delete <seat id>``, then ``create_snap <seat id> <baseline id>``; what is deleted
+   has another id by then (``thin_undo``), so that this costs the same whatever was written
 3. the seat's device gets its ``thin`` table back
 
 Each table swap waits for RCU grace periods; those of different seats overlap in threads. The pool
@@ -225,6 +226,14 @@ class LvmThinStorage(LvmVolumes):
         right = [pair for pair in pairs if faults.get(pair.seat.uuid) is None]
         return {**faults, **each(right, self._activated)}
 
+    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+        """A message each, as long as much was written; LVM's lock is free in between."""
+        faults: dict[str, PizarraError | None] = {}
+        for pair in [Pair(seat=one, baseline=one) for one in volumes]:
+            with vg_locked(self.place):
+                faults[pair.seat.uuid] = _refused(_given_back, pair)
+        return faults
+
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """By the thin ids that the pools have."""
         found: set[str] = set()
@@ -252,7 +261,7 @@ class LvmThinStorage(LvmVolumes):
         """Told by the mapping roots. Only ids that LVM never gives, and that none of them has."""
         told: list[str] = []
         there = self.observe().volumes
-        if any(one.thin_id >= thin_undo.KEPT for one in there):
+        if any(one.thin_id >= thin_undo.GOING for one in there):
             return told  # somebody counts differently: those ids are not ours
         # of a pool whose last seat is gone as well; a golden volume tells that it is ours
         for pool in sorted({one.pool for one in (*volumes, *there) if one.pool and one.labels}):
@@ -395,6 +404,8 @@ def _checked(pair: Pair) -> None:
         raise not_ours(seat, "its label does not name this baseline")
     if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
         raise not_ours(seat, "it and its baseline are not thin volumes of one pool")
+    if seat.thin_id >= thin_undo.SPAN:
+        raise not_ours(seat, "its thin id is one of those that undos have")
     if baseline.active:
         raise StorageFault(
             "{place}/{name} is a baseline and must not be active while a seat goes back to it.",
@@ -412,12 +423,15 @@ def _content_swapped(pair: Pair, whole: bool, *, keep: bool | None) -> None:
     """What is kept is there before anything goes."""
     pool, seat = _pool_device(pair.seat), pair.seat.thin_id
     if keep and whole:
-        thin_undo.copied(pool, thin_undo.KEPT + seat, seat)
+        thin_undo.kept(pool, seat)
     elif keep:
         thin_undo.kept_if_there(pool, seat)
     elif keep is False:
         thin_undo.dropped(pool, thin_undo.KEPT + seat)
-    thin_undo.dropped(pool, seat)
+    if keep:
+        thin_undo.dropped(pool, seat)  # it has another id now
+    else:
+        thin_undo.set_aside(pool, seat, seat)
     devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
 
 
@@ -434,8 +448,13 @@ def _not_put_back(seat: int, there: Collection[int]) -> PizarraError | None:
     return None
 
 
+def _given_back(pair: Pair) -> None:
+    thin_undo.given_back(_pool_device(pair.seat), pair.seat.thin_id)
+
+
 def _kept_dropped(pair: Pair) -> None:
     pool, seat = _pool_device(pair.seat), pair.seat.thin_id
+    thin_undo.given_back(pool, seat)
     thin_undo.dropped(pool, thin_undo.KEPT + seat)
     thin_undo.dropped(pool, thin_undo.MOVING + seat)
 

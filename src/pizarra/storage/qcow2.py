@@ -217,6 +217,10 @@ class Qcow2Storage:
         self._synced(SEATS)
         return faults
 
+    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+        """An old overlay goes as soon as another has its place."""
+        return {volume.uuid: None for volume in volumes}
+
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Those whose old overlay lies beside the new one."""
         return frozenset(one.uuid for one in volumes if qcow2_undo.kept_path(one.path).exists())
