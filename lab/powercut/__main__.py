@@ -15,6 +15,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -179,30 +180,50 @@ def _recover_cut(disk: Path, chance: random.Random, calm: dict[str, Any]) -> str
 
 
 def losses(findings: Findings, base: Path, count: int, seed: int, turns: Sequence[str]) -> None:
-    """Each act recorded once; the disk as it was on at so many of its entries, unflushed writes
-    gone: all of them, or some."""
+    """The acts in turn, each recorded when it first comes; the disk as it was on at one of its
+    entries, unflushed writes gone: all of them, or some."""
     chance = random.Random(f"losses {seed}")
     acts = [act for act in STEPS if act in turns]
-    for index, act in enumerate(acts[:count]):
-        log = WORK / "writes.log"
-        recorded = copied(base, WORK / "recorded.img")
-        heard = booted(logged(recorded, log), f"{INSIDE} {act}", log=log)
-        marks = dict(heard.marks)
-        found = list(log_writes.entries(log))
-        within = [n for n, e in enumerate(found) if marks["began"] <= e.at <= marks["ended"]]
-        flushes = [n for n in within if found[n].is_flush]
-        print(f"      {act}: {len(within)} writes, {len(flushes)} flushes", flush=True)
-        for turn in range(len(range(index, count, len(acts)))):
-            some = chance if turn % 2 else None
-            # what is lost wholly is the same wherever the cut falls between two flushes
-            place = chance.choice(within if some else flushes or within) + 1
-            disk = copied(base, WORK / "lost.img")
-            log_writes.replayed(log, disk, log_writes.survivors(found, place, some))
-            judged = booted(disk_kept(disk), f"{INSIDE} judge").of("judged")
-            assert judged is not None
-            quarter = 1 + int((place - 1 - within[0]) / len(within) * 4)
-            how = "some unflushed writes" if some else "all unflushed writes"
-            findings.add(f"{act}: {how} lost in {quarter}/4", judged)
+    known: dict[str, Recording] = {}
+    for turn in range(count):
+        act = acts[turn % len(acts)]
+        record = known.get(act) or recorded(base, act)
+        known[act] = record
+        some = chance if turn // len(acts) % 2 else None
+        # what is lost wholly is the same wherever the cut falls between two flushes
+        place = chance.choice(record.within if some else record.flushes or record.within) + 1
+        disk = copied(base, WORK / "lost.img")
+        log_writes.replayed(record.log, disk, log_writes.survivors(record.entries, place, some))
+        judged = booted(disk_kept(disk), f"{INSIDE} judge").of("judged")
+        assert judged is not None
+        quarter = 1 + int((place - 1 - record.within[0]) / len(record.within) * 4)
+        how = "some unflushed writes" if some else "all unflushed writes"
+        findings.add(f"{act}: {how} lost in {quarter}/4", judged)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recording:
+    """Every write and flush of one boot, of which those ``within`` are the act's."""
+
+    log: Path
+    entries: list[log_writes.Entry]
+    within: list[int]
+
+    @property
+    def flushes(self) -> list[int]:
+        """Those of the act."""
+        return [n for n in self.within if self.entries[n].is_flush]
+
+
+def recorded(base: Path, act: str) -> Recording:
+    """Nothing befalls it."""
+    log, disk = WORK / f"{act}.log", copied(base, WORK / "recorded.img")
+    marks = dict(booted(logged(disk, log), f"{INSIDE} {act}", log=log).marks)
+    entries = list(log_writes.entries(log))
+    within = [n for n, one in enumerate(entries) if marks["began"] <= one.at <= marks["ended"]]
+    record = Recording(log=log, entries=entries, within=within)
+    print(f"      {act}: {len(within)} writes, {len(record.flushes)} flushes", flush=True)
+    return record
 
 
 sys.exit(main())
