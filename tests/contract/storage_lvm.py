@@ -11,9 +11,12 @@ from pathlib import Path
 
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Way
+from pizarra.storage import thin_undo
 from pizarra.storage.interface import Storage
 from pizarra.storage.lvm_thick import LvmThickStorage
 from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.thin_pool import ThinPool, roots_read
+from pizarra.system import devmapper
 
 VG = "vg_class"
 POOL = "pizarra"
@@ -40,6 +43,11 @@ class LvmBench:
         for batch in (standing, others):
             if batch:
                 lvm("lvremove", "-ff", "-y", *(f"{VG}/{name}" for name in batch))
+        pool = ThinPool(VG, POOL)
+        if devmapper.device(pool.device):  # what was kept or set aside of those
+            for thin_id in roots_read(pool):
+                if thin_id >= thin_undo.GOING:
+                    devmapper.message(pool.device, f"delete {thin_id}")
 
     def again(self) -> Storage:
         if self.kind is StorageKind.LVM_THIN:
