@@ -55,6 +55,9 @@ def served(
     import django
 
     django.setup()
+    from pizarra.server.project.database import encoding_checked
+
+    encoding_checked()
     first = _first_technician()
     ready()
     from pizarra.server.host_door import SOCKET

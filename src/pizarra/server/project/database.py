@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from pizarra.errors import BadInput
+from pizarra.errors import BadInput, HostNotFit
 
 
 def database(url: str, folder: Path) -> dict[str, Any]:
@@ -38,3 +38,23 @@ def database(url: str, folder: Path) -> dict[str, Any]:
         "CONN_MAX_AGE": 60,
         "OPTIONS": query,
     }
+
+
+def encoding_checked() -> None:
+    """A PostgreSQL that was set up without a locale keeps bytes, and counts an accent as two.
+
+    Raises HostNotFit.
+    """
+    from django.db import connection
+
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW server_encoding")
+        (encoding,) = cursor.fetchone()
+    if encoding != "UTF8":
+        raise HostNotFit(
+            "The database is in {encoding}, and names have accents.",
+            "Make one in UTF-8: createdb -E UTF8 --locale=C.UTF-8 -T template0 NAME",
+            encoding=encoding,
+        )
