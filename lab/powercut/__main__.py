@@ -73,6 +73,10 @@ class Findings:
 
     def document(self, thin_check: str) -> dict[str, Any]:
         """build/powercut.json."""
+        with self.lock:
+            return self._document(thin_check)
+
+    def _document(self, thin_check: str) -> dict[str, Any]:
         return {
             "cuts": sum(self.phases.values()),
             "phases": dict(sorted(self.phases.items())),

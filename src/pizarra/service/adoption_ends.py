@@ -18,7 +18,7 @@ def left_over_settled(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
     for classroom, domain in sorted(_unended(facts)):
         try:
-            with claimed([classroom], "recover"):
+            with claimed([classroom], "recover", wait_s=context.wait_s):
                 told = settled(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
             text = "An adoption for {name} is not settled: {why}"

@@ -185,7 +185,7 @@ def recovered(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = cut_off(facts.volumes)
     for name in sorted({v.labels.template for v in (*to_seal, *to_remove) if v.labels}):
-        with claimed([f"template-{name}"], "recover"):
+        with claimed([f"template-{name}"], "recover", wait_s=context.wait_s):
             to_seal, to_remove = cut_off(context.host.observe().volumes)
             _sealed(context, tuple(v for v in to_seal if v.labels and v.labels.template == name))
             gone = [v for v in to_remove if v.labels and v.labels.template == name]
@@ -201,7 +201,7 @@ def recovered(context: Context, facts: HostFacts) -> None:
 def _machines_recovered(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with claimed([f"template-{one.template}"], "recover"):
+        with claimed([f"template-{one.template}"], "recover", wait_s=context.wait_s):
             network_made(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one, context.host.storages.capabilities)

@@ -115,12 +115,12 @@ def recovered(context: Context, facts: HostFacts) -> None:
     for volume in facts.volumes.values():
         labels = volume.labels
         if labels and labels.role is Role.FILLING and labels.classroom and not labels.domain:
-            with claimed([labels.classroom], "recover"):
+            with claimed([labels.classroom], "recover", wait_s=context.wait_s):
                 _next_settled(context, facts, volume)
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes if v.labels}) > 1:
-                with claimed([classroom.name], "recover"):
+                with claimed([classroom.name], "recover", wait_s=context.wait_s):
                     _versions_settled(context, facts, seat)
 
 

@@ -17,6 +17,7 @@ so nobody waits long.
 from __future__ import annotations
 
 import errno
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -56,6 +57,7 @@ from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
 from pizarra.system.urgency import urgent
 
+_BETWEEN_S = 0.01  # those who wait for LVM's lock look each 2 ms
 _TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
 
@@ -227,12 +229,22 @@ class LvmThinStorage(LvmVolumes):
         return {**faults, **each(right, self._activated)}
 
     def given_back(self, volumes: Sequence[Volume]) -> Faults:
-        """A message each, as long as much was written; LVM's lock is free in between."""
-        faults: dict[str, PizarraError | None] = {}
-        for pair in [Pair(seat=one, baseline=one) for one in volumes]:
-            with vg_locked(self.place):
-                faults[pair.seat.uuid] = _refused(_given_back, pair)
+        """A message each, as long as much was written. The first that fails ends it."""
+        faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
+        these = [one for one in volumes if 0 < one.thin_id < thin_undo.SPAN]
+        for number, volume in enumerate(these):
+            try:
+                self._given_back(_pool_device(volume), volume.thin_id)
+            except (StorageFault, OSError) as error:
+                why = error if isinstance(error, StorageFault) else _cause(volume, error)
+                return faults | {one.uuid: why for one in these[number:]}
         return faults
+
+    def _given_back(self, pool: str, seat: int) -> None:
+        """Whoever waits for LVM's lock has it in between."""
+        with vg_locked(self.place):
+            thin_undo.given_back(pool, seat)
+        time.sleep(_BETWEEN_S)
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """By the thin ids that the pools have."""
@@ -274,6 +286,8 @@ class LvmThinStorage(LvmVolumes):
             with vg_locked(self.place):
                 todo = thin_undo.settlement(thin_pool.roots_read(its), seats, strange)
                 thin_undo.settled(its.device, todo)
+            for seat in [seat for word, seat in todo if word == "give"]:
+                self._given_back(its.device, seat)
             if todo:
                 text = "{pool}: {n} undos that were cut off or left behind are settled"
                 told.append(Sentence(text, pool=pool, n=len(todo)))
@@ -448,8 +462,8 @@ def _not_put_back(seat: int, there: Collection[int]) -> PizarraError | None:
     return None
 
 
-def _given_back(pair: Pair) -> None:
-    thin_undo.given_back(_pool_device(pair.seat), pair.seat.thin_id)
+def _cause(volume: Volume, error: OSError) -> StorageFault:
+    return StorageFault("{name}: {cause}.", name=volume.name, cause=error.strerror)
 
 
 def _kept_dropped(pair: Pair) -> None:

@@ -134,8 +134,7 @@ def settlement(
 def settled(pool: str, todo: list[tuple[str, int]]) -> None:
     """Do it. Twice changes nothing."""
     for word, seat in todo:
-        if word == "give":
-            given_back(pool, seat)
+        if word == "give":  # in a hold of the lock each, by the caller
             continue
         if word == "back":
             devmapper.message(pool, f"create_snap {seat} {MOVING + seat}")
