@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from pizarra.engine import undo
+from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Power, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.service import classrooms, verbs
+from pizarra.service.context import Context
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
 from pizarra.storage.thin_undo import GOING, KEPT, MOVING, holders, settlement
@@ -117,6 +119,20 @@ def test_reset_when_the_setting_keeps_nothing_then_neither_does_it(
     school.reset([1])
     with pytest.raises(Unsupported):
         undone(school.context, "net", [1])
+
+
+def test_reset_when_space_cannot_be_given_back_then_all_are_original_and_it_is_said(
+    school: School,
+) -> None:
+    events: list[Event] = []
+    school.dirty(1)
+    school.storage.fail_at("given_back", 1, StorageFault("The disk is slow."))
+    report = verbs.reset(Context(school.context.host, events.append), "net", [1])
+    assert report.exit_status == 0
+    notes = [str(event) for event in events if isinstance(event, Noted)]
+    assert notes == [
+        "The disk is slow. What the reset took away has its space until: pizarra recover"
+    ]
 
 
 def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) -> None:
