@@ -112,7 +112,7 @@ def main() -> int:
         with signals_end_us():
             seed = arguments.seed
             lost = beside(lambda: losses(findings, base, arguments.n - kills, seed, turns))
-            thin_check = killed(findings, base, kills, seed, calm, turns)
+            thin_check = killed(findings, base, kills, seed, calm, turns, lost)
             lost.result()
     finally:  # what was seen until somebody lost patience counts too
         document = findings.document(thin_check)
@@ -145,12 +145,15 @@ def killed(
     seed: int,
     calm: dict[str, Any],
     turns: Sequence[str],
+    lost: Future[None],
 ) -> str:
     """The lab's QEMU dies; the next boot judges, and begins what the next kill falls into."""
     chance = random.Random(f"kills {seed}")
     disk = copied(base, WORK / "killed.img")
     where = ""
     for turn in range(count + 1):
+        if lost.done():
+            lost.result()  # whatever stopped the losses stops the kills
         if turn == count:
             heard = booted(disk_kept(disk), f"{INSIDE} end")
         else:

@@ -27,6 +27,7 @@ from lab.powercut.host import (
     ran,
     sha256,
 )
+from lab.powercut.pool_ids import not_known
 from pizarra.engine.events import Noted
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
@@ -36,7 +37,7 @@ from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
 from pizarra.service.recover import recovered
 from pizarra.service.undo import undone
-from pizarra.storage import thin_pool, thin_undo
+from pizarra.storage import thin_pool
 from pizarra.storage.lvm_thin import LvmThinStorage
 from pizarra.system import devmapper, flight
 
@@ -78,6 +79,7 @@ def prepared(context: Context, acts: Sequence[str]) -> None:
     others.made()
     say("foreign", sums=foreign_sums())
     say("prepared")
+    act(context, "reset", "")  # so that each of those that follow has an older undo to give back
     for what in acts:  # how often each step comes, and how long it takes
         act(context, what, "")
     begun(context, "recover", "")
@@ -162,10 +164,8 @@ def leaks(context: Context) -> list[str]:
     found += [v.name for v in labelled if v.labels and v.labels.role.value in ("filling",)]
     found += [v.name for v in labelled if v.name.split("-")[0].split(".")[0] not in known]
     lvm_has_gone_on()
-    ids = {volume.thin_id for volume in facts.volumes.values() if volume.thin_id}
-    kept = {thin_undo.KEPT + thin_id for thin_id in ids}
     pool = thin_pool.ThinPool(VG, "pizarra")
-    found += [f"thin id {i}" for i in sorted(set(thin_pool.roots_read(pool)) - ids - kept)]
+    found += [f"thin id {i}" for i in not_known(pool, facts.volumes.values())]
     status = devmapper.status(pool.device)[0].text.split()
     found += ["metadata snapshot"] if status[3] != "-" else []
     dm = ran("dmsetup", "info", "-c", "--noheadings", "-o", "name").split()

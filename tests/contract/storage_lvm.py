@@ -15,7 +15,7 @@ from pizarra.storage import thin_undo
 from pizarra.storage.interface import Storage
 from pizarra.storage.lvm_thick import LvmThickStorage
 from pizarra.storage.lvm_thin import LvmThinStorage
-from pizarra.storage.thin_pool import ThinPool, roots_read
+from pizarra.storage.thin_pool import ThinPool, thins_read
 from pizarra.system import devmapper
 
 VG = "vg_class"
@@ -45,7 +45,7 @@ class LvmBench:
                 lvm("lvremove", "-ff", "-y", *(f"{VG}/{name}" for name in batch))
         pool = ThinPool(VG, POOL)
         if devmapper.device(pool.device):  # what was kept or set aside of those
-            for thin_id in roots_read(pool):
+            for thin_id in thins_read(pool):
                 if thin_id >= thin_undo.GOING:
                     devmapper.message(pool.device, f"delete {thin_id}")
 

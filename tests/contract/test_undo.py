@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pizarra.errors import PizarraError, Unsupported
-from tests.contract.test_storage import Room, bench, is_change, kept, kind, room
+from pizarra.model.facts import StorageKind
+from tests.contract.test_storage import AT, STUDENT, Room, bench, is_change, kept, kind, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 
@@ -39,9 +40,10 @@ def test_kept_when_rewound_again_then_only_the_last_or_none_is(room: Room) -> No
     room.storage.rewound(room.pairs(1), keep=True)
     room.storage.rewound(room.pairs(1))
     assert room.storage.kept([room.seats[1]]) == {room.seats[1].uuid}
-    room.storage.rewound(room.pairs(1), keep=True)  # it was original: that is what is kept now
+    room.bench.write(room.seats[1], AT, STUDENT[::-1])
+    room.storage.rewound(room.pairs(1), keep=True)
     room.storage.put_back([room.seats[1]])
-    assert room.is_original(1)
+    assert room.bench.read(room.seats[1], AT, len(STUDENT)) == STUDENT[::-1]
     room.storage.rewound(room.pairs(1), keep=False)
     assert not room.storage.kept([room.seats[1]])
     faults = room.storage.put_back([room.seats[1]])
@@ -68,11 +70,28 @@ def test_given_back_when_a_crash_left_it_then_settled_does_it_once(room: Room) -
     seats = list(room.seats.values())
     for _ in range(2):
         room.vandalised(1)
-        room.storage.rewound(room.pairs(1))  # the second has to set aside what the first left
-        assert room.is_original(1)
-    room.storage.settled(seats)
+        room.storage.rewound(room.pairs(1), keep=room.storage.capabilities.undo)
+    is_later = room.golden.kind in (StorageKind.LVM_THIN, StorageKind.MEMORY)  # else at once
+    assert len(room.storage.settled(seats)) == is_later
     assert room.storage.settled(seats) in ((), [])
     assert room.is_original(1)
+    if room.storage.capabilities.undo:
+        room.storage.put_back(seats[:1])
+        assert room.is_vandalised(1)
+
+
+def test_rewound_when_nothing_is_to_be_kept_then_what_was_kept_before_stays(room: Room) -> None:
+    seats = list(room.seats.values())
+    if not room.storage.capabilities.undo:
+        return
+    room.vandalised(1)
+    room.storage.rewound(room.pairs(1), keep=True)
+    for _ in range(2):
+        room.storage.rewound(room.pairs(1))
+        assert room.is_original(1)
+    room.storage.given_back(seats)
+    room.storage.put_back(seats[:1])
+    assert room.is_vandalised(1)
 
 
 def test_kept_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -> None:

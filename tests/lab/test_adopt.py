@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from lab.powercut.pool_ids import not_known
 from pizarra.compute.domain_edit import disks_of, seat_of
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Advanced, Event
@@ -21,6 +22,7 @@ from pizarra.model.outcome import Outcome, Report
 from pizarra.service import adopt, classrooms, recover, verbs
 from pizarra.service.adopt import Wish
 from pizarra.service.context import Context
+from pizarra.storage.thin_pool import ThinPool
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
 from tests.lab.conftest import Told, command
 
@@ -142,6 +144,7 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert seat_of(dumped("old-vm")) is None
     assert without_disks(dumped("old-vm")) == without_disks(before)
     assert {name: v.labels for name, v in volumes(lab).items()} == {"old-vm.vda": None}
+    assert not_known(ThinPool(VG, POOL), volumes(lab).values()) == []
 
 
 @pytest.mark.parametrize("way", list(Way))
@@ -176,6 +179,7 @@ def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_
     classrooms.deleted(lab, "office")
     assert dumped("foreign") == foreign
     now = volumes(lab)
+    assert not_known(ThinPool(VG, POOL), now.values()) == []
     assert (now.keys(), now["foreign"].labels, now["theirs"].labels) == (was.keys(), None, None)
 
 

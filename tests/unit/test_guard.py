@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from pizarra.engine import undo
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import NoSpace
 from pizarra.model.facts import Power
 from pizarra.model.sizes import MIB
+from pizarra.planner.reset import pairs_of
 from pizarra.service import verbs
 from pizarra.service.context import Context
 from pizarra.service.undo import undone
@@ -55,3 +57,19 @@ def test_start_when_undos_fill_the_pool_then_the_oldest_go_and_it_is_said(school
     assert [note for note in notes if "net-01 can be undone no more" in note]
     assert not [note for note in notes if "net-02 can be undone no more" in note]
     assert undone(school.context, "net", [2]).exit_status == 0
+
+
+def test_start_when_a_crash_left_space_to_give_back_then_that_comes_before_any_undo(
+    school: School,
+) -> None:
+    seats = school.context.host.observe().classroom("net").seats
+    for _ in range(2):
+        school.dirty(1)
+        pairs = list(pairs_of(seats[0]))
+        assert not any(school.context.host.rewound(pairs, keep=True, give_back=False).values())
+        undo.noted(seats[0].volumes)
+    school.storage.disks.size_bytes = 2 * 4096
+    context, notes = noting(school)
+    assert verbs.start(context, "net", [3]).exit_status == 0
+    assert not [note for note in notes if "no more" in note]
+    assert undone(school.context, "net", [1]).exit_status == 0

@@ -19,6 +19,7 @@ from pizarra.compute.domain_edit import (
     state_files_of,
     without_seat_metadata,
 )
+from pizarra.engine import undo
 from pizarra.engine.events import Advanced, Began, Settled
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault
@@ -305,6 +306,12 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
     if fault := next(filter(None, faults.values()), None):
         return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
     context.host.states.dropped(seat.volumes)
+    try:
+        for volume in seat.volumes:  # a pool that sleeps takes no message
+            context.host.storage_of(volume).woken(volume)
+        undo.dropped(context.host, [seat])
+    except PizarraError as error:
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([error]))
     for volume in seat.volumes:
         unlabelled(volume)
     return SeatOutcome(

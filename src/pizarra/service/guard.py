@@ -65,15 +65,23 @@ def _undos_dropped(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> P
         if seat.volumes[0].place == need.pool.place
     ]
     known = {seat.name: seat for seat in everybody}
-    for name in undo.kept(host, everybody):
+    if not any(host.given_back([v for seat in everybody for v in seat.volumes]).values()):
+        need = _again(context, need, seats)  # what a reset that was cut off had not given back yet
+    for name in undo.kept(host, everybody) if need.is_full else ():
         undo.dropped(host, [known[name]])
         text = "{pool} is nearly full: the last reset of {name} can be undone no more."
         context.emit(Noted(text=text, facts={"pool": need.pool.name, "name": name}))
-        now = {(one.pool.place, one.pool.name): one for one in needs(host.observe().pools, seats)}
-        need = now[need.pool.place, need.pool.name]
+        need = _again(context, need, seats)
         if not need.is_full:
             break
     return need
+
+
+def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
+    """The same pool, as it is now."""
+    pools = context.host.observe().pools
+    now = {(one.pool.place, one.pool.name): one for one in needs(pools, seats)}
+    return now[need.pool.place, need.pool.name]
 
 
 def guarded(context: Context) -> dict[str, Any]:

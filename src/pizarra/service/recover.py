@@ -78,7 +78,8 @@ def _classroom_recovered(context: Context, name: str) -> Report:
 
 
 def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
-    """A machine that is gone is defined again; disks that a reset left half-way are rewound."""
+    """A machine that is gone is defined again, a disk that a reset took off its device is put back
+    on it as it is; one without any content is rewound."""
     host, mended = context.host, []
     if seat.power is Power.ABSENT:
         if seat.labels.name:
@@ -89,12 +90,18 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
             )
         host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
         mended.append(Sentence("machine defined again"))
-    if seat.power in (Power.OFF, Power.ABSENT) and _half_way(context, seat):
-        faults = host.rewound(list(pairs_of(seat)))
-        for fault in faults.values():
-            if fault is not None:
+    if seat.power not in (Power.OFF, Power.ABSENT):
+        if _is_detached(context, seat):  # what it has in its RAM may not meet another disk
+            reason = Sentence("a reset of it was cut off while it was on: reset it again")
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
+    else:
+        if _is_detached(context, seat) and _woken(context, seat):
+            mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
+        elif not _woken(context, seat):
+            faults = host.rewound(list(pairs_of(seat)))
+            for fault in filter(None, faults.values()):
                 return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
-        mended.append(Sentence("disks put back to the original"))
+            mended.append(Sentence("disks put back to the original"))
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.DONE if mended else Outcome.UNCHANGED,
@@ -102,8 +109,11 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
     )
 
 
-def _half_way(context: Context, seat: Seat) -> bool:
-    """Whether a reset of it was cut off in the middle."""
-    storages = [(context.host.storage_of(volume), volume) for volume in seat.volumes]
-    awake = [storage.woken(volume) for storage, volume in storages]
-    return not all(awake) or any(storage.is_detached(volume) for storage, volume in storages)
+def _is_detached(context: Context, seat: Seat) -> bool:
+    return any(context.host.storage_of(one).is_detached(one) for one in seat.volumes)
+
+
+def _woken(context: Context, seat: Seat) -> bool:
+    """Whether every disk has a content, and its device shows it."""
+    awake = [context.host.storage_of(one).woken(one) for one in seat.volumes]
+    return all(awake) and not _is_detached(context, seat)

@@ -142,10 +142,11 @@ class Storage(Protocol):
         """Every seat volume has its baseline's content again. Constant cost a volume.
 
         Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
-        ``keep``: True keeps what goes for ``put_back``, instead of what an earlier rewind kept;
-        False keeps nothing; None leaves what is kept as it is. An adopted classic volume, and any
-        backend that cannot (capabilities.undo), keep nothing. What goes for good still takes its
-        space, until ``given_back``.
+        ``keep``: True keeps what goes for ``put_back``, instead of what an earlier rewind kept (of
+        a seat that was original nothing goes: either is right); False keeps nothing; None leaves
+        what is kept as it is. An adopted classic volume, and any backend that cannot
+        (capabilities.undo), keep nothing. What goes for good still takes its space, until
+        ``given_back``.
         """
         ...
 
@@ -170,8 +171,8 @@ class Storage(Protocol):
         ...
 
     def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """After a crash: end or take back every exchange of these, which are all there are, and
-        drop what is kept of others that are gone. Says in words what it did."""
+        """After a crash: end or take back whatever these, which are all there are, were cut off in,
+        and drop what is kept of others that are gone. Says in words what it did."""
         ...
 
     def is_detached(self, volume: Volume) -> bool:
@@ -179,7 +180,8 @@ class Storage(Protocol):
         ...
 
     def woken(self, volume: Volume) -> bool:
-        """Activate a volume that sleeps; False when a rewind that was cut off took its content."""
+        """Its device is there and shows its content; False when a rewind that was cut off took
+        that. Of what is kept nothing changes."""
         ...
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:

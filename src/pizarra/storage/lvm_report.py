@@ -6,7 +6,7 @@ whatever the number of seats. Field names and attribute letters: lvs(8), lvmrepo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -18,6 +18,7 @@ from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, labels_from_tags
 from pizarra.model.sentence import Sentence, joined
+from pizarra.storage.thin_undo import GOING as LEAST_OF_OURS
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
 SEG_FIELDS = (
@@ -116,8 +117,9 @@ def facts(groups: dict[str, Group]) -> StorageFacts:
     """Every volume and pool of these groups."""
     return StorageFacts(
         volumes=tuple(
-            _volume(group, row)
+            _volume(group, row, crowded)
             for group in groups.values()
+            for crowded in [_crowded(group)]
             for row in group.lvs
             if row.segtype != "thin-pool"
         ),
@@ -125,8 +127,15 @@ def facts(groups: dict[str, Group]) -> StorageFacts:
     )
 
 
-def _volume(group: Group, row: LvRow) -> Volume:
+def _crowded(group: Group) -> set[str]:
+    """The pools in which somebody counts as LVM does not: ids that undos have may be theirs."""
+    return {row.pool_lv for row in group.lvs if row.thin_id >= LEAST_OF_OURS and row.pool_lv}
+
+
+def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
     labels, fault = _labels(row)
+    if row.pool_lv in crowded:
+        fault = Sentence("thin ids of its pool are so high that what an undo keeps may meet them")
     return Volume(
         kind=StorageKind.LVM_THIN if row.segtype == "thin" else StorageKind.LVM_THICK,
         place=group.vg.vg_name,

@@ -1,13 +1,6 @@
 """Thin volumes: golden, thin snapshots of it, and the rewind in place.
 
-LVM's metadata maps a volume's *name to a thin device id*; the pool knows what that id contains. So
-the content goes back to the baseline under an unchanged volume, with no LVM metadata written:
-
-1. the seat's device gets an ``error`` table (whoever holds it open keeps it open)
-2. to the pool: ``delete <seat id>``, then ``create_snap <seat id> <baseline id>``; what is deleted
-   has another id by then (``thin_undo``), so that this costs the same whatever was written
-3. the seat's device gets its ``thin`` table back
-
+A seat's content changes under its device (``thin_swap``); LVM's metadata says the same as before.
 Each table swap waits for RCU grace periods; those of different seats overlap in threads. The pool
 takes the messages one after another: it commits its metadata after each. LVM's lock is held all the
 while, so no ``lvcreate`` of anybody sees the middle; a batch is small and goes before other work,
@@ -19,7 +12,7 @@ from __future__ import annotations
 import errno
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +21,7 @@ from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.sentence import Sentence
-from pizarra.storage import lvm_commands, thin_pool, thin_undo
+from pizarra.storage import lvm_commands, thin_pool, thin_swap, thin_undo
 from pizarra.storage.interface import (
     Capabilities,
     Change,
@@ -38,27 +31,27 @@ from pizarra.storage.interface import (
     NewVolume,
     Pair,
     Progress,
-    goes_together,
     unseen,
 )
 from pizarra.storage.lvm_volumes import (
     LvmVolumes,
     checked_space,
-    device_checked,
     lvm,
     lvm_batch,
     lvm_facts_unlocked,
     not_ours,
 )
 from pizarra.storage.pairwise import each, in_batches, in_phases
+from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_transaction import messages_to_end, unended
+from pizarra.storage.thin_undo import Todo
 from pizarra.system import devmapper
 from pizarra.system.locks import vg_locked
 from pizarra.system.rcu import expedited
 from pizarra.system.urgency import urgent
 
+_SETTLED_AT_ONCE = 8  # seats under one hold of LVM's lock: what they had written is given back
 _BETWEEN_S = 0.01  # those who wait for LVM's lock look each 2 ms
-_TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
 
 
@@ -190,7 +183,9 @@ class LvmThinStorage(LvmVolumes):
 
     def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""
-        return self._swapped(pairs, _baselines_lost, partial(_content_swapped, keep=keep))
+        return self._swapped(
+            pairs, thin_swap.baselines_lost, partial(thin_swap.content_swapped, keep=keep)
+        )
 
     def _swapped(self, pairs: Sequence[Pair], lost: _Check, swap: _Swap) -> Faults:
         """``swap`` what the seats contain, except of those that are ``lost`` beforehand."""
@@ -207,9 +202,9 @@ class LvmThinStorage(LvmVolumes):
             sound = [pair for pair in pairs if pair.seat.uuid not in left]
             # a seat whose content could not be put right stays on its error table: it fails loudly
             whole: set[str] = set()
-            detached = partial(_detached, whole=whole)
+            detached = partial(thin_swap.detached, whole=whole)
             swapped = partial(_step_taken, swap, whole)
-            return {**left, **in_phases(sound, detached, swapped, _attached)}
+            return {**left, **in_phases(sound, detached, swapped, thin_swap.attached)}
 
     def _asleep_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device.
@@ -229,45 +224,59 @@ class LvmThinStorage(LvmVolumes):
         return {**faults, **each(right, self._activated)}
 
     def given_back(self, volumes: Sequence[Volume]) -> Faults:
-        """A message each, as long as much was written. The first that fails ends it."""
+        """As long as much was written. A fault of one is that of its pool."""
         faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
-        these = [one for one in volumes if 0 < one.thin_id < thin_undo.SPAN]
-        for number, volume in enumerate(these):
+        for pool, these in self._by_pool(volumes).items():
+            seats = frozenset(one.thin_id for one in these if one.thin_id < thin_undo.SPAN)
             try:
-                self._given_back(_pool_device(volume), volume.thin_id)
-            except (StorageFault, OSError) as error:
-                why = error if isinstance(error, StorageFault) else _cause(volume, error)
-                return faults | {one.uuid: why for one in these[number:]}
+                self._undos_settled(pool, partial(thin_undo.settlement_of, seats))
+            except StorageFault as error:
+                faults |= {one.uuid: error for one in these}
+            except OSError as error:
+                faults |= {one.uuid: _cause(one, error) for one in these}
         return faults
 
-    def _given_back(self, pool: str, seat: int) -> None:
-        """Whoever waits for LVM's lock has it in between."""
-        with vg_locked(self.place):
-            thin_undo.given_back(pool, seat)
-        time.sleep(_BETWEEN_S)
+    def _undos_settled(
+        self, pool: thin_pool.ThinPool, chosen: Callable[[Mapping[int, Thin]], list[Todo]]
+    ) -> int:
+        """A few at a time: whoever waits for LVM's lock has it in between. How many there were."""
+        count = 0
+        while True:
+            with vg_locked(self.place):
+                todo = chosen(thin_pool.thins_read(pool))
+                thin_undo.settled(pool, todo[:_SETTLED_AT_ONCE])
+            count += len(todo[:_SETTLED_AT_ONCE])
+            if len(todo) <= _SETTLED_AT_ONCE:
+                return count
+            time.sleep(_BETWEEN_S)
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """By the thin ids that the pools have."""
         found: set[str] = set()
-        for pool, these in _by_pool(volumes).items():
-            there = thin_pool.roots_read(thin_pool.ThinPool(self.place, pool)).keys()
-            found |= {one.uuid for one in these if thin_undo.KEPT + one.thin_id in there}
+        for pool, these in self._by_pool(volumes).items():
+            there = thin_pool.thins_read(pool).keys()
+            found |= {one.uuid for one in these if thin_undo.is_kept(one.thin_id, there)}
         return frozenset(found)
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
-        """As a rewind, with another content."""
-        why: dict[str, PizarraError | None] = {}
-        for pool, these in _by_pool(volumes).items():
-            there = thin_pool.roots_read(thin_pool.ThinPool(self.place, pool)).keys()
-            why |= {one.uuid: _not_put_back(one.thin_id, there) for one in these}
-        pairs = [Pair(seat=one, baseline=one) for one in volumes if why.get(one.uuid) is None]
-        return {**why, **self._swapped(pairs, _strange, _exchanged)}
+        """As a rewind, with another content; what was cut off is ended before."""
+        faults = dict(self.given_back(volumes))
+        whole = [one for one in volumes if faults[one.uuid] is None]
+        for pool, these in self._by_pool(whole).items():
+            there = thin_pool.thins_read(pool).keys()
+            faults |= {one.uuid: _not_put_back(one.thin_id, there) for one in these}
+        pairs = [Pair(seat=one, baseline=one) for one in volumes if faults[one.uuid] is None]
+        return {**faults, **self._swapped(pairs, thin_swap.strangers, thin_swap.exchanged)}
 
     def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
-        """A message each."""
-        pairs = [Pair(seat=one, baseline=one) for one in volumes]
+        """What was cut off is ended before: what is kept may be all that a seat has."""
+        faults = self.given_back(volumes)
+        return {**faults, **self._all_dropped([v for v in volumes if faults[v.uuid] is None])}
+
+    def _all_dropped(self, volumes: Sequence[Volume]) -> Faults:
+        pairs = [Pair(seat=one, baseline=one) for one in volumes if one.pool and one.thin_id]
         with vg_locked(self.place):
-            return {pair.seat.uuid: _refused(_kept_dropped, pair) for pair in pairs}
+            return {pair.seat.uuid: _refused(thin_swap.all_dropped, pair) for pair in pairs}
 
     def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """Told by the mapping roots. Only ids that LVM never gives, and that none of them has."""
@@ -283,14 +292,10 @@ class LvmThinStorage(LvmVolumes):
                 continue  # it sleeps, as a pool of golden volumes may
             if self._transaction_ended(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
-            with vg_locked(self.place):
-                todo = thin_undo.settlement(thin_pool.roots_read(its), seats, strange)
-                thin_undo.settled(its.device, todo)
-            for seat in [seat for word, seat in todo if word == "give"]:
-                self._given_back(its.device, seat)
-            if todo:
+            wanted = partial(thin_undo.settlement, seats=seats, strange=strange)
+            if count := self._undos_settled(its, wanted):
                 text = "{pool}: {n} undos that were cut off or left behind are settled"
-                told.append(Sentence(text, pool=pool, n=len(todo)))
+                told.append(Sentence(text, pool=pool, n=count))
         return told
 
     def _transaction_ended(self, pool: thin_pool.ThinPool, there: Sequence[Volume]) -> bool:
@@ -306,8 +311,8 @@ class LvmThinStorage(LvmVolumes):
             counted = int(devmapper.status(pool.device)[0].text.split()[0])
             ids = {one.name: one.thin_id for one in its}
             ours = [one.name for one in its if one.labels]
-            roots = thin_pool.roots_read(pool)
-            messages = messages_to_end(waiting, counted, roots.keys(), ids, ours)
+            there_now = thin_pool.thins_read(pool).keys()
+            messages = messages_to_end(waiting, counted, there_now, ids, ours)
             for message in messages:
                 devmapper.message(pool.device, message)
         return bool(messages)
@@ -318,8 +323,28 @@ class LvmThinStorage(LvmVolumes):
         gone = [one for one in volumes if one.thin_id and faults[one.uuid] is None]
         seats = [one for one in gone if one.labels and one.labels.role is Role.SEAT]
         if seats:
-            self.kept_dropped(seats)
+            self._all_dropped(seats)
         return faults
+
+    def woken(self, volume: Volume) -> bool:
+        """Also from the ``error`` table on which a rewind that was cut off left its device."""
+        if not self.is_detached(volume):
+            return super().woken(volume)
+        try:
+            with vg_locked(self.place):
+                thin_swap.attached(Pair(seat=volume, baseline=volume))
+        except StorageFault as error:
+            if error.facts.get("errno") == errno.ENODATA:
+                return False
+            raise
+        return True
+
+    def _by_pool(self, volumes: Sequence[Volume]) -> dict[thin_pool.ThinPool, list[Volume]]:
+        found: dict[thin_pool.ThinPool, list[Volume]] = defaultdict(list)
+        for volume in volumes:
+            if volume.pool and volume.thin_id:
+                found[thin_pool.ThinPool(self.place, volume.pool)].append(volume)
+        return found
 
     def _activated(self, pair: Pair) -> None:
         lvm(lvm_commands.change(self.place, pair.seat.name, "-ay", "-K"))
@@ -346,118 +371,14 @@ class LvmThinStorage(LvmVolumes):
         return found
 
 
-def _by_pool(volumes: Sequence[Volume]) -> dict[str, list[Volume]]:
-    found: dict[str, list[Volume]] = defaultdict(list)
-    for volume in volumes:
-        if volume.pool and volume.thin_id:
-            found[volume.pool].append(volume)
-    return found
-
-
 def _ids(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     return [(pair.baseline.thin_id, pair.seat.thin_id) for pair in pairs]
 
 
-def _pool_device(seat: Volume) -> str:
-    return thin_pool.ThinPool(seat.place, seat.pool).device
-
-
-def _baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
-    """The seats that must keep what they have: their baseline could not be put in its place.
-
-    Asked once for each baseline, with a snapshot that is dropped again at once.
-    """
-    lost: dict[str, PizarraError | None] = {}
-    tried: dict[tuple[str, int], PizarraError | None] = {}
-    for pair in pairs:
-        try:
-            _checked(pair)
-            key = (_pool_device(pair.seat), pair.baseline.thin_id)
-            if key not in tried:
-                tried[key] = _lost(*key)
-            if tried[key]:
-                lost[pair.seat.uuid] = tried[key]
-        except PizarraError as error:
-            lost[pair.seat.uuid] = error
-    return lost
-
-
-def _lost(pool: str, baseline: int) -> PizarraError | None:
-    try:
-        try:
-            devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
-        except StorageFault as error:
-            if error.facts.get("errno") != errno.EEXIST:  # there: a trial was cut off
-                raise
-            devmapper.message(pool, f"delete {_TRIAL_ID}")
-            devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
-        devmapper.message(pool, f"delete {_TRIAL_ID}")
-    except StorageFault as error:
-        return error
-    return None
-
-
-def _detached(pair: Pair, *, whole: set[str]) -> None:
-    """The seat's device stands on ``error``; nothing of the past is left in the page cache.
-
-    ``whole`` gets those that surely have a content: their device had it until now.
-    """
-    device = device_checked(pair.seat)
-    target = device.targets[0]
-    if target.kind == "thin":
-        whole.add(pair.seat.uuid)
-    if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
-        raise not_ours(pair.seat, "its device maps another thin id than LVM says")
-    devmapper.flush_page_cache(device.node)
-    devmapper.swap(device, devmapper.error_target(target.length))
-
-
-def _checked(pair: Pair) -> None:
-    seat, baseline = pair.seat, pair.baseline
-    if not goes_together(pair):
-        raise not_ours(seat, "its label does not name this baseline")
-    if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
-        raise not_ours(seat, "it and its baseline are not thin volumes of one pool")
-    if seat.thin_id >= thin_undo.SPAN:
-        raise not_ours(seat, "its thin id is one of those that undos have")
-    if baseline.active:
-        raise StorageFault(
-            "{place}/{name} is a baseline and must not be active while a seat goes back to it.",
-            "Deactivate it: lvchange -an {place}/{name}",
-            place=baseline.place,
-            name=baseline.name,
-        )
-
-
-def _step_taken(swap: _Swap, whole: Collection[str], pair: Pair) -> None:
-    swap(pair, pair.seat.uuid in whole)
-
-
-def _content_swapped(pair: Pair, whole: bool, *, keep: bool | None) -> None:
-    """What is kept is there before anything goes."""
-    pool, seat = _pool_device(pair.seat), pair.seat.thin_id
-    if keep and whole:
-        thin_undo.kept(pool, seat)
-    elif keep:
-        thin_undo.kept_if_there(pool, seat)
-    elif keep is False:
-        thin_undo.dropped(pool, thin_undo.KEPT + seat)
-    if keep:
-        thin_undo.dropped(pool, seat)  # it has another id now
-    else:
-        thin_undo.set_aside(pool, seat, seat)
-    devmapper.message(pool, f"create_snap {seat} {pair.baseline.thin_id}")
-
-
-def _exchanged(pair: Pair, whole: bool) -> None:
-    _ = whole  # was looked at beforehand
-    thin_undo.exchanged(_pool_device(pair.seat), pair.seat.thin_id)
-
-
 def _not_put_back(seat: int, there: Collection[int]) -> PizarraError | None:
-    if seat not in there or thin_undo.MOVING + seat in there:
+    if seat not in there:
         return thin_pool.missing(seat)
-    if thin_undo.KEPT + seat not in there:
+    if not thin_undo.is_kept(seat, there):
         return StorageFault("Nothing is kept of what a reset took away.")
     return None
 
@@ -466,20 +387,8 @@ def _cause(volume: Volume, error: OSError) -> StorageFault:
     return StorageFault("{name}: {cause}.", name=volume.name, cause=error.strerror)
 
 
-def _kept_dropped(pair: Pair) -> None:
-    pool, seat = _pool_device(pair.seat), pair.seat.thin_id
-    thin_undo.given_back(pool, seat)
-    thin_undo.dropped(pool, thin_undo.KEPT + seat)
-    thin_undo.dropped(pool, thin_undo.MOVING + seat)
-
-
-def _strange(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
-    """Those that no exchange may touch."""
-    return {
-        pair.seat.uuid: not_ours(pair.seat, "it carries no label of ours")
-        for pair in pairs
-        if pair.seat.labels is None or not pair.seat.thin_id
-    }
+def _step_taken(swap: _Swap, whole: Collection[str], pair: Pair) -> None:
+    swap(pair, pair.seat.uuid in whole)
 
 
 def _refused(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
@@ -488,13 +397,3 @@ def _refused(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
     except StorageFault as error:
         return error
     return None
-
-
-def _attached(pair: Pair) -> None:
-    pool = devmapper.device(_pool_device(pair.seat))
-    device = devmapper.device(devmapper.dm_name(pair.seat.place, pair.seat.name))
-    assert pool is not None and device is not None, "both were there under this very lock"
-    length = device.targets[0].length
-    text = f"{pool.number} {pair.seat.thin_id}"
-    devmapper.swap(device, devmapper.Target(0, length, "thin", text), quiet=True)
-    devmapper.flush_page_cache(device.node)

@@ -27,6 +27,7 @@ from pizarra.errors import (
 )
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
+from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.storage.interface import (
     Capabilities,
@@ -238,11 +239,14 @@ class MemoryStorage:
         step()
         if keep and seat.blocks is not None:
             self._change()
-            seat.kept = replace(seat, kept=None)
+            seat.going += [seat.kept] if seat.kept else []
+            seat.kept = replace(seat, kept=None, going=[])
         elif keep is False and seat.kept is not None:
             self._change()
             seat.kept = None
         self._change()
+        if not keep and seat.blocks is not None:
+            seat.going.append(replace(seat, kept=None, going=[]))
         seat.blocks = None
         step()
         self._change()
@@ -252,8 +256,10 @@ class MemoryStorage:
         seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
 
     def given_back(self, volumes: Sequence[Volume]) -> Faults:
-        """Python's own business. One step."""
+        """One step."""
         self._begin("given_back")()
+        for volume in volumes:
+            self._expected(volume).going.clear()
         return {volume.uuid: None for volume in volumes}
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
@@ -275,7 +281,7 @@ class MemoryStorage:
                 faults[volume.uuid] = error
             else:
                 self._change()
-                was, disk.kept = disk.kept, replace(disk, kept=None)
+                was, disk.kept = disk.kept, replace(disk, kept=None, going=[])
                 disk.blocks, disk.written, disk.baseline = was.blocks, was.written, was.baseline
         return faults
 
@@ -286,13 +292,17 @@ class MemoryStorage:
             step()
             self._change()
             self._expected(volume).kept = None
+            self._expected(volume).going.clear()
         return {volume.uuid: None for volume in volumes}
 
     def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """Nothing is ever left. One step."""
-        _ = volumes
+        """An exchange has no middle; what goes may be left. One step."""
         self._begin("settled")()
-        return ()
+        left = [disk for one in volumes if (disk := self._expected(one)).going]
+        for disk in left:
+            disk.going.clear()
+        text = "{n} undos that were cut off or left behind are settled"
+        return (Sentence(text, n=len(left)),) if left else ()
 
     def proven(self, pairs: Sequence[Pair]) -> Changes:
         """From the record of what was written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
@@ -30,6 +31,7 @@ class Disk:
     written: set[int] = field(default_factory=set)  # since it was original
     baseline: str = ""  # UUID of what it was snapshot from
     kept: Disk | None = None  # what the last rewind took away
+    going: list[Disk] = field(default_factory=list)  # what takes space until it is given back
 
 
 @dataclass(slots=True)
@@ -48,5 +50,6 @@ class MemoryDisks:
 
     def used_bytes(self) -> int:
         """What all volumes hold of their own."""
-        kept = [disk.kept for disk in self.by_uuid.values() if disk.kept]
-        return BLOCK_BYTES * sum(len(disk.written) for disk in [*self.by_uuid.values(), *kept])
+        disks = list(self.by_uuid.values())
+        beside = [[disk.kept] if disk.kept else [] for disk in disks] + [d.going for d in disks]
+        return BLOCK_BYTES * sum(len(disk.written) for disk in [*disks, *chain(*beside)])

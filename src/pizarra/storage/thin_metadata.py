@@ -19,8 +19,9 @@ BLOCK_BYTES = 4096
 _SUPERBLOCK_MAGIC = 27022010
 _SUPERBLOCK = struct.Struct("<II Q 16s Q II Q Q 128s 128s QQ I I Q")
 _NODE = struct.Struct("<II Q IIII")
+_WORD = struct.Struct("<Q")
+_MADE = struct.Struct("<16x I 4x")  # of a device's details: the pool's count when it was made
 _INTERNAL, _LEAF = 1, 2
-_ENTRIES_MAX = (BLOCK_BYTES - _NODE.size) // 16
 _DEPTH_MAX = 16  # a tree in order needs 5 for the largest volume
 ReadBlock = Callable[[int], bytes]
 
@@ -30,7 +31,16 @@ class Superblock:
     """What of it matters here."""
 
     mapping_root: int
+    details_root: int
     data_block_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Thin:
+    """A device of the pool."""
+
+    root: int  # of its mapping
+    made: int  # a later one has a larger number
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +55,60 @@ def superblock_parsed(raw: bytes) -> Superblock:
     fields = _SUPERBLOCK.unpack_from(raw)
     if fields[4] != _SUPERBLOCK_MAGIC or fields[5] not in (1, 2):
         raise StorageFault("The thin pool's metadata has no superblock that we can read.")
-    return Superblock(mapping_root=fields[11], data_block_bytes=fields[13] * 512)
+    return Superblock(
+        mapping_root=fields[11], details_root=fields[12], data_block_bytes=fields[13] * 512
+    )
 
 
-def _node(read: ReadBlock, block: int) -> _Node:
+def _node(read: ReadBlock, block: int, leaf: struct.Struct = _WORD) -> _Node:
     raw = read(block)
     _, flags, blocknr, count, most, value_bytes, _ = _NODE.unpack_from(raw)
     internal = bool(flags & _INTERNAL)
-    fits = count <= most <= _ENTRIES_MAX and value_bytes == 8 and (count or flags == _LEAF)
+    value = _WORD if internal else leaf
+    fits = value_bytes == value.size and _NODE.size + most * (8 + value.size) <= BLOCK_BYTES
+    fits = fits and count <= most and (count or flags == _LEAF)
     if blocknr != block or flags not in (_INTERNAL, _LEAF) or not fits:
         raise _no_node(block)
     keys = struct.unpack_from(f"<{count}Q", raw, _NODE.size)
-    values = struct.unpack_from(f"<{count}Q", raw, _NODE.size + 8 * most)
-    return _Node(internal, keys, values)
+    at = _NODE.size + 8 * most
+    if value is _WORD:
+        return _Node(internal, keys, struct.unpack_from(f"<{count}Q", raw, at))
+    every = value.iter_unpack(raw[at : at + count * value.size])
+    return _Node(internal, keys, tuple(number for (number,) in every))
 
 
 def _no_node(block: int) -> StorageFault:
     return StorageFault("Block {block} of the thin pool's metadata is no B-tree node.", block=block)
 
 
+def devices(read: ReadBlock, superblock: Superblock) -> dict[int, Thin]:
+    """Every device in the pool, by its id."""
+    roots = device_roots(read, superblock.mapping_root)
+    made = _all_values(read, superblock.details_root, _MADE)
+    if roots.keys() != made.keys():
+        raise StorageFault("The thin pool's metadata does not know when its devices were made.")
+    return {thin_id: Thin(root, made[thin_id]) for thin_id, root in roots.items()}
+
+
 def device_roots(read: ReadBlock, mapping_root: int) -> dict[int, int]:
     """Device id -> root block, of every device in the pool."""
-    roots: dict[int, int] = {}
-    to_visit, seen = [mapping_root], set[int]()
+    return _all_values(read, mapping_root, _WORD)
+
+
+def _all_values(read: ReadBlock, root: int, leaf: struct.Struct) -> dict[int, int]:
+    found: dict[int, int] = {}
+    to_visit, seen = [root], set[int]()
     while to_visit:
         block = to_visit.pop()
         if block in seen:
             raise _no_node(block)
         seen.add(block)
-        node = _node(read, block)
+        node = _node(read, block, leaf)
         if node.internal:
             to_visit.extend(node.values)
         else:
-            roots.update(zip(node.keys, node.values, strict=True))
-    return roots
+            found.update(zip(node.keys, node.values, strict=True))
+    return found
 
 
 def blocks_changed(read: ReadBlock, one: int, other: int) -> int:

@@ -22,8 +22,10 @@ from pizarra.storage.interface import Change
 from pizarra.storage.thin_metadata import (
     BLOCK_BYTES,
     ReadBlock,
+    Thin,
     blocks_changed,
     device_roots,
+    devices,
     superblock_parsed,
 )
 from pizarra.system import devmapper
@@ -136,10 +138,10 @@ def changes_read(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
         return [_change_read(read, superblock.data_block_bytes, roots, pair) for pair in ids]
 
 
-def roots_read(pool: ThinPool) -> dict[int, int]:
-    """Thin id -> root of its mapping, of all that the pool has."""
+def thins_read(pool: ThinPool) -> dict[int, Thin]:
+    """All that the pool has, by thin id."""
     with metadata_snapshot(pool) as root, _block_reader(pool.metadata) as read:
-        return device_roots(read, superblock_parsed(read(root)).mapping_root)
+        return devices(read, superblock_parsed(read(root)))
 
 
 def _change_read(

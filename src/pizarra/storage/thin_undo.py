@@ -1,96 +1,128 @@
 """What a rewind takes away, kept in the thin pool under an id that LVM never gives: no volume, no
 LVM metadata, only the blocks that differ. One content for each seat.
 
-LVM counts thin ids up from 1; ``GOING``, ``KEPT`` and ``MOVING`` are far above. Callers hold LVM's
-lock, and no device of the seat maps its id meanwhile.
+LVM counts thin ids up from 1; ours are far above. What is kept has the id ``FIRST`` or ``SECOND``
+of its seat, whichever was free; ``GOING`` is what nobody is to have again. Callers hold LVM's lock,
+and no device of the seat maps its id meanwhile.
 
-To delete the last id of a content costs what was written: each of its blocks is given back. So
-what nobody needs any more first gets the id ``GOING``, in constant time, and is deleted when the
-machines have their disks. An exchange of what is kept and what is there is
+    a reset:   free := seat;  seat := baseline.         What was kept before goes later.
+    an undo:   free := seat;  seat := kept.             The id of what was kept goes.
 
-    moving := seat, seat := kept, kept := moving, (moving is dropped)
+So a content always has another id before it loses its own. To delete its last id costs what was
+written, for each block is given back: that is done when the machines have their disks.
 
-and after a crash anywhere in it the mapping roots tell where it was: whoever has the same root has
-the same content.
+After a crash the pool itself tells where it was. It counts when each id was made: a seat without
+any content had the youngest of its three, and gets it back. And whoever has the same mapping root
+has the same content: an id with that of its seat says nothing.
 """
 
 from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
+from pizarra.storage.thin_metadata import Thin
+from pizarra.storage.thin_pool import ThinPool, thins_read
 from pizarra.system import devmapper
 
 GOING = 4 << 20  # of 24 bits
-KEPT = 8 << 20
-MOVING = 12 << 20
+FIRST = 8 << 20
+SECOND = 12 << 20
 SPAN = 4 << 20
 
 
-def dropped(pool: str, thin_id: int) -> None:
+def is_kept(seat: int, there: Iterable[int]) -> bool:
+    """Whether something is kept of it among all thin ids."""
+    return not {FIRST + seat, SECOND + seat}.isdisjoint(there)
+
+
+def dropped(pool: ThinPool, thin_id: int) -> None:
     """Fine if it is not there."""
     try:
-        devmapper.message(pool, f"delete {thin_id}")
+        devmapper.message(pool.device, f"delete {thin_id}")
     except StorageFault as error:
         if error.facts.get("errno") != errno.ENODATA:
             raise
 
 
-def copied(pool: str, to: int, source: int) -> None:
-    """``to`` has the content of ``source``, whatever it had before."""
+def none_kept(pool: ThinPool, seat: int) -> None:
+    """Nothing is kept of a seat."""
+    for base in (FIRST, SECOND):
+        dropped(pool, base + seat)
+
+
+def all_dropped(pool: ThinPool, seat: int) -> None:
+    """And nothing goes any more."""
+    dropped(pool, GOING + seat)
+    none_kept(pool, seat)
+
+
+def _copied(pool: ThinPool, to: int, source: int) -> bool:
+    """Whether ``to`` was free: then it has the content of ``source`` now."""
     try:
-        devmapper.message(pool, f"create_snap {to} {source}")
+        devmapper.message(pool.device, f"create_snap {to} {source}")
     except StorageFault as error:
         if error.facts.get("errno") != errno.EEXIST:
             raise
-        dropped(pool, to)
-        devmapper.message(pool, f"create_snap {to} {source}")
+        return False
+    return True
 
 
-def set_aside(pool: str, seat: int, thin_id: int) -> None:
-    """``thin_id`` is free, whatever is in it, and at once. Fine if it is not there."""
+def replaced(pool: ThinPool, seat: int, source: int) -> None:
+    """A seat, whose own content has another id or is lost, has that of ``source``."""
+    dropped(pool, seat)
+    devmapper.message(pool.device, f"create_snap {seat} {source}")
+
+
+def set_aside(pool: ThinPool, seat: int) -> None:
+    """The content of a seat goes. Fine if it has none."""
     try:
-        copied(pool, GOING + seat, thin_id)
+        while not _copied(pool, GOING + seat, seat):
+            dropped(pool, GOING + seat)
     except StorageFault as error:
         if error.facts.get("errno") != errno.ENODATA:
             raise
+
+
+def kept(pool: ThinPool, seat: int) -> None:
+    """Keep the content of a seat, which has one; what was kept before is the older from now on."""
+    if _copied(pool, FIRST + seat, seat) or _copied(pool, SECOND + seat, seat):
         return
-    dropped(pool, thin_id)
+    there = thins_read(pool)  # both are there: the older one was not given back
+    older = min((FIRST + seat, SECOND + seat), key=lambda thin_id: there[thin_id].made)
+    dropped(pool, older)
+    devmapper.message(pool.device, f"create_snap {older} {seat}")
 
 
-def given_back(pool: str, seat: int) -> None:
-    """The blocks of what was set aside."""
-    dropped(pool, GOING + seat)
+def kept_if_work(pool: ThinPool, seat: int, baseline: int) -> None:
+    """Keep the content of a seat that a crash may have left without any, or with the original:
+    then all stays as it is, for what is kept may be the only copy of a student's work."""
+    there = thins_read(pool)
+    if seat in there and there[seat].root != there[baseline].root:
+        kept(pool, seat)
 
 
-def kept(pool: str, seat: int) -> None:
-    """Keep the content of a seat; what was kept of it before is set aside."""
-    set_aside(pool, seat, KEPT + seat)
-    devmapper.message(pool, f"create_snap {KEPT + seat} {seat}")
+def exchanged(pool: ThinPool, seat: int) -> None:
+    """The seat has what was kept of it, and what it had is kept. Only one of them may be there."""
+    free, old = FIRST + seat, SECOND + seat
+    if not _copied(pool, free, seat):
+        free, old = old, free
+        devmapper.message(pool.device, f"create_snap {free} {seat}")
+    replaced(pool, seat, old)
+    dropped(pool, old)
 
 
-def kept_if_there(pool: str, seat: int) -> None:
-    """Keep the content of a seat that a crash may have left without any; then all stays as it is,
-    for what is kept may be the only copy of a student's work."""
-    try:
-        devmapper.message(pool, f"create_snap {MOVING + seat} {seat}")
-    except StorageFault as error:
-        if error.facts.get("errno") not in (errno.ENODATA, errno.EEXIST):
-            raise
-        return
-    copied(pool, KEPT + seat, MOVING + seat)
-    dropped(pool, MOVING + seat)
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """What is to be done for one seat."""
 
-
-def exchanged(pool: str, seat: int) -> None:
-    """The seat has what was kept of it, and what it had is kept. Both are there, and alone."""
-    copied(pool, MOVING + seat, seat)
-    copied(pool, seat, KEPT + seat)
-    copied(pool, KEPT + seat, MOVING + seat)
-    dropped(pool, MOVING + seat)
+    seat: int
+    back: int  # the id of the content that it has again, or 0
+    drop: tuple[int, ...]
 
 
 def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
@@ -101,46 +133,39 @@ def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
 
 
 def settlement(
-    roots: Mapping[int, int], seats: frozenset[int], strange: frozenset[int] = frozenset()
-) -> list[tuple[str, int]]:
-    """What is to be done after a crash, as (word, seat id): pure. ``roots`` of every thin id.
+    there: Mapping[int, Thin], seats: frozenset[int], strange: frozenset[int] = frozenset()
+) -> list[Todo]:
+    """What there is to do after a reset, or after a crash in the middle of anything: pure.
 
-    Nothing for the ``strange``: what is kept of a seat waits until its label is mended.
-    ``back``: the seat lost its content in an exchange, and gets it again. ``end``: what was there
-    is kept now. ``drop``: nothing is lost by dropping what moved. ``forget``: the seat is gone.
-    ``give``: what was set aside goes.
+    ``there``: every thin id. Nothing for the ``strange``: what is kept of a seat waits until its
+    label is mended. Of a seat that is gone nothing stays.
     """
-    todo: list[tuple[str, int]] = []
-    for seat in sorted({thin_id % SPAN for thin_id in roots if thin_id >= GOING}):
-        here, kept, moving = (roots.get(base + seat) for base in (0, KEPT, MOVING))
-        if seat in strange:
-            continue
+    todo: list[Todo] = []
+    for seat in sorted({thin_id % SPAN for thin_id in there if thin_id >= GOING} - strange):
+        its = [base + seat for base in (GOING, FIRST, SECOND) if base + seat in there]
+        its.sort(key=lambda thin_id: there[thin_id].made)
         if seat not in seats:
-            todo.append(("forget", seat))
+            todo.append(Todo(seat, 0, tuple(its)))
             continue
-        if GOING + seat in roots:
-            todo.append(("give", seat))
-        if moving is None:
-            continue
-        if here is None:
-            todo.append(("back", seat))
-        elif moving in (here, kept):
-            todo.append(("drop", seat))
-        else:
-            todo.append(("end", seat))
+        back = 0 if seat in there else its[-1]
+        root = there[back or seat].root
+        drop = [one for one in its if one == GOING + seat or there[one].root == root]
+        kept = [one for one in its if one not in drop]
+        drop += kept[:-1]
+        if back or drop:
+            todo.append(Todo(seat, back, tuple(drop)))
     return todo
 
 
-def settled(pool: str, todo: list[tuple[str, int]]) -> None:
+def settlement_of(seats: frozenset[int], there: Mapping[int, Thin]) -> list[Todo]:
+    """Of these only."""
+    return [one for one in settlement(there, seats) if one.seat in seats]
+
+
+def settled(pool: ThinPool, todo: Iterable[Todo]) -> None:
     """Do it. Twice changes nothing."""
-    for word, seat in todo:
-        if word == "give":  # in a hold of the lock each, by the caller
-            continue
-        if word == "back":
-            devmapper.message(pool, f"create_snap {seat} {MOVING + seat}")
-        if word == "end":
-            copied(pool, KEPT + seat, MOVING + seat)
-        if word == "forget":
-            given_back(pool, seat)
-            dropped(pool, KEPT + seat)
-        dropped(pool, MOVING + seat)
+    for one in todo:
+        if one.back:
+            devmapper.message(pool.device, f"create_snap {one.seat} {one.back}")
+        for thin_id in one.drop:
+            dropped(pool, thin_id)

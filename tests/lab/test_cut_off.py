@@ -1,0 +1,131 @@
+"""The process dies before any one of its calls to LVM or device-mapper, in a reset and in an undo,
+of a seat whose reset before is kept: `recover` finds each of these states, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab.powercut.pool_ids import not_known
+from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import StorageKind
+from pizarra.model.policy import After
+from pizarra.model.sizes import MIB
+from pizarra.service import classrooms, verbs
+from pizarra.service.context import Context
+from pizarra.service.recover import recovered
+from pizarra.service.undo import undone
+from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.memory import Crash
+from pizarra.storage.thin_pool import ThinPool
+from tests.contract.storage_lvm import POOL, VG
+from tests.fixtures.any_order import ORIGINAL, MortalCompute
+from tests.lab.test_any_order import OnLvm
+
+BEFORE, NOW = b"week one", b"week two"
+
+
+class OneSeat(OnLvm):
+    """A class of one, on real LVM; the machine is one in memory."""
+
+    def made(self) -> None:
+        self.compute = MortalCompute()
+        self.disks_made()
+        spec = ClassroomSpec(
+            name="net", template="t", seats=1, memory_bytes=64 * MIB, storage=StorageKind.LVM_THIN
+        )
+        classrooms.created(self.context, spec)
+
+    def work_then_reset_then_work(self) -> None:
+        self.wrote(BEFORE)
+        self.reset_it()
+        self.wrote(NOW)
+
+    def wrote(self, data: bytes) -> None:
+        (seat,) = self.seats()
+        self.written(seat.volumes[0], data)
+
+    def reset_it(self) -> None:
+        assert verbs.reset(self.context, "net", after=After.OFF).exit_status == 0
+
+    def undo_it(self) -> None:
+        assert undone(self.context, "net").exit_status == 0
+
+    def has(self) -> bytes | None:
+        (seat,) = self.seats()
+        return self.content(seat.volumes[0])
+
+    def died_before(self, call: int, act: Callable[[], None]) -> bool:
+        """Whether it got so far."""
+        self.mortal.to_death = call
+        try:
+            act()
+        except Crash:
+            return True
+        finally:
+            self.booted()
+        return False
+
+    def put_right(self) -> None:
+        """By recover, once: a second one finds nothing to do."""
+        recovered(self.context)
+        (report,) = recovered(self.context)
+        assert [str(one.outcome) for one in report.seats] == ["unchanged"]
+        assert not not_known(ThinPool(VG, POOL), LvmThinStorage(VG).observe().volumes)
+
+
+@pytest.fixture
+def seat(lab: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[OneSeat]:
+    assert lab.host.observe().classrooms == {}
+    OneSeat.patched = monkeypatch
+    one = OneSeat()
+    one.made()
+    yield one
+    one.teardown()
+
+
+def test_reset_when_it_dies_before_any_call_then_it_is_as_before_or_can_be_undone(
+    seat: OneSeat,
+) -> None:
+    seen = set()
+    for call in range(1, 200):
+        seat.work_then_reset_then_work()
+        if not seat.died_before(call, seat.reset_it):
+            break
+        seat.put_right()
+        seen.add(content := seat.has())
+        seat.undo_it()
+        assert (content, seat.has()) in {(NOW, BEFORE), (ORIGINAL, NOW)}, f"before call {call}"
+    else:
+        raise AssertionError("it never ended")
+    assert seen == {NOW, ORIGINAL}
+
+
+def test_reset_when_it_died_before_any_call_then_a_second_one_keeps_the_work(
+    seat: OneSeat,
+) -> None:
+    for call in range(1, 200):
+        seat.work_then_reset_then_work()
+        if not seat.died_before(call, seat.reset_it):
+            return
+        seat.reset_it()
+        seat.undo_it()
+        assert seat.has() == NOW, f"before call {call}"
+    raise AssertionError("it never ended")
+
+
+def test_undo_when_it_dies_before_any_call_then_both_contents_are_there(seat: OneSeat) -> None:
+    seen = set()
+    for call in range(1, 200):
+        seat.work_then_reset_then_work()
+        if not seat.died_before(call, seat.undo_it):
+            break
+        seat.put_right()
+        seen.add(content := seat.has())
+        seat.undo_it()
+        assert (content, seat.has()) in {(NOW, BEFORE), (BEFORE, NOW)}, f"before call {call}"
+    else:
+        raise AssertionError("it never ended")
+    assert seen == {NOW, BEFORE}
