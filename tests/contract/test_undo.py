@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.facts import StorageKind
-from tests.contract.test_storage import AT, STUDENT, Room, bench, is_change, kept, kind, room
+from tests.contract.test_storage import Room, bench, is_change, kept, kind, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 
@@ -40,10 +40,9 @@ def test_kept_when_rewound_again_then_only_the_last_or_none_is(room: Room) -> No
     room.storage.rewound(room.pairs(1), keep=True)
     room.storage.rewound(room.pairs(1))
     assert room.storage.kept([room.seats[1]]) == {room.seats[1].uuid}
-    room.bench.write(room.seats[1], AT, STUDENT[::-1])
-    room.storage.rewound(room.pairs(1), keep=True)
+    room.storage.rewound(room.pairs(1), keep=True)  # it was original: that is what is kept now
     room.storage.put_back([room.seats[1]])
-    assert room.bench.read(room.seats[1], AT, len(STUDENT)) == STUDENT[::-1]
+    assert room.is_original(1)
     room.storage.rewound(room.pairs(1), keep=False)
     assert not room.storage.kept([room.seats[1]])
     faults = room.storage.put_back([room.seats[1]])

@@ -19,7 +19,7 @@ from pizarra.service.context import Context
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
 from pizarra.storage.thin_metadata import Thin
-from pizarra.storage.thin_undo import FIRST, GOING, SECOND, Todo, holders, settlement
+from pizarra.storage.thin_undo import FIRST, SECOND, Todo, holders, settlement
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -143,47 +143,15 @@ def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) 
     assert not list(undo.NOTES.iterdir())
 
 
-A, B, G = FIRST + 5, SECOND + 5, GOING + 5
-
-
 def pool(*made: tuple[int, int]) -> dict[int, Thin]:
     """Thin id and root of each, in the order in which they were made."""
     return {thin_id: Thin(root, when) for when, (thin_id, root) in enumerate(made)}
 
 
-@pytest.mark.parametrize(
-    ("there", "todo"),
-    [
-        # a reset that keeps the work (root 20) of seat 5; before it, 10 was kept
-        (pool((1, 1), (A, 10), (5, 20)), []),
-        (pool((1, 1), (A, 10), (5, 20), (B, 20)), [Todo(5, 0, (B,))]),  # nothing was done yet
-        (pool((1, 1), (A, 10), (B, 20)), [Todo(5, B, (B,))]),
-        (pool((1, 1), (B, 20)), [Todo(5, B, (B,))]),
-        (pool((1, 1), (A, 10), (B, 20), (5, 1)), [Todo(5, 0, (A,))]),  # as at the end of each
-        (pool((1, 1), (B, 10), (A, 20), (5, 1)), [Todo(5, 0, (B,))]),
-        # one that keeps nothing
-        (pool((1, 1), (A, 10), (5, 20), (G, 20)), [Todo(5, 0, (G,))]),
-        (pool((1, 1), (A, 10), (G, 20)), [Todo(5, G, (G,))]),
-        (pool((1, 1), (A, 10), (G, 20), (5, 1)), [Todo(5, 0, (G,))]),
-        # an undo: 20 is kept, and the seat had 30 since
-        (pool((A, 20), (5, 30), (B, 30)), [Todo(5, 0, (B,))]),
-        (pool((A, 20), (B, 30)), [Todo(5, B, (B,))]),
-        (pool((A, 20), (B, 30), (5, 20)), [Todo(5, 0, (A,))]),
-        (pool((B, 30), (5, 20)), []),
-        # of a seat that is gone
-        (pool((1, 1), (5, 20), (FIRST + 9, 30)), [Todo(9, 0, (FIRST + 9,))]),
-        (pool((5, 20), (GOING + 9, 30), (SECOND + 9, 4)), [Todo(9, 0, (GOING + 9, SECOND + 9))]),
-    ],
-)
-def test_settlement_when_anything_was_cut_off_then_no_content_is_lost(
-    there: dict[int, Thin], todo: list[Todo]
-) -> None:
-    assert settlement(there, frozenset({5})) == todo
-
-
 def test_settlement_when_a_label_was_taken_away_then_what_is_kept_waits() -> None:
-    there = pool((5, 20), (A, 30), (B, 10), (FIRST + 6, 30))
-    assert settlement(there, frozenset(), frozenset({5})) == [Todo(6, 0, (FIRST + 6,))]
+    there = pool((5, 20), (FIRST + 5, 30), (SECOND + 5, 10), (FIRST + 6, 30))
+    todo = [Todo(6, (f"delete {FIRST + 6}",))]
+    assert settlement(there, frozenset(), frozenset({5})) == todo
 
 
 def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:

@@ -110,6 +110,13 @@ class Host:
         except PizarraError as error:
             return error
 
+    def with_original_content(self, pairs: list[Pair]) -> frozenset[str]:
+        """The UUIDs of seat volumes that surely have their baseline's; a device may not show it."""
+        found = self._by_storage(pairs, lambda storage, these: storage.proven(these))
+        return frozenset(
+            uuid for uuid, one in found.items() if isinstance(one, Change) and one.original
+        )
+
     def rewound(
         self, pairs: list[Pair], *, keep: bool | None = None, give_back: bool = True
     ) -> Faults:

@@ -23,7 +23,7 @@ from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
-from pizarra.storage.interface import Change
+from pizarra.storage.interface import Change, Pair
 
 _Place = tuple[str, str]
 _TURN = 16  # seats rewound and proven at a time: they start while the next ones are rewound
@@ -237,16 +237,28 @@ class ResetRun(SeatRun):
 
     def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
+        keeping = [one for one in seats if self._keeps(one)]
+        ahead = self._ahead(keeping)
+        undo.begun([volume for one in keeping for volume in one.seat.volumes])
+        ways: dict[bool | None, list[Pair]] = {None: [], True: [], False: []}
+        for one in seats:
+            for pair in one.pairs:
+                keep = None if pair.seat.uuid in ahead else self._keeps(one)
+                ways[keep].append(pair)
         faults: dict[str, PizarraError | None] = {}
-        for keep in (True, False):
-            these = [one for one in seats if self._keeps(one) is keep]
-            volumes = [volume for one in these for volume in one.seat.volumes]
-            if keep:
-                undo.noted(volumes)
-            if these:
-                pairs = [pair for one in these for pair in one.pairs]
+        for keep, pairs in ways.items():
+            if pairs:
                 faults |= self.host.rewound(pairs, keep=keep, give_back=False)
+        for one in keeping:
+            if not any(faults[volume.uuid] for volume in one.seat.volumes):
+                undo.ended(one.seat.volumes)
         return faults
+
+    def _ahead(self, seats: Sequence[SeatPlan]) -> frozenset[str]:
+        """The volumes that a reset before, which was cut off, had put right: what it took away is
+        what is to be kept."""
+        cut_off = [pair for one in seats if undo.is_cut_off(one.seat) for pair in one.pairs]
+        return self.host.with_original_content(cut_off)
 
     def _keeps(self, one: SeatPlan) -> bool:
         return not one.no_undo and undo.hours(self.host, one.seat) > 0
@@ -305,15 +317,16 @@ class UndoRun(SeatRun):
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Exchange a batch."""
         volumes = [volume for one in seats for volume in one.seat.volumes]
+        undo.begun(volumes)
         with self.watch.timed("undo", [one.seat.name for one in seats]):
             faults = self.host.put_back(volumes)
-        undo.noted(volumes)
         right = []
         for one in seats:
             why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]
             if why:
                 self._settle(one, Outcome.FAILED, joined(why))
             else:
+                undo.ended(one.seat.volumes)
                 right.append(one)
         return right
 

@@ -3,6 +3,9 @@
 Whether something is kept is a fact that storage tells. *When* it was taken away, and that it was of
 this very volume, is noted in a file by its UUID: LVM gives thin ids anew when a volume is gone, and
 nobody shall get what another had. What is kept without a note is nobody's.
+
+Disks of one seat go together. While their contents change hands their notes say so; left behind by
+a crash, that tells that some of the seat's disks may be ahead of the others.
 """
 
 from __future__ import annotations
@@ -16,15 +19,30 @@ from pizarra.engine.host import Host
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat, Volume
 from pizarra.model.policy import policy_of
+from pizarra.system.file_copies import synced
 
 NOTES = Path("/var/lib/pizarra/undo")
+_UNDER_WAY = "under way"
 
 
-def noted(volumes: Sequence[Volume]) -> None:
-    """Now something is taken away of these."""
+def begun(volumes: Sequence[Volume]) -> None:
+    """Now something is taken away of these, and what is noted lasts."""
     NOTES.mkdir(parents=True, exist_ok=True)
     for volume in volumes:
-        (NOTES / volume.uuid).touch()
+        (NOTES / volume.uuid).write_text(_UNDER_WAY, encoding="utf-8")
+    synced(NOTES)
+
+
+def ended(volumes: Sequence[Volume]) -> None:
+    """It was taken away of all these."""
+    for volume in volumes:
+        (NOTES / volume.uuid).write_text("", encoding="utf-8")
+
+
+def is_cut_off(seat: Seat) -> bool:
+    """Whether the last time was begun only."""
+    notes = [NOTES / volume.uuid for volume in seat.volumes]
+    return any(note.exists() and note.read_text(encoding="utf-8") for note in notes)
 
 
 def since(volume: Volume) -> float | None:
@@ -53,8 +71,9 @@ def kept(host: Host, seats: Sequence[Seat]) -> dict[str, float]:
     for seat in seats:
         times = [since(volume) for volume in seat.volumes if volume.uuid in there]
         known = [time for time in times if time is not None]
-        if len(known) == len(seat.volumes):
-            found[seat.name] = min(known)
+        if len(known) < len(seat.volumes) or (len(known) > 1 and is_cut_off(seat)):
+            continue
+        found[seat.name] = min(known)
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 

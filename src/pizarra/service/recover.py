@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 
+from pizarra.engine import undo as undo_notes
 from pizarra.engine.events import Began, Noted
 from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError
-from pizarra.model.facts import Power, Seat
+from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner import provision
@@ -90,18 +91,21 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
             )
         host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
         mended.append(Sentence("machine defined again"))
+    detached = {volume.uuid for volume in seat.volumes if _is_detached(context, volume)}
     if seat.power not in (Power.OFF, Power.ABSENT):
-        if _is_detached(context, seat):  # what it has in its RAM may not meet another disk
-            reason = Sentence("a reset of it was cut off while it was on: reset it again")
-            return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
-    else:
-        if _is_detached(context, seat) and _woken(context, seat):
-            mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
-        elif not _woken(context, seat):
-            faults = host.rewound(list(pairs_of(seat)))
-            for fault in filter(None, faults.values()):
-                return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
-            mended.append(Sentence("disks put back to the original"))
+        if not detached:
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
+        # what it has in its RAM may not meet another disk
+        reason = Sentence("a reset of it was cut off while it was on: reset it again")
+        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
+    lost = [pair for pair in pairs_of(seat) if not _is_woken(context, pair.seat)]
+    for fault in filter(None, host.rewound(lost).values()):
+        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
+    if lost:
+        mended.append(Sentence("disks put back to the original"))
+    elif detached:
+        mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
+    _undo_ended(context, seat)
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.DONE if mended else Outcome.UNCHANGED,
@@ -109,11 +113,19 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
     )
 
 
-def _is_detached(context: Context, seat: Seat) -> bool:
-    return any(context.host.storage_of(one).is_detached(one) for one in seat.volumes)
+def _undo_ended(context: Context, seat: Seat) -> None:
+    """A reset that was cut off when all was done but its note."""
+    pairs = list(pairs_of(seat))
+    if not undo_notes.is_cut_off(seat) or len(pairs) < len(seat.volumes):
+        return
+    if len(context.host.with_original_content(pairs)) == len(pairs):
+        undo_notes.ended(seat.volumes)
 
 
-def _woken(context: Context, seat: Seat) -> bool:
-    """Whether every disk has a content, and its device shows it."""
-    awake = [context.host.storage_of(one).woken(one) for one in seat.volumes]
-    return all(awake) and not _is_detached(context, seat)
+def _is_detached(context: Context, volume: Volume) -> bool:
+    return context.host.storage_of(volume).is_detached(volume)
+
+
+def _is_woken(context: Context, volume: Volume) -> bool:
+    """Whether it has a content, and its device shows it from now on."""
+    return context.host.storage_of(volume).woken(volume) and not _is_detached(context, volume)

@@ -142,11 +142,10 @@ class Storage(Protocol):
         """Every seat volume has its baseline's content again. Constant cost a volume.
 
         Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
-        ``keep``: True keeps what goes for ``put_back``, instead of what an earlier rewind kept (of
-        a seat that was original nothing goes: either is right); False keeps nothing; None leaves
-        what is kept as it is. An adopted classic volume, and any backend that cannot
-        (capabilities.undo), keep nothing. What goes for good still takes its space, until
-        ``given_back``.
+        ``keep``: True keeps what goes for ``put_back``, be it the original, instead of what an
+        earlier rewind kept; False keeps nothing; None leaves what is kept as it is. An adopted
+        classic volume, and any backend that cannot (capabilities.undo), keep nothing. What goes
+        for good still takes its space, until ``given_back``.
         """
         ...
 

@@ -11,9 +11,10 @@ and no device of the seat maps its id meanwhile.
 So a content always has another id before it loses its own. To delete its last id costs what was
 written, for each block is given back: that is done when the machines have their disks.
 
-After a crash the pool itself tells where it was. It counts when each id was made: a seat without
-any content had the youngest of its three, and gets it back. And whoever has the same mapping root
-has the same content: an id with that of its seat says nothing.
+After a crash the pool itself tells where it was, for it counts when each id was made. A content
+made after its seat is a copy for a step that was never taken. A seat without any content had the
+youngest of the three, and gets it back; ``GOING`` stands for that one until it has, so that a crash
+in the middle of this is known for what it is.
 """
 
 from __future__ import annotations
@@ -118,11 +119,10 @@ def exchanged(pool: ThinPool, seat: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """What is to be done for one seat."""
+    """What the pool is to be told for one seat, in this order."""
 
     seat: int
-    back: int  # the id of the content that it has again, or 0
-    drop: tuple[int, ...]
+    messages: tuple[str, ...]
 
 
 def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
@@ -140,21 +140,50 @@ def settlement(
     ``there``: every thin id. Nothing for the ``strange``: what is kept of a seat waits until its
     label is mended. Of a seat that is gone nothing stays.
     """
-    todo: list[Todo] = []
-    for seat in sorted({thin_id % SPAN for thin_id in there if thin_id >= GOING} - strange):
-        its = [base + seat for base in (GOING, FIRST, SECOND) if base + seat in there]
-        its.sort(key=lambda thin_id: there[thin_id].made)
-        if seat not in seats:
-            todo.append(Todo(seat, 0, tuple(its)))
-            continue
-        back = 0 if seat in there else its[-1]
-        root = there[back or seat].root
-        drop = [one for one in its if one == GOING + seat or there[one].root == root]
-        kept = [one for one in its if one not in drop]
-        drop += kept[:-1]
-        if back or drop:
-            todo.append(Todo(seat, back, tuple(drop)))
-    return todo
+    numbers = sorted({thin_id % SPAN for thin_id in there if thin_id >= GOING} - strange)
+    todo = [
+        Todo(seat, tuple(_put_right(there, seat) if seat in seats else _all_deleted(there, seat)))
+        for seat in numbers
+    ]
+    return [one for one in todo if one.messages]
+
+
+def _all_deleted(there: Mapping[int, Thin], seat: int) -> list[str]:
+    its = (base + seat for base in (FIRST, SECOND, GOING))
+    return [f"delete {one}" for one in its if one in there]
+
+
+def _put_right(there: Mapping[int, Thin], seat: int) -> list[str]:
+    """Its content is there, at most one is kept, and none is going. What is going goes last."""
+    going = GOING + seat
+    slots = [one for one in (FIRST + seat, SECOND + seat) if one in there]
+    slots.sort(key=lambda one: there[one].made)
+    youngest = max([*slots, *([going] if going in there else [])], key=lambda one: there[one].made)
+    ends = [f"delete {going}"] if going in there else []
+    if seat in there:
+        needless = [one for one in slots if there[one].made > there[seat].made]
+        needless += _same(there, going, slots)
+        back = []
+    elif youngest == going:
+        needless = _same(there, going, slots)
+        back = [f"create_snap {seat} {going}"]
+    else:
+        needless = [youngest]
+        back = [*ends, f"create_snap {going} {youngest}", f"create_snap {seat} {going}"]
+        ends = [f"delete {going}"]
+    kept = [one for one in slots if one not in needless]
+    drop = dict.fromkeys([*needless, *kept[:-1]])
+    return [*back, *(f"delete {one}" for one in drop), *ends]
+
+
+def _same(there: Mapping[int, Thin], going: int, slots: Iterable[int]) -> list[int]:
+    """Those of which ``going`` is a copy: it stands for them."""
+    stands = there.get(going)
+    return [
+        one
+        for one in slots
+        if stands and there[one].root == stands.root and there[one].made < stands.made
+    ]
 
 
 def settlement_of(seats: frozenset[int], there: Mapping[int, Thin]) -> list[Todo]:
@@ -165,7 +194,5 @@ def settlement_of(seats: frozenset[int], there: Mapping[int, Thin]) -> list[Todo
 def settled(pool: ThinPool, todo: Iterable[Todo]) -> None:
     """Do it. Twice changes nothing."""
     for one in todo:
-        if one.back:
-            devmapper.message(pool.device, f"create_snap {one.seat} {one.back}")
-        for thin_id in one.drop:
-            dropped(pool, thin_id)
+        for text in one.messages:
+            devmapper.message(pool.device, text)

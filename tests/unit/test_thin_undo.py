@@ -1,0 +1,229 @@
+"""What is kept in a thin pool, over a pool in memory: cut off after any message of anything, and
+again after any message of what puts that right, and no content is lost.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+
+import pytest
+
+from pizarra.errors import StorageFault
+from pizarra.storage import thin_undo
+from pizarra.storage.thin_metadata import Thin
+from pizarra.storage.thin_pool import ThinPool
+from pizarra.storage.thin_undo import FIRST, GOING, SECOND
+
+POOL = ThinPool("vg", "pool")
+GOLDEN, SEAT = 1, 5
+
+
+class Cut(Exception):
+    """Nothing is done after it."""
+
+
+class Pool:
+    """As dm-thin answers messages."""
+
+    def __init__(self) -> None:
+        self.thins: dict[int, Thin] = {}
+        self.clock, self.roots = count(1), count(100)
+        self.left = 10_000  # messages until it is cut off
+        self.born(GOLDEN)
+        self.told(f"create_snap {SEAT} {GOLDEN}")
+
+    def born(self, thin_id: int) -> None:
+        self.thins[thin_id] = Thin(next(self.roots), next(self.clock))
+
+    def written(self, thin_id: int = SEAT) -> int:
+        """By a student: another root, made when it was."""
+        self.thins[thin_id] = Thin(next(self.roots), self.thins[thin_id].made)
+        return self.thins[thin_id].root
+
+    def told(self, text: str) -> None:
+        word, *ids = text.split()
+        numbers = [int(one) for one in ids]
+        if word == "create_snap":
+            to, source = numbers
+            if to in self.thins:
+                raise refusal(errno.EEXIST)
+            if source not in self.thins:
+                raise refusal(errno.ENODATA)
+            self.thins[to] = Thin(self.thins[source].root, next(self.clock))
+        elif self.thins.pop(numbers[0], None) is None:
+            raise refusal(errno.ENODATA)
+
+    def message(self, device: str, text: str) -> None:
+        assert device == POOL.device
+        if self.left == 0:
+            raise Cut
+        self.left -= 1
+        self.told(text)
+
+    @contextmanager
+    def cut_after(self, messages: int) -> Iterator[None]:
+        self.left = messages
+        try:
+            yield
+        finally:
+            self.left = 10_000
+
+    def kept(self) -> int | None:
+        """The root of what is kept, which is one content."""
+        there = [base + SEAT for base in (FIRST, SECOND) if base + SEAT in self.thins]
+        assert len(there) < 2
+        return self.thins[there[0]].root if there else None
+
+    def settle(self) -> None:
+        thin_undo.settled(POOL, thin_undo.settlement(dict(self.thins), frozenset({SEAT})))
+
+
+def refusal(number: int) -> StorageFault:
+    return StorageFault("no", errno=number)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
+    made = Pool()
+    monkeypatch.setattr("pizarra.system.devmapper.message", made.message)
+    monkeypatch.setattr(thin_undo, "thins_read", lambda _: dict(made.thins))
+    return made
+
+
+def reset() -> None:
+    thin_undo.kept(POOL, SEAT)
+    thin_undo.replaced(POOL, SEAT, GOLDEN)
+
+
+def reset_after_a_crash() -> None:
+    thin_undo.kept_if_work(POOL, SEAT, GOLDEN)
+    thin_undo.replaced(POOL, SEAT, GOLDEN)
+
+
+def reset_for_good() -> None:
+    thin_undo.set_aside(POOL, SEAT)
+    thin_undo.replaced(POOL, SEAT, GOLDEN)
+
+
+def undo() -> None:
+    thin_undo.exchanged(POOL, SEAT)
+
+
+def weeks(pool: Pool, *, older: bool) -> tuple[int | None, int]:
+    """What is kept of the week before, and what the seat has now."""
+    before = None
+    if older:
+        before = pool.written()
+        reset()
+        pool.settle()
+        assert pool.kept() == before
+    return before, pool.written()
+
+
+def cut_off(pool: Pool, act: Callable[[], None], after: int) -> bool:
+    """Whether there was so much to do."""
+    try:
+        with pool.cut_after(after):
+            act()
+    except Cut:
+        return True
+    return False
+
+
+def put_right(pool: Pool, cut_again_after: int) -> None:
+    cut_off(pool, pool.settle, cut_again_after)
+    pool.settle()
+    assert not thin_undo.settlement(dict(pool.thins), frozenset({SEAT})), "twice is once"
+    assert GOING + SEAT not in pool.thins
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("again", range(6))
+@pytest.mark.parametrize("after", range(8))
+def test_reset_when_cut_off_then_nothing_was_done_or_the_work_is_kept(
+    pool: Pool, after: int, again: int, older: bool
+) -> None:
+    before, now = weeks(pool, older=older)
+    was_cut = cut_off(pool, reset, after)
+    put_right(pool, again)
+    seat, golden = pool.thins[SEAT].root, pool.thins[GOLDEN].root
+    assert (seat, pool.kept()) in {(now, before), (golden, now)}
+    assert was_cut or seat == golden
+
+
+@pytest.mark.parametrize("older", [True, False])
+@pytest.mark.parametrize("after", range(8))
+def test_reset_when_cut_off_and_done_again_then_the_work_is_kept(
+    pool: Pool, after: int, older: bool
+) -> None:
+    _, now = weeks(pool, older=older)
+    cut_off(pool, reset, after)
+    reset_after_a_crash()
+    pool.settle()
+    assert (pool.thins[SEAT].root, pool.kept()) == (pool.thins[GOLDEN].root, now)
+
+
+@pytest.mark.parametrize("again", range(6))
+@pytest.mark.parametrize("after", range(8))
+def test_reset_when_nothing_is_kept_of_it_then_the_older_undo_stays(
+    pool: Pool, after: int, again: int
+) -> None:
+    before, now = weeks(pool, older=True)
+    cut_off(pool, reset_for_good, after)
+    put_right(pool, again)
+    assert pool.kept() == before
+    assert pool.thins[SEAT].root in {now, pool.thins[GOLDEN].root}
+
+
+@pytest.mark.parametrize("again", range(6))
+@pytest.mark.parametrize("after", range(8))
+def test_undo_when_cut_off_then_both_contents_are_there(pool: Pool, after: int, again: int) -> None:
+    before, now = weeks(pool, older=True)
+    was_cut = cut_off(pool, undo, after)
+    put_right(pool, again)
+    assert (pool.thins[SEAT].root, pool.kept()) in {(now, before), (before, now)}
+    assert was_cut or pool.kept() == now
+
+
+def test_reset_when_the_seat_was_original_then_that_is_kept_as_of_the_other_disks(
+    pool: Pool,
+) -> None:
+    weeks(pool, older=True)
+    reset()
+    pool.settle()
+    reset()
+    pool.settle()
+    assert pool.kept() == pool.thins[GOLDEN].root
+
+
+def test_reset_when_the_original_goes_and_then_is_kept_then_it_is_that_which_is_kept(
+    pool: Pool,
+) -> None:
+    weeks(pool, older=True)
+    reset_for_good()
+    reset_for_good()
+    reset()
+    pool.settle()
+    assert pool.kept() == pool.thins[GOLDEN].root
+
+
+def test_reset_when_two_were_not_given_back_then_the_last_is_kept(pool: Pool) -> None:
+    for _ in range(5):
+        now = pool.written()
+        reset()
+    pool.settle()
+    assert pool.kept() == now
+
+
+def test_seat_when_gone_then_nothing_of_it_stays(pool: Pool) -> None:
+    weeks(pool, older=True)
+    cut_off(pool, reset, 1)
+    cut_off(pool, reset_for_good, 1)
+    del pool.thins[SEAT]
+    wanted = partial(thin_undo.settlement, dict(pool.thins))
+    thin_undo.settled(POOL, wanted(frozenset()))
+    assert set(pool.thins) == {GOLDEN}

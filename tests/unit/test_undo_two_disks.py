@@ -1,0 +1,98 @@
+"""Undo of seats with two disks, over the memory drivers: those of one seat go together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pizarra.errors import Unsupported
+from pizarra.model.policy import After
+from pizarra.service import verbs
+from pizarra.service.recover import recovered
+from pizarra.service.undo import undone
+from pizarra.storage.memory import Crash
+from tests.fixtures.two_disks import DISKS, TwoDisks
+
+ORIGINAL = ["vda v1", "vdb v1"]
+Act = Callable[[TwoDisks], object]
+
+
+def written(host: TwoDisks, *disks: str) -> None:
+    """By a student, on these."""
+    host.works += 1
+    for disk in disks:
+        host.storage.write(f"net-01.{disk}", 0, f"work{host.works:02d}".encode())
+
+
+def content(host: TwoDisks) -> list[str]:
+    return [host.content(f"net-01.{disk}") for disk in DISKS]
+
+
+def reset(host: TwoDisks) -> None:
+    assert verbs.reset(host.context, "net", after=After.OFF).exit_status == 0
+
+
+def undo(host: TwoDisks) -> None:
+    assert undone(host.context, "net").exit_status == 0
+
+
+def cut_off(host: TwoDisks, step: int, act: Act) -> bool:
+    """Whether it got so far; then the host is on again, and recovered."""
+    host.storage.crash_at(step)
+    try:
+        act(host)
+    except Crash:
+        host.powered()
+        recovered(host.context)
+        return True
+    host.storage.crash_at(0)
+    return False
+
+
+@pytest.fixture
+def host() -> TwoDisks:
+    host = TwoDisks()
+    host.classroom(1)
+    return host
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_reset_when_cut_off_and_done_again_then_the_work_on_both_is_kept(
+    host: TwoDisks, step: int
+) -> None:
+    written(host, *DISKS)
+    reset(host)
+    written(host, *DISKS)
+    before = content(host)
+    cut_off(host, step, reset)
+    reset(host)
+    assert content(host) == ORIGINAL
+    undo(host)
+    assert content(host) == before
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_reset_when_cut_off_then_no_undo_mixes_two_weeks(host: TwoDisks, step: int) -> None:
+    written(host, *DISKS)
+    first = content(host)
+    reset(host)
+    written(host, *DISKS)
+    second = content(host)
+    was_cut = cut_off(host, step, reset)
+    try:
+        undo(host)
+    except Unsupported:
+        assert was_cut
+    else:
+        assert content(host) in (first, second)
+
+
+def test_undo_when_one_disk_was_not_written_to_then_it_is_as_it_was(host: TwoDisks) -> None:
+    written(host, *DISKS)
+    reset(host)
+    written(host, "vda")
+    before = content(host)
+    reset(host)
+    undo(host)
+    assert content(host) == before == ["work02", "vdb v1"]
