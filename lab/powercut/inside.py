@@ -43,7 +43,7 @@ from pizarra.system import devmapper, flight
 
 NAME, NEW, SEATS = "net", "fresh", 6
 DIRTY_BYTES = 2 * MIB
-IMAGE, IMAGE_BYTES = Path("build/guests/bootsector.img"), 16 * MIB  # of which much is summed
+IMAGE, IMAGE_BYTES = Path("build/guests/bootsector.img"), 8 * MIB  # of which much is summed
 
 
 def say(what: str, **more: Any) -> None:
