@@ -43,11 +43,7 @@ class LvmBench:
         for batch in (standing, others):
             if batch:
                 lvm("lvremove", "-ff", "-y", *(f"{VG}/{name}" for name in batch))
-        pool = ThinPool(VG, POOL)
-        if devmapper.device(pool.device):  # what was kept or set aside of those
-            for thin_id in thins_read(pool):
-                if thin_id >= thin_undo.GOING:
-                    devmapper.message(pool.device, f"delete {thin_id}")
+        undos_forgotten()
 
     def again(self) -> Storage:
         if self.kind is StorageKind.LVM_THIN:
@@ -74,6 +70,15 @@ class LvmBench:
 
     def lose(self, volume: Volume) -> None:
         lvm("lvremove", "-ff", "-y", f"{VG}/{volume.name}")
+
+
+def undos_forgotten() -> None:
+    """What was kept or set aside of seats that went without us."""
+    pool = ThinPool(VG, POOL)
+    if devmapper.device(pool.device):
+        for thin_id in thins_read(pool):
+            if thin_id >= thin_undo.GOING:
+                devmapper.message(pool.device, f"delete {thin_id}")
 
 
 def lvm(*argv: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 from pizarra.engine.events import Event
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
-from tests.contract.storage_lvm import VG
+from tests.contract.storage_lvm import VG, undos_forgotten
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,6 +30,7 @@ def emptied() -> None:
         command("virsh", "-q", "undefine", name, "--nvram")
     select = ("-S", f"vg_name={VG} && segtype!=thin-pool")
     command("lvm", "lvremove", "-ff", "-y", *select)
+    undos_forgotten()
 
 
 class Told(list[Event]):
