@@ -90,27 +90,27 @@ def refusal(number: int) -> StorageFault:
 def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
     made = Pool()
     monkeypatch.setattr("pizarra.system.devmapper.message", made.message)
-    monkeypatch.setattr(thin_undo, "thins_read", lambda _: dict(made.thins))
     return made
 
 
-def reset() -> None:
-    thin_undo.kept(POOL, SEAT)
+def reset(pool: Pool) -> None:
+    pool.settle()
+    thin_undo.kept(POOL, SEAT, dict(pool.thins))
     thin_undo.replaced(POOL, SEAT, GOLDEN)
 
 
-def reset_after_a_crash() -> None:
-    thin_undo.kept_if_work(POOL, SEAT, GOLDEN)
+def reset_for_good(pool: Pool) -> None:
+    pool.settle()
+    thin_undo.set_aside(POOL, SEAT, dict(pool.thins))
     thin_undo.replaced(POOL, SEAT, GOLDEN)
 
 
-def reset_for_good() -> None:
-    thin_undo.set_aside(POOL, SEAT)
-    thin_undo.replaced(POOL, SEAT, GOLDEN)
+def undo(pool: Pool) -> None:
+    pool.settle()
+    thin_undo.exchanged(POOL, SEAT, dict(pool.thins))
 
 
-def undo() -> None:
-    thin_undo.exchanged(POOL, SEAT)
+Act = Callable[[Pool], None]
 
 
 def weeks(pool: Pool, *, older: bool) -> tuple[int | None, int]:
@@ -118,24 +118,24 @@ def weeks(pool: Pool, *, older: bool) -> tuple[int | None, int]:
     before = None
     if older:
         before = pool.written()
-        reset()
+        reset(pool)
         pool.settle()
         assert pool.kept() == before
     return before, pool.written()
 
 
-def cut_off(pool: Pool, act: Callable[[], None], after: int) -> bool:
+def cut_off(pool: Pool, act: Act, after: int) -> bool:
     """Whether there was so much to do."""
     try:
         with pool.cut_after(after):
-            act()
+            act(pool)
     except Cut:
         return True
     return False
 
 
 def put_right(pool: Pool, cut_again_after: int) -> None:
-    cut_off(pool, pool.settle, cut_again_after)
+    cut_off(pool, Pool.settle, cut_again_after)
     pool.settle()
     assert not thin_undo.settlement(dict(pool.thins), frozenset({SEAT})), "twice is once"
     assert GOING + SEAT not in pool.thins
@@ -155,16 +155,33 @@ def test_reset_when_cut_off_then_nothing_was_done_or_the_work_is_kept(
     assert was_cut or seat == golden
 
 
-@pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("after", range(8))
-def test_reset_when_cut_off_and_done_again_then_the_work_is_kept(
-    pool: Pool, after: int, older: bool
+@pytest.mark.parametrize("again", range(6))
+@pytest.mark.parametrize("after", range(3))
+def test_reset_when_cut_off_twice_and_done_again_then_the_work_is_kept(
+    pool: Pool, after: int, again: int
 ) -> None:
-    _, now = weeks(pool, older=older)
-    cut_off(pool, reset, after)
-    reset_after_a_crash()
+    _, now = weeks(pool, older=True)
+    assert cut_off(pool, reset, after)
+    cut_off(pool, Pool.settle, again)
+    reset(pool)
     pool.settle()
     assert (pool.thins[SEAT].root, pool.kept()) == (pool.thins[GOLDEN].root, now)
+
+
+@pytest.mark.parametrize("act", [reset, reset_for_good, undo])
+@pytest.mark.parametrize("after", range(8))
+def test_seat_when_written_to_after_a_cut_and_before_all_is_put_right_then_nothing_is_lost(
+    pool: Pool, after: int, act: Act
+) -> None:
+    before, now = weeks(pool, older=True)
+    cut_off(pool, act, after)
+    if SEAT not in pool.thins:
+        return  # nobody can write to it
+    had = pool.thins[SEAT].root
+    more = pool.written()
+    put_right(pool, 10)
+    assert pool.thins[SEAT].root == more
+    assert pool.kept() == {now: before, before: now}.get(had, before if act is not reset else now)
 
 
 @pytest.mark.parametrize("again", range(6))
@@ -193,9 +210,9 @@ def test_reset_when_the_seat_was_original_then_that_is_kept_as_of_the_other_disk
     pool: Pool,
 ) -> None:
     weeks(pool, older=True)
-    reset()
+    reset(pool)
     pool.settle()
-    reset()
+    reset(pool)
     pool.settle()
     assert pool.kept() == pool.thins[GOLDEN].root
 
@@ -204,9 +221,9 @@ def test_reset_when_the_original_goes_and_then_is_kept_then_it_is_that_which_is_
     pool: Pool,
 ) -> None:
     weeks(pool, older=True)
-    reset_for_good()
-    reset_for_good()
-    reset()
+    reset_for_good(pool)
+    reset_for_good(pool)
+    reset(pool)
     pool.settle()
     assert pool.kept() == pool.thins[GOLDEN].root
 
@@ -214,7 +231,7 @@ def test_reset_when_the_original_goes_and_then_is_kept_then_it_is_that_which_is_
 def test_reset_when_two_were_not_given_back_then_the_last_is_kept(pool: Pool) -> None:
     for _ in range(5):
         now = pool.written()
-        reset()
+        reset(pool)
     pool.settle()
     assert pool.kept() == now
 

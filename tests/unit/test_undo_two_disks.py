@@ -96,3 +96,34 @@ def test_undo_when_one_disk_was_not_written_to_then_it_is_as_it_was(host: TwoDis
     reset(host)
     undo(host)
     assert content(host) == before == ["work02", "vdb v1"]
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_reset_when_cut_off_and_one_disk_was_not_written_to_then_undo_gives_this_week(
+    host: TwoDisks, step: int
+) -> None:
+    written(host, *DISKS)
+    reset(host)
+    written(host, "vda")
+    before = content(host)
+    cut_off(host, step, reset)
+    reset(host)
+    if content(host) != before:
+        undo(host)
+    assert content(host) == before == ["work02", "vdb v1"]
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_undo_when_cut_off_between_the_disks_then_recover_does_it_for_both(
+    host: TwoDisks, step: int
+) -> None:
+    written(host, *DISKS)
+    before = content(host)
+    reset(host)
+    cut_off(host, step, undo)
+    assert content(host) in (before, ORIGINAL)
+    if content(host) == ORIGINAL:
+        undo(host)
+    assert content(host) == before
+    undo(host)
+    assert content(host) == ORIGINAL

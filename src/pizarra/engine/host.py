@@ -117,19 +117,36 @@ class Host:
             uuid for uuid, one in found.items() if isinstance(one, Change) and one.original
         )
 
+    def births(self, volumes: Sequence[Volume]) -> dict[str, str]:
+        """By UUID, what is another when a content was replaced; as in storage. Raises its fault."""
+        pairs = [_alone(volume) for volume in volumes]
+
+        def told(storage: Storage, these: list[Pair]) -> Mapping[str, str]:
+            return storage.births([pair.seat for pair in these])
+
+        found = self._by_storage(pairs, told)
+        for one in found.values():
+            if isinstance(one, PizarraError):
+                raise one
+        return {uuid: one for uuid, one in found.items() if isinstance(one, str)}
+
     def rewound(
         self, pairs: list[Pair], *, keep: bool | None = None, give_back: bool = True
     ) -> Faults:
         """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
         each. ``keep`` as in storage. ``give_back`` is False for one who does that later.
 
-        The disk comes last: cut off in between, it still has the work, and a second reset keeps it.
+        What the machine keeps is saved before the disk, and replaced after it: cut off in between,
+        it still has all, or its disk was done (``births``) and ``keep`` is None the next time.
         """
-        states = {pair.seat.uuid: self.states.put(pair, keep=keep) for pair in pairs}
+        states = {pair.seat.uuid: self.states.ready(pair, keep=keep) for pair in pairs}
         sound = [pair for pair in pairs if states[pair.seat.uuid] is None]
-        faults: Faults = self._by_storage(
-            sound, lambda storage, these: storage.rewound(these, keep=keep)
+        faults: dict[str, PizarraError | None] = dict(
+            self._by_storage(sound, lambda storage, these: storage.rewound(these, keep=keep))
         )
+        for pair in sound:
+            if faults[pair.seat.uuid] is None:
+                faults[pair.seat.uuid] = self.states.put(pair, keep=keep)
         if give_back:
             self.given_back([pair.seat for pair in sound])
         return {**states, **faults}

@@ -38,18 +38,33 @@ class MachineStates:
         """What is in these files is that of ``to``."""
         self._saved(files, self.folder / to.uuid)
 
-    def put(self, pair: Pair, *, keep: bool | None = None) -> PizarraError | None:
-        """The machine of a seat has again what its baseline has; ``keep`` as in storage."""
+    def ready(self, pair: Pair, *, keep: bool | None) -> PizarraError | None:
+        """What ``put`` needs is there: the baseline's, and a copy of what goes if it is to stay."""
         if not _kept(pair.seat):
             return None
         try:
-            files, undo = self._files(pair.seat), self._undo(pair.seat)
-            source = self._needed(pair.baseline)
+            self._needed(pair.baseline)
             if keep:
-                self._saved(files, undo)
-            elif keep is False:
+                self._saved(self._files(pair.seat), self._going(pair.seat))
+        except PizarraError as error:
+            return error
+        except OSError as error:
+            return _fault(pair.seat, error)
+        return None
+
+    def put(self, pair: Pair, *, keep: bool | None = None) -> PizarraError | None:
+        """The machine of a seat has again what its baseline has; ``keep`` as in storage, and None
+        also where a rewind that was cut off is done again."""
+        if not _kept(pair.seat):
+            return None
+        try:
+            undo, going = self._undo(pair.seat), self._going(pair.seat)
+            if keep is False:
                 removed_whole(undo)
-            _put(source, files)
+                removed_whole(going)
+            elif going.is_dir():
+                moved_whole(going, undo)
+            _put(self._needed(pair.baseline), self._files(pair.seat))
         except PizarraError as error:
             return error
         except OSError as error:
@@ -108,6 +123,7 @@ class MachineStates:
             if not _kept(volume):
                 continue
             removed_whole(self._undo(volume))
+            removed_whole(self._going(volume))
             if not undo_only:
                 removed_whole(self.folder / volume.uuid)
 
@@ -122,6 +138,9 @@ class MachineStates:
 
     def _undo(self, volume: Volume) -> Path:
         return self.folder / f"{volume.uuid}{_UNDO}"
+
+    def _going(self, volume: Volume) -> Path:
+        return self.folder / f"{volume.uuid}{_UNDO}.new"
 
     def _needed(self, baseline: Volume) -> Path:
         folder = self.folder / baseline.uuid

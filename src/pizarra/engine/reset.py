@@ -238,13 +238,14 @@ class ResetRun(SeatRun):
     def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
         keeping = [one for one in seats if self._keeps(one)]
-        ahead = self._ahead(keeping)
-        undo.begun([volume for one in keeping for volume in one.seat.volumes])
+        try:
+            ahead = self._begun(keeping)
+        except PizarraError as error:
+            return {volume.uuid: error for one in seats for volume in one.seat.volumes}
         ways: dict[bool | None, list[Pair]] = {None: [], True: [], False: []}
         for one in seats:
             for pair in one.pairs:
-                keep = None if pair.seat.uuid in ahead else self._keeps(one)
-                ways[keep].append(pair)
+                ways[None if pair.seat.uuid in ahead else self._keeps(one)].append(pair)
         faults: dict[str, PizarraError | None] = {}
         for keep, pairs in ways.items():
             if pairs:
@@ -254,11 +255,17 @@ class ResetRun(SeatRun):
                 undo.ended(one.seat.volumes)
         return faults
 
-    def _ahead(self, seats: Sequence[SeatPlan]) -> frozenset[str]:
-        """The volumes that a reset before, which was cut off, had put right: what it took away is
-        what is to be kept."""
-        cut_off = [pair for one in seats if undo.is_cut_off(one.seat) for pair in one.pairs]
-        return self.host.with_original_content(cut_off)
+    def _begun(self, seats: Sequence[SeatPlan]) -> frozenset[str]:
+        """The volumes that a reset before, which was cut off, put right: what that took away is
+        what is to be kept of them."""
+        undo.finished(self.host, [one.seat for one in seats])
+        volumes = [volume for one in seats for volume in one.seat.volumes]
+        if done := undo.done_before(self.host, undo.RESET, volumes):
+            pairs = [pair for one in seats for pair in one.pairs if pair.seat.uuid in done]
+            done = self.host.with_original_content(pairs)
+        if volumes:
+            undo.begun(self.host, undo.RESET, [one for one in volumes if one.uuid not in done])
+        return done
 
     def _keeps(self, one: SeatPlan) -> bool:
         return not one.no_undo and undo.hours(self.host, one.seat) > 0
@@ -317,9 +324,12 @@ class UndoRun(SeatRun):
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Exchange a batch."""
         volumes = [volume for one in seats for volume in one.seat.volumes]
-        undo.begun(volumes)
         with self.watch.timed("undo", [one.seat.name for one in seats]):
-            faults = self.host.put_back(volumes)
+            try:
+                undo.begun(self.host, undo.UNDO, volumes)
+                faults = self.host.put_back(volumes)
+            except PizarraError as error:
+                faults = {volume.uuid: error for volume in volumes}
         right = []
         for one in seats:
             why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]

@@ -289,31 +289,48 @@ def _outcome(
 
 
 def let_go(context: Context, seat: Seat) -> SeatOutcome:
-    """An ordinary machine again: our XML element, our snapshots and our labels gone, in this order.
+    """An ordinary machine again: our XML element, what is kept for an undo, our snapshots and our
+    labels gone, in this order.
 
     A run that is cut off is done again: the labels go last.
     """
+    host = context.host
+    _wholeness_checked(context, seat)
     if seat.power is not Power.ABSENT:
-        xml = context.host.compute.xml(seat.domain_uuid)
+        xml = host.compute.xml(seat.domain_uuid)
         if seat_of(xml):
-            context.host.compute.redefine(without_seat_metadata(xml))
+            host.compute.redefine(without_seat_metadata(xml))
+    undo.dropped(host, [seat])
     snapshots = [
         volume
         for volume in seat.baselines.values()
         if volume.labels and volume.labels.role is Role.BASELINE
     ]
-    faults = context.host.removed(snapshots)
+    faults = host.removed(snapshots)
     if fault := next(filter(None, faults.values()), None):
         return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
-    context.host.states.dropped(seat.volumes)
-    try:
-        for volume in seat.volumes:  # a pool that sleeps takes no message
-            context.host.storage_of(volume).woken(volume)
-        undo.dropped(context.host, [seat])
-    except PizarraError as error:
-        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([error]))
+    host.states.dropped(seat.volumes)
     for volume in seat.volumes:
         unlabelled(volume)
     return SeatOutcome(
         seat=seat.name, outcome=Outcome.DONE, reason="let go: it is an ordinary machine again"
     )
+
+
+def _wholeness_checked(context: Context, seat: Seat) -> None:
+    """Its disks are awake, with their contents. Raises StorageFault: nobody would ever mend it."""
+    disks = [(context.host.storage_of(one), one) for one in seat.volumes]
+    is_off = seat.power in (Power.OFF, Power.ABSENT)
+    if is_off or not any(storage.is_detached(one) for storage, one in disks):
+        for storage, one in disks:
+            storage.woken(one)
+        for fault in filter(None, context.host.given_back(seat.volumes).values()):
+            raise fault
+    for storage, one in disks:
+        if storage.is_detached(one) or not storage.woken(one):
+            raise StorageFault(
+                "A reset of {place}/{name} was cut off.",
+                "Run: pizarra recover",
+                place=one.place,
+                name=one.name,
+            )

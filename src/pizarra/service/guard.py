@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
-from pizarra.errors import NoSpace, PizarraError
+from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat, StorageKind
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
@@ -19,12 +21,13 @@ from pizarra.storage.lvm_thick import LvmThickStorage
 SOON_S = 8 * 3600
 
 
-def room_checked(context: Context, seats: Sequence[Seat]) -> None:
-    """Says what they may need; makes room if a pool is nearly full. Raises NoSpace."""
+def room_checked(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
+    """Says what ``seats`` may need that are to start; makes room if a pool is nearly full: others
+    that are ``claimed`` may have something kept, too. Raises NoSpace."""
     if not seats:
         return
     for seen in needs(context.host.observe().pools, seats):
-        need = _undos_dropped(context, seen, seats) if seen.is_full else seen
+        need = _undos_dropped(context, seen, seats, claimed) if seen.is_full else seen
         if need.is_full:
             raise NoSpace(
                 "{n} seats need up to {needs}, {free} are free in {place}/{pool}: not started.",
@@ -55,26 +58,41 @@ def _numbers(need: PoolNeed) -> dict[str, object]:
     }
 
 
-def _undos_dropped(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
-    """The oldest first, one by one, until it is not full any more."""
+def _undos_dropped(
+    context: Context, need: PoolNeed, seats: Sequence[Seat], claimed: Sequence[Seat]
+) -> PoolNeed:
+    """The oldest first, one by one, until it is not full any more. What another command works on
+    stays; what is ``claimed`` is ours."""
     host, facts = context.host, context.host.observe()
-    everybody = [
-        seat
+    everybody = {
+        seat.name: seat
         for room in facts.classrooms.values()
         for seat in room.seats
-        if seat.volumes[0].place == need.pool.place
-    ]
-    known = {seat.name: seat for seat in everybody}
-    if not any(host.given_back([v for seat in everybody for v in seat.volumes]).values()):
+        if seat.volumes[0].place == need.pool.place and not seat.fault
+    }
+    if not any(host.given_back([v for one in everybody.values() for v in one.volumes]).values()):
         need = _again(context, need, seats)  # what a reset that was cut off had not given back yet
-    for name in undo.kept(host, everybody) if need.is_full else ():
-        undo.dropped(host, [known[name]])
+    for name in undo.kept(host, list(everybody.values())) if need.is_full else ():
+        try:
+            with _left_to_us(context, everybody[name], claimed):
+                undo.dropped(host, [everybody[name]])
+        except Busy:
+            continue
         text = "{pool} is nearly full: the last reset of {name} can be undone no more."
         context.emit(Noted(text=text, facts={"pool": need.pool.name, "name": name}))
         need = _again(context, need, seats)
         if not need.is_full:
             break
     return need
+
+
+def _left_to_us(
+    context: Context, seat: Seat, claimed: Sequence[Seat]
+) -> AbstractContextManager[object]:
+    """Raises Busy."""
+    if seat.name in {one.name for one in claimed}:
+        return nullcontext()
+    return claimed_seats(replace(context, wait_s=0), seat.classroom, [seat.number], "guard")
 
 
 def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
@@ -163,7 +181,7 @@ def _aged(context: Context, room: Classroom) -> None:
 
 def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
     """Undos go first; then it is said, every time, to whoever reads the journal."""
-    left = _undos_dropped(context, need, running)
+    left = _undos_dropped(context, need, running, ())
     if left.is_full:
         text = "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
         context.emit(Noted(text=text, facts=_numbers(left)))

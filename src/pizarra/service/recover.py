@@ -99,27 +99,22 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         reason = Sentence("a reset of it was cut off while it was on: reset it again")
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
     lost = [pair for pair in pairs_of(seat) if not _is_woken(context, pair.seat)]
-    for fault in filter(None, host.rewound(lost).values()):
+    given_back = host.given_back([pair.seat for pair in lost])
+    lost = [pair for pair in lost if not _is_woken(context, pair.seat)]
+    if not (fault := next(filter(None, given_back.values()), None)):  # nowhere else it would be
+        fault = next(filter(None, host.rewound(lost).values()), None)
+    if fault:
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
     if lost:
         mended.append(Sentence("disks put back to the original"))
-    elif detached:
+    undo_notes.finished(host, [seat])
+    if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
-    _undo_ended(context, seat)
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.DONE if mended else Outcome.UNCHANGED,
         reason=joined(mended) or None,
     )
-
-
-def _undo_ended(context: Context, seat: Seat) -> None:
-    """A reset that was cut off when all was done but its note."""
-    pairs = list(pairs_of(seat))
-    if not undo_notes.is_cut_off(seat) or len(pairs) < len(seat.volumes):
-        return
-    if len(context.host.with_original_content(pairs)) == len(pairs):
-        undo_notes.ended(seat.volumes)
 
 
 def _is_detached(context: Context, volume: Volume) -> bool:

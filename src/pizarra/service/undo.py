@@ -6,8 +6,9 @@ import time
 
 from pizarra.engine.events import Noted
 from pizarra.engine.reset import UndoRun
-from pizarra.engine.undo import aged_dropped, kept
+from pizarra.engine.undo import aged_dropped, finished, kept
 from pizarra.errors import PizarraError, Unsupported
+from pizarra.model.facts import Power
 from pizarra.model.outcome import Outcome, Report
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.undo import plan_undo
@@ -20,6 +21,7 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     began = time.perf_counter()
     host = context.host
     with claimed_seats(context, classroom, numbers, "undo") as seats:
+        finished(host, [seat for seat in seats if seat.power is Power.OFF])
         aged_dropped(host, seats, context.emit)
         plan = plan_undo(classroom, seats, kept(host, seats), host.storages.capabilities)
         if all(one.outcome is Outcome.SKIPPED for one in plan.seats):

@@ -57,7 +57,8 @@ def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
 
 
 def _started(context: Context, seats: tuple[Seat, ...]) -> _Outcomes:
-    room_checked(context, [seat for seat in seats if seat.power is Power.OFF and not seat.fault])
+    off = [seat for seat in seats if seat.power is Power.OFF and not seat.fault]
+    room_checked(context, off, seats)
     return started(context.host, seats, context.emit)
 
 
@@ -133,7 +134,7 @@ def reset(
         activity.told_before(context, [one.seat for one in plan.seats if Step.REWIND in one.steps])
         off = (Power.OFF, Power.ABSENT)
         starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
-        room_checked(context, [seat for seat in starting if seat.power in off])
+        room_checked(context, [seat for seat in starting if seat.power in off], seats)
         outcomes = ResetRun(context.host, plan, context.emit).outcomes()
         done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
         activity.forgotten(context, [seat for seat in seats if seat.name in done])

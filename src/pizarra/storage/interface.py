@@ -158,6 +158,11 @@ class Storage(Protocol):
         """The UUIDs of those whose content before their last rewind is kept."""
         ...
 
+    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """By UUID, what is another whenever a volume's content was replaced, and never by writing;
+        of those that have a content. Meaningless where capabilities.undo is False."""
+        ...
+
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """Each has the content that was kept, and what it had is kept instead: twice is nothing.
 

@@ -240,6 +240,10 @@ class LvmThickStorage(LvmVolumes):
         _ = volumes
         return frozenset()
 
+    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """Nobody asks: nothing is kept."""
+        return {volume.uuid: "" for volume in volumes}
+
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """Unsupported; the plan of a reset says so before."""
         why = Unsupported("lvm-thick keeps nothing of what a reset takes away.")

@@ -12,7 +12,8 @@ from __future__ import annotations
 import errno
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +42,7 @@ from pizarra.storage.lvm_volumes import (
     lvm_facts_unlocked,
     not_ours,
 )
-from pizarra.storage.pairwise import each, in_batches, in_phases
+from pizarra.storage.pairwise import each, in_batches, in_phases, tried
 from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_transaction import messages_to_end, unended
 from pizarra.storage.thin_undo import Todo
@@ -55,8 +56,9 @@ _BETWEEN_S = 0.01  # those who wait for LVM's lock look each 2 ms
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
 
 
-_Swap = Callable[[Pair, bool], None]  # is told whether the seat surely has a content
-_Check = Callable[[Sequence[Pair]], dict[str, PizarraError | None]]
+_Pools = Mapping[thin_pool.ThinPool, Mapping[int, Thin]]  # what each has
+_Swap = Callable[[Pair, Mapping[int, Thin]], None]
+_Check = Callable[[Sequence[Pair], _Pools], dict[str, PizarraError | None]]
 
 
 class LvmThinStorage(LvmVolumes):
@@ -129,6 +131,15 @@ class LvmThinStorage(LvmVolumes):
         lvm_batch([lvm_commands.thin_snapshot(self.place, golden.name, one) for one in new])
         larger = [one for one in new if one.size_bytes > golden.size_bytes]
         lvm_batch([lvm_commands.extend(self.place, one.name, one.size_bytes) for one in larger])
+        self._nobodys_dropped({one.name for one in new})
+
+    def _nobodys_dropped(self, names: Collection[str]) -> None:
+        """LVM gives thin ids anew: nobody shall have what was kept of another."""
+        seats = [one for one in self.observe().volumes if one.name in names and not one.fault]
+        for pool, these in self._by_pool(seats).items():
+            with vg_locked(self.place):
+                for one in these:
+                    thin_undo.all_dropped(pool, one.thin_id)
 
     def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
         """The original state of an adopted volume: a snapshot that is only ever a source."""
@@ -183,43 +194,50 @@ class LvmThinStorage(LvmVolumes):
 
     def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""
-        return self._swapped(
-            pairs, thin_swap.baselines_lost, partial(thin_swap.content_swapped, keep=keep)
-        )
+        swap = partial(thin_swap.content_swapped, keep=keep)
+        return self._swapped(pairs, lambda these, _: thin_swap.baselines_lost(these), swap)
 
-    def _swapped(self, pairs: Sequence[Pair], lost: _Check, swap: _Swap) -> Faults:
-        """``swap`` what the seats contain, except of those that are ``lost`` beforehand."""
+    def _swapped(self, pairs: Sequence[Pair], refused: _Check, swap: _Swap) -> Faults:
+        """``swap`` what the seats contain, except of those that are ``refused`` beforehand."""
         asleep = [pair for pair in pairs if not pair.seat.active]
         awake = [pair for pair in pairs if pair.seat.active]
         return {
-            **in_batches(awake, partial(self._awake_swapped, lost=lost, swap=swap)),
-            **in_batches(asleep, partial(self._asleep_swapped, lost=lost, swap=swap)),
+            **in_batches(awake, partial(self._awake_swapped, refused=refused, swap=swap)),
+            **in_batches(asleep, partial(self._asleep_swapped, refused=refused, swap=swap)),
         }
 
-    def _awake_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
-        with vg_locked(self.place), expedited(), urgent():
-            left = lost(pairs)
-            sound = [pair for pair in pairs if pair.seat.uuid not in left]
-            # a seat whose content could not be put right stays on its error table: it fails loudly
-            whole: set[str] = set()
-            detached = partial(thin_swap.detached, whole=whole)
-            swapped = partial(_step_taken, swap, whole)
-            return {**left, **in_phases(sound, detached, swapped, thin_swap.attached)}
+    @contextmanager
+    def _held(self, pairs: Sequence[Pair]) -> Iterator[_Pools]:
+        """LVM's lock, and what the pools have. What seats were cut off in is put right first."""
+        pools = self._by_pool([pair.seat for pair in pairs])
+        with ExitStack() as stack:
+            for pool in sorted(pools, key=lambda one: one.device):
+                stack.enter_context(thin_pool.metadata_claimed(pool))
+            stack.enter_context(vg_locked(self.place))
+            yield {pool: _put_right(pool, these) for pool, these in pools.items()}
 
-    def _asleep_swapped(self, pairs: Sequence[Pair], *, lost: _Check, swap: _Swap) -> Faults:
+    def _awake_swapped(self, pairs: Sequence[Pair], *, refused: _Check, swap: _Swap) -> Faults:
+        with self._held(pairs) as pools, expedited(), urgent():
+            left = refused(pairs, pools)
+            sound = [pair for pair in pairs if not left.get(pair.seat.uuid)]
+            # a seat whose content could not be put right stays on its error table: it fails loudly
+            step = partial(_step_taken, swap, pools)
+            return {**left, **in_phases(sound, thin_swap.detached, step, thin_swap.attached)}
+
+    def _asleep_swapped(self, pairs: Sequence[Pair], *, refused: _Check, swap: _Swap) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device.
 
         Nothing maps them, so no table has to be swapped; LVM is asked again under its own lock
         whether the thin ids are still theirs.
         """
-        with vg_locked(self.place):
-            faults = dict(lost(pairs))
+        with self._held(pairs) as pools:
+            faults = dict(refused(pairs, pools))
             now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
             for pair in pairs:
                 if now.get(pair.seat.uuid) != pair.seat.thin_id:
                     faults[pair.seat.uuid] = not_ours(pair.seat, "it changed meanwhile")
-                elif pair.seat.uuid not in faults:
-                    faults[pair.seat.uuid] = _refused(partial(_step_taken, swap, ()), pair)
+                elif not faults.get(pair.seat.uuid):
+                    faults[pair.seat.uuid] = tried(partial(_step_taken, swap, pools), pair)
         right = [pair for pair in pairs if faults.get(pair.seat.uuid) is None]
         return {**faults, **each(right, self._activated)}
 
@@ -227,13 +245,10 @@ class LvmThinStorage(LvmVolumes):
         """As long as much was written. A fault of one is that of its pool."""
         faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
         for pool, these in self._by_pool(volumes).items():
-            seats = frozenset(one.thin_id for one in these if one.thin_id < thin_undo.SPAN)
             try:
-                self._undos_settled(pool, partial(thin_undo.settlement_of, seats))
+                self._undos_settled(pool, partial(thin_undo.settlement_of, _ids_of(these)))
             except StorageFault as error:
                 faults |= {one.uuid: error for one in these}
-            except OSError as error:
-                faults |= {one.uuid: _cause(one, error) for one in these}
         return faults
 
     def _undos_settled(
@@ -242,8 +257,8 @@ class LvmThinStorage(LvmVolumes):
         """A few at a time: whoever waits for LVM's lock has it in between. How many there were."""
         count = 0
         while True:
-            with vg_locked(self.place):
-                todo = chosen(thin_pool.thins_read(pool))
+            with thin_pool.metadata_claimed(pool), vg_locked(self.place):
+                todo = chosen(thin_pool.claimed_thins_read(pool))
                 thin_undo.settled(pool, todo[:_SETTLED_AT_ONCE])
             count += len(todo[:_SETTLED_AT_ONCE])
             if len(todo) <= _SETTLED_AT_ONCE:
@@ -254,49 +269,59 @@ class LvmThinStorage(LvmVolumes):
         """By the thin ids that the pools have."""
         found: set[str] = set()
         for pool, these in self._by_pool(volumes).items():
-            there = thin_pool.thins_read(pool).keys()
-            found |= {one.uuid for one in these if thin_undo.is_kept(one.thin_id, there)}
+            there = thin_pool.thins_read(pool)
+            found |= {one.uuid for one in these if thin_undo.kept_of(one.thin_id, there)}
         return frozenset(found)
 
+    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """The pool's count when a thin id was made."""
+        found: dict[str, str] = {}
+        for pool, these in self._by_pool(volumes).items():
+            there = thin_pool.thins_read(pool)
+            found |= {v.uuid: str(there[v.thin_id].made) for v in these if v.thin_id in there}
+        return found
+
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
-        """As a rewind, with another content; what was cut off is ended before."""
-        faults = dict(self.given_back(volumes))
-        whole = [one for one in volumes if faults[one.uuid] is None]
-        for pool, these in self._by_pool(whole).items():
-            there = thin_pool.thins_read(pool).keys()
-            faults |= {one.uuid: _not_put_back(one.thin_id, there) for one in these}
-        pairs = [Pair(seat=one, baseline=one) for one in volumes if faults[one.uuid] is None]
-        return {**faults, **self._swapped(pairs, thin_swap.strangers, thin_swap.exchanged)}
+        """As a rewind, with another content."""
+        pairs = [Pair(seat=one, baseline=one) for one in volumes]
+        return self._swapped(pairs, _not_put_back, thin_swap.exchanged)
 
     def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
-        """What was cut off is ended before: what is kept may be all that a seat has."""
-        faults = self.given_back(volumes)
-        return {**faults, **self._all_dropped([v for v in volumes if faults[v.uuid] is None])}
+        """What was cut off is put right before: what is kept may be all that a seat has."""
+        faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
+        pairs = [Pair(seat=one, baseline=one) for one in volumes]
 
-    def _all_dropped(self, volumes: Sequence[Volume]) -> Faults:
-        pairs = [Pair(seat=one, baseline=one) for one in volumes if one.pool and one.thin_id]
-        with vg_locked(self.place):
-            return {pair.seat.uuid: _refused(thin_swap.all_dropped, pair) for pair in pairs}
+        def batch_dropped(batch: Sequence[Pair]) -> Faults:
+            with self._held(batch) as pools:
+                these = [pair for pair in batch if thin_swap.pool_of(pair.seat) in pools]
+                return {pair.seat.uuid: tried(thin_swap.all_dropped, pair) for pair in these}
+
+        return {**faults, **in_batches(pairs, batch_dropped)}
 
     def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """Told by the mapping roots. Only ids that LVM never gives, and that none of them has."""
+        """Told by the pools. Only ids that LVM never gives, in pools where it gave none of them."""
         told: list[str] = []
         there = self.observe().volumes
-        if any(one.thin_id >= thin_undo.GOING for one in there):
-            return told  # somebody counts differently: those ids are not ours
         # of a pool whose last seat is gone as well; a golden volume tells that it is ours
         for pool in sorted({one.pool for one in (*volumes, *there) if one.pool and one.labels}):
             its = thin_pool.ThinPool(self.place, pool)
-            seats, strange = thin_undo.holders([one for one in there if one.pool == pool])
+            if any(one.pool == pool and one.thin_id >= thin_undo.GOING for one in there):
+                continue  # somebody counts differently: those ids are not ours
+            seats, _ = thin_undo.holders([one for one in there if one.pool == pool])
             if not seats and devmapper.device(its.device) is None:
                 continue  # it sleeps, as a pool of golden volumes may
             if self._transaction_ended(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
-            wanted = partial(thin_undo.settlement, seats=seats, strange=strange)
-            if count := self._undos_settled(its, wanted):
+            if count := self._undos_settled(its, partial(self._settlement, pool)):
                 text = "{pool}: {n} undos that were cut off or left behind are settled"
                 told.append(Sentence(text, pool=pool, n=count))
         return told
+
+    def _settlement(self, pool: str, there: Mapping[int, Thin]) -> list[Todo]:
+        """By what LVM says under its lock: a seat that was made since is none that is gone."""
+        volumes = lvm_facts_unlocked(self.place).volumes
+        seats, strange = thin_undo.holders([one for one in volumes if one.pool == pool])
+        return thin_undo.settlement(there, seats, strange)
 
     def _transaction_ended(self, pool: thin_pool.ThinPool, there: Sequence[Volume]) -> bool:
         """See storage/thin_transaction.py. Whether there was one to end."""
@@ -322,9 +347,11 @@ class LvmThinStorage(LvmVolumes):
         faults = super().removed(volumes)
         gone = [one for one in volumes if one.thin_id and faults[one.uuid] is None]
         seats = [one for one in gone if one.labels and one.labels.role is Role.SEAT]
-        if seats:
-            self._all_dropped(seats)
-        return faults
+        if not seats:
+            return faults
+        with vg_locked(self.place):
+            pairs = [Pair(seat=one, baseline=one) for one in seats if not one.fault]
+            return {**faults, **{p.seat.uuid: tried(thin_swap.all_dropped, p) for p in pairs}}
 
     def woken(self, volume: Volume) -> bool:
         """Also from the ``error`` table on which a rewind that was cut off left its device."""
@@ -342,7 +369,7 @@ class LvmThinStorage(LvmVolumes):
     def _by_pool(self, volumes: Sequence[Volume]) -> dict[thin_pool.ThinPool, list[Volume]]:
         found: dict[thin_pool.ThinPool, list[Volume]] = defaultdict(list)
         for volume in volumes:
-            if volume.pool and volume.thin_id:
+            if volume.pool and 0 < volume.thin_id < thin_undo.SPAN and not volume.fault:
                 found[thin_pool.ThinPool(self.place, volume.pool)].append(volume)
         return found
 
@@ -375,25 +402,25 @@ def _ids(pairs: Sequence[Pair]) -> list[tuple[int, int]]:
     return [(pair.baseline.thin_id, pair.seat.thin_id) for pair in pairs]
 
 
-def _not_put_back(seat: int, there: Collection[int]) -> PizarraError | None:
-    if seat not in there:
-        return thin_pool.missing(seat)
-    if not thin_undo.is_kept(seat, there):
-        return StorageFault("Nothing is kept of what a reset took away.")
-    return None
+def _ids_of(volumes: Sequence[Volume]) -> frozenset[int]:
+    return frozenset(one.thin_id for one in volumes)
 
 
-def _cause(volume: Volume, error: OSError) -> StorageFault:
-    return StorageFault("{name}: {cause}.", name=volume.name, cause=error.strerror)
+def _put_right(pool: thin_pool.ThinPool, seats: Sequence[Volume]) -> Mapping[int, Thin]:
+    there = thin_pool.claimed_thins_read(pool)
+    if todo := thin_undo.settlement_of(_ids_of(seats), there):
+        thin_undo.settled(pool, todo)
+        return thin_pool.claimed_thins_read(pool)
+    return there
 
 
-def _step_taken(swap: _Swap, whole: Collection[str], pair: Pair) -> None:
-    swap(pair, pair.seat.uuid in whole)
+def _not_put_back(pairs: Sequence[Pair], pools: _Pools) -> dict[str, PizarraError | None]:
+    found = {
+        pair.seat.uuid: thin_swap.not_put_back(pair, pools.get(thin_swap.pool_of(pair.seat), {}))
+        for pair in pairs
+    }
+    return {uuid: fault for uuid, fault in found.items() if fault}
 
 
-def _refused(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
-    try:
-        step(pair)
-    except StorageFault as error:
-        return error
-    return None
+def _step_taken(swap: _Swap, pools: _Pools, pair: Pair) -> None:
+    swap(pair, pools[thin_swap.pool_of(pair.seat)])

@@ -237,15 +237,14 @@ class MemoryStorage:
         if baseline.blocks is None:
             raise StorageFault("{name} has no content.", name=pair.baseline.name)
         step()
-        if keep and seat.blocks is not None:
-            self._change()
-            seat.going += [seat.kept] if seat.kept else []
-            seat.kept = replace(seat, kept=None, going=[])
-        elif keep is False and seat.kept is not None:
+        if keep is False and seat.kept is not None:
             self._change()
             seat.kept = None
         self._change()
-        if not keep and seat.blocks is not None:
+        if keep and seat.blocks is not None:
+            seat.going += [seat.kept] if seat.kept else []
+            seat.kept = replace(seat, kept=None, going=[])
+        elif seat.blocks is not None:
             seat.going.append(replace(seat, kept=None, going=[]))
         seat.blocks = None
         step()
@@ -254,6 +253,7 @@ class MemoryStorage:
         if _is_checkpoint(baseline):
             fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
+        seat.birth += 1
 
     def given_back(self, volumes: Sequence[Volume]) -> Faults:
         """One step."""
@@ -265,6 +265,11 @@ class MemoryStorage:
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Those that have something beside what they show."""
         return frozenset(one.uuid for one in volumes if self._expected(one).kept is not None)
+
+    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """Counted."""
+        disks = [(one, self._expected(one)) for one in volumes]
+        return {one.uuid: str(disk.birth) for one, disk in disks if disk.blocks is not None}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """One step each, for here an exchange has no middle."""
@@ -282,6 +287,7 @@ class MemoryStorage:
             else:
                 self._change()
                 was, disk.kept = disk.kept, replace(disk, kept=None, going=[])
+                disk.birth += 1
                 disk.blocks, disk.written, disk.baseline = was.blocks, was.written, was.baseline
         return faults
 

@@ -30,6 +30,7 @@ class Disk:
     blocks: dict[int, Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
     written: set[int] = field(default_factory=set)  # since it was original
     baseline: str = ""  # UUID of what it was snapshot from
+    birth: int = 0  # how often its content was replaced
     kept: Disk | None = None  # what the last rewind took away
     going: list[Disk] = field(default_factory=list)  # what takes space until it is given back
 

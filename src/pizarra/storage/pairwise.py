@@ -16,8 +16,8 @@ BATCH = 32  # seats under one hold of LVM's lock: as many as overlap, and nobody
 def each(pairs: Sequence[Pair], step: Callable[[Pair], None]) -> dict[str, PizarraError | None]:
     """Do ``step`` for all at once. One that fails never stops the others."""
     if len(pairs) == 1:
-        return {pairs[0].seat.uuid: _tried(step, pairs[0])}
-    faults = _threads().map(lambda pair: _tried(step, pair), pairs)
+        return {pairs[0].seat.uuid: tried(step, pairs[0])}
+    faults = _threads().map(lambda pair: tried(step, pair), pairs)
     return {pair.seat.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
 
 
@@ -35,7 +35,7 @@ def in_phases(
     faults = each(pairs, before)
     for pair in pairs:
         if faults[pair.seat.uuid] is None:
-            faults[pair.seat.uuid] = _tried(between, pair)
+            faults[pair.seat.uuid] = tried(between, pair)
     return faults | each([pair for pair in pairs if faults[pair.seat.uuid] is None], after)
 
 
@@ -59,7 +59,8 @@ def in_batches(pairs: Sequence[Pair], step: Callable[[Sequence[Pair]], Faults]) 
     return faults
 
 
-def _tried(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
+def tried(step: Callable[[Pair], None], pair: Pair) -> PizarraError | None:
+    """What stopped it."""
     try:
         step(pair)
     except PizarraError as error:

@@ -223,7 +223,11 @@ class Qcow2Storage:
 
     def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Those whose old overlay lies beside the new one."""
-        return frozenset(one.uuid for one in volumes if qcow2_undo.kept_path(one.path).exists())
+        return frozenset(one.uuid for one in volumes if qcow2_undo.is_kept(one.path))
+
+    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """Which file it is: that of what is kept is another."""
+        return {one.uuid: str(one.path.stat().st_ino) for one in volumes if one.path.exists()}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """Two renames each."""

@@ -33,6 +33,12 @@ def kept(image: Path) -> None:
             os.link(image, kept_path(image))
 
 
+def is_kept(image: Path) -> bool:
+    """Whether there is another content of it: a link to the same was for a step not taken."""
+    old = kept_path(image)
+    return old.exists() and not (image.exists() and old.samefile(image))
+
+
 def dropped(image: Path) -> None:
     """Fine if nothing is kept."""
     with refusals("remove", image):
@@ -70,6 +76,9 @@ def settled(folder: Path, images: set[Path]) -> int:
             elif suffix == _MOVING:
                 count += 1
                 _ended(image)
+            elif not is_kept(image):
+                count += 1
+                file.unlink()
     return count
 
 

@@ -57,19 +57,31 @@ class ThinPool:
 
 
 @contextmanager
+def metadata_claimed(pool: ThinPool) -> Iterator[None]:
+    """Nobody else of ours holds its metadata: taken before LVM's lock, for it may take long."""
+    with claimed([f"metadata-{pool.device}"], "prove", wait_s=300):
+        yield
+
+
+@contextmanager
 def metadata_snapshot(pool: ThinPool) -> Iterator[int]:
     """Hold the pool's metadata as it is now; yields the block of its superblock."""
+    with metadata_claimed(pool), _held(pool) as root:
+        yield root
+
+
+@contextmanager
+def _held(pool: ThinPool) -> Iterator[int]:
     note = NOTES / pool.device
-    with claimed([f"metadata-{pool.device}"], "prove", wait_s=300):
-        NOTES.mkdir(parents=True, exist_ok=True)
-        _left_behind_released(pool, note)
-        written_whole(note, _HELD)  # lasting first: so is what the pool holds
-        _reserve(pool)
-        try:
-            yield _held_root(pool)
-        finally:
-            devmapper.message(pool.device, "release_metadata_snap")
-            note.write_text("")
+    NOTES.mkdir(parents=True, exist_ok=True)
+    _left_behind_released(pool, note)
+    written_whole(note, _HELD)  # lasting first: so is what the pool holds
+    _reserve(pool)
+    try:
+        yield _held_root(pool)
+    finally:
+        devmapper.message(pool.device, "release_metadata_snap")
+        note.write_text("")
 
 
 def _left_behind_released(pool: ThinPool, note: Path) -> None:
@@ -114,8 +126,7 @@ def _held_root(pool: ThinPool) -> int:
 @contextmanager
 def _block_reader(path: Path) -> Iterator[ReadBlock]:
     """Reads past the page cache, which knows nothing of what the kernel wrote below it."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
-    aligned = mmap.mmap(-1, BLOCK_BYTES)
+    fd, aligned = -1, mmap.mmap(-1, BLOCK_BYTES)
 
     @cache
     def read(block: int) -> bytes:
@@ -124,10 +135,14 @@ def _block_reader(path: Path) -> Iterator[ReadBlock]:
         return bytes(aligned)
 
     try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
         yield read
+    except OSError as error:
+        raise StorageFault("{name}: {cause}.", name=path, cause=error.strerror) from None
     finally:
         aligned.close()
-        os.close(fd)
+        if fd >= 0:
+            os.close(fd)
 
 
 def changes_read(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
@@ -140,7 +155,13 @@ def changes_read(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
 
 def thins_read(pool: ThinPool) -> dict[int, Thin]:
     """All that the pool has, by thin id."""
-    with metadata_snapshot(pool) as root, _block_reader(pool.metadata) as read:
+    with metadata_claimed(pool):
+        return claimed_thins_read(pool)
+
+
+def claimed_thins_read(pool: ThinPool) -> dict[int, Thin]:
+    """The same for whoever has claimed its metadata."""
+    with _held(pool) as root, _block_reader(pool.metadata) as read:
         return devices(read, superblock_parsed(read(root)))
 
 

@@ -21,7 +21,8 @@ from pizarra.model.facts import Volume
 from pizarra.storage import thin_undo
 from pizarra.storage.interface import Pair, goes_together
 from pizarra.storage.lvm_volumes import device_checked, not_ours
-from pizarra.storage.thin_pool import ThinPool
+from pizarra.storage.thin_pool import ThinPool, missing
+from pizarra.storage.thin_undo import There
 from pizarra.system import devmapper
 
 _TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
@@ -52,15 +53,6 @@ def baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
     return lost
 
 
-def strangers(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
-    """Those that no exchange may touch."""
-    return {
-        pair.seat.uuid: not_ours(pair.seat, "it carries no label of ours")
-        for pair in pairs
-        if pair.seat.labels is None or not pair.seat.thin_id
-    }
-
-
 def _lost(pool: str, baseline: int) -> PizarraError | None:
     try:
         try:
@@ -82,8 +74,8 @@ def _checked(pair: Pair) -> None:
         raise not_ours(seat, "its label does not name this baseline")
     if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
         raise not_ours(seat, "it and its baseline are not thin volumes of one pool")
-    if seat.thin_id >= thin_undo.SPAN:
-        raise not_ours(seat, "its thin id is one of those that undos have")
+    if seat.fault:
+        raise not_ours(seat, seat.fault)
     if baseline.active:
         raise StorageFault(
             "{place}/{name} is a baseline and must not be active while a seat goes back to it.",
@@ -93,43 +85,47 @@ def _checked(pair: Pair) -> None:
         )
 
 
-def detached(pair: Pair, *, whole: set[str]) -> None:
-    """The seat's device stands on ``error``; nothing of the past is left in the page cache.
+def not_put_back(pair: Pair, there: There) -> PizarraError | None:
+    """Why an exchange with what is kept cannot be."""
+    seat = pair.seat.thin_id
+    if pair.seat.labels is None or not seat:
+        return not_ours(pair.seat, "it carries no label of ours")
+    if seat not in there:
+        return missing(seat)
+    if not thin_undo.kept_of(seat, there):
+        return StorageFault("Nothing is kept of what a reset took away.")
+    return None
 
-    ``whole`` gets those that surely have a content: their device had it until now.
-    """
+
+def detached(pair: Pair) -> None:
+    """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
     device = device_checked(pair.seat)
     target = device.targets[0]
-    if target.kind == "thin":
-        whole.add(pair.seat.uuid)
     if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
         raise not_ours(pair.seat, "its device maps another thin id than LVM says")
     devmapper.flush_page_cache(device.node)
     devmapper.swap(device, devmapper.error_target(target.length))
 
 
-def content_swapped(pair: Pair, whole: bool, *, keep: bool | None) -> None:
+def content_swapped(pair: Pair, there: There, *, keep: bool | None) -> None:
     """What goes has another id before it loses its own."""
-    pool, seat, baseline = pool_of(pair.seat), pair.seat.thin_id, pair.baseline.thin_id
-    if keep and whole:
-        thin_undo.kept(pool, seat)
-    elif keep:
-        thin_undo.kept_if_work(pool, seat, baseline)
+    pool, seat = pool_of(pair.seat), pair.seat.thin_id
+    if keep:
+        thin_undo.kept(pool, seat, there)
     else:
-        thin_undo.set_aside(pool, seat)
-    thin_undo.replaced(pool, seat, baseline)
+        thin_undo.set_aside(pool, seat, there)
+    thin_undo.replaced(pool, seat, pair.baseline.thin_id)
     if keep is False:
         thin_undo.none_kept(pool, seat)
 
 
-def exchanged(pair: Pair, whole: bool) -> None:
+def exchanged(pair: Pair, there: There) -> None:
     """With what is kept, which was looked at beforehand."""
-    _ = whole
-    thin_undo.exchanged(pool_of(pair.seat), pair.seat.thin_id)
+    thin_undo.exchanged(pool_of(pair.seat), pair.seat.thin_id, there)
 
 
 def all_dropped(pair: Pair) -> None:
-    """Nothing is kept of it."""
+    """Nothing is kept of it, and nothing goes any more."""
     thin_undo.all_dropped(pool_of(pair.seat), pair.seat.thin_id)
 
 
