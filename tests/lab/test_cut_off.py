@@ -109,6 +109,7 @@ def test_reset_when_it_died_before_any_call_then_a_second_one_keeps_the_work(
     for call in range(1, 200):
         seat.work_then_reset_then_work()
         if not seat.died_before(call, seat.reset_it):
+            assert call > 10, "it did not die where it was told to"
             return
         seat.reset_it()
         seat.undo_it()

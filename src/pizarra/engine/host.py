@@ -185,10 +185,11 @@ class Host:
     def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
         """Nothing is kept of these any more; a fault each."""
         pairs = [_alone(volume) for volume in volumes]
-        self.states.dropped(volumes, undo_only=True)
-        return self._by_storage(
+        faults = self._by_storage(
             pairs, lambda storage, these: storage.kept_dropped([pair.seat for pair in these])
         )
+        self.states.dropped([one for one in volumes if not faults[one.uuid]], undo_only=True)
+        return faults
 
     def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """The present state of volumes, saved; a fault each, by the UUID of the volume."""

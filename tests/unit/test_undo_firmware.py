@@ -1,0 +1,93 @@
+"""Undo of a machine that keeps UEFI variables beside its disk, over the memory drivers: a reset may
+be cut off before, between and after the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pizarra.compute import domain_edit
+from pizarra.errors import StorageFault
+from pizarra.model.facts import Volume
+from pizarra.model.labels import Labels, Role
+from pizarra.model.sizes import MIB
+from pizarra.service.undo import undone
+from pizarra.storage.interface import NewVolume
+from tests.unit.test_reset import School
+
+ORIGINAL, BEFORE, NOW = b"original", b"week one", b"week two"
+
+
+class Uefi(School):
+    """Of a template with variables of its own."""
+
+    def _golden(self) -> Volume:
+        labels = Labels(role=Role.FILLING, template="t", version=1, firmware="uefi", state="nvram")
+        new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
+        golden = self.storage.golden_created(new)
+        self.storage.write(golden.name, 0, ORIGINAL)
+        kept = self.context.host.states.folder / golden.uuid
+        kept.mkdir(parents=True)
+        (kept / "nvram").write_bytes(ORIGINAL)
+        return self.storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+
+    @property
+    def nvram(self) -> Path:
+        return domain_edit._NVRAM / "net-01_VARS.fd"
+
+    def works(self, data: bytes) -> None:
+        self.storage.write("net-01.vda", 0, data)
+        self.nvram.write_bytes(data)
+
+    def has(self) -> tuple[bytes, bytes]:
+        return self.content(1), self.nvram.read_bytes()
+
+
+class Cut(Exception):
+    """The process is killed."""
+
+
+@pytest.fixture
+def seat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Uefi:
+    monkeypatch.setattr(domain_edit, "_NVRAM", tmp_path / "nvram")
+    (tmp_path / "nvram").mkdir()
+    school = Uefi()
+    assert school.has() == (ORIGINAL, ORIGINAL)
+    school.works(BEFORE)
+    assert school.reset([1]).exit_status == 0
+    school.works(NOW)
+    return school
+
+
+def undo(seat: Uefi) -> None:
+    assert undone(seat.context, "net", [1]).exit_status == 0
+
+
+@pytest.mark.parametrize("state", ["ready", "put"])
+def test_reset_when_killed_before_or_after_its_disk_then_a_second_one_keeps_all_the_work(
+    seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise Cut
+
+    with monkeypatch.context() as now:
+        now.setattr(seat.context.host.states, state, killed)
+        with pytest.raises(Cut):
+            seat.reset([1])
+    assert seat.reset([1]).exit_status == 0
+    assert seat.has() == (ORIGINAL, ORIGINAL)
+    undo(seat)
+    assert seat.has() == (NOW, NOW)
+
+
+def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_all_the_work(
+    seat: Uefi,
+) -> None:
+    seat.storage.fail_at("rewound", 1, StorageFault("the disk is gone"))
+    assert seat.reset([1]).exit_status == 1
+    assert seat.has() == (NOW, NOW)
+    assert seat.reset([1]).exit_status == 0
+    undo(seat)
+    assert seat.has() == (NOW, NOW)
