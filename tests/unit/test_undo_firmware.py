@@ -11,7 +11,7 @@ import pytest
 from pizarra.compute import domain_edit
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.sizes import MIB
 from pizarra.service.undo import undone
 from pizarra.storage.interface import NewVolume
@@ -24,7 +24,9 @@ class Uefi(School):
     """Of a template with variables of its own."""
 
     def _golden(self) -> Volume:
-        labels = Labels(role=Role.FILLING, template="t", version=1, firmware="uefi", state="nvram")
+        labels = Labels(
+            role=Role.FILLING, template="t", version=1, firmware=Firmware.UEFI, state="nvram"
+        )
         new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
         golden = self.storage.golden_created(new)
         self.storage.write(golden.name, 0, ORIGINAL)
