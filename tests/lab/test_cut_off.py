@@ -1,9 +1,11 @@
 """The process dies before any one of its calls to LVM or device-mapper, in a reset and in an undo,
 of a seat whose reset before is kept: `recover` finds each of these states, and nothing is lost.
+It takes minutes: PIZARRA_EVERY=5 tries every fifth call.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -25,6 +27,7 @@ from tests.fixtures.any_order import ORIGINAL, MortalCompute
 from tests.lab.test_any_order import OnLvm
 
 BEFORE, NOW = b"week one", b"week two"
+CALLS = range(1, 200, int(os.environ.get("PIZARRA_EVERY") or 1))
 
 
 class OneSeat(OnLvm):
@@ -90,7 +93,7 @@ def test_reset_when_it_dies_before_any_call_then_it_is_as_before_or_can_be_undon
     seat: OneSeat,
 ) -> None:
     seen = set()
-    for call in range(1, 200):
+    for call in CALLS:
         seat.work_then_reset_then_work()
         if not seat.died_before(call, seat.reset_it):
             break
@@ -106,7 +109,7 @@ def test_reset_when_it_dies_before_any_call_then_it_is_as_before_or_can_be_undon
 def test_reset_when_it_died_before_any_call_then_a_second_one_keeps_the_work(
     seat: OneSeat,
 ) -> None:
-    for call in range(1, 200):
+    for call in CALLS:
         seat.work_then_reset_then_work()
         if not seat.died_before(call, seat.reset_it):
             assert call > 10, "it did not die where it was told to"
@@ -119,7 +122,7 @@ def test_reset_when_it_died_before_any_call_then_a_second_one_keeps_the_work(
 
 def test_undo_when_it_dies_before_any_call_then_both_contents_are_there(seat: OneSeat) -> None:
     seen = set()
-    for call in range(1, 200):
+    for call in CALLS:
         seat.work_then_reset_then_work()
         if not seat.died_before(call, seat.undo_it):
             break
