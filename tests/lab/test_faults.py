@@ -247,7 +247,9 @@ def test_pool_when_its_data_is_wholly_full_then_starts_are_refused_and_resets_st
     with pytest.raises(OSError):
         for place in range(0, 2 * DISK_BYTES, MIB):
             direct_write(Path(f"/dev/{FRAIL}/theirs"), place, os.urandom(MIB))
-    (pool,) = [one for one in frail.context.host.observe().pools if one.name == POOL]
+    (pool,) = [
+        one for one in frail.context.host.observe().pools if (one.place, one.name) == (FRAIL, POOL)
+    ]
     assert pool.free_bytes == 0
     with pytest.raises(NoSpace, match="seats need up to"):
         verbs.start(frail.context, "frail")
