@@ -103,7 +103,8 @@ def test_reset_when_it_dies_before_any_call_then_it_is_as_before_or_can_be_undon
         assert (content, seat.has()) in {(NOW, BEFORE), (ORIGINAL, NOW)}, f"before call {call}"
     else:
         raise AssertionError("it never ended")
-    assert seen == {NOW, ORIGINAL}
+    assert NOW in seen
+    assert ORIGINAL in seen or CALLS.step > 1, "no cut came after the rewind"
 
 
 def test_reset_when_it_died_before_any_call_then_a_second_one_keeps_the_work(
@@ -132,4 +133,5 @@ def test_undo_when_it_dies_before_any_call_then_both_contents_are_there(seat: On
         assert (content, seat.has()) in {(NOW, BEFORE), (BEFORE, NOW)}, f"before call {call}"
     else:
         raise AssertionError("it never ended")
-    assert seen == {NOW, BEFORE}
+    assert NOW in seen
+    assert BEFORE in seen or CALLS.step > 1, "no cut came after the exchange"

@@ -67,7 +67,8 @@ def test_start_when_a_crash_left_space_to_give_back_then_that_comes_before_any_u
         school.dirty(1)
         pairs = list(pairs_of(seats[0]))
         assert not any(school.context.host.rewound(pairs, keep=True, give_back=False).values())
-        undo.begun(school.context.host, undo.RESET, seats[0].volumes)
+        sources = {pair.seat: pair.baseline.uuid for pair in pairs}
+        undo.begun(school.context.host, undo.RESET, sources)
         undo.ended(seats[0].volumes)
     school.storage.disks.size_bytes = 2 * 4096
     context, notes = noting(school)

@@ -16,7 +16,7 @@ from pizarra.errors import StorageFault
 from pizarra.storage import thin_undo
 from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_pool import ThinPool
-from pizarra.storage.thin_undo import FIRST, GOING, SECOND
+from pizarra.storage.thin_undo import FIRST, GOING, SECOND, STANDS
 
 POOL = ThinPool("vg", "pool")
 GOLDEN, SEAT = 1, 5
@@ -138,7 +138,7 @@ def put_right(pool: Pool, cut_again_after: int) -> None:
     cut_off(pool, Pool.settle, cut_again_after)
     pool.settle()
     assert not thin_undo.settlement(dict(pool.thins), frozenset({SEAT})), "twice is once"
-    assert GOING + SEAT not in pool.thins
+    assert not {GOING + SEAT, STANDS + SEAT} & pool.thins.keys()
 
 
 @pytest.mark.parametrize("older", [True, False])
@@ -226,6 +226,16 @@ def test_reset_when_the_original_goes_and_then_is_kept_then_it_is_that_which_is_
     reset(pool)
     pool.settle()
     assert pool.kept() == pool.thins[GOLDEN].root
+
+
+@pytest.mark.parametrize("after", range(8))
+def test_reset_when_the_original_goes_and_is_kept_too_then_a_cut_leaves_that(
+    pool: Pool, after: int
+) -> None:
+    reset(pool)
+    cut_off(pool, reset_for_good, after)
+    put_right(pool, 10)
+    assert pool.kept() == pool.thins[SEAT].root == pool.thins[GOLDEN].root
 
 
 def test_reset_when_two_were_not_given_back_then_the_last_is_kept(pool: Pool) -> None:

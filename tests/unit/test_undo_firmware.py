@@ -13,6 +13,7 @@ from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.sizes import MIB
+from pizarra.service.recover import recovered
 from pizarra.service.undo import undone
 from pizarra.storage.interface import NewVolume
 from tests.unit.test_reset import School
@@ -91,5 +92,40 @@ def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_
     assert seat.reset([1]).exit_status == 1
     assert seat.has() == (NOW, NOW)
     assert seat.reset([1]).exit_status == 0
+    undo(seat)
+    assert seat.has() == (NOW, NOW)
+
+
+@pytest.mark.parametrize("state", ["exchange_ready", "exchanged"])
+def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_together(
+    seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise Cut
+
+    seat.reset([1])
+    with monkeypatch.context() as now:
+        now.setattr(seat.context.host.states, state, killed)
+        with pytest.raises(Cut):
+            undo(seat)
+    recovered(seat.context)
+    assert seat.has() in {(ORIGINAL, ORIGINAL), (NOW, NOW)}
+    if seat.has() == (ORIGINAL, ORIGINAL):
+        undo(seat)
+    assert seat.has() == (NOW, NOW)
+    undo(seat)
+    assert seat.has() == (ORIGINAL, ORIGINAL)
+
+
+def test_undo_when_the_reset_was_killed_before_the_state_then_both_are_of_this_week(
+    seat: Uefi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise Cut
+
+    with monkeypatch.context() as now:
+        now.setattr(seat.context.host.states, "put", killed)
+        with pytest.raises(Cut):
+            seat.reset([1])
     undo(seat)
     assert seat.has() == (NOW, NOW)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pizarra.engine import undo as undo_notes
 from pizarra.errors import Unsupported
 from pizarra.model.policy import After
 from pizarra.service import verbs
@@ -127,3 +128,46 @@ def test_undo_when_cut_off_between_the_disks_then_recover_does_it_for_both(
     assert content(host) == before
     undo(host)
     assert content(host) == ORIGINAL
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_reset_when_cut_off_twice_in_a_row_then_the_work_on_both_is_kept(
+    host: TwoDisks, step: int
+) -> None:
+    written(host, *DISKS)
+    reset(host)
+    written(host, *DISKS)
+    before = content(host)
+    cut_off(host, step, reset)
+    cut_off(host, step, reset)
+    reset(host)
+    undo(host)
+    assert content(host) == before
+
+
+def test_reset_when_the_end_of_one_was_not_noted_then_the_next_is_one_of_its_own(
+    host: TwoDisks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(host, *DISKS)
+    with monkeypatch.context() as now:
+        now.setattr(undo_notes, "ended", lambda _: None)
+        reset(host)
+    written(host, "vdb")
+    before = content(host)
+    reset(host)
+    undo(host)
+    assert content(host) == before == ["vda v1", "work02"]
+
+
+def test_reset_when_only_some_ends_were_noted_then_recover_rewinds_nothing(
+    host: TwoDisks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(host, *DISKS)
+    before = content(host)
+    ended = undo_notes.ended
+    with monkeypatch.context() as now:
+        now.setattr(undo_notes, "ended", lambda volumes: ended(volumes[:1]))
+        reset(host)
+    recovered(host.context)
+    undo(host)
+    assert content(host) == before

@@ -117,18 +117,19 @@ class Host:
             uuid for uuid, one in found.items() if isinstance(one, Change) and one.original
         )
 
-    def births(self, volumes: Sequence[Volume]) -> dict[str, str]:
-        """By UUID, what is another when a content was replaced; as in storage. Raises its fault."""
+    def kept_marks(self, volumes: Sequence[Volume]) -> dict[str, str]:
+        """By UUID, what is another when something else is kept; as in storage. Raises its fault."""
         pairs = [_alone(volume) for volume in volumes]
 
         def told(storage: Storage, these: list[Pair]) -> Mapping[str, str]:
-            return storage.births([pair.seat for pair in these])
+            marks = storage.kept_marks([pair.seat for pair in these])
+            return {pair.seat.uuid: marks.get(pair.seat.uuid, "") for pair in these}
 
         found = self._by_storage(pairs, told)
         for one in found.values():
             if isinstance(one, PizarraError):
                 raise one
-        return {uuid: one for uuid, one in found.items() if isinstance(one, str)}
+        return {uuid: one for uuid, one in found.items() if isinstance(one, str) and one}
 
     def rewound(
         self, pairs: list[Pair], *, keep: bool | None = None, give_back: bool = True
@@ -137,7 +138,7 @@ class Host:
         each. ``keep`` as in storage. ``give_back`` is False for one who does that later.
 
         What the machine keeps is saved before the disk, and replaced after it: cut off in between,
-        it still has all, or its disk was done (``births``) and ``keep`` is None the next time.
+        it still has all, or its disk was done (``kept_marks``) and ``keep`` is None the next time.
         """
         states = {pair.seat.uuid: self.states.ready(pair, keep=keep) for pair in pairs}
         sound = [pair for pair in pairs if states[pair.seat.uuid] is None]
@@ -147,6 +148,8 @@ class Host:
         for pair in sound:
             if faults[pair.seat.uuid] is None:
                 faults[pair.seat.uuid] = self.states.put(pair, keep=keep)
+            else:
+                self.states.not_done(pair.seat)
         if give_back:
             self.given_back([pair.seat for pair in sound])
         return {**states, **faults}
@@ -170,16 +173,20 @@ class Host:
         return frozenset(uuid for uuid, is_kept in answers.items() if is_kept is True)
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
-        """What is kept of these and what they have change places; a fault each."""
-        pairs = [_alone(volume) for volume in volumes]
-        faults = dict(
-            self._by_storage(
-                pairs, lambda storage, these: storage.put_back([pair.seat for pair in these])
-            )
+        """What is kept of these and what they have change places; a fault each. What their machines
+        have beside them is saved before, and changes places afterwards."""
+        faults: dict[str, PizarraError | None] = {
+            one.uuid: self.states.exchange_ready(one) for one in volumes
+        }
+        pairs = [_alone(one) for one in volumes if faults[one.uuid] is None]
+        faults |= self._by_storage(
+            pairs, lambda storage, these: storage.put_back([pair.seat for pair in these])
         )
         for volume in volumes:
             if faults[volume.uuid] is None:
                 faults[volume.uuid] = self.states.exchanged(volume)
+            else:
+                self.states.not_done(volume)
         return faults
 
     def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:

@@ -71,21 +71,37 @@ class MachineStates:
             return _fault(pair.seat, error)
         return None
 
+    def exchange_ready(self, volume: Volume) -> PizarraError | None:
+        """What ``exchanged`` needs is there: a copy of what the machine has now."""
+        try:
+            if _kept(volume) and self._undo(volume).is_dir():
+                self._saved(self._files(volume), self._now(volume))
+        except PizarraError as error:
+            return error
+        except OSError as error:
+            return _fault(volume, error)
+        return None
+
     def exchanged(self, volume: Volume) -> PizarraError | None:
-        """What is kept and what is there change places."""
-        undo = self._undo(volume)
-        if not _kept(volume) or not undo.is_dir():
+        """What is kept and what was there change places. Again, if it was cut off."""
+        undo, now = self._undo(volume), self._now(volume)
+        if not _kept(volume) or not now.is_dir():
             return None
         try:
-            files, now = self._files(volume), undo.with_suffix(".now")
-            self._saved(files, now)
-            _put(undo, files)
+            if undo.is_dir():  # else it was cut off in the move
+                _put(undo, self._files(volume))
             moved_whole(now, undo)
         except PizarraError as error:
             return error
         except OSError as error:
             return _fault(volume, error)
         return None
+
+    def not_done(self, volume: Volume) -> None:
+        """Its disk was not done: copies for afterwards are for nothing."""
+        if _kept(volume):
+            removed_whole(self._going(volume))
+            removed_whole(self._now(volume))
 
     def difference(self, pair: Pair) -> str:
         """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""
@@ -123,7 +139,7 @@ class MachineStates:
             if not _kept(volume):
                 continue
             removed_whole(self._undo(volume))
-            removed_whole(self._going(volume))
+            self.not_done(volume)
             if not undo_only:
                 removed_whole(self.folder / volume.uuid)
 
@@ -141,6 +157,9 @@ class MachineStates:
 
     def _going(self, volume: Volume) -> Path:
         return self.folder / f"{volume.uuid}{_UNDO}.new"
+
+    def _now(self, volume: Volume) -> Path:
+        return self.folder / f"{volume.uuid}.now"
 
     def _needed(self, baseline: Volume) -> Path:
         folder = self.folder / baseline.uuid

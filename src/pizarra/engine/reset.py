@@ -237,35 +237,34 @@ class ResetRun(SeatRun):
 
     def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
-        keeping = [one for one in seats if self._keeps(one)]
+        ways: dict[bool | None, list[Pair]] = {None: [], True: [], False: []}
+        faults: dict[str, PizarraError | None] = {}
+        for one in seats:
+            try:
+                again = self._original_again(one)
+            except PizarraError as error:
+                faults |= {volume.uuid: error for volume in one.seat.volumes}
+                continue
+            for pair in one.pairs:
+                ways[None if pair.seat.uuid in again else self._keeps(one)].append(pair)
+        sources = {pair.seat: pair.baseline.uuid for pair in ways[True]}
         try:
-            ahead = self._begun(keeping)
+            undo.begun(self.host, undo.RESET, sources)
         except PizarraError as error:
             return {volume.uuid: error for one in seats for volume in one.seat.volumes}
-        ways: dict[bool | None, list[Pair]] = {None: [], True: [], False: []}
-        for one in seats:
-            for pair in one.pairs:
-                ways[None if pair.seat.uuid in ahead else self._keeps(one)].append(pair)
-        faults: dict[str, PizarraError | None] = {}
         for keep, pairs in ways.items():
             if pairs:
                 faults |= self.host.rewound(pairs, keep=keep, give_back=False)
-        for one in keeping:
+        for one in seats:
             if not any(faults[volume.uuid] for volume in one.seat.volumes):
                 undo.ended(one.seat.volumes)
         return faults
 
-    def _begun(self, seats: Sequence[SeatPlan]) -> frozenset[str]:
-        """The volumes that a reset before, which was cut off, put right: what that took away is
-        what is to be kept of them."""
-        undo.finished(self.host, [one.seat for one in seats])
-        volumes = [volume for one in seats for volume in one.seat.volumes]
-        if done := undo.done_before(self.host, undo.RESET, volumes):
-            pairs = [pair for one in seats for pair in one.pairs if pair.seat.uuid in done]
-            done = self.host.with_original_content(pairs)
-        if volumes:
-            undo.begun(self.host, undo.RESET, [one for one in volumes if one.uuid not in done])
-        return done
+    def _original_again(self, one: SeatPlan) -> frozenset[str]:
+        if not self._keeps(one):
+            return frozenset()
+        undo.undo_finished(self.host, one.seat)
+        return undo.original_again(self.host, one.seat, one.pairs)
 
     def _keeps(self, one: SeatPlan) -> bool:
         return not one.no_undo and undo.hours(self.host, one.seat) > 0
@@ -326,7 +325,7 @@ class UndoRun(SeatRun):
         volumes = [volume for one in seats for volume in one.seat.volumes]
         with self.watch.timed("undo", [one.seat.name for one in seats]):
             try:
-                undo.begun(self.host, undo.UNDO, volumes)
+                undo.begun(self.host, undo.UNDO, dict.fromkeys(volumes, "-"))
                 faults = self.host.put_back(volumes)
             except PizarraError as error:
                 faults = {volume.uuid: error for volume in volumes}

@@ -5,15 +5,16 @@ this very volume, is noted in a file by its UUID: LVM gives thin ids anew when a
 nobody shall get what another had. What is kept without a note is nobody's.
 
 What changes the contents of several disks, or of a disk and what its machine keeps beside it, may
-be cut off between two. So before it begins there is a second note of each volume, of what is done
-and of the birth of the content that it has: those done already have another one afterwards. It is a
-symbolic link to that text, so that one flush of the folder makes all of them last.
+be cut off between two. So before it begins there is a second note of each volume, of what is done,
+to what, and of the mark of what is kept: where it was done, something else is kept afterwards. It
+is a symbolic link to that text, so that one flush of the folder makes all of them last.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pizarra.engine.events import Emit, Noted
@@ -22,21 +23,31 @@ from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat, Volume
 from pizarra.model.policy import policy_of
 from pizarra.planner.reset import pairs_of
-from pizarra.storage.interface import Faults
+from pizarra.storage.interface import Faults, Pair
 from pizarra.system.file_copies import synced
 
 NOTES = Path("/var/lib/pizarra/undo")
 RESET, UNDO = "reset", "undo"
 
 
-def begun(host: Host, what: str, volumes: Sequence[Volume]) -> None:
-    """Now a reset or an undo takes away what these have. Raises the storage's fault."""
-    births = host.births(volumes)
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """Of a volume whose content was about to change hands."""
+
+    what: str
+    source: str  # UUID of what its content was to be that of
+    mark: str  # of what was kept of it before
+
+
+def begun(host: Host, what: str, sources: Mapping[Volume, str]) -> None:
+    """Now a reset or an undo takes away what these have, for what is in volumes of these UUIDs.
+    Raises the storage's fault."""
+    marks = host.kept_marks(list(sources))
     NOTES.mkdir(parents=True, exist_ok=True)
-    for volume in volumes:
+    for volume, source in sources.items():
         (NOTES / volume.uuid).touch()
         _under_way(volume).unlink(missing_ok=True)
-        _under_way(volume).symlink_to(f"{what} {births.get(volume.uuid, '-')}")
+        _under_way(volume).symlink_to(f"{what} {source} {marks.get(volume.uuid, '-')}")
     synced(NOTES)
 
 
@@ -50,41 +61,75 @@ def _under_way(volume: Volume) -> Path:
     return NOTES / f"{volume.uuid}.under-way"
 
 
-def _noted_birth(volume: Volume, what: str) -> str | None:
-    """What its content was born as before that was cut off; None when it was not."""
+def _note(volume: Volume) -> _Note | None:
     try:
-        verb, birth = str(_under_way(volume).readlink()).split()
+        return _Note(*str(_under_way(volume).readlink()).split())
     except FileNotFoundError:
         return None
-    return birth if verb == what else None
 
 
-def done_before(host: Host, what: str, volumes: Sequence[Volume]) -> frozenset[str]:
-    """The UUIDs of those whose contents were replaced already by what was cut off."""
-    noted = {one.uuid: _noted_birth(one, what) for one in volumes}
-    these = [one for one in volumes if noted[one.uuid] is not None]
-    births = host.births(these) if these else {}
-    return frozenset(uuid for uuid, birth in births.items() if birth != noted[uuid])
+@dataclass(frozen=True, slots=True)
+class CutOff:
+    """What a reset or an undo of a seat was cut off in."""
+
+    done: Mapping[Volume, _Note]
+    left: Mapping[Volume, _Note]
+
+    @classmethod
+    def of(cls, host: Host, volumes: Sequence[Volume]) -> CutOff:
+        """Raises the storage's fault."""
+        notes = {one: note for one in volumes if (note := _note(one))}
+        marks = host.kept_marks(list(notes)) if notes else {}
+        done = {
+            one: note for one, note in notes.items() if marks.get(one.uuid, note.mark) != note.mark
+        }
+        return cls(done, {one: note for one, note in notes.items() if one not in done})
+
+    def of_kind(self, what: str) -> bool:
+        """Whether it was that."""
+        return any(note.what == what for note in (*self.done.values(), *self.left.values()))
 
 
-def finished(host: Host, seats: Sequence[Seat]) -> None:
-    """What was cut off between the disks of a seat is done for the others too: an undo, and a reset
-    if these are original anyway. Nobody may be writing. Raises what stopped it."""
-    for seat in seats:
-        if left := _left(host, UNDO, seat):
-            _checked(host.put_back(left))
-        if any(_noted_birth(volume, UNDO) for volume in seat.volumes):
-            ended(seat.volumes)
-        pairs = [pair for pair in pairs_of(seat) if pair.seat in _left(host, RESET, seat)]
-        if pairs and len(host.with_original_content(pairs)) == len(pairs):
-            _checked(host.rewound(pairs, keep=True))
-            ended(seat.volumes)
+def original_again(host: Host, seat: Seat, pairs: Sequence[Pair]) -> frozenset[str]:
+    """The UUIDs of the volumes that a reset of the seat put right before it was cut off, and that
+    are so still: what that took away is what is to be kept of them. ``pairs``: what is wished now.
+    Nobody may be writing. Raises the storage's fault."""
+    cut_off = CutOff.of(host, seat.volumes)
+    if cut_off.of_kind(UNDO):
+        return frozenset()
+    known = {(pair.seat.uuid, pair.baseline.uuid): pair for pair in (*pairs_of(seat), *pairs)}
+    then = [known.get((one.uuid, note.source)) for one, note in cut_off.done.items()]
+    original = host.with_original_content([pair for pair in then if pair])
+    if not cut_off.left and len(original) < len(seat.volumes):
+        return frozenset()  # all was done, and somebody has worked since
+    return original
 
 
-def _left(host: Host, what: str, seat: Seat) -> list[Volume]:
-    """The volumes of which that is still to be done, when it was done of some."""
-    done = done_before(host, what, seat.volumes)
-    return [volume for volume in seat.volumes if done and volume.uuid not in done]
+def finished(host: Host, seat: Seat) -> None:
+    """What was cut off between the disks of a seat, or before its machine's state, is done for the
+    others too: an undo; and a reset, if these are original anyway. Nobody may be writing. Raises
+    what stopped it."""
+    cut_off = CutOff.of(host, seat.volumes)
+    if cut_off.done and cut_off.of_kind(UNDO):
+        _checked(host.put_back(list(cut_off.left)))
+        _checked({one.uuid: host.states.exchanged(one) for one in cut_off.done})
+    elif cut_off.done:
+        pairs = {pair.seat: pair for pair in pairs_of(seat)}
+        left = [pairs[one] for one in cut_off.left if one in pairs]
+        if len(host.with_original_content(left)) < len(cut_off.left):
+            return  # the next reset does it
+        _checked(host.rewound(left, keep=True))
+        _checked({one.uuid: host.states.put(pairs[one]) for one in cut_off.done if one in pairs})
+    else:
+        for volume in cut_off.left:
+            host.states.not_done(volume)
+    ended(seat.volumes)
+
+
+def undo_finished(host: Host, seat: Seat) -> None:
+    """Only an undo."""
+    if CutOff.of(host, seat.volumes).of_kind(UNDO):
+        finished(host, seat)
 
 
 def _checked(faults: Faults) -> None:
@@ -119,12 +164,15 @@ def kept(host: Host, seats: Sequence[Seat]) -> dict[str, float]:
     for seat in seats:
         times = [since(volume) for volume in seat.volumes if volume.uuid in there]
         known = [time for time in times if time is not None]
-        # cut off between its disks, what is kept of them does not go together
-        if len(known) == len(seat.volumes) and not _left(host, RESET, seat) + _left(
-            host, UNDO, seat
-        ):
+        if len(known) == len(seat.volumes) and not _is_half_done(host, seat):
             found[seat.name] = min(known)
     return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def _is_half_done(host: Host, seat: Seat) -> bool:
+    """Whether what is kept of its disks, or of its machine beside them, may not go together."""
+    alone = len(seat.volumes) == 1 and not (seat.labels.state)
+    return not alone and bool(CutOff.of(host, seat.volumes).done)
 
 
 def dropped(host: Host, seats: Sequence[Seat]) -> None:

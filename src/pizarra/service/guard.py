@@ -72,10 +72,14 @@ def _undos_dropped(
     }
     if not any(host.given_back([v for one in everybody.values() for v in one.volumes]).values()):
         need = _again(context, need, seats)  # what a reset that was cut off had not given back yet
-    for name in undo.kept(host, list(everybody.values())) if need.is_full else ():
+    kept = undo.kept(host, list(everybody.values())) if need.is_full else {}
+    for name, since in kept.items():
+        seat = everybody[name]
         try:
-            with _left_to_us(context, everybody[name], claimed):
-                undo.dropped(host, [everybody[name]])
+            with _left_to_us(context, seat, claimed):
+                if undo.kept(host, [seat]).get(name) != since:
+                    continue  # something else is kept by now
+                undo.dropped(host, [seat])
         except Busy:
             continue
         text = "{pool} is nearly full: the last reset of {name} can be undone no more."

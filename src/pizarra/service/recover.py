@@ -107,7 +107,7 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
     if lost:
         mended.append(Sentence("disks put back to the original"))
-    undo_notes.finished(host, [seat])
+    undo_notes.finished(host, seat)
     if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
     return SeatOutcome(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from pizarra.engine.events import Noted
 from pizarra.engine.reset import UndoRun
 from pizarra.engine.undo import aged_dropped, finished, kept
 from pizarra.errors import PizarraError, Unsupported
-from pizarra.model.facts import Power
+from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.undo import plan_undo
@@ -21,7 +22,7 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     began = time.perf_counter()
     host = context.host
     with claimed_seats(context, classroom, numbers, "undo") as seats:
-        finished(host, [seat for seat in seats if seat.power is Power.OFF])
+        _finished(context, [seat for seat in seats if seat.power is Power.OFF])
         aged_dropped(host, seats, context.emit)
         plan = plan_undo(classroom, seats, kept(host, seats), host.storages.capabilities)
         if all(one.outcome is Outcome.SKIPPED for one in plan.seats):
@@ -36,6 +37,15 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
         elapsed_s=time.perf_counter() - began,
         seats=outcomes,
     )
+
+
+def _finished(context: Context, seats: Sequence[Seat]) -> None:
+    """What was cut off; what cannot be is said, and then nothing of that seat is undone."""
+    for seat in seats:
+        try:
+            finished(context.host, seat)
+        except PizarraError as error:
+            context.emit(Noted(text="{name}: {why}", facts={"name": seat.name, "why": error}))
 
 
 def settled(context: Context, facts: HostFacts) -> list[PizarraError]:

@@ -158,9 +158,9 @@ class Storage(Protocol):
         """The UUIDs of those whose content before their last rewind is kept."""
         ...
 
-    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """By UUID, what is another whenever a volume's content was replaced, and never by writing;
-        of those that have a content. Meaningless where capabilities.undo is False."""
+    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """By UUID, a mark of what is kept: another one whenever something else is. A crash is put
+        right first. Only of those of which something is kept."""
         ...
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:

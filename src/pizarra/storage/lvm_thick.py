@@ -240,9 +240,10 @@ class LvmThickStorage(LvmVolumes):
         _ = volumes
         return frozenset()
 
-    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """Nobody asks: nothing is kept."""
-        return {volume.uuid: "" for volume in volumes}
+    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """Nothing is ever kept."""
+        _ = volumes
+        return {}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """Unsupported; the plan of a reset says so before."""

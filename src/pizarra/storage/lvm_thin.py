@@ -273,13 +273,15 @@ class LvmThinStorage(LvmVolumes):
             found |= {one.uuid for one in these if thin_undo.kept_of(one.thin_id, there)}
         return frozenset(found)
 
-    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """The pool's count when a thin id was made."""
-        found: dict[str, str] = {}
-        for pool, these in self._by_pool(volumes).items():
-            there = thin_pool.thins_read(pool)
-            found |= {v.uuid: str(there[v.thin_id].made) for v in these if v.thin_id in there}
-        return found
+    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """The pool's count when it was made."""
+        with self._held([Pair(seat=one, baseline=one) for one in volumes]) as pools:
+            return {
+                volume.uuid: str(pools[pool][kept].made)
+                for pool, these in self._by_pool(volumes).items()
+                for volume in these
+                if (kept := thin_undo.kept_of(volume.thin_id, pools[pool]))
+            }
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """As a rewind, with another content."""
@@ -332,11 +334,11 @@ class LvmThinStorage(LvmVolumes):
         if waiting is None:
             return False
         its = [one for one in there if one.pool == pool.pool]
-        with vg_locked(self.place):
+        with thin_pool.metadata_claimed(pool), vg_locked(self.place):
             counted = int(devmapper.status(pool.device)[0].text.split()[0])
             ids = {one.name: one.thin_id for one in its}
             ours = [one.name for one in its if one.labels]
-            there_now = thin_pool.thins_read(pool).keys()
+            there_now = thin_pool.claimed_thins_read(pool).keys()
             messages = messages_to_end(waiting, counted, there_now, ids, ours)
             for message in messages:
                 devmapper.message(pool.device, message)

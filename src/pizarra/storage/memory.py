@@ -266,10 +266,10 @@ class MemoryStorage:
         """Those that have something beside what they show."""
         return frozenset(one.uuid for one in volumes if self._expected(one).kept is not None)
 
-    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
         """Counted."""
-        disks = [(one, self._expected(one)) for one in volumes]
-        return {one.uuid: str(disk.birth) for one, disk in disks if disk.blocks is not None}
+        disks = [(one, self._expected(one).kept) for one in volumes]
+        return {one.uuid: str(kept.birth) for one, kept in disks if kept is not None}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """One step each, for here an exchange has no middle."""

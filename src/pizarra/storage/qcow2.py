@@ -225,9 +225,11 @@ class Qcow2Storage:
         """Those whose old overlay lies beside the new one."""
         return frozenset(one.uuid for one in volumes if qcow2_undo.is_kept(one.path))
 
-    def births(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """Which file it is: that of what is kept is another."""
-        return {one.uuid: str(one.path.stat().st_ino) for one in volumes if one.path.exists()}
+    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+        """Which file it is."""
+        kept = {one.uuid: qcow2_undo.kept_path(one.path) for one in volumes}
+        there = [one.uuid for one in volumes if qcow2_undo.is_kept(one.path)]
+        return {uuid: str(kept[uuid].stat().st_ino) for uuid in there}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """Two renames each."""

@@ -13,8 +13,8 @@ when the machines have their disks.
 
 After a crash the pool itself tells where it was, for it counts when each id was made. A content
 made after its seat is a copy for a step that was never taken. A seat without any content had the
-youngest of the three, and gets it back; meanwhile ``GOING`` stands for that one, so that a crash in
-the middle of this is known for what it is.
+youngest of the three, and gets it back; meanwhile ``STANDS`` is a copy of that one, so that a crash
+in the middle of this is known for what it is.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from pizarra.storage.thin_pool import ThinPool
 from pizarra.system import devmapper
 
 GOING = 4 << 20  # of 24 bits
+STANDS = 6 << 20
 FIRST = 8 << 20
 SECOND = 12 << 20
-SPAN = 4 << 20
+SPAN = 2 << 20
 There = Mapping[int, Thin]  # every thin id of a pool
 
 
@@ -86,7 +87,8 @@ def none_kept(pool: ThinPool, seat: int) -> None:
 def all_dropped(pool: ThinPool, seat: int) -> None:
     """And nothing goes any more."""
     none_kept(pool, seat)
-    dropped(pool, GOING + seat)
+    for base in (GOING, STANDS):
+        dropped(pool, base + seat)
 
 
 def exchanged(pool: ThinPool, seat: int, there: There) -> None:
@@ -134,34 +136,30 @@ def settlement_of(seats: frozenset[int], there: There) -> list[Todo]:
 
 
 def _all_deleted(there: There, seat: int) -> list[str]:
-    its = (base + seat for base in (FIRST, SECOND, GOING))
+    its = (base + seat for base in (FIRST, SECOND, GOING, STANDS))
     return [f"delete {one}" for one in its if one in there]
 
 
 def _put_right(there: There, seat: int) -> list[str]:
     """Its content is there, at most one is kept, and none is going."""
-    going = GOING + seat
+    going, stands = GOING + seat, STANDS + seat
     slots = [one for one in (FIRST + seat, SECOND + seat) if one in there]
     slots.sort(key=lambda one: there[one].made)
+    needless, back, source = list[int](), list[str](), going
     if seat in there:
-        needless, back = [one for one in slots if there[one].made > there[seat].made], list[str]()
-    else:
-        needless, back = _taken_back(there, seat, slots)
+        needless = [one for one in slots if there[one].made > there[seat].made]
+    elif stands in there:
+        source = stands
+        needless = [one for one in slots[-1:] if there[one].root == there[stands].root]
+    elif slots and (going not in there or there[going].made < there[slots[-1]].made):
+        source, needless = stands, slots[-1:]
+        back = [f"create_snap {stands} {slots[-1]}"]
     older = [one for one in slots if one not in needless][:-1]
-    ends = [f"create_snap {seat} {going}"] if seat not in there else []
-    ends += [f"delete {going}"] if going in there or ends else []
-    return [*back, *(f"delete {one}" for one in [*needless, *older]), *ends]
-
-
-def _taken_back(there: There, seat: int, slots: list[int]) -> tuple[list[int], list[str]]:
-    """Of a seat without a content, whose youngest was it: the ids that are needless when ``GOING``
-    stands for that, and what makes it do so."""
-    going = GOING + seat
-    stands = there.get(going)
-    if stands and all(there[one].made < stands.made for one in slots):
-        return [one for one in slots if there[one].root == stands.root], []
-    first = [f"delete {going}"] if stands else []
-    return [slots[-1]], [*first, f"create_snap {going} {slots[-1]}"]
+    back += [f"delete {one}" for one in [*needless, *older]]
+    back += [f"create_snap {seat} {source}"] if seat not in there else []
+    gone = {one for one in (going, stands) if one in there}
+    gone |= {source} if seat not in there else set()
+    return back + [f"delete {one}" for one in sorted(gone)]
 
 
 def settled(pool: ThinPool, todo: Iterable[Todo]) -> None:
