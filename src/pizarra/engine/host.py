@@ -148,8 +148,6 @@ class Host:
         for pair in sound:
             if faults[pair.seat.uuid] is None:
                 faults[pair.seat.uuid] = self.states.put(pair, keep=keep)
-            else:
-                self.states.not_done(pair.seat)
         if give_back:
             self.given_back([pair.seat for pair in sound])
         return {**states, **faults}
@@ -185,8 +183,6 @@ class Host:
         for volume in volumes:
             if faults[volume.uuid] is None:
                 faults[volume.uuid] = self.states.exchanged(volume)
-            else:
-                self.states.not_done(volume)
         return faults
 
     def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:

@@ -8,6 +8,7 @@ blank state: the firmware's own variables, an unused TPM; libvirt makes them at 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pizarra.compute.domain_edit import StateFiles, state_files_of
@@ -100,8 +101,9 @@ class MachineStates:
     def not_done(self, volume: Volume) -> None:
         """Its disk was not done: copies for afterwards are for nothing."""
         if _kept(volume):
-            removed_whole(self._going(volume))
-            removed_whole(self._now(volume))
+            with suppress(OSError):  # the next one is written over it
+                removed_whole(self._going(volume))
+                removed_whole(self._now(volume))
 
     def difference(self, pair: Pair) -> str:
         """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""

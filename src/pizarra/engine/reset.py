@@ -256,7 +256,9 @@ class ResetRun(SeatRun):
             if pairs:
                 faults |= self.host.rewound(pairs, keep=keep, give_back=False)
         for one in seats:
-            if not any(faults[volume.uuid] for volume in one.seat.volumes):
+            if any(faults[volume.uuid] for volume in one.seat.volumes):
+                undo.failed(self.host, one.seat)
+            else:
                 undo.ended(one.seat.volumes)
         return faults
 
@@ -264,7 +266,7 @@ class ResetRun(SeatRun):
         if not self._keeps(one):
             return frozenset()
         undo.undo_finished(self.host, one.seat)
-        return undo.original_again(self.host, one.seat, one.pairs)
+        return undo.original_again(self.host, one.seat)
 
     def _keeps(self, one: SeatPlan) -> bool:
         return not one.no_undo and undo.hours(self.host, one.seat) > 0
@@ -333,6 +335,7 @@ class UndoRun(SeatRun):
         for one in seats:
             why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]
             if why:
+                undo.failed(self.host, one.seat)
                 self._settle(one, Outcome.FAILED, joined(why))
             else:
                 undo.ended(one.seat.volumes)

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pizarra.engine.events import Emit, Noted
 from pizarra.engine.host import Host
-from pizarra.errors import PizarraError
+from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Seat, Volume
 from pizarra.model.policy import policy_of
 from pizarra.planner.reset import pairs_of
@@ -43,12 +44,15 @@ def begun(host: Host, what: str, sources: Mapping[Volume, str]) -> None:
     """Now a reset or an undo takes away what these have, for what is in volumes of these UUIDs.
     Raises the storage's fault."""
     marks = host.kept_marks(list(sources))
-    NOTES.mkdir(parents=True, exist_ok=True)
-    for volume, source in sources.items():
-        (NOTES / volume.uuid).touch()
-        _under_way(volume).unlink(missing_ok=True)
-        _under_way(volume).symlink_to(f"{what} {source} {marks.get(volume.uuid, '-')}")
-    synced(NOTES)
+    try:
+        NOTES.mkdir(parents=True, exist_ok=True)
+        for volume, source in sources.items():
+            (NOTES / volume.uuid).touch()
+            _under_way(volume).unlink(missing_ok=True)
+            _under_way(volume).symlink_to(f"{what} {source} {marks.get(volume.uuid, '-')}")
+        synced(NOTES)
+    except OSError as error:
+        raise StorageFault("{name}: {cause}.", name=NOTES, cause=error.strerror) from None
 
 
 def ended(volumes: Sequence[Volume]) -> None:
@@ -63,9 +67,10 @@ def _under_way(volume: Volume) -> Path:
 
 def _note(volume: Volume) -> _Note | None:
     try:
-        return _Note(*str(_under_way(volume).readlink()).split())
+        words = str(_under_way(volume).readlink()).split()
     except FileNotFoundError:
         return None
+    return _Note(*words) if len(words) == 3 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ class CutOff:
 
     done: Mapping[Volume, _Note]
     left: Mapping[Volume, _Note]
+    kept: frozenset[str]  # UUIDs of those of which something is kept
 
     @classmethod
     def of(cls, host: Host, volumes: Sequence[Volume]) -> CutOff:
@@ -83,25 +89,30 @@ class CutOff:
         done = {
             one: note for one, note in notes.items() if marks.get(one.uuid, note.mark) != note.mark
         }
-        return cls(done, {one: note for one, note in notes.items() if one not in done})
+        left = {one: note for one, note in notes.items() if one not in done}
+        return cls(done, left, frozenset(marks))
 
     def of_kind(self, what: str) -> bool:
         """Whether it was that."""
         return any(note.what == what for note in (*self.done.values(), *self.left.values()))
 
 
-def original_again(host: Host, seat: Seat, pairs: Sequence[Pair]) -> frozenset[str]:
+def original_again(host: Host, seat: Seat) -> frozenset[str]:
     """The UUIDs of the volumes that a reset of the seat put right before it was cut off, and that
-    are so still: what that took away is what is to be kept of them. ``pairs``: what is wished now.
-    Nobody may be writing. Raises the storage's fault."""
+    are so still: what that took away is what is to be kept of them. Nobody may be writing. Raises
+    the storage's fault."""
     cut_off = CutOff.of(host, seat.volumes)
-    if cut_off.of_kind(UNDO):
+    if cut_off.of_kind(UNDO) or not cut_off.done:
         return frozenset()
-    known = {(pair.seat.uuid, pair.baseline.uuid): pair for pair in (*pairs_of(seat), *pairs)}
-    then = [known.get((one.uuid, note.source)) for one, note in cut_off.done.items()]
-    original = host.with_original_content([pair for pair in then if pair])
-    if not cut_off.left and len(original) < len(seat.volumes):
-        return frozenset()  # all was done, and somebody has worked since
+    there = host.observe().volumes
+    then = [
+        Pair(seat=one, baseline=there[note.source])
+        for one, note in cut_off.done.items()
+        if note.source in there
+    ]
+    original = host.with_original_content(then)
+    if len(original) < len(cut_off.done):
+        return frozenset()  # somebody has worked since
     return original
 
 
@@ -111,19 +122,29 @@ def finished(host: Host, seat: Seat) -> None:
     what stopped it."""
     cut_off = CutOff.of(host, seat.volumes)
     if cut_off.done and cut_off.of_kind(UNDO):
-        _checked(host.put_back(list(cut_off.left)))
+        _checked(host.put_back([one for one in cut_off.left if one.uuid in cut_off.kept]))
         _checked({one.uuid: host.states.exchanged(one) for one in cut_off.done})
     elif cut_off.done:
         pairs = {pair.seat: pair for pair in pairs_of(seat)}
-        left = [pairs[one] for one in cut_off.left if one in pairs]
-        if len(host.with_original_content(left)) < len(cut_off.left):
+        these = [pairs[one] for one in (*cut_off.done, *cut_off.left) if one in pairs]
+        to = {pair.seat: pair.baseline.uuid for pair in these}
+        if any(to.get(one) != note.source for one, note in cut_off.done.items()):
+            return  # it was a checkpoint's; whoever does it again goes by the note
+        if len(host.with_original_content(these)) < len(cut_off.done) + len(cut_off.left):
             return  # the next reset does it
-        _checked(host.rewound(left, keep=True))
-        _checked({one.uuid: host.states.put(pairs[one]) for one in cut_off.done if one in pairs})
+        _checked(host.rewound([pairs[one] for one in cut_off.left], keep=True))
+        _checked({one.uuid: host.states.put(pairs[one]) for one in cut_off.done})
     else:
         for volume in cut_off.left:
             host.states.not_done(volume)
     ended(seat.volumes)
+
+
+def failed(host: Host, seat: Seat) -> None:
+    """It could not be done of all its disks: what was saved for those left is for nothing."""
+    with suppress(PizarraError):
+        for volume in CutOff.of(host, seat.volumes).left:
+            host.states.not_done(volume)
 
 
 def undo_finished(host: Host, seat: Seat) -> None:

@@ -227,9 +227,8 @@ class Qcow2Storage:
 
     def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
         """Which file it is."""
-        kept = {one.uuid: qcow2_undo.kept_path(one.path) for one in volumes}
-        there = [one.uuid for one in volumes if qcow2_undo.is_kept(one.path)]
-        return {uuid: str(kept[uuid].stat().st_ino) for uuid in there}
+        marks = {one.uuid: qcow2_undo.mark(one.path) for one in volumes}
+        return {uuid: mark for uuid, mark in marks.items() if mark}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
         """Two renames each."""

@@ -8,6 +8,7 @@ came.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pizarra.errors import StorageFault
@@ -37,6 +38,16 @@ def is_kept(image: Path) -> bool:
     """Whether there is another content of it: a link to the same was for a step not taken."""
     old = kept_path(image)
     return old.exists() and not (image.exists() and old.samefile(image))
+
+
+def mark(image: Path) -> str:
+    """Which file is kept; one that moves is kept when that is ended. "" for none."""
+    for path in (kept_path(image), _moving_path(image)):
+        with suppress(FileNotFoundError):
+            file = path.stat().st_ino
+            if not image.exists() or image.stat().st_ino != file:
+                return str(file)
+    return ""
 
 
 def dropped(image: Path) -> None:

@@ -21,11 +21,14 @@ def copied_whole(source: Path | None, target: Path) -> None:
 
 
 def moved_whole(source: Path, target: Path) -> None:
-    """``source`` takes the place of ``target``."""
+    """``source`` takes the place of ``target``, which is whole or not there at any moment."""
+    old = target.with_name(f".{target.name}.old")
+    removed_whole(old)
     if target.is_dir():
-        removed_whole(target)  # a folder is replaced by none; a copy of both is there all the time
+        target.replace(old)  # a folder is replaced by none
     source.replace(target)
     synced(target.parent)
+    removed_whole(old)
 
 
 def written_whole(path: Path, text: str) -> None:
