@@ -242,7 +242,12 @@ def test_thin_metadata_when_blocks_are_anything_then_a_storage_fault(
     def read(block: int) -> bytes:
         return blocks[block % len(blocks)]
 
-    for look in (thin_metadata.device_roots, lambda r, b: thin_metadata.blocks_changed(r, b, 1)):
+    looks = (
+        lambda r, b: thin_metadata.devices(r, thin_metadata.Superblock(b, b, 65536)),
+        lambda r, b: thin_metadata.devices(r, thin_metadata.Superblock(1, b, 65536)),
+        lambda r, b: thin_metadata.blocks_changed(r, b, 1),
+    )
+    for look in looks:
         with suppress(StorageFault):
             look(read, 0)
 

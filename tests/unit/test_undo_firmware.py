@@ -4,6 +4,7 @@ be cut off before, between and after the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,24 @@ def seat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Uefi:
     return school
 
 
+def reset(seat: Uefi) -> None:
+    assert seat.reset([1]).exit_status == 0
+
+
+def killed(
+    seat: Uefi, patched: pytest.MonkeyPatch, state: str, act: Callable[[Uefi], None]
+) -> None:
+    """Before that is done with its state."""
+
+    def kill(*_: object, **__: object) -> None:
+        raise Cut
+
+    with patched.context() as now:
+        now.setattr(seat.context.host.states, state, kill)
+        with pytest.raises(Cut):
+            act(seat)
+
+
 def undo(seat: Uefi) -> None:
     assert undone(seat.context, "net", [1]).exit_status == 0
 
@@ -72,14 +91,8 @@ def undo(seat: Uefi) -> None:
 def test_reset_when_killed_before_or_after_its_disk_then_a_second_one_keeps_all_the_work(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    def killed(*_: object, **__: object) -> None:
-        raise Cut
-
-    with monkeypatch.context() as now:
-        now.setattr(seat.context.host.states, state, killed)
-        with pytest.raises(Cut):
-            seat.reset([1])
-    assert seat.reset([1]).exit_status == 0
+    killed(seat, monkeypatch, state, reset)
+    reset(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)
     undo(seat)
     assert seat.has() == (NOW, NOW)
@@ -91,7 +104,7 @@ def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_
     seat.storage.fail_at("rewound", 1, StorageFault("the disk is gone"))
     assert seat.reset([1]).exit_status == 1
     assert seat.has() == (NOW, NOW)
-    assert seat.reset([1]).exit_status == 0
+    reset(seat)
     undo(seat)
     assert seat.has() == (NOW, NOW)
 
@@ -100,14 +113,8 @@ def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_
 def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_together(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
-    def killed(*_: object, **__: object) -> None:
-        raise Cut
-
-    seat.reset([1])
-    with monkeypatch.context() as now:
-        now.setattr(seat.context.host.states, state, killed)
-        with pytest.raises(Cut):
-            undo(seat)
+    reset(seat)
+    killed(seat, monkeypatch, state, undo)
     recovered(seat.context)
     assert seat.has() in {(ORIGINAL, ORIGINAL), (NOW, NOW)}
     if seat.has() == (ORIGINAL, ORIGINAL):
@@ -120,12 +127,6 @@ def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_toge
 def test_undo_when_the_reset_was_killed_before_the_state_then_both_are_of_this_week(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def killed(*_: object, **__: object) -> None:
-        raise Cut
-
-    with monkeypatch.context() as now:
-        now.setattr(seat.context.host.states, "put", killed)
-        with pytest.raises(Cut):
-            seat.reset([1])
+    killed(seat, monkeypatch, "put", reset)
     undo(seat)
     assert seat.has() == (NOW, NOW)

@@ -30,6 +30,15 @@ def content(host: TwoDisks) -> list[str]:
     return [host.content(f"net-01.{disk}") for disk in DISKS]
 
 
+def two_weeks(host: TwoDisks, *disks: str) -> tuple[list[str], list[str]]:
+    """A week's work that was reset, and that of the next, on these disks, which was not."""
+    written(host, *DISKS)
+    first = content(host)
+    reset(host)
+    written(host, *disks)
+    return first, content(host)
+
+
 def reset(host: TwoDisks) -> None:
     assert verbs.reset(host.context, "net", after=After.OFF).exit_status == 0
 
@@ -62,10 +71,7 @@ def host() -> TwoDisks:
 def test_reset_when_cut_off_and_done_again_then_the_work_on_both_is_kept(
     host: TwoDisks, step: int
 ) -> None:
-    written(host, *DISKS)
-    reset(host)
-    written(host, *DISKS)
-    before = content(host)
+    _, before = two_weeks(host, *DISKS)
     cut_off(host, step, reset)
     reset(host)
     assert content(host) == ORIGINAL
@@ -75,11 +81,7 @@ def test_reset_when_cut_off_and_done_again_then_the_work_on_both_is_kept(
 
 @pytest.mark.parametrize("step", range(1, 10))
 def test_reset_when_cut_off_then_no_undo_mixes_two_weeks(host: TwoDisks, step: int) -> None:
-    written(host, *DISKS)
-    first = content(host)
-    reset(host)
-    written(host, *DISKS)
-    second = content(host)
+    first, second = two_weeks(host, *DISKS)
     was_cut = cut_off(host, step, reset)
     try:
         undo(host)
@@ -90,10 +92,7 @@ def test_reset_when_cut_off_then_no_undo_mixes_two_weeks(host: TwoDisks, step: i
 
 
 def test_undo_when_one_disk_was_not_written_to_then_it_is_as_it_was(host: TwoDisks) -> None:
-    written(host, *DISKS)
-    reset(host)
-    written(host, "vda")
-    before = content(host)
+    _, before = two_weeks(host, "vda")
     reset(host)
     undo(host)
     assert content(host) == before == ["work02", "vdb v1"]
@@ -103,10 +102,7 @@ def test_undo_when_one_disk_was_not_written_to_then_it_is_as_it_was(host: TwoDis
 def test_reset_when_cut_off_and_one_disk_was_not_written_to_then_undo_gives_this_week(
     host: TwoDisks, step: int
 ) -> None:
-    written(host, *DISKS)
-    reset(host)
-    written(host, "vda")
-    before = content(host)
+    _, before = two_weeks(host, "vda")
     cut_off(host, step, reset)
     reset(host)
     if content(host) != before:
@@ -134,10 +130,7 @@ def test_undo_when_cut_off_between_the_disks_then_recover_does_it_for_both(
 def test_reset_when_cut_off_twice_in_a_row_then_the_work_on_both_is_kept(
     host: TwoDisks, step: int
 ) -> None:
-    written(host, *DISKS)
-    reset(host)
-    written(host, *DISKS)
-    before = content(host)
+    _, before = two_weeks(host, *DISKS)
     cut_off(host, step, reset)
     cut_off(host, step, reset)
     reset(host)

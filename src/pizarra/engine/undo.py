@@ -192,7 +192,7 @@ def kept(host: Host, seats: Sequence[Seat]) -> dict[str, float]:
 
 def _is_half_done(host: Host, seat: Seat) -> bool:
     """Whether what is kept of its disks, or of its machine beside them, may not go together."""
-    alone = len(seat.volumes) == 1 and not (seat.labels.state)
+    alone = len(seat.volumes) == 1 and not seat.labels.state
     return not alone and bool(CutOff.of(host, seat.volumes).done)
 
 

@@ -91,7 +91,7 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
             )
         host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
         mended.append(Sentence("machine defined again"))
-    detached = {volume.uuid for volume in seat.volumes if _is_detached(context, volume)}
+    detached = any(_is_detached(context, volume) for volume in seat.volumes)
     if seat.power not in (Power.OFF, Power.ABSENT):
         if not detached:
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
