@@ -45,7 +45,8 @@ def booted(
     """Boot, run; kill the power at a pause, or so long after the work began. Raises LabError."""
     heard = Heard()
     with run_folder() as folder:
-        machine = LabMachine(run_dir=folder, out_dir=out_dir(), disk=disk, memory_mib=3072)
+        # One processor each: two labs of two on two cores of ours would wait for one another
+        machine = LabMachine(run_dir=folder, out_dir=out_dir(), disk=disk, memory_mib=3072, vcpus=1)
         write_settings(machine, "command", command, os.terminal_size((80, 24)))
         progress = Progress()
         with machine.start() as lab, selectors.DefaultSelector() as selector:

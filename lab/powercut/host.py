@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import subprocess
 import time
 from pathlib import Path
 
-from pizarra.model.sizes import MIB
+import libvirt
 
 VG = "vg_class"
 STATE = Path("/var/lib/pizarra")
 DEFINITIONS = Path("/etc/libvirt/qemu")
 _DISK, _LOAD_LIMIT_S = "state", 30
+_BLKFLSBUF = 0x1261  # linux/fs.h
 
 
 def ran(*argv: str, stdin: str | None = None) -> str:
@@ -20,15 +22,17 @@ def ran(*argv: str, stdin: str | None = None) -> str:
     return subprocess.run(argv, check=True, capture_output=True, text=True, input=stdin).stdout
 
 
+def content(device: Path) -> bytes:
+    """All of it; past the page cache, when it is a device."""
+    with device.open("rb") as file:
+        if device.is_block_device():
+            fcntl.ioctl(file, _BLKFLSBUF)
+        return file.read()
+
+
 def sha256(device: Path) -> str:
-    """Past the page cache, when it is a device."""
-    if device.is_block_device():
-        ran("blockdev", "--flushbufs", str(device))
-    digest = hashlib.sha256()
-    with device.open("rb", buffering=0) as file:
-        while data := file.read(4 * MIB):
-            digest.update(data)
-    return digest.hexdigest()
+    """To be compared with another boot's."""
+    return hashlib.sha256(content(device)).hexdigest()
 
 
 def own_disk_made() -> None:
@@ -55,7 +59,11 @@ def own_disk_mounted() -> None:
 
 def machines() -> set[str]:
     """The names that libvirt knows."""
-    return set(ran("virsh", "list", "--all", "--name").split())
+    connection = libvirt.open("qemu:///system")
+    try:
+        return {machine.name() for machine in connection.listAllDomains()}
+    finally:
+        connection.close()
 
 
 def own_disk_away() -> None:

@@ -21,6 +21,7 @@ from bench.disks import dirtied
 from lab.powercut import others
 from lab.powercut.host import (
     VG,
+    content,
     own_disk_away,
     own_disk_made,
     own_disk_mounted,
@@ -43,7 +44,7 @@ from pizarra.system import devmapper, flight
 
 NAME, NEW, SEATS = "net", "fresh", 6
 DIRTY_BYTES = 2 * MIB
-IMAGE, IMAGE_BYTES = Path("build/guests/bootsector.img"), 8 * MIB  # of which much is summed
+IMAGE, IMAGE_BYTES = Path("build/guests/bootsector.img"), 8 * MIB  # all of it is compared, often
 
 
 def say(what: str, **more: Any) -> None:
@@ -121,8 +122,8 @@ def judged(context: Context) -> dict[str, Any]:
 
 
 def originals(context: Context, seats: Sequence[Seat]) -> set[str]:
-    """By checksum; a seat without a baseline has no original to be."""
-    golden: dict[str, str] = {}
+    """Byte for byte; a seat without a baseline has no original to be."""
+    golden: dict[str, bytes] = {}
     found = set()
     for seat in seats:
         (volume,) = seat.volumes
@@ -130,16 +131,16 @@ def originals(context: Context, seats: Sequence[Seat]) -> set[str]:
         if baseline is None:
             continue
         if baseline.uuid not in golden:
-            golden[baseline.uuid] = sum_of(context, baseline)
-        if sum_of(context, volume) == golden[baseline.uuid]:
+            golden[baseline.uuid] = content_of(context, baseline)
+        if content_of(context, volume) == golden[baseline.uuid]:
             found.add(seat.name)
     return found
 
 
-def sum_of(context: Context, volume: Volume) -> str:
+def content_of(context: Context, volume: Volume) -> bytes:
     """A golden volume sleeps; it is woken for the look."""
     with context.host.storage_of(volume).opened(volume) as path:
-        return sha256(path)
+        return content(path)
 
 
 def lost(context: Context, seats: Sequence[Seat], original: set[str]) -> list[str]:
