@@ -154,7 +154,6 @@ def test_any_order_when_the_disks_are_lvms_then_what_holds_in_memory_holds_there
     short = hypothesis(
         max_examples=int(os.environ.get("PIZARRA_ANY_ORDER") or 3),
         stateful_step_count=10,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -86,5 +86,5 @@ class InMemory(AnyOrder):
         return self.storage.read(FOREIGN_VOLUME, 0, 8), self.storage.read("t.v1.vda", 0, 8)
 
 
-InMemory.TestCase.settings = hypothesis(max_examples=60, stateful_step_count=30, deadline=None)
+InMemory.TestCase.settings = hypothesis(max_examples=60, stateful_step_count=30)
 TestAnyOrder = InMemory.TestCase

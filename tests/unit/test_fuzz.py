@@ -27,7 +27,7 @@ from pizarra.storage import lvm_report, qcow2_header, thin_metadata, thin_pool
 from pizarra.storage.qcow2_sidecar import sidecar_path, sidecar_read
 from tests.fixtures.command import pizarra
 
-many = hypothesis(max_examples=150, deadline=None)
+many = hypothesis(max_examples=150)
 # a fixture that only sets the scene may be shared by all examples
 scene = hypothesis(many, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

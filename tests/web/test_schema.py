@@ -53,7 +53,6 @@ def test_api_when_asked_what_its_description_allows_then_never_breaks(
 
         @settings(
             max_examples=_EXAMPLES,
-            deadline=None,
             derandomize=True,
             database=None,
             suppress_health_check=list(HealthCheck),
