@@ -8,6 +8,7 @@ import pytest
 from lxml import etree
 
 from pizarra.compute.domain_edit import (
+    agent_listens,
     disks_of,
     firmware_of,
     with_disk_moved,
@@ -121,6 +122,20 @@ def test_seat_metadata_when_domain_has_none_then_made_after_its_title() -> None:
 )
 def test_firmware_of_when_said_so_then_so(os: str, firmware: Firmware) -> None:
     assert firmware_of(f"<domain>{os}</domain>") is firmware
+
+
+@pytest.mark.parametrize(("state", "listens"), [("connected", True), ("disconnected", False)])
+def test_agent_listens_when_the_guest_has_opened_its_channel_then_so(
+    state: str, listens: bool
+) -> None:
+    channels = f"""
+        <channel type='unix'>
+          <target type='virtio' name='org.qemu.guest_agent.0' state='{state}'/>
+        </channel>
+        <channel type='spicevmc'>
+          <target type='virtio' name='com.redhat.spice.0' state='connected'/>
+        </channel>"""
+    assert agent_listens(f"<domain><devices>{channels}</devices></domain>") is listens
 
 
 @pytest.mark.parametrize("xml", ["", "<domain>", "<network/>", "nonsense"])

@@ -132,6 +132,12 @@ def seat_of(xml: str) -> tuple[str, str] | None:
     return None if seat is None else (seat.get("classroom", ""), seat.get("number", ""))
 
 
+def agent_listens(xml: str) -> bool:
+    """Whether a program in the running guest has opened the channel of its agent."""
+    target = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
+    return _parsed(xml).find(target) is not None
+
+
 def resources_of(xml: str) -> tuple[int, int]:
     """Memory in bytes and vcpus; 0 for what the XML does not say simply."""
     root = _parsed(xml)

@@ -21,6 +21,7 @@ import libvirt
 import libvirt_qemu
 from lxml import etree
 
+from pizarra.compute.domain_edit import agent_listens
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.fence import raise_fence
 from pizarra.compute.interface import DiskSpec, DomainSpec, NetworkSpec
@@ -43,6 +44,7 @@ from pizarra.system.file_copies import synced
 _DEFINITIONS = Path("/etc/libvirt/qemu")
 _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
+_AGENT_NOTE = "user.pizarra.agent"  # at a file of RAM
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: Power.RUNNING,
@@ -215,12 +217,17 @@ class LibvirtCompute:
         self._lines.do("reset", uuid, lambda conn: _needed(conn, uuid).reset())
 
     def ram_saved(self, uuid: str, path: Path) -> None:
-        """QEMU writes it and ends."""
+        """QEMU writes it and ends. Noted at the file: whether an agent listened."""
 
-        def work(conn: Connection) -> None:
-            _needed(conn, uuid).saveFlags(str(path), None, 0)
+        def work(conn: Connection) -> bool:
+            domain = _needed(conn, uuid)
+            listened = agent_listens(domain.XMLDesc())
+            domain.saveFlags(str(path), None, 0)
+            return listened
 
-        self._lines.do("save the RAM of", uuid, work, _RAM_S)
+        listened = self._lines.do("save the RAM of", uuid, work, _RAM_S)
+        with suppress(OSError):  # not every file system can
+            os.setxattr(path, _AGENT_NOTE, b"yes" if listened else b"no")
 
     def ram_restored(self, uuid: str, path: Path) -> None:
         """By its name, which a domain keeps."""
@@ -230,14 +237,21 @@ class LibvirtCompute:
             conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
         self._lines.do("restore the RAM of", uuid, work, _RAM_S)
-        self._clock_set(uuid)
+        self._clock_set(uuid, _agent_wait_s(path))
 
-    def _clock_set(self, uuid: str) -> None:
-        """Where an agent answers, however slow the host; where none listens libvirt knows it at
-        once, and the guest finds the time as it always does."""
-        with suppress(ComputeFault):
-            self.agent(uuid, {"execute": "guest-set-time",
-                              "arguments": {"time": time.time_ns()}}, 10)  # fmt: skip
+    def _clock_set(self, uuid: str, limit_s: float) -> None:
+        """QEMU tells libvirt a moment after the CPUs go on that an agent listens: until then there
+        is none. A guest without one finds the time as it always does."""
+        deadline = time.monotonic() + limit_s
+        while time.monotonic() < deadline:
+            now = {"execute": "guest-set-time", "arguments": {"time": time.time_ns()}}
+            try:
+                self.agent(uuid, now, 10)
+            except ComputeFault as fault:
+                if fault.facts.get("code") == libvirt.VIR_ERR_AGENT_UNRESPONSIVE:
+                    time.sleep(0.05)
+                    continue
+            return
 
     def agent_answers(self, uuid: str) -> bool:
         """A second is enough for one that listens."""
@@ -344,6 +358,14 @@ def _by_uuid(conn: Connection, uuid: str) -> VirDomain | None:
 
 def _by_name(conn: Connection, name: str) -> VirDomain | None:
     return or_none(conn.lookupByName, name)
+
+
+def _agent_wait_s(ram: Path) -> float:
+    """How long the agent of a machine that wakes from it is worth waiting for."""
+    try:
+        return 30 if os.getxattr(ram, _AGENT_NOTE) == b"yes" else 0
+    except OSError:  # of an older version, or from another file system
+        return 1
 
 
 def _needed(conn: Connection, uuid: str) -> VirDomain:
