@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage import thin_undo
+from pizarra.storage import thin_ids
 from pizarra.storage.thin_pool import ThinPool, thins_read
 
 
@@ -15,7 +15,7 @@ def not_known(pool: ThinPool, volumes: Iterable[Volume]) -> list[int]:
     thin = [one for one in volumes if one.thin_id]
     left = thins_read(pool).keys() - {one.thin_id for one in thin}
     for one in thin:
-        kept = {thin_undo.FIRST + one.thin_id, thin_undo.SECOND + one.thin_id} & left
+        kept = {thin_ids.FIRST + one.thin_id, thin_ids.SECOND + one.thin_id} & left
         if len(kept) == 1 and one.labels and one.labels.role is Role.SEAT:
             left -= kept
     return sorted(left)

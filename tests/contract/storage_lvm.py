@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Way
-from pizarra.storage import thin_undo
+from pizarra.storage import thin_ids
 from pizarra.storage.interface import Storage
 from pizarra.storage.lvm_thick import LvmThickStorage
 from pizarra.storage.lvm_thin import LvmThinStorage
@@ -77,7 +77,7 @@ def undos_forgotten() -> None:
     pool = ThinPool(VG, POOL)
     if devmapper.device(pool.device):
         for thin_id in thins_read(pool):
-            if thin_id >= thin_undo.GOING:
+            if thin_id >= thin_ids.GOING:
                 devmapper.message(pool.device, f"delete {thin_id}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizarra.engine import undo
+from pizarra.engine import cut_off, undo_notes
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import NoSpace
 from pizarra.model.facts import Power
@@ -68,8 +68,8 @@ def test_start_when_a_crash_left_space_to_give_back_then_that_comes_before_any_u
         pairs = list(pairs_of(seats[0]))
         assert not any(school.context.host.rewound(pairs, keep=True, give_back=False).values())
         sources = {pair.seat: pair.baseline.uuid for pair in pairs}
-        undo.begun(school.context.host, undo.RESET, sources)
-        undo.ended(seats[0].volumes)
+        cut_off.begun(school.context.host, cut_off.RESET, sources)
+        undo_notes.ended(seats[0].volumes)
     school.storage.disks.size_bytes = 2 * 4096
     context, notes = noting(school)
     assert verbs.start(context, "net", [3]).exit_status == 0

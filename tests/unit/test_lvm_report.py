@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from pizarra.storage.lvm_report import SEG_FIELDS, VG_FIELDS, facts, groups_parsed
-from pizarra.storage.thin_undo import GOING
+from pizarra.storage.thin_ids import GOING
 
 
 def row(fields: str, **values: object) -> dict[str, object]:

@@ -14,9 +14,9 @@ import pytest
 
 from pizarra.errors import StorageFault
 from pizarra.storage import thin_undo
+from pizarra.storage.thin_ids import FIRST, GOING, SECOND, STANDS
 from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_pool import ThinPool
-from pizarra.storage.thin_undo import FIRST, GOING, SECOND, STANDS
 
 POOL = ThinPool("vg", "pool")
 GOLDEN, SEAT = 1, 5

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.engine import undo
+from pizarra.engine import undo_notes
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Power, StorageKind, Volume
@@ -18,8 +18,9 @@ from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
+from pizarra.storage.thin_ids import FIRST, SECOND
 from pizarra.storage.thin_metadata import Thin
-from pizarra.storage.thin_undo import FIRST, SECOND, Todo, holders, settlement
+from pizarra.storage.thin_undo import Todo, holders, settlement
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -95,18 +96,18 @@ def test_undo_when_one_disk_fails_then_it_stays_off_and_the_others_have_theirs(
 def test_undo_when_it_is_too_long_ago_then_it_is_dropped_and_said(school: School) -> None:
     school.dirty(1)
     school.reset([1])
-    (note,) = undo.NOTES.iterdir()
+    (note,) = undo_notes.NOTES.iterdir()
     os.utime(note, (0, time.time() - 25 * 3600))
     with pytest.raises(Unsupported):
         undone(school.context, "net", [1])
-    assert not list(undo.NOTES.iterdir())
+    assert not list(undo_notes.NOTES.iterdir())
     assert school.context.host.kept(school.context.host.observe().classroom("net").seats) == set()
 
 
 def test_undo_when_the_note_is_gone_then_it_is_nobodys(school: School) -> None:
     school.dirty(1)
     school.reset([1])
-    (note,) = undo.NOTES.iterdir()
+    (note,) = undo_notes.NOTES.iterdir()
     note.unlink()
     with pytest.raises(Unsupported):
         undone(school.context, "net", [1])
@@ -140,7 +141,7 @@ def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) 
     school.dirty(1)
     school.reset([1])
     assert classrooms.deleted(school.context, "net").exit_status == 0
-    assert not list(undo.NOTES.iterdir())
+    assert not list(undo_notes.NOTES.iterdir())
 
 
 def pool(*made: tuple[int, int]) -> dict[int, Thin]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pizarra.engine import undo as undo_notes
+from pizarra.engine import undo_notes
 from pizarra.errors import Unsupported
 from pizarra.model.policy import After
 from pizarra.service import verbs

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from pizarra.engine import undo
+from pizarra.engine import cut_off, undo_notes
 from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
+from pizarra.engine.undo import hours
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
@@ -249,7 +250,7 @@ class ResetRun(SeatRun):
                 ways[None if pair.seat.uuid in again else self._keeps(one)].append(pair)
         sources = {pair.seat: pair.baseline.uuid for pair in ways[True]}
         try:
-            undo.begun(self.host, undo.RESET, sources)
+            cut_off.begun(self.host, cut_off.RESET, sources)
         except PizarraError as error:
             return {volume.uuid: error for one in seats for volume in one.seat.volumes}
         for keep, pairs in ways.items():
@@ -257,19 +258,19 @@ class ResetRun(SeatRun):
                 faults |= self.host.rewound(pairs, keep=keep, give_back=False)
         for one in seats:
             if any(faults[volume.uuid] for volume in one.seat.volumes):
-                undo.failed(self.host, one.seat)
+                cut_off.failed(self.host, one.seat)
             else:
-                undo.ended(one.seat.volumes)
+                undo_notes.ended(one.seat.volumes)
         return faults
 
     def _original_again(self, one: SeatPlan) -> frozenset[str]:
         if not self._keeps(one):
             return frozenset()
-        undo.undo_finished(self.host, one.seat)
-        return undo.original_again(self.host, one.seat)
+        cut_off.undo_finished(self.host, one.seat)
+        return cut_off.original_again(self.host, one.seat)
 
     def _keeps(self, one: SeatPlan) -> bool:
-        return not one.no_undo and undo.hours(self.host, one.seat) > 0
+        return not one.no_undo and hours(self.host, one.seat) > 0
 
     def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""
@@ -327,7 +328,7 @@ class UndoRun(SeatRun):
         volumes = [volume for one in seats for volume in one.seat.volumes]
         with self.watch.timed("undo", [one.seat.name for one in seats]):
             try:
-                undo.begun(self.host, undo.UNDO, dict.fromkeys(volumes, "-"))
+                cut_off.begun(self.host, cut_off.UNDO, dict.fromkeys(volumes, "-"))
                 faults = self.host.put_back(volumes)
             except PizarraError as error:
                 faults = {volume.uuid: error for volume in volumes}
@@ -335,10 +336,10 @@ class UndoRun(SeatRun):
         for one in seats:
             why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]
             if why:
-                undo.failed(self.host, one.seat)
+                cut_off.failed(self.host, one.seat)
                 self._settle(one, Outcome.FAILED, joined(why))
             else:
-                undo.ended(one.seat.volumes)
+                undo_notes.ended(one.seat.volumes)
                 right.append(one)
         return right
 

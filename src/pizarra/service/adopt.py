@@ -44,7 +44,7 @@ from pizarra.planner.reset import pairs_of
 from pizarra.service.adoption_ends import settled
 from pizarra.service.context import Context
 from pizarra.storage.images import ImageInfo, compared, copied, image_info
-from pizarra.storage.interface import Change
+from pizarra.storage.interface import Change, first_raised
 from pizarra.storage.lvm_adoption import LVM_KINDS, file_stamp, unlabelled, volume_at, written_out
 from pizarra.storage.lvm_thick import cow_bytes
 from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
@@ -324,8 +324,7 @@ def _wholeness_checked(context: Context, seat: Seat) -> None:
     if is_off or not any(storage.is_detached(one) for storage, one in disks):
         for storage, one in disks:
             storage.woken(one)
-        for fault in filter(None, context.host.given_back(seat.volumes).values()):
-            raise fault
+        first_raised(context.host.given_back(seat.volumes))
     for storage, one in disks:
         if storage.is_detached(one) or not storage.woken(one):
             raise StorageFault(

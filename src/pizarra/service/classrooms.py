@@ -10,7 +10,7 @@ from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
-from pizarra.engine.undo import forgotten
+from pizarra.engine.undo_notes import forgotten
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from pizarra.engine import growth, undo
+from pizarra.engine import growth, undo, undo_notes
 from pizarra.engine.events import Noted
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat, StorageKind
@@ -174,7 +174,7 @@ def _stopped_before(context: Context, seat: Seat, facts: dict[str, object]) -> N
 
 def _aged(context: Context, room: Classroom) -> None:
     for seat in room.seats:
-        if seat.fault or not undo.is_noted(seat):
+        if seat.fault or not undo_notes.is_noted(seat):
             continue
         try:
             with claimed_seats(context, room.name, [seat.number], "guard") as seats:

@@ -31,6 +31,7 @@ from pizarra.service import checkpoints as saving
 from pizarra.service import identity_offline
 from pizarra.service.claims import Numbers, claimed_seats
 from pizarra.service.context import Context
+from pizarra.storage.interface import first_raised
 from pizarra.system import seed
 from pizarra.system.process import run
 
@@ -211,7 +212,6 @@ def _taken_back(context: Context, seat: Seat) -> None:
     host = context.host
     host.compute.kill(seat.domain_uuid)
     host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
-    for fault in filter(None, host.rewound(list(pairs_of(seat))).values()):
-        raise fault
+    first_raised(host.rewound(list(pairs_of(seat))))
     text = "{name}: giving it an identity was cut off, and is taken back."
     context.emit(Noted(text=text, facts={"name": seat.name}))

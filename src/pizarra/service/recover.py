@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from pizarra.engine import undo as undo_notes
+from pizarra.engine import cut_off
 from pizarra.engine.events import Began, Noted
 from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError
@@ -107,7 +107,7 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
     if lost:
         mended.append(Sentence("disks put back to the original"))
-    undo_notes.finished(host, seat)
+    cut_off.finished(host, seat)
     if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
     return SeatOutcome(

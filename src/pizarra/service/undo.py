@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from pizarra.engine.cut_off import finished
 from pizarra.engine.events import Noted
 from pizarra.engine.reset import UndoRun
-from pizarra.engine.undo import aged_dropped, finished, kept
+from pizarra.engine.undo import aged_dropped, kept
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report

@@ -19,7 +19,7 @@ from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.service.context import Context
 from pizarra.storage import lvm_commands
-from pizarra.storage.interface import NewVolume
+from pizarra.storage.interface import NewVolume, first_raised
 from pizarra.storage.lvm_volumes import lvm
 from pizarra.system.guest_files import unmounted
 from pizarra.system.process import run
@@ -188,9 +188,7 @@ def _snapshots_removed(context: Context, wanted: Callable[[Volume], bool]) -> li
         for volume in facts.volumes.values()
         if volume.labels and volume.labels.role is Role.INSPECTION and wanted(volume)
     ]
-    faults = context.host.removed(found)
-    if fault := next(filter(None, faults.values()), None):
-        raise fault
+    first_raised(context.host.removed(found))
     return found
 
 

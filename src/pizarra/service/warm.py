@@ -18,6 +18,7 @@ from pizarra.service import checkpoints as saving
 from pizarra.service import verbs
 from pizarra.service.claims import Numbers, claimed_seats, seats_seen
 from pizarra.service.context import Context
+from pizarra.storage.interface import first_raised
 
 SETTLE_S = 120.0
 _LOOK_EVERY_S = 1.0
@@ -59,8 +60,7 @@ def _off_again(context: Context, classroom: str, numbers: list[int]) -> None:
         for seat in seats:
             host.compute.kill(seat.domain_uuid)
         faults = host.rewound([pair for seat in seats for pair in pairs_of(seat)])
-    for fault in filter(None, faults.values()):
-        raise fault
+    first_raised(faults)
 
 
 def _without_proof(outcome: SeatOutcome) -> SeatOutcome:

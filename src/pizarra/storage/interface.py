@@ -94,6 +94,14 @@ def unseen(share: float) -> None:
 
 # per volume UUID: None when it went well, else why not
 Faults = Mapping[str, PizarraError | None]
+
+
+def first_raised(faults: Faults) -> None:
+    """What went wrong first, if anything did."""
+    for fault in filter(None, faults.values()):
+        raise fault
+
+
 Changes = Mapping[str, Change | PizarraError]
 
 

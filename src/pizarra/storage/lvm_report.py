@@ -18,7 +18,7 @@ from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, labels_from_tags
 from pizarra.model.sentence import Sentence, joined
-from pizarra.storage.thin_undo import GOING as LEAST_OF_OURS
+from pizarra.storage.thin_ids import GOING as LEAST_OF_OURS
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
 SEG_FIELDS = (

@@ -34,6 +34,7 @@ from pizarra.storage.interface import (
     NewVolume,
     Pair,
     Progress,
+    first_raised,
     unseen,
 )
 from pizarra.storage.lvm_volumes import LvmVolumes, device_checked, lvm, lvm_batch, not_ours
@@ -124,8 +125,7 @@ class LvmThickStorage(LvmVolumes):
         lvm(lvm_commands.extend_by(self.place, volume.name, more))
 
     def _expected_checked(self, volume: Volume) -> None:
-        for fault in filter(None, self.strangers([volume]).values()):
-            raise fault
+        first_raised(self.strangers([volume]))
 
     def moved(self, moves: Sequence[Move]) -> Faults:
         """Each snapshot made again, of the other origin, under its name."""

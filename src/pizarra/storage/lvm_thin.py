@@ -22,7 +22,7 @@ from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.sentence import Sentence
-from pizarra.storage import lvm_commands, thin_pool, thin_swap, thin_undo
+from pizarra.storage import lvm_commands, thin_ids, thin_pool, thin_swap, thin_undo
 from pizarra.storage.interface import (
     Capabilities,
     Change,
@@ -307,7 +307,7 @@ class LvmThinStorage(LvmVolumes):
         # of a pool whose last seat is gone as well; a golden volume tells that it is ours
         for pool in sorted({one.pool for one in (*volumes, *there) if one.pool and one.labels}):
             its = thin_pool.ThinPool(self.place, pool)
-            if any(one.pool == pool and one.thin_id >= thin_undo.GOING for one in there):
+            if any(one.pool == pool and one.thin_id >= thin_ids.GOING for one in there):
                 continue  # somebody counts differently: those ids are not ours
             seats, _ = thin_undo.holders([one for one in there if one.pool == pool])
             if not seats and devmapper.device(its.device) is None:
@@ -371,7 +371,7 @@ class LvmThinStorage(LvmVolumes):
     def _by_pool(self, volumes: Sequence[Volume]) -> dict[thin_pool.ThinPool, list[Volume]]:
         found: dict[thin_pool.ThinPool, list[Volume]] = defaultdict(list)
         for volume in volumes:
-            if volume.pool and 0 < volume.thin_id < thin_undo.SPAN and not volume.fault:
+            if volume.pool and 0 < volume.thin_id < thin_ids.SPAN and not volume.fault:
                 found[thin_pool.ThinPool(self.place, volume.pool)].append(volume)
         return found
 

@@ -1,9 +1,9 @@
 """What a rewind takes away, kept in the thin pool under an id that LVM never gives: no volume, no
 LVM metadata, only the blocks that differ. One content for each seat.
 
-LVM counts thin ids up from 1; ours are far above. What is kept has the id ``FIRST`` or ``SECOND``
-of its seat, whichever was free; ``GOING`` is what nobody is to have again. Callers hold LVM's lock,
-know what is ``there``, and have it put right first: then there is no other id but one that is kept.
+What is kept has the id ``FIRST`` or ``SECOND`` of its seat, whichever was free; ``GOING`` is what
+nobody is to have again. Callers hold LVM's lock, know what is ``there``, and have it put right
+first: then there is no other id but one that is kept.
 
     a reset:   free := seat;  seat := baseline.         What was kept before goes later.
     an undo:   free := seat;  seat := kept.             The id of what was kept goes.
@@ -26,15 +26,11 @@ from dataclasses import dataclass
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
+from pizarra.storage.thin_ids import FIRST, GOING, SECOND, SPAN, STANDS
 from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_pool import ThinPool
 from pizarra.system import devmapper
 
-GOING = 4 << 20  # of 24 bits
-STANDS = 6 << 20
-FIRST = 8 << 20
-SECOND = 12 << 20
-SPAN = 2 << 20
 There = Mapping[int, Thin]  # every thin id of a pool
 
 
