@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +21,13 @@ from pizarra.storage.interface import Change, NewVolume, Pair
 from pizarra.storage.qcow2 import Qcow2Storage
 from pizarra.storage.qcow2_folder import held_by_qemu
 from pizarra.storage.qcow2_sidecar import sidecar_path
-from tests.contract.storage_qcow2 import image_created, image_held, image_written, qemu_io
+from tests.contract.storage_qcow2 import (
+    image_created,
+    image_held,
+    image_read,
+    image_written,
+    qemu_io,
+)
 
 SIZE = 8 * MIB
 FILLING = NewVolume(name="net", size_bytes=SIZE, labels=Labels(role=Role.FILLING, template="net"))
@@ -183,6 +193,52 @@ def test_settled_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
     seat.path.unlink()
     assert storage.settled([pairs[1].seat])
     assert not storage.kept([seat])
+
+
+@pytest.mark.parametrize("verb", ["reset", "undo"])
+def test_content_when_it_dies_before_any_change_of_a_file_then_none_is_lost(
+    storage: Qcow2Storage, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Of a seat with last week's work, of which an older one's is kept."""
+    pair, (nothing, older, newer) = pairs[0], (bytes([n]) * 4 * KIB for n in (0, 1, 2))
+    for step in count():
+        storage.rewound([pair], keep=True)
+        image_written(pair.seat.path, 0, older)
+        storage.rewound([pair], keep=True)
+        image_written(pair.seat.path, 0, newer)
+        with monkeypatch.context() as now:
+            left = iter(range(step))
+            for where, name in ((os, "open"), (os, "link"), (Path, "replace"), (Path, "unlink")):
+                now.setattr(where, name, dying(getattr(where, name), left))
+            try:
+                if verb == "reset":
+                    storage.rewound([pair], keep=True)
+                else:
+                    storage.put_back([pair.seat])
+            except KeyboardInterrupt:
+                is_done = False
+            else:
+                is_done = True
+        storage.settled([pair.seat])
+        shown = image_read(pair.seat.path, 0, 4 * KIB)
+        assert storage.kept([pair.seat]), step
+        storage.put_back([pair.seat])
+        undone = image_read(pair.seat.path, 0, 4 * KIB)
+        after = (nothing, newer) if verb == "reset" else (older, newer)
+        assert (shown, undone) in ((newer, older), after), step
+        if is_done:
+            assert step > 2
+            assert (shown, undone) == after
+            return
+
+
+def dying(real: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
+    def call(*args: Any, **more: Any) -> Any:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(*args, **more)
+
+    return call
 
 
 # refusals

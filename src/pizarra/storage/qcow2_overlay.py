@@ -47,8 +47,13 @@ def overlays() -> Iterator[Fresh]:
         yield fresh
 
 
-def placed(image: Path, data: bytes) -> None:
-    """Put a whole file in the place of the old one, if there is one, at once."""
+def _nothing(_: Path) -> None:
+    pass
+
+
+def placed(image: Path, data: bytes, *, first: Callable[[Path], None] = _nothing) -> None:
+    """Put a whole file in the place of the old one, if there is one, at once; ``first`` is done
+    with that when the new one is whole."""
     new = image.with_name(f".{image.name}.new")
     with refusals("write", image):
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -61,6 +66,7 @@ def placed(image: Path, data: bytes) -> None:
             os.fsync(fd)
         finally:
             os.close(fd)
+        first(image)
         new.replace(image)
 
 
@@ -84,28 +90,30 @@ def overlay_rewound(pair: Pair, fresh: Fresh, keep: bool | None = None) -> None:
             size_bytes = max(header_read(seat.path).size_bytes, pair.baseline.size_bytes)
     except StorageFault:  # no image, or none that can be read: a fresh one mends it
         size_bytes = max(seat.size_bytes, pair.baseline.size_bytes)
-    if keep is not None:
-        qcow2_undo.dropped(seat.path)
+    first = qcow2_undo.going if keep else _nothing
+    if _is_checkpoint(pair.baseline):
+        copied_over(seat.path, pair.baseline.path, first=first)
+    else:
+        placed(seat.path, fresh(pair.baseline, size_bytes), first=first)
     if keep:
         qcow2_undo.kept(seat.path)
-    if _is_checkpoint(pair.baseline):
-        copied_over(seat.path, pair.baseline.path)
-    else:
-        placed(seat.path, fresh(pair.baseline, size_bytes))
+    elif keep is False:
+        qcow2_undo.dropped(seat.path)
 
 
 def _is_checkpoint(volume: Volume) -> bool:
     return volume.labels is not None and volume.labels.role is Role.CHECKPOINT
 
 
-def copied_over(image: Path, source: Path) -> None:
-    """Put a copy of a whole file in the place of the image, at once; holes stay holes."""
+def copied_over(image: Path, source: Path, *, first: Callable[[Path], None] = _nothing) -> None:
+    """A copy of a whole file, as ``placed``; holes stay holes."""
     new = image.with_name(f".{image.name}.new")
     try:
         run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
         with refusals("write", image):
             new.chmod(0o600)
             synced(new)
+            first(image)
             new.replace(image)
     finally:
         with suppress(OSError):

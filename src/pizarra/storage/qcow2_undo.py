@@ -1,8 +1,9 @@
 """What a reset takes away of a qcow2 seat: its old overlay, kept beside the new one.
 
-``.net-07.qcow2.kept`` is a hard link made before the new overlay takes the name, so there is no
-moment without the student's work. An exchange is a link and two renames; the files tell how far it
-came.
+``.net-07.qcow2.kept`` is a hard link, first under ``.moving``, made before another overlay takes
+the name; it takes the place of an older one afterwards. So there is no moment without the student's
+work, nor without an undo. An exchange is a link and two renames. What moves and is not the image
+any more is what is kept: the files tell how far it came.
 """
 
 from __future__ import annotations
@@ -27,22 +28,30 @@ def _moving_path(image: Path) -> Path:
     return image.with_name(f".{image.name}{_MOVING}")
 
 
-def kept(image: Path) -> None:
-    """Keep what is there now. Nothing is kept of an image that is not there."""
+def going(image: Path) -> None:
+    """Another content is about to have its name; ``kept`` when it has."""
     with refusals("keep", image):
+        _ended(image)
         if image.exists():
-            os.link(image, kept_path(image))
+            os.link(image, _moving_path(image))
+
+
+def kept(image: Path) -> None:
+    """What went is kept, instead of an older content; of an image that was not there, nothing."""
+    with refusals("keep", image):
+        if not _moving_path(image).exists():
+            kept_path(image).unlink(missing_ok=True)
+        _ended(image)
 
 
 def is_kept(image: Path) -> bool:
-    """Whether there is another content of it: a link to the same was for a step not taken."""
-    old = kept_path(image)
-    return old.exists() and not (image.exists() and old.samefile(image))
+    """Whether there is another content of it."""
+    return bool(mark(image))
 
 
 def mark(image: Path) -> str:
-    """Which file is kept; one that moves is kept when that is ended. "" for none."""
-    for path in (kept_path(image), _moving_path(image)):
+    """Which file is kept; "" for none. A link to the image itself was for a step not taken."""
+    for path in (_moving_path(image), kept_path(image)):
         with suppress(FileNotFoundError):
             file = path.stat().st_ino
             if not image.exists() or image.stat().st_ino != file:
@@ -62,10 +71,10 @@ def exchanged(seat: Volume) -> None:
     expected_checked(seat)
     unheld_checked(seat)
     old, moving = kept_path(seat.path), _moving_path(seat.path)
-    if not old.exists():
+    if not is_kept(seat.path):
         raise StorageFault("Nothing is kept of what a reset took away.")
     with refusals("exchange", seat.path):
-        moving.unlink(missing_ok=True)
+        _ended(seat.path)
         os.link(seat.path, moving)
         old.replace(seat.path)
         moving.replace(old)
@@ -94,8 +103,8 @@ def settled(folder: Path, images: set[Path]) -> int:
 
 
 def _ended(image: Path) -> None:
+    """What moves and is the image's still was for a step not taken."""
     moving, old = _moving_path(image), kept_path(image)
-    if old.exists():  # the second rename never came: what moves is still there under its name
-        moving.unlink()
-    else:
+    if moving.exists() and not (image.exists() and moving.samefile(image)):
         moving.replace(old)
+    moving.unlink(missing_ok=True)  # also where both were the same file: then a rename does nothing
