@@ -16,6 +16,7 @@ from pizarra.model.labels import Labels, Role
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
+from pizarra.service.recover import recovered
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
 from pizarra.storage.thin_ids import FIRST, SECOND
@@ -52,6 +53,47 @@ def test_undo_when_done_twice_then_the_seat_is_as_after_the_reset(school: School
     undone(school.context, "net", [1])
     assert school.content(1) == b"original"
     assert verbs.verify(school.context, "net", [1]).exit_status == 0
+
+
+def test_undo_when_one_was_killed_after_some_seats_then_done_again_it_leaves_those(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school.dirty(1, 2)
+    school.reset()
+    undo_killed_at_its_end(school, monkeypatch)
+    report = undone(school.context, "net", [1, 2])
+    assert outcomes(report) == [Outcome.UNCHANGED, Outcome.DONE]
+    assert "has its work again" in str(report.seats[0].reason)
+    assert school.content(1) == school.content(2) == WORK
+    undone(school.context, "net", [1])
+    assert school.content(1) == b"original"
+
+
+def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school.dirty(1)
+    school.reset()
+    undo_killed_at_its_end(school, monkeypatch)
+    (report,) = recovered(school.context)
+    assert outcomes(report) == [Outcome.DONE] + [Outcome.UNCHANGED] * (SEATS - 1)
+    assert "has its work again" in str(report.seats[0].reason)
+    (report,) = recovered(school.context)
+    assert outcomes(report) == [Outcome.UNCHANGED] * SEATS
+    assert school.content(1) == WORK
+
+
+def undo_killed_at_its_end(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the first seat, whose machine was on."""
+
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    verbs.start(school.context, "net", [1])
+    with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
+        now.setattr(undo_notes, "ended", killed)
+        undone(school.context, "net", [1])
+    assert school.content(1) == WORK
 
 
 def test_undo_when_a_seat_was_not_reset_then_it_is_skipped_with_a_reason(school: School) -> None:

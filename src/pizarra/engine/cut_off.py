@@ -71,12 +71,13 @@ def original_again(host: Host, seat: Seat) -> frozenset[str]:
     return original
 
 
-def finished(host: Host, seat: Seat) -> None:
+def finished(host: Host, seat: Seat) -> bool:
     """What was cut off between the disks of a seat, or before its machine's state, is done for the
-    others too: an undo; and a reset, if these are original anyway. Nobody may be writing. Raises
-    what stopped it."""
+    others too: an undo; and a reset, if these are original anyway. Whether it was an undo that is
+    done now. Nobody may be writing. Raises what stopped it."""
     cut_off = CutOff.of(host, seat.volumes)
-    if cut_off.done and cut_off.of_kind(UNDO):
+    is_undone = bool(cut_off.done) and cut_off.of_kind(UNDO)
+    if is_undone:
         first_raised(host.put_back([one for one in cut_off.left if one.uuid in cut_off.kept]))
         first_raised({one.uuid: host.states.exchanged(one) for one in cut_off.done})
     elif cut_off.done:
@@ -84,15 +85,16 @@ def finished(host: Host, seat: Seat) -> None:
         these = [pairs[one] for one in (*cut_off.done, *cut_off.left) if one in pairs]
         to = {pair.seat: pair.baseline.uuid for pair in these}
         if any(to.get(one) != note.source for one, note in cut_off.done.items()):
-            return  # it was a checkpoint's; whoever does it again goes by the note
+            return False  # it was a checkpoint's; whoever does it again goes by the note
         if len(host.with_original_content(these)) < len(cut_off.done) + len(cut_off.left):
-            return  # the next reset does it
+            return False  # the next reset does it
         first_raised(host.rewound([pairs[one] for one in cut_off.left], keep=True))
         first_raised({one.uuid: host.states.put(pairs[one]) for one in cut_off.done})
     else:
         for volume in cut_off.left:
             host.states.not_done(volume)
     undo_notes.ended(seat.volumes)
+    return is_undone
 
 
 def failed(host: Host, seat: Seat) -> None:

@@ -16,9 +16,18 @@ def plan_undo(
     seats: Sequence[Seat],
     kept: Collection[str],
     capabilities: Mapping[StorageKind, Capabilities],
+    *,
+    done: Collection[str] = (),
 ) -> ResetPlan:
-    """``kept``: the names of seats of which something is kept."""
-    plans = tuple(_seat_plan(seat, kept, capabilities) for seat in seats)
+    """``kept``: the names of seats of which something is kept; ``done``: of those of which an undo
+    was cut off and has been ended."""
+    already = Sentence("an undo of it was cut off: it has its work again")
+    plans = tuple(
+        SeatPlan(seat=seat, outcome=Outcome.UNCHANGED, reason=already)
+        if seat.name in done
+        else _seat_plan(seat, kept, capabilities)
+        for seat in seats
+    )
     return ResetPlan(classroom=classroom, mode=Mode.COLD, seats=plans, verb="undo")
 
 

@@ -107,7 +107,8 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
     if lost:
         mended.append(Sentence("disks put back to the original"))
-    cut_off.finished(host, seat)
+    if cut_off.finished(host, seat):
+        mended.append(Sentence("an undo of it was cut off: it has its work again"))
     if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
     return SeatOutcome(

@@ -23,9 +23,10 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     began = time.perf_counter()
     host = context.host
     with claimed_seats(context, classroom, numbers, "undo") as seats:
-        _finished(context, [seat for seat in seats if seat.power is Power.OFF])
+        done = _finished(context, [seat for seat in seats if seat.power is Power.OFF])
         aged_dropped(host, seats, context.emit)
-        plan = plan_undo(classroom, seats, kept(host, seats), host.storages.capabilities)
+        there = kept(host, seats)
+        plan = plan_undo(classroom, seats, there, host.storages.capabilities, done=done)
         if all(one.outcome is Outcome.SKIPPED for one in plan.seats):
             raise Unsupported(
                 "Nothing of {name} can be undone: {why}.", name=classroom, why=plan.seats[0].reason
@@ -40,13 +41,17 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     )
 
 
-def _finished(context: Context, seats: Sequence[Seat]) -> None:
-    """What was cut off; what cannot be is said, and then nothing of that seat is undone."""
+def _finished(context: Context, seats: Sequence[Seat]) -> frozenset[str]:
+    """The names of those of which an undo was cut off, and is done: another would take it back.
+    What cannot be is said, and then nothing of that seat is undone."""
+    done = set()
     for seat in seats:
         try:
-            finished(context.host, seat)
+            if finished(context.host, seat):
+                done.add(seat.name)
         except PizarraError as error:
             context.emit(Noted(text="{name}: {why}", facts={"name": seat.name, "why": error}))
+    return frozenset(done)
 
 
 def settled(context: Context, facts: HostFacts) -> list[PizarraError]:
