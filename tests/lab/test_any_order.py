@@ -64,6 +64,7 @@ class OnLvm(AnyOrder):
     """Thin volumes of the lab's volume group."""
 
     kind = StorageKind.LVM_THIN
+    disks: tuple[str, ...] = ("vda",)  # of the template
     patched: pytest.MonkeyPatch
 
     def disks_made(self) -> None:
@@ -71,10 +72,13 @@ class OnLvm(AnyOrder):
         self.mortal.is_looking = True
         emptied()
         with_pool()
-        labels, storage = Labels(role=Role.FILLING, template="t", version=1), LvmThinStorage(VG)
-        golden = storage.golden_created(NewVolume(labels=labels, size_bytes=MIB * 8, name=GOLDEN))
-        direct_write(golden.path, 0, ORIGINAL.ljust(BLOCK, b"\0"))
-        storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+        storage = LvmThinStorage(VG)
+        for disk in self.disks:
+            labels = Labels(role=Role.FILLING, template="t", version=1, disk=disk)
+            new = NewVolume(labels=labels, size_bytes=MIB * 8, name=f"t.v1.{disk}")
+            golden = storage.golden_created(new)
+            direct_write(golden.path, 0, ORIGINAL.ljust(BLOCK, b"\0"))
+            storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
         lvm("lvcreate", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/{POOL}", "-n", FOREIGN)
         direct_write(Path(f"/dev/{VG}/{FOREIGN}"), 0, NOT_OURS.ljust(BLOCK, b"\0"))
         self.mortal.is_looking = False
