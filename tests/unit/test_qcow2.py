@@ -17,6 +17,7 @@ from pizarra.errors import AlreadyExists, BadInput, Busy, NotOurs, PizarraError,
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import KIB, MIB
+from pizarra.storage import qcow2_undo
 from pizarra.storage.interface import Change, NewVolume, Pair
 from pizarra.storage.qcow2 import Qcow2Storage
 from pizarra.storage.qcow2_folder import held_by_qemu
@@ -190,7 +191,9 @@ def test_settled_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
     sidecar_path(seat.path).write_text("{")
     assert not storage.settled([pairs[1].seat])
     assert storage.kept([seat]) == {seat.uuid}
-    seat.path.unlink()
+    seat.path.unlink()  # by somebody: it may come back
+    assert not storage.settled([pairs[1].seat])
+    sidecar_path(seat.path).unlink()
     assert storage.settled([pairs[1].seat])
     assert not storage.kept([seat])
 
@@ -230,6 +233,18 @@ def test_content_when_it_dies_before_any_change_of_a_file_then_none_is_lost(
             assert step > 2
             assert (shown, undone) == after
             return
+
+
+def test_settled_when_somebody_is_at_work_then_what_moves_is_left_to_him(
+    storage: Qcow2Storage, pairs: list[Pair]
+) -> None:
+    storage.rewound(pairs, keep=True)
+    seat = pairs[0].seat
+    with qcow2_undo.steps_taken(seat.path.parent):
+        qcow2_undo.going(seat.path)
+        assert not storage.settled([seat])
+    assert storage.settled([seat])  # it was killed
+    assert storage.kept([seat])
 
 
 def dying(real: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:

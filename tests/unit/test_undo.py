@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,12 +56,16 @@ def test_undo_when_done_twice_then_the_seat_is_as_after_the_reset(school: School
     assert verbs.verify(school.context, "net", [1]).exit_status == 0
 
 
+@pytest.mark.parametrize("power", [Power.OFF, Power.RUNNING])
 def test_undo_when_one_was_killed_after_some_seats_then_done_again_it_leaves_those(
-    school: School, monkeypatch: pytest.MonkeyPatch
+    school: School, monkeypatch: pytest.MonkeyPatch, power: Power
 ) -> None:
     school.dirty(1, 2)
     school.reset()
-    undo_killed_at_its_end(school, monkeypatch)
+    if power is Power.RUNNING:
+        verbs.start(school.context, "net", [1])
+    killed_at_its_end(school, monkeypatch, undone)
+    assert (school.content(1), school.power(1)) == (WORK, power)
     report = undone(school.context, "net", [1, 2])
     assert outcomes(report) == [Outcome.UNCHANGED, Outcome.DONE]
     assert "has its work again" in str(report.seats[0].reason)
@@ -74,7 +79,7 @@ def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
 ) -> None:
     school.dirty(1)
     school.reset()
-    undo_killed_at_its_end(school, monkeypatch)
+    killed_at_its_end(school, monkeypatch, undone)
     (report,) = recovered(school.context)
     assert outcomes(report) == [Outcome.DONE] + [Outcome.UNCHANGED] * (SEATS - 1)
     assert "has its work again" in str(report.seats[0].reason)
@@ -83,17 +88,30 @@ def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
     assert school.content(1) == WORK
 
 
-def undo_killed_at_its_end(school: School, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the first seat, whose machine was on."""
+def test_reset_when_one_was_killed_after_some_seats_then_done_again_it_keeps_their_work(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a machine writes while it boots is not what the teacher wants back."""
+    verbs.start(school.context, "net", [1, 2])
+    school.dirty(1, 2)
+    killed_at_its_end(school, monkeypatch, verbs.reset)
+    assert school.power(1) is Power.RUNNING
+    school.storage.write("net-01.vda", 0, b"it boots")
+    assert school.reset([1, 2]).exit_status == 0
+    assert school.content(1) == school.content(2) == b"original"
+    undone(school.context, "net", [1, 2])
+    assert school.content(1) == school.content(2) == WORK
+
+
+def killed_at_its_end(school: School, monkeypatch: pytest.MonkeyPatch, verb: Any) -> None:
+    """Of the first seat: all is done, and other seats would follow."""
 
     def killed(_: object) -> None:
         raise KeyboardInterrupt
 
-    verbs.start(school.context, "net", [1])
     with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
         now.setattr(undo_notes, "ended", killed)
-        undone(school.context, "net", [1])
-    assert school.content(1) == WORK
+        verb(school.context, "net", [1])
 
 
 def test_undo_when_a_seat_was_not_reset_then_it_is_skipped_with_a_reason(school: School) -> None:

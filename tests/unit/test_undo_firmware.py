@@ -5,15 +5,18 @@ be cut off before, between and after the two.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pizarra.compute import domain_edit
-from pizarra.errors import StorageFault
+from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
+from pizarra.service import verbs
 from pizarra.service.recover import recovered
 from pizarra.service.undo import undone
 from pizarra.storage.interface import NewVolume
@@ -130,3 +133,36 @@ def test_undo_when_the_reset_was_killed_before_the_state_then_both_are_of_this_w
     killed(seat, monkeypatch, "put", reset)
     undo(seat)
     assert seat.has() == (NOW, NOW)
+
+
+def test_reset_when_killed_twice_and_worked_on_in_between_then_no_undo_mixes_weeks(
+    seat: Uefi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody recovers in between; the second one dies before its disk."""
+    killed(seat, monkeypatch, "put", reset)
+    seat.works(b"week 3..")
+    killed(seat, monkeypatch, "ready", reset)
+    with suppress(Unsupported):
+        undo(seat)
+    disk, variables = seat.has()
+    assert disk == variables
+    reset(seat)
+    undo(seat)
+    assert seat.has() == (disk, variables)
+
+
+def test_recover_when_a_reset_was_killed_before_the_state_and_worked_on_then_it_says_so(
+    seat: Uefi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(seat, monkeypatch, "put", reset)
+    seat.storage.write("net-01.vda", 0, b"week 3..")
+    for _ in range(2):
+        (report,) = recovered(seat.context)
+        assert report.seats[0].outcome is Outcome.UNCHANGED
+        assert "half done" in str(report.seats[0].reason)
+    (outcome,) = verbs.start(seat.context, "net", [1]).seats
+    assert outcome.outcome is Outcome.FAILED
+    reset(seat)
+    assert seat.has() == (ORIGINAL, ORIGINAL)
+    undo(seat)
+    assert seat.has() == (b"week 3..", NOW)

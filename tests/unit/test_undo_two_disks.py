@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from pizarra.engine import undo_notes
-from pizarra.errors import Unsupported
+from pizarra.errors import StorageFault, Unsupported
+from pizarra.model.outcome import Outcome
 from pizarra.model.policy import After
 from pizarra.service import verbs
 from pizarra.service.recover import recovered
@@ -145,6 +148,8 @@ def test_reset_when_the_end_of_one_was_not_noted_then_the_next_is_one_of_its_own
     with monkeypatch.context() as now:
         now.setattr(undo_notes, "ended", lambda _: None)
         reset(host)
+    for note in undo_notes.NOTES.glob("*.under-way"):
+        os.utime(note, (0, 0), follow_symlinks=False)  # long ago
     written(host, "vdb")
     before = content(host)
     reset(host)
@@ -164,3 +169,58 @@ def test_reset_when_only_some_ends_were_noted_then_recover_rewinds_nothing(
     recovered(host.context)
     undo(host)
     assert content(host) == before
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_reset_when_cut_off_and_worked_on_and_cut_off_again_then_no_undo_mixes_weeks(
+    host: TwoDisks, step: int
+) -> None:
+    """Nobody recovers in between; the second one dies before it does anything."""
+    contents = [content(host), *two_weeks(host, *DISKS)]
+    host.storage.crash_at(step)
+    with suppress(Crash):
+        reset(host)
+    host.powered()
+    if not is_readable(host):
+        return  # whoever starts it has nothing to work on
+    written(host, *DISKS)
+    contents.append(content(host))
+    for then in range(1, 8):
+        host.storage.crash_at(then)
+        with suppress(Crash):
+            reset(host)
+        host.powered()
+        with suppress(Unsupported):
+            if undone(host.context, "net").exit_status == 0:
+                assert content(host) in [*contents, ORIGINAL], (step, then)
+
+
+def is_readable(host: TwoDisks) -> bool:
+    try:
+        return bool(content(host))
+    except StorageFault:
+        return False
+
+
+def test_start_when_a_reset_was_cut_off_between_the_disks_then_it_is_refused(
+    host: TwoDisks,
+) -> None:
+    halves = 0
+    for step in range(1, 10):
+        two_weeks(host, *DISKS)
+        host.storage.crash_at(step)
+        with suppress(Crash):
+            reset(host)
+        host.powered()
+        (outcome,) = verbs.start(host.context, "net").seats
+        if not is_readable(host):
+            assert "was cut off" in str(outcome.reason)
+        elif 0 < sum(one.endswith("v1") for one in content(host)) < len(DISKS):
+            halves += 1
+            assert "cut off between its disks" in str(outcome.reason)
+        else:
+            assert outcome.outcome is Outcome.DONE
+        verbs.stop(host.context, "net")
+        recovered(host.context)
+        reset(host)
+    assert halves

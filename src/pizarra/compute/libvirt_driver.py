@@ -245,10 +245,12 @@ class LibvirtCompute:
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             now = {"execute": "guest-set-time", "arguments": {"time": time.time_ns()}}
+            began = time.monotonic()
             try:
                 self.agent(uuid, now, 10)
             except ComputeFault as fault:
-                if fault.facts.get("code") == libvirt.VIR_ERR_AGENT_UNRESPONSIVE:
+                is_yet_to_come = fault.facts.get("code") == libvirt.VIR_ERR_AGENT_UNRESPONSIVE
+                if is_yet_to_come and time.monotonic() - began < 1:  # else it hangs
                     time.sleep(0.05)
                     continue
             return

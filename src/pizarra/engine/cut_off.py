@@ -1,25 +1,29 @@
-"""A reset or an undo that was cut off between several disks of a seat, or between its disk and what
-its machine keeps beside it.
+"""A reset or an undo that was cut off: before a disk, between several of a seat, between a disk and
+what its machine keeps beside it, or when all that was done and others were not.
 
 Before it began it noted of each volume what is done, to what, and the mark of what is kept
-(``undo_notes``): where it was done, something else is kept afterwards.
+(``undo_notes``): where it was done, something else is kept afterwards. The notes go when the whole
+run is over, so whoever gives the command again goes on with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
 from pizarra.engine import undo_notes
 from pizarra.engine.host import Host
 from pizarra.engine.undo_notes import Note
-from pizarra.errors import PizarraError
+from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Seat, Volume
+from pizarra.model.sentence import Sentence
 from pizarra.planner.reset import pairs_of
 from pizarra.storage.interface import Pair, first_raised
 
 RESET, UNDO = "reset", "undo"
+SAME_S = 600.0  # a reset so long after one that was killed goes on with that one
 
 
 def begun(host: Host, what: str, sources: Mapping[Volume, str]) -> None:
@@ -35,52 +39,73 @@ class CutOff:
     done: Mapping[Volume, Note]
     left: Mapping[Volume, Note]
     kept: frozenset[str]  # UUIDs of those of which something is kept
+    is_half: bool  # some of it was done, and not all
 
     @classmethod
-    def of(cls, host: Host, volumes: Sequence[Volume]) -> CutOff:
+    def of(cls, host: Host, seat: Seat) -> CutOff:
         """Raises the storage's fault."""
-        notes = {one: note for one in volumes if (note := undo_notes.under_way(one))}
+        notes = {one: note for one in seat.volumes if (note := undo_notes.under_way(one))}
         marks = host.kept_marks(list(notes)) if notes else {}
         done = {
             one: note for one, note in notes.items() if marks.get(one.uuid, note.mark) != note.mark
         }
         left = {one: note for one, note in notes.items() if one not in done}
-        return cls(done, left, frozenset(marks))
+        is_half = bool(done) and (bool(left) or any(map(host.states.is_half_done, done)))
+        return cls(done, left, frozenset(marks), is_half)
 
     def of_kind(self, what: str) -> bool:
         """Whether it was that."""
         return any(note.what == what for note in (*self.done.values(), *self.left.values()))
 
+    @property
+    def is_whole(self) -> bool:
+        """All of it was done."""
+        return bool(self.done) and not self.is_half
 
-def original_again(host: Host, seat: Seat) -> frozenset[str]:
-    """The UUIDs of the volumes that a reset of the seat put right before it was cut off, and that
-    are so still: what that took away is what is to be kept of them. Nobody may be writing. Raises
-    the storage's fault."""
-    cut_off = CutOff.of(host, seat.volumes)
-    if cut_off.of_kind(UNDO) or not cut_off.done:
+    @property
+    def at(self) -> float:
+        """When it began."""
+        return min(note.at for note in (*self.done.values(), *self.left.values()))
+
+
+def gone_on_with(host: Host, seat: Seat) -> frozenset[str]:
+    """The UUIDs of the volumes of which a reset before this one keeps already what is to be kept:
+    it was cut off, and this is the same one. Nobody may be writing. Raises what stopped it."""
+    cut_off = CutOff.of(host, seat)
+    if cut_off.of_kind(UNDO):
+        finished(host, seat)
         return frozenset()
+    done = frozenset(volume.uuid for volume in cut_off.done)
+    is_same = cut_off.is_whole and time.time() - cut_off.at < SAME_S
+    if not done or is_same or not _has_been_used(host, cut_off):
+        return done
+    # what is kept of these does not go together any more
+    first_raised(host.kept_dropped(list(cut_off.left)))
+    first_raised({one.uuid: host.states.kept_before(one) for one in cut_off.done})
+    return frozenset()
+
+
+def _has_been_used(host: Host, cut_off: CutOff) -> bool:
+    """Whether somebody has worked on what was done. What has no content yet is not used."""
     there = host.observe().volumes
     then = [
         Pair(seat=one, baseline=there[note.source])
         for one, note in cut_off.done.items()
         if note.source in there
     ]
-    original = host.with_original_content(then)
-    if len(original) < len(cut_off.done):
-        return frozenset()  # somebody has worked since
-    return original
+    return len(then) < len(cut_off.done) or bool(host.with_other_content(then))
 
 
 def finished(host: Host, seat: Seat) -> bool:
     """What was cut off between the disks of a seat, or before its machine's state, is done for the
     others too: an undo; and a reset, if these are original anyway. Whether it was an undo that is
     done now. Nobody may be writing. Raises what stopped it."""
-    cut_off = CutOff.of(host, seat.volumes)
+    cut_off = CutOff.of(host, seat)
     is_undone = bool(cut_off.done) and cut_off.of_kind(UNDO)
     if is_undone:
         first_raised(host.put_back([one for one in cut_off.left if one.uuid in cut_off.kept]))
         first_raised({one.uuid: host.states.exchanged(one) for one in cut_off.done})
-    elif cut_off.done:
+    elif cut_off.is_half:
         pairs = {pair.seat: pair for pair in pairs_of(seat)}
         these = [pairs[one] for one in (*cut_off.done, *cut_off.left) if one in pairs]
         to = {pair.seat: pair.baseline.uuid for pair in these}
@@ -90,7 +115,7 @@ def finished(host: Host, seat: Seat) -> bool:
             return False  # the next reset does it
         first_raised(host.rewound([pairs[one] for one in cut_off.left], keep=True))
         first_raised({one.uuid: host.states.put(pairs[one]) for one in cut_off.done})
-    else:
+    elif cut_off.left:
         for volume in cut_off.left:
             host.states.not_done(volume)
     undo_notes.ended(seat.volumes)
@@ -100,17 +125,45 @@ def finished(host: Host, seat: Seat) -> bool:
 def failed(host: Host, seat: Seat) -> None:
     """It could not be done of all its disks: what was saved for those left is for nothing."""
     with suppress(PizarraError):
-        for volume in CutOff.of(host, seat.volumes).left:
+        for volume in CutOff.of(host, seat).left:
             host.states.not_done(volume)
 
 
-def undo_finished(host: Host, seat: Seat) -> None:
-    """Only an undo."""
-    if CutOff.of(host, seat.volumes).of_kind(UNDO):
-        finished(host, seat)
+def all_woken(host: Host, seat: Seat) -> None:
+    """Its devices show what it has. Raises StorageFault where it has nothing."""
+    woken = [host.woken(volume) for volume in seat.volumes]
+    if not all(woken):
+        raise StorageFault(
+            "A reset or an undo of {name} was cut off.", "Run: pizarra recover", name=seat.name
+        )
 
 
 def is_half_done(host: Host, seat: Seat) -> bool:
     """Whether what is kept of its disks, or of its machine beside them, may not go together."""
     alone = len(seat.volumes) == 1 and not seat.labels.state
-    return not alone and bool(CutOff.of(host, seat.volumes).done)
+    return not alone and CutOff.of(host, seat).is_half
+
+
+def whole_again(host: Host, seat: Seat) -> None:
+    """Of one that is off: it may start. Raises StorageFault when its disks are of two times."""
+    if not undo_notes.is_under_way(seat):
+        return
+    all_woken(host, seat)
+    finished(host, seat)
+    if is_half_done(host, seat):
+        raise StorageFault(
+            "A reset of {name} was cut off between its disks.",
+            "Reset it again; that can be undone: pizarra reset {classroom}",
+            name=seat.name,
+            classroom=seat.classroom,
+        )
+
+
+def undone_already() -> Sentence:
+    """Of a seat."""
+    return Sentence("an undo of it was cut off: it has its work again")
+
+
+def half_done() -> Sentence:
+    """Of a seat whose disks, or its machine beside them, are of two times."""
+    return Sentence("a reset of it was cut off half done: reset it again, that can be undone")

@@ -112,10 +112,24 @@ class Host:
 
     def with_original_content(self, pairs: list[Pair]) -> frozenset[str]:
         """The UUIDs of seat volumes that surely have their baseline's; a device may not show it."""
+        return self._with_content(pairs, original=True)
+
+    def with_other_content(self, pairs: list[Pair]) -> frozenset[str]:
+        """Of those that surely have another; one without any is in neither."""
+        return self._with_content(pairs, original=False)
+
+    def _with_content(self, pairs: list[Pair], *, original: bool) -> frozenset[str]:
         found = self._by_storage(pairs, lambda storage, these: storage.proven(these))
         return frozenset(
-            uuid for uuid, one in found.items() if isinstance(one, Change) and one.original
+            uuid
+            for uuid, one in found.items()
+            if isinstance(one, Change) and one.original is original
         )
+
+    def woken(self, volume: Volume) -> bool:
+        """Whether it has a content, and its device shows it from now on."""
+        storage = self.storage_of(volume)
+        return storage.woken(volume) and not storage.is_detached(volume)
 
     def kept_marks(self, volumes: Sequence[Volume]) -> dict[str, str]:
         """By UUID, what is another when something else is kept; as in storage. Raises its fault."""

@@ -98,6 +98,19 @@ class MachineStates:
             return _fault(volume, error)
         return None
 
+    def is_half_done(self, volume: Volume) -> bool:
+        """Whether its disk was done and this was not: copies for afterwards are there."""
+        return _kept(volume) and (self._going(volume).is_dir() or self._now(volume).is_dir())
+
+    def kept_before(self, volume: Volume) -> PizarraError | None:
+        """Its disk was done, and its machine has gone on: the copy is what is kept."""
+        try:
+            if _kept(volume) and self._going(volume).is_dir():
+                moved_whole(self._going(volume), self._undo(volume))
+        except OSError as error:
+            return _fault(volume, error)
+        return None
+
     def not_done(self, volume: Volume) -> None:
         """Its disk was not done: copies for afterwards are for nothing."""
         if _kept(volume):
@@ -136,7 +149,7 @@ class MachineStates:
     def dropped(self, volumes: Iterable[Volume], *, undo_only: bool = False) -> None:
         """These are gone, or what is kept of them is."""
         for volume in volumes:
-            if volume.labels and volume.labels.ram and not undo_only:
+            if not undo_only:
                 self.ram(volume).unlink(missing_ok=True)
             if not _kept(volume):
                 continue
@@ -144,6 +157,8 @@ class MachineStates:
             self.not_done(volume)
             if not undo_only:
                 removed_whole(self.folder / volume.uuid)
+                for part in self.folder.glob(f".{volume.uuid}*"):  # of a copy that was cut off
+                    removed_whole(part)
 
     def files(self, volume: Volume) -> dict[str, Path]:
         """What is kept for a template's volume, by name: ``nvram``, ``tpm``; for an export."""

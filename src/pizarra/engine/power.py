@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pizarra.engine.cut_off import whole_again
 from pizarra.engine.events import Began, Emit, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
@@ -53,6 +54,7 @@ def started(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome,
             if seat.power is Power.PAUSED:
                 host.compute.resume(seat.domain_uuid)
             else:
+                whole_again(host, seat)
                 host.compute.start(seat.domain_uuid)
         return SeatOutcome(
             seat=seat.name, outcome=Outcome.DONE, timings_ms=dict(watch.of(seat.name))

@@ -20,7 +20,7 @@ from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.engine.undo import hours
 from pizarra.errors import PizarraError
-from pizarra.model.facts import Seat
+from pizarra.model.facts import Seat, Volume
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.sentence import Sentence, joined
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
@@ -43,6 +43,7 @@ class SeatRun(ABC):
         self.watch = Stopwatch()
         self._outcomes: dict[str, SeatOutcome] = {}
         self._ending: list[Future[None]] = []
+        self._done: list[Volume] = []  # noted until all is over
         self._ready: dict[_Place, queue.SimpleQueue[SeatPlan | None]] = defaultdict(
             queue.SimpleQueue
         )
@@ -60,6 +61,7 @@ class SeatRun(ABC):
             self._rewind_all(rewinds, stopping, starts)
             for ending in self._ending:
                 ending.result()
+        undo_notes.ended(self._done)
         return tuple(self._outcomes[one.seat.name] for one in self.plan.seats)
 
     def _rewind_all(
@@ -242,7 +244,7 @@ class ResetRun(SeatRun):
         faults: dict[str, PizarraError | None] = {}
         for one in seats:
             try:
-                again = self._original_again(one)
+                again = self._kept_already(one)
             except PizarraError as error:
                 faults |= {volume.uuid: error for volume in one.seat.volumes}
                 continue
@@ -260,14 +262,11 @@ class ResetRun(SeatRun):
             if any(faults[volume.uuid] for volume in one.seat.volumes):
                 cut_off.failed(self.host, one.seat)
             else:
-                undo_notes.ended(one.seat.volumes)
+                self._done += one.seat.volumes
         return faults
 
-    def _original_again(self, one: SeatPlan) -> frozenset[str]:
-        if not self._keeps(one):
-            return frozenset()
-        cut_off.undo_finished(self.host, one.seat)
-        return cut_off.original_again(self.host, one.seat)
+    def _kept_already(self, one: SeatPlan) -> frozenset[str]:
+        return cut_off.gone_on_with(self.host, one.seat) if self._keeps(one) else frozenset()
 
     def _keeps(self, one: SeatPlan) -> bool:
         return not one.no_undo and hours(self.host, one.seat) > 0
@@ -339,7 +338,7 @@ class UndoRun(SeatRun):
                 cut_off.failed(self.host, one.seat)
                 self._settle(one, Outcome.FAILED, joined(why))
             else:
-                undo_notes.ended(one.seat.volumes)
+                self._done += one.seat.volumes
                 right.append(one)
         return right
 

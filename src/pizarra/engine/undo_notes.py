@@ -28,6 +28,7 @@ class Note:
     what: str  # a reset, an undo
     source: str  # UUID of what its content was to be that of
     mark: str  # of what was kept of it before
+    at: float  # seconds since 1970
 
 
 def begun(what: str, sources: Mapping[Volume, str], marks: Mapping[str, str]) -> None:
@@ -56,10 +57,18 @@ def _link(volume: Volume) -> Path:
 def under_way(volume: Volume) -> Note | None:
     """What was about to be done of it, until it is ended."""
     try:
-        words = str(_link(volume).readlink()).split()
+        words, at = str(_link(volume).readlink()).split(), _link(volume).lstat().st_mtime
     except FileNotFoundError:
         return None
-    return Note(*words) if len(words) == 3 else None
+    if len(words) != 3:
+        return None
+    what, source, mark = words
+    return Note(what, source, mark, at)
+
+
+def is_under_way(seat: Seat) -> bool:
+    """Whether something is, or was cut off."""
+    return any(_link(volume).is_symlink() for volume in seat.volumes)
 
 
 def since(volume: Volume) -> float | None:

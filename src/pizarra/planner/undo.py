@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Mode, Outcome
@@ -17,14 +18,13 @@ def plan_undo(
     kept: Collection[str],
     capabilities: Mapping[StorageKind, Capabilities],
     *,
-    done: Collection[str] = (),
+    settled: Mapping[str, tuple[Outcome, str]] = MappingProxyType({}),
 ) -> ResetPlan:
-    """``kept``: the names of seats of which something is kept; ``done``: of those of which an undo
-    was cut off and has been ended."""
-    already = Sentence("an undo of it was cut off: it has its work again")
+    """``kept``: the names of seats of which something is kept; ``settled``: of those that an undo
+    or a reset was cut off in, what they have already and why they are left alone."""
     plans = tuple(
-        SeatPlan(seat=seat, outcome=Outcome.UNCHANGED, reason=already)
-        if seat.name in done
+        SeatPlan(seat=seat, outcome=settled[seat.name][0], reason=settled[seat.name][1])
+        if seat.name in settled
         else _seat_plan(seat, kept, capabilities)
         for seat in seats
     )

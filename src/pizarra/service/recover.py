@@ -98,9 +98,9 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         # what it has in its RAM may not meet another disk
         reason = Sentence("a reset of it was cut off while it was on: reset it again")
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
-    lost = [pair for pair in pairs_of(seat) if not _is_woken(context, pair.seat)]
+    lost = [pair for pair in pairs_of(seat) if not host.woken(pair.seat)]
     given_back = host.given_back([pair.seat for pair in lost])
-    lost = [pair for pair in lost if not _is_woken(context, pair.seat)]
+    lost = [pair for pair in lost if not host.woken(pair.seat)]
     if not (fault := next(filter(None, given_back.values()), None)):  # nowhere else it would be
         fault = next(filter(None, host.rewound(lost).values()), None)
     if fault:
@@ -108,20 +108,14 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
     if lost:
         mended.append(Sentence("disks put back to the original"))
     if cut_off.finished(host, seat):
-        mended.append(Sentence("an undo of it was cut off: it has its work again"))
+        mended.append(cut_off.undone_already())
     if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
-    return SeatOutcome(
-        seat=seat.name,
-        outcome=Outcome.DONE if mended else Outcome.UNCHANGED,
-        reason=joined(mended) or None,
-    )
+    outcome = Outcome.DONE if mended else Outcome.UNCHANGED
+    if cut_off.is_half_done(host, seat):
+        mended.append(cut_off.half_done())
+    return SeatOutcome(seat=seat.name, outcome=outcome, reason=joined(mended) or None)
 
 
 def _is_detached(context: Context, volume: Volume) -> bool:
     return context.host.storage_of(volume).is_detached(volume)
-
-
-def _is_woken(context: Context, volume: Volume) -> bool:
-    """Whether it has a content, and its device shows it from now on."""
-    return context.host.storage_of(volume).woken(volume) and not _is_detached(context, volume)

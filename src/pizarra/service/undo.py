@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from pizarra.engine.cut_off import finished
+from pizarra.engine import cut_off, undo_notes
 from pizarra.engine.events import Noted
 from pizarra.engine.reset import UndoRun
 from pizarra.engine.undo import aged_dropped, kept
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report
+from pizarra.model.sentence import joined
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.undo import plan_undo
 from pizarra.service.claims import Numbers, claimed_seats
@@ -23,10 +24,10 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     began = time.perf_counter()
     host = context.host
     with claimed_seats(context, classroom, numbers, "undo") as seats:
-        done = _finished(context, [seat for seat in seats if seat.power is Power.OFF])
+        settled_before = _settled_before(context, seats)
         aged_dropped(host, seats, context.emit)
-        there = kept(host, seats)
-        plan = plan_undo(classroom, seats, there, host.storages.capabilities, done=done)
+        there, able = kept(host, seats), host.storages.capabilities
+        plan = plan_undo(classroom, seats, there, able, settled=settled_before)
         if all(one.outcome is Outcome.SKIPPED for one in plan.seats):
             raise Unsupported(
                 "Nothing of {name} can be undone: {why}.", name=classroom, why=plan.seats[0].reason
@@ -41,17 +42,32 @@ def undone(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     )
 
 
-def _finished(context: Context, seats: Sequence[Seat]) -> frozenset[str]:
-    """The names of those of which an undo was cut off, and is done: another would take it back.
-    What cannot be is said, and then nothing of that seat is undone."""
-    done = set()
+def _settled_before(context: Context, seats: Sequence[Seat]) -> dict[str, tuple[Outcome, str]]:
+    """By name, seats that are left alone: what they were cut off in is done, or cannot be."""
+    found: dict[str, tuple[Outcome, str]] = {}
     for seat in seats:
         try:
-            if finished(context.host, seat):
-                done.add(seat.name)
+            if _is_undone_already(context, seat):
+                found[seat.name] = (Outcome.UNCHANGED, cut_off.undone_already())
+            elif cut_off.is_half_done(context.host, seat):
+                found[seat.name] = (Outcome.SKIPPED, cut_off.half_done())
         except PizarraError as error:
-            context.emit(Noted(text="{name}: {why}", facts={"name": seat.name, "why": error}))
-    return frozenset(done)
+            found[seat.name] = (Outcome.FAILED, joined([error]))
+    return found
+
+
+def _is_undone_already(context: Context, seat: Seat) -> bool:
+    """An undo of it was cut off, and is done by now: another would take it back."""
+    if not undo_notes.is_under_way(seat):
+        return False
+    if seat.power is not Power.OFF:
+        its = cut_off.CutOff.of(context.host, seat)
+        is_undone = its.is_whole and its.of_kind(cut_off.UNDO)
+        if is_undone:
+            undo_notes.ended(seat.volumes)
+        return is_undone
+    cut_off.all_woken(context.host, seat)
+    return cut_off.finished(context.host, seat)
 
 
 def settled(context: Context, facts: HostFacts) -> list[PizarraError]:

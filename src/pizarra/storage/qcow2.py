@@ -62,6 +62,7 @@ from pizarra.storage.qcow2_overlay import (
     copied_over,
     flattened,
     mapped_bytes,
+    new_path,
     overlay_rewound,
     overlays,
     placed,
@@ -212,7 +213,7 @@ class Qcow2Storage:
 
     def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
         """One process a golden volume and size, one small file a seat."""
-        with overlays() as fresh:
+        with qcow2_undo.steps_taken(self.folder / SEATS), overlays() as fresh:
             faults = _each(pairs, _fault_of(lambda pair: overlay_rewound(pair, fresh, keep)))
         self._synced(SEATS)
         return faults
@@ -231,9 +232,10 @@ class Qcow2Storage:
         return {uuid: mark for uuid, mark in marks.items() if mark}
 
     def put_back(self, volumes: Sequence[Volume]) -> Faults:
-        """Two renames each."""
+        """A link and two renames each."""
         pairs = [Pair(seat=one, baseline=one) for one in volumes]
-        faults = _each(pairs, _fault_of(lambda pair: qcow2_undo.exchanged(pair.seat)))
+        with qcow2_undo.steps_taken(self.folder / SEATS):
+            faults = _each(pairs, _fault_of(lambda pair: qcow2_undo.exchanged(pair.seat)))
         self._synced(SEATS)
         return faults
 
@@ -424,5 +426,6 @@ def _each(pairs: Sequence[Pair], found: Callable[[Pair], _Found]) -> dict[str, _
 def _forgotten(image: Path) -> None:
     """The image first: a sidecar alone can still be told as ours."""
     image.unlink(missing_ok=True)
+    new_path(image).unlink(missing_ok=True)
     qcow2_undo.dropped(image)
     sidecar_removed(image)

@@ -47,6 +47,11 @@ def overlays() -> Iterator[Fresh]:
         yield fresh
 
 
+def new_path(image: Path) -> Path:
+    """Where another one is made that takes its place; left behind by a crash, written over."""
+    return image.with_name(f".{image.name}.new")
+
+
 def _nothing(_: Path) -> None:
     pass
 
@@ -54,7 +59,7 @@ def _nothing(_: Path) -> None:
 def placed(image: Path, data: bytes, *, first: Callable[[Path], None] = _nothing) -> None:
     """Put a whole file in the place of the old one, if there is one, at once; ``first`` is done
     with that when the new one is whole."""
-    new = image.with_name(f".{image.name}.new")
+    new = new_path(image)
     with refusals("write", image):
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -107,7 +112,7 @@ def _is_checkpoint(volume: Volume) -> bool:
 
 def copied_over(image: Path, source: Path, *, first: Callable[[Path], None] = _nothing) -> None:
     """A copy of a whole file, as ``placed``; holes stay holes."""
-    new = image.with_name(f".{image.name}.new")
+    new = new_path(image)
     try:
         run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
         with refusals("write", image):

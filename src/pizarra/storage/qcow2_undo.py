@@ -8,13 +8,16 @@ any more is what is kept: the files tell how far it came.
 
 from __future__ import annotations
 
+import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.storage.qcow2_checks import expected_checked, refusals, unheld_checked
+from pizarra.storage.qcow2_sidecar import sidecar_path
 
 _KEPT, _MOVING = ".kept", ".moving"
 
@@ -80,17 +83,44 @@ def exchanged(seat: Volume) -> None:
         moving.replace(old)
 
 
+@contextmanager
+def steps_taken(folder: Path) -> Iterator[None]:
+    """Contents of images in it change hands: what is under way is not to be settled."""
+    with _flocked(folder, fcntl.LOCK_SH):
+        yield
+
+
+@contextmanager
+def _flocked(folder: Path, how: int) -> Iterator[None]:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, how)
+        yield
+    finally:
+        os.close(fd)
+
+
 def settled(folder: Path, images: set[Path]) -> int:
-    """After a crash; and what is kept of images that are gone is dropped. How many there were."""
+    """After a crash; and what is kept of images that are gone is dropped. How many there were.
+    Nothing, while somebody is at work: he leaves nothing behind, or the next one settles it."""
+    try:
+        with _flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            return _settled(folder, images)
+    except (FileNotFoundError, BlockingIOError):
+        return 0
+
+
+def _settled(folder: Path, images: set[Path]) -> int:
     count = 0
-    for file in list(folder.iterdir()) if folder.is_dir() else []:
+    for file in list(folder.iterdir()):
         for suffix in (_KEPT, _MOVING):
             if not (file.name.startswith(".") and file.name.endswith(suffix)):
                 continue
             image = folder / file.name.removeprefix(".").removesuffix(suffix)
             if not image.exists():
-                file.unlink()
-                count += 1
+                if not sidecar_path(image).exists():  # else somebody took the image away
+                    file.unlink()
+                    count += 1
             elif image not in images:
                 continue  # its label is damaged: what is kept waits until that is mended
             elif suffix == _MOVING:
