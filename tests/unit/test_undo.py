@@ -15,6 +15,7 @@ from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Power, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.policy import After
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.service.recover import recovered
@@ -81,10 +82,11 @@ def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
     school.reset()
     killed_at_its_end(school, monkeypatch, undone)
     (report,) = recovered(school.context)
-    assert outcomes(report) == [Outcome.DONE] + [Outcome.UNCHANGED] * (SEATS - 1)
-    assert "has its work again" in str(report.seats[0].reason)
-    (report,) = recovered(school.context)
     assert outcomes(report) == [Outcome.UNCHANGED] * SEATS
+    assert "has its work again" in str(report.seats[0].reason)
+    assert recovered(school.context)[0].seats == report.seats
+    report = undone(school.context, "net", [1])
+    assert outcomes(report) == [Outcome.UNCHANGED]
     assert school.content(1) == WORK
 
 
@@ -101,6 +103,19 @@ def test_reset_when_one_was_killed_after_some_seats_then_done_again_it_keeps_the
     assert school.content(1) == school.content(2) == b"original"
     undone(school.context, "net", [1, 2])
     assert school.content(1) == school.content(2) == WORK
+
+
+def test_reset_when_one_was_killed_and_a_second_ended_then_the_third_is_one_of_its_own(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second finds the disk original; what is done after it is work."""
+    school.dirty(1)
+    killed_at_its_end(school, monkeypatch, verbs.reset)
+    assert outcomes(school.reset([1], after=After.RUNNING)) == [Outcome.UNCHANGED]
+    school.dirty(1)
+    school.reset([1])
+    undone(school.context, "net", [1])
+    assert school.content(1) == WORK
 
 
 def killed_at_its_end(school: School, monkeypatch: pytest.MonkeyPatch, verb: Any) -> None:

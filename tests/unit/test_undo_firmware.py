@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pizarra.compute import domain_edit
+from pizarra.engine import machine_state
 from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Firmware, Labels, Role
@@ -120,8 +121,7 @@ def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_toge
     killed(seat, monkeypatch, state, undo)
     recovered(seat.context)
     assert seat.has() in {(ORIGINAL, ORIGINAL), (NOW, NOW)}
-    if seat.has() == (ORIGINAL, ORIGINAL):
-        undo(seat)
+    undo(seat)  # again: it is not taken back
     assert seat.has() == (NOW, NOW)
     undo(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)
@@ -166,3 +166,19 @@ def test_recover_when_a_reset_was_killed_before_the_state_and_worked_on_then_it_
     assert seat.has() == (ORIGINAL, ORIGINAL)
     undo(seat)
     assert seat.has() == (b"week 3..", NOW)
+
+
+def test_reset_when_killed_in_the_middle_of_the_state_then_a_second_one_keeps_all_the_work(
+    seat: Uefi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> None:
+        raise Cut
+
+    with monkeypatch.context() as now, pytest.raises(Cut):
+        now.setattr(machine_state, "_put", kill)
+        reset(seat)
+    recovered(seat.context)
+    reset(seat)
+    assert seat.has() == (ORIGINAL, ORIGINAL)
+    undo(seat)
+    assert seat.has() == (NOW, NOW)

@@ -9,7 +9,7 @@ run is over, so whoever gives the command again goes on with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from pizarra.engine import undo_notes
 from pizarra.engine.host import Host
 from pizarra.engine.undo_notes import Note
 from pizarra.errors import PizarraError, StorageFault
-from pizarra.model.facts import Seat, Volume
+from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.sentence import Sentence
 from pizarra.planner.reset import pairs_of
 from pizarra.storage.interface import Pair, first_raised
@@ -54,8 +54,8 @@ class CutOff:
         return cls(done, left, frozenset(marks), is_half)
 
     def of_kind(self, what: str) -> bool:
-        """Whether it was that."""
-        return any(note.what == what for note in (*self.done.values(), *self.left.values()))
+        """Whether it was that: by what was done of it, if anything was."""
+        return any(note.what == what for note in (self.done or self.left).values())
 
     @property
     def is_whole(self) -> bool:
@@ -68,7 +68,7 @@ class CutOff:
         return min(note.at for note in (*self.done.values(), *self.left.values()))
 
 
-def gone_on_with(host: Host, seat: Seat) -> frozenset[str]:
+def gone_on_with(host: Host, seat: Seat, pairs: Sequence[Pair]) -> frozenset[str]:
     """The UUIDs of the volumes of which a reset before this one keeps already what is to be kept:
     it was cut off, and this is the same one. Nobody may be writing. Raises what stopped it."""
     cut_off = CutOff.of(host, seat)
@@ -76,13 +76,18 @@ def gone_on_with(host: Host, seat: Seat) -> frozenset[str]:
         finished(host, seat)
         return frozenset()
     done = frozenset(volume.uuid for volume in cut_off.done)
-    is_same = cut_off.is_whole and time.time() - cut_off.at < SAME_S
-    if not done or is_same or not _has_been_used(host, cut_off):
+    if not done or _is_same(cut_off, pairs) or not _has_been_used(host, cut_off):
         return done
     # what is kept of these does not go together any more
     first_raised(host.kept_dropped(list(cut_off.left)))
     first_raised({one.uuid: host.states.kept_before(one) for one in cut_off.done})
     return frozenset()
+
+
+def _is_same(cut_off: CutOff, pairs: Sequence[Pair]) -> bool:
+    to = {pair.seat: pair.baseline.uuid for pair in pairs}
+    is_to_the_same = all(note.source == to.get(one) for one, note in cut_off.done.items())
+    return cut_off.is_whole and is_to_the_same and 0 <= time.time() - cut_off.at < SAME_S
 
 
 def _has_been_used(host: Host, cut_off: CutOff) -> bool:
@@ -93,16 +98,17 @@ def _has_been_used(host: Host, cut_off: CutOff) -> bool:
         for one, note in cut_off.done.items()
         if note.source in there
     ]
-    return len(then) < len(cut_off.done) or bool(host.with_other_content(then))
+    is_unknown = len(then) < len(cut_off.done) and cut_off.is_whole  # a half one is not started
+    return is_unknown or bool(host.with_other_content(then))
 
 
 def finished(host: Host, seat: Seat) -> bool:
     """What was cut off between the disks of a seat, or before its machine's state, is done for the
-    others too: an undo; and a reset, if these are original anyway. Whether it was an undo that is
-    done now. Nobody may be writing. Raises what stopped it."""
+    others too: an undo; and a reset, if these are original anyway. Whether anything was to do. An
+    undo's notes stay: who gives it again shall not take it back. Nobody may be writing. Raises what
+    stopped it."""
     cut_off = CutOff.of(host, seat)
-    is_undone = bool(cut_off.done) and cut_off.of_kind(UNDO)
-    if is_undone:
+    if cut_off.is_half and cut_off.of_kind(UNDO):
         first_raised(host.put_back([one for one in cut_off.left if one.uuid in cut_off.kept]))
         first_raised({one.uuid: host.states.exchanged(one) for one in cut_off.done})
     elif cut_off.is_half:
@@ -118,8 +124,15 @@ def finished(host: Host, seat: Seat) -> bool:
     elif cut_off.left:
         for volume in cut_off.left:
             host.states.not_done(volume)
-    undo_notes.ended(seat.volumes)
-    return is_undone
+    if not (cut_off.done and cut_off.of_kind(UNDO)):
+        undo_notes.ended(seat.volumes)
+    return cut_off.is_half
+
+
+def is_undone(host: Host, seat: Seat) -> bool:
+    """Whether an undo that was cut off is done of it."""
+    cut_off = CutOff.of(host, seat)
+    return cut_off.is_whole and cut_off.of_kind(UNDO)
 
 
 def failed(host: Host, seat: Seat) -> None:
@@ -145,14 +158,16 @@ def is_half_done(host: Host, seat: Seat) -> bool:
 
 
 def whole_again(host: Host, seat: Seat) -> None:
-    """Of one that is off: it may start. Raises StorageFault when its disks are of two times."""
+    """It may start, or go on. Raises StorageFault when its disks are of two times."""
     if not undo_notes.is_under_way(seat):
         return
-    all_woken(host, seat)
-    finished(host, seat)
-    if is_half_done(host, seat):
+    if seat.power is Power.OFF:
+        all_woken(host, seat)
+        finished(host, seat)
+    on_error = any(host.storage_of(volume).is_detached(volume) for volume in seat.volumes)
+    if on_error or is_half_done(host, seat):
         raise StorageFault(
-            "A reset of {name} was cut off between its disks.",
+            "A reset of {name} was cut off half done.",
             "Reset it again; that can be undone: pizarra reset {classroom}",
             name=seat.name,
             classroom=seat.classroom,

@@ -63,9 +63,9 @@ class MachineStates:
             if keep is False:
                 removed_whole(undo)
                 removed_whole(going)
-            elif going.is_dir():
-                moved_whole(going, undo)
             _put(self._needed(pair.baseline), self._files(pair.seat))
+            if going.is_dir():  # last: while it is there this is not done
+                moved_whole(going, undo)
         except PizarraError as error:
             return error
         except OSError as error:

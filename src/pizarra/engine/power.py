@@ -51,10 +51,10 @@ def started(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome,
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason="it runs already")
         watch = Stopwatch()
         with watch.timed("start", [seat.name]):
+            whole_again(host, seat)
             if seat.power is Power.PAUSED:
                 host.compute.resume(seat.domain_uuid)
             else:
-                whole_again(host, seat)
                 host.compute.start(seat.domain_uuid)
         return SeatOutcome(
             seat=seat.name, outcome=Outcome.DONE, timings_ms=dict(watch.of(seat.name))

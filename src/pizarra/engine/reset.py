@@ -85,6 +85,12 @@ class SeatRun(ABC):
     def _kept(self, one: SeatPlan) -> None:
         """A seat that needs no rewind: it has its outcome, and may have to be started."""
         outcome = one.outcome or Outcome.UNKNOWN
+        if outcome is Outcome.UNCHANGED:
+            try:
+                cut_off.whole_again(self.host, one.seat)
+            except PizarraError as error:
+                self._settle(one, Outcome.FAILED, joined([error]), verified=False)
+                return
         verified = outcome is Outcome.UNCHANGED
         if Step.START in one.steps:
             self._started(one, outcome)
@@ -266,7 +272,9 @@ class ResetRun(SeatRun):
         return faults
 
     def _kept_already(self, one: SeatPlan) -> frozenset[str]:
-        return cut_off.gone_on_with(self.host, one.seat) if self._keeps(one) else frozenset()
+        if not self._keeps(one):
+            return frozenset()
+        return cut_off.gone_on_with(self.host, one.seat, one.pairs)
 
     def _keeps(self, one: SeatPlan) -> bool:
         return not one.no_undo and hours(self.host, one.seat) > 0

@@ -107,13 +107,16 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
     if lost:
         mended.append(Sentence("disks put back to the original"))
-    if cut_off.finished(host, seat):
-        mended.append(cut_off.undone_already())
+    has_finished = cut_off.finished(host, seat)
     if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
-    outcome = Outcome.DONE if mended else Outcome.UNCHANGED
-    if cut_off.is_half_done(host, seat):
+    outcome = Outcome.DONE if mended or has_finished else Outcome.UNCHANGED
+    if cut_off.is_undone(host, seat):
+        mended.append(cut_off.undone_already())
+    elif cut_off.is_half_done(host, seat):
         mended.append(cut_off.half_done())
+    elif has_finished:
+        mended.append(Sentence("disks put back to the original"))
     return SeatOutcome(seat=seat.name, outcome=outcome, reason=joined(mended) or None)
 
 

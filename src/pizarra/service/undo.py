@@ -60,14 +60,13 @@ def _is_undone_already(context: Context, seat: Seat) -> bool:
     """An undo of it was cut off, and is done by now: another would take it back."""
     if not undo_notes.is_under_way(seat):
         return False
-    if seat.power is not Power.OFF:
-        its = cut_off.CutOff.of(context.host, seat)
-        is_undone = its.is_whole and its.of_kind(cut_off.UNDO)
-        if is_undone:
-            undo_notes.ended(seat.volumes)
-        return is_undone
-    cut_off.all_woken(context.host, seat)
-    return cut_off.finished(context.host, seat)
+    if seat.power is Power.OFF:
+        cut_off.all_woken(context.host, seat)
+        cut_off.finished(context.host, seat)
+    its = cut_off.CutOff.of(context.host, seat)
+    if its.is_whole:
+        undo_notes.ended(seat.volumes)
+    return its.is_whole and its.of_kind(cut_off.UNDO)
 
 
 def settled(context: Context, facts: HostFacts) -> list[PizarraError]:
