@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+from pizarra.engine.cut_off import whole_again
 from pizarra.engine.power import each_seat
 from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
@@ -90,7 +91,11 @@ def _frozen(context: Context, arguments: Arguments, *, freeze: bool) -> Document
         wanted = Power.RUNNING if freeze else Power.PAUSED
         if seat.power is not wanted:
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
-        (compute.pause if freeze else compute.resume)(seat.domain_uuid)
+        if freeze:
+            compute.pause(seat.domain_uuid)
+        else:
+            whole_again(context.host, seat)  # a hot reset may have been cut off in it
+            compute.resume(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
     with claimed_seats(context, arguments["classroom"], arguments.get("numbers"), verb) as seats:
