@@ -21,7 +21,7 @@ from pizarra.service.context import Context
 from pizarra.service.recover import recovered
 from pizarra.service.undo import undone
 from pizarra.settings import Settings
-from pizarra.storage.thin_ids import FIRST, SECOND
+from pizarra.storage.thin_ids import FIRST, SECOND, TRIAL
 from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_undo import Todo, holders, settlement
 from tests.unit.test_reset import SEATS, School, outcomes
@@ -228,6 +228,11 @@ def test_settlement_when_a_label_was_taken_away_then_what_is_kept_waits() -> Non
     there = pool((5, 20), (FIRST + 5, 30), (SECOND + 5, 10), (FIRST + 6, 30))
     todo = [Todo(6, (f"delete {FIRST + 6}",))]
     assert settlement(there, frozenset(), frozenset({5})) == todo
+
+
+def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> None:
+    there = pool((1, 20), (5, 20), (TRIAL, 20))
+    assert settlement(there, frozenset({5}), frozenset()) == [Todo(0, (f"delete {TRIAL}",))]
 
 
 def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:

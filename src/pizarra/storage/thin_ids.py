@@ -1,6 +1,6 @@
 """Ids of thin contents that are no volume: LVM counts its own up from 1, ours are far above.
 
-Each is one of these and the id of the seat whose content it is or was.
+Each is one of these and the id of the seat whose content it is or was; but for a trial.
 """
 
 GOING = 4 << 20  # of 24 bits: what nobody is to have again
@@ -8,3 +8,4 @@ STANDS = 6 << 20  # a copy for a moment, see thin_undo
 FIRST = 8 << 20  # what is kept for an undo has one of these two
 SECOND = 12 << 20
 SPAN = 2 << 20  # so many seats a pool can have
+TRIAL = (16 << 20) - 2  # of a baseline, for a moment

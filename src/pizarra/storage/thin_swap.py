@@ -21,11 +21,10 @@ from pizarra.model.facts import Volume
 from pizarra.storage import thin_undo
 from pizarra.storage.interface import Pair, goes_together
 from pizarra.storage.lvm_volumes import device_checked, not_ours
+from pizarra.storage.thin_ids import TRIAL
 from pizarra.storage.thin_pool import ThinPool, missing
 from pizarra.storage.thin_undo import There
 from pizarra.system import devmapper
-
-_TRIAL_ID = 16_777_214  # next to the largest of 24 bits; LVM counts up from 1
 
 
 def pool_of(seat: Volume) -> ThinPool:
@@ -56,13 +55,13 @@ def baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
 def _lost(pool: str, baseline: int) -> PizarraError | None:
     try:
         try:
-            devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
+            devmapper.message(pool, f"create_snap {TRIAL} {baseline}")
         except StorageFault as error:
             if error.facts.get("errno") != errno.EEXIST:  # there: a trial was cut off
                 raise
-            devmapper.message(pool, f"delete {_TRIAL_ID}")
-            devmapper.message(pool, f"create_snap {_TRIAL_ID} {baseline}")
-        devmapper.message(pool, f"delete {_TRIAL_ID}")
+            devmapper.message(pool, f"delete {TRIAL}")
+            devmapper.message(pool, f"create_snap {TRIAL} {baseline}")
+        devmapper.message(pool, f"delete {TRIAL}")
     except StorageFault as error:
         return error
     return None

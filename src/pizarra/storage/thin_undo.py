@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage.thin_ids import FIRST, GOING, SECOND, SPAN, STANDS
+from pizarra.storage.thin_ids import FIRST, GOING, SECOND, SPAN, STANDS, TRIAL
 from pizarra.storage.thin_metadata import Thin
 from pizarra.storage.thin_pool import ThinPool
 from pizarra.system import devmapper
@@ -118,11 +118,14 @@ def settlement(
     Nothing for the ``strange``: what is kept of a seat waits until its label is mended. Of a seat
     that is gone nothing stays.
     """
-    numbers = sorted({thin_id % SPAN for thin_id in there if thin_id >= GOING} - strange)
+    ours = {thin_id % SPAN for thin_id in there if GOING <= thin_id < TRIAL}
+    numbers = sorted(ours - strange)
     todo = [
         Todo(seat, tuple(_put_right(there, seat) if seat in seats else _all_deleted(there, seat)))
         for seat in numbers
     ]
+    if TRIAL in there:  # nobody is at it: whoever tries holds LVM's lock, as the caller does
+        todo.append(Todo(0, (f"delete {TRIAL}",)))
     return [one for one in todo if one.messages]
 
 
