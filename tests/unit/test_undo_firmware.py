@@ -74,7 +74,11 @@ def reset(seat: Uefi) -> None:
 
 
 def killed(
-    seat: Uefi, patched: pytest.MonkeyPatch, state: str, act: Callable[[Uefi], None]
+    seat: Uefi,
+    patched: pytest.MonkeyPatch,
+    state: str,
+    act: Callable[[Uefi], None],
+    of: object | None = None,
 ) -> None:
     """Before that is done with its state."""
 
@@ -82,7 +86,7 @@ def killed(
         raise Cut
 
     with patched.context() as now:
-        now.setattr(seat.context.host.states, state, kill)
+        now.setattr(of or seat.context.host.states, state, kill)
         with pytest.raises(Cut):
             act(seat)
 
@@ -171,12 +175,7 @@ def test_recover_when_a_reset_was_killed_before_the_state_and_worked_on_then_it_
 def test_reset_when_killed_in_the_middle_of_the_state_then_a_second_one_keeps_all_the_work(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def kill(*_: object) -> None:
-        raise Cut
-
-    with monkeypatch.context() as now, pytest.raises(Cut):
-        now.setattr(machine_state, "_put", kill)
-        reset(seat)
+    killed(seat, monkeypatch, "_put", reset, machine_state)
     recovered(seat.context)
     reset(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)

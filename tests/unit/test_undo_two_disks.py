@@ -213,7 +213,7 @@ def test_start_when_a_reset_was_cut_off_between_the_disks_then_it_is_refused(
         host.powered()
         (outcome,) = verbs.start(host.context, "net").seats
         if not is_readable(host):
-            assert "was cut off" in str(outcome.reason)
+            assert "pizarra recover" in str(outcome.reason)
         elif 0 < sum(one.endswith("v1") for one in content(host)) < len(DISKS):
             halves += 1
             assert "half done" in str(outcome.reason)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from pizarra.compute.domain_xml import AGENT
 from pizarra.compute.elements import element as el
 from pizarra.compute.seat_metadata import NAMESPACE, SeatMetadata, seat_element
 from pizarra.errors import BadInput, NotFound, Unsupported
@@ -134,7 +135,7 @@ def seat_of(xml: str) -> tuple[str, str] | None:
 
 def agent_listens(xml: str) -> bool:
     """Whether a program in the running guest has opened the channel of its agent."""
-    target = "devices/channel/target[@name='org.qemu.guest_agent.0'][@state='connected']"
+    target = f"devices/channel/target[@name='{AGENT}'][@state='connected']"
     return _parsed(xml).find(target) is not None
 
 

@@ -15,6 +15,8 @@ from pizarra.compute.seat_metadata import SeatMetadata, seat_element
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import KIB
 
+AGENT = "org.qemu.guest_agent.0"  # the name of its channel
+
 _BRIDGE = "bridge="
 
 
@@ -104,7 +106,7 @@ def _clock_and_events() -> tuple[_Element, ...]:
 
 def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
     """The console is VNC without a TCP port: whoever shows it gets a socket from libvirt."""
-    agent = {"type": "virtio", "name": "org.qemu.guest_agent.0"}
+    agent = {"type": "virtio", "name": AGENT}
     return el(
         "devices",
         *(_disk(disk, disk.target in buffered) for disk in spec.disks),

@@ -146,9 +146,8 @@ def all_woken(host: Host, seat: Seat) -> None:
     """Its devices show what it has. Raises StorageFault where it has nothing."""
     woken = [host.woken(volume) for volume in seat.volumes]
     if not all(woken):
-        raise StorageFault(
-            "A reset or an undo of {name} was cut off.", "Run: pizarra recover", name=seat.name
-        )
+        text = "A reset or an undo of {name} was cut off: run pizarra recover."
+        raise StorageFault(text, name=seat.name)
 
 
 def is_half_done(host: Host, seat: Seat) -> bool:
@@ -166,12 +165,7 @@ def whole_again(host: Host, seat: Seat) -> None:
         finished(host, seat)
     on_error = any(host.storage_of(volume).is_detached(volume) for volume in seat.volumes)
     if on_error or is_half_done(host, seat):
-        raise StorageFault(
-            "A reset of {name} was cut off half done.",
-            "Reset it again; that can be undone: pizarra reset {classroom}",
-            name=seat.name,
-            classroom=seat.classroom,
-        )
+        raise StorageFault("{name}: {why}.", name=seat.name, why=half_done())
 
 
 def undone_already() -> Sentence:

@@ -10,6 +10,7 @@ from pizarra.model.labels import Role
 from pizarra.planner.adoption import baseline_name
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
+from pizarra.storage.interface import first_raised
 from pizarra.storage.lvm_thick import MERGING, LvmThickStorage
 from pizarra.system.locks import claimed
 
@@ -59,9 +60,7 @@ def settled(context: Context, domain_uuid: str) -> list[Noted]:
         _ended(context, facts, loose)
         return [Noted(text="{name}: its adoption is ended.", facts={"name": name})]
     for volumes in (loose, filling):  # a snapshot goes before what it stands on
-        fault = next(filter(None, context.host.removed(volumes).values()), None)
-        if fault is not None:
-            raise fault
+        first_raised(context.host.removed(volumes))
     text = "{name}: an adoption that never ended is taken back."
     return [Noted(text=text, facts={"name": name})]
 

@@ -14,7 +14,7 @@ from pizarra.planner.maintenance import MaintenanceWish
 from pizarra.planner.provision import OWN_NETWORKS
 from pizarra.planner.template_facts import cut_off
 from pizarra.service.context import Context
-from pizarra.storage.interface import Pair, Progress, Storage
+from pizarra.storage.interface import Pair, Progress, Storage, first_raised
 from pizarra.system.locks import claimed
 
 _DEFAULT = MaintenanceWish()
@@ -175,9 +175,7 @@ def discarded(context: Context, name: str) -> Maintenance:
         context.host.compute.kill(present.domain_uuid)
         context.host.compute.undefine(present.domain_uuid)
         _network_removed(context, name)
-        fault = next(filter(None, context.host.removed(list(present.volumes)).values()), None)
-        if fault is not None:
-            raise fault
+        first_raised(context.host.removed(list(present.volumes)))
     return present
 
 

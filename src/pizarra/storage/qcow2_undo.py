@@ -85,29 +85,38 @@ def exchanged(seat: Volume) -> None:
 
 @contextmanager
 def steps_taken(folder: Path) -> Iterator[None]:
-    """Contents of images in it change hands: what is under way is not to be settled."""
-    with _flocked(folder, fcntl.LOCK_SH):
-        yield
-
-
-@contextmanager
-def _flocked(folder: Path, how: int) -> Iterator[None]:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """Contents of images in it change hands: what is under way is not to be settled. Raises
+    StorageFault."""
+    with refusals("read", folder):
+        fd = _flocked(folder, fcntl.LOCK_SH)
     try:
-        fcntl.flock(fd, how)
         yield
     finally:
         os.close(fd)
+
+
+def _flocked(folder: Path, how: int) -> int:
+    """The lock lasts until what this returns is closed."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, how)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
 
 
 def settled(folder: Path, images: set[Path]) -> int:
     """After a crash; and what is kept of images that are gone is dropped. How many there were.
     Nothing, while somebody is at work: he leaves nothing behind, or the next one settles it."""
     try:
-        with _flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            return _settled(folder, images)
+        fd = _flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (FileNotFoundError, BlockingIOError):
         return 0
+    try:
+        return _settled(folder, images)
+    finally:
+        os.close(fd)
 
 
 def _settled(folder: Path, images: set[Path]) -> int:
