@@ -133,7 +133,7 @@ def _plan_apply(context: Context, wish: Apply) -> Document:
     route="PUT " + _ONE,
     effects=(Effect.RUNS_AS_JOB, Effect.DESTROYS),
     plan=_plan_apply,
-    plan_path=_ONE + "/changes",
+    plan_route=f"POST {_ONE}/changes",
 )
 def apply(context: Context, wish: Apply) -> Document:
     """Make a classroom as a file declares it, or change it to that. Twice changes nothing.
@@ -220,7 +220,7 @@ def _plan_upgrade(context: Context, wish: Upgrade) -> Document:
     route=f"POST {_ONE}/upgrade",
     effects=(Effect.RUNS_AS_JOB, Effect.DESTROYS),
     plan=_plan_upgrade,
-    plan_path=_ONE + "/upgrade",
+    plan_route=f"GET {_ONE}/upgrade",
 )
 def upgrade(context: Context, wish: Upgrade) -> Document:
     """Move machines to another version of their template, at their next reset.

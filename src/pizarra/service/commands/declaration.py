@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -61,6 +62,17 @@ class Route:
     method: str
     path: str
 
+    @classmethod
+    def parse(cls, text: str) -> Route:
+        """``POST /classrooms/{classroom}/verbs/start``."""
+        method, _, path = text.partition(" ")
+        return cls(method=method, path=path)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The arguments that stand in the path."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
@@ -75,7 +87,7 @@ class Command:
     route: Route
     help: str  # what it does, then an example
     plan: Callable[[Context, Any], Document] | None = None  # what it would do now: ``--dry-run``
-    plan_path: str = ""  # where the REST API has the plan
+    plan_route: Route | None = None  # where the REST API has the plan
 
     def __call__(
         self, context: Context, arguments: Mapping[str, Any], *, dry_run: bool = False
@@ -130,7 +142,7 @@ def command(
     route: str,
     effects: tuple[Effect, ...] = (),
     plan: Callable[[Context, A], Document] | None = None,
-    plan_path: str = "",
+    plan_route: str = "",
 ) -> Callable[[Callable[[Context, A], Document]], Command]:
     """Make an entry of a handler; its docstring is the help, its second argument the model.
 
@@ -138,7 +150,6 @@ def command(
     """
 
     def declare(handler: Callable[[Context, A], Document]) -> Command:
-        method, _, path = route.partition(" ")
         return Command(
             name=name,
             arguments=get_type_hints(handler)["wish"],
@@ -146,10 +157,10 @@ def command(
             who=who,
             scope=scope,
             effects=frozenset(effects),
-            route=Route(method=method, path=path),
+            route=Route.parse(route),
             help=handler.__doc__ or "",
             plan=plan,
-            plan_path=plan_path,
+            plan_route=Route.parse(plan_route) if plan_route else None,
         )
 
     return declare

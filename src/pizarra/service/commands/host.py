@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
@@ -23,7 +24,7 @@ from pizarra.service.commands.declaration import (
     Who,
     command,
 )
-from pizarra.service.commands.folders import export_folder
+from pizarra.service.commands.folders import exports
 from pizarra.service.context import Context
 
 _Domain = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -84,7 +85,7 @@ def _plan_adopt(context: Context, wish: Adopt) -> Document:
     route="POST /classrooms/{classroom}/adopt",
     effects=(Effect.RUNS_AS_JOB, Effect.DESTROYS),
     plan=_plan_adopt,
-    plan_path="/classrooms/{classroom}/adopt",
+    plan_route="POST /classrooms/{classroom}/adoption",
 )
 def adopt(context: Context, wish: Adopt) -> Document:
     """Take over machines that are there already, under their own names.
@@ -173,10 +174,11 @@ def report(context: Context, wish: Report) -> Document:
     """
     path = reporting.default_target()
     if context.by is not None:
-        path = export_folder(context, path.name.removesuffix(".tar.gz")).with_suffix(".tar.gz")
+        path = exports(context.host.settings) / path.name
     elif wish.output:
-        path = path.with_name(wish.output)
-    return reporting.report(context.host.settings, path, lambda _what: None)
+        path = Path(wish.output)
+    reporting.report(context.host.settings, path, lambda _what: None)
+    return {"report": str(path), "bytes": path.stat().st_size}
 
 
 @command("commands", who=Who.STUDENT, scope=Scope.READ, route="GET /commands")

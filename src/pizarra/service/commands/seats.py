@@ -77,7 +77,7 @@ def _plan_reset(context: Context, wish: Reset) -> Document:
     route=_VERB + "reset",
     effects=(Effect.RUNS_AS_JOB, Effect.RELEASES_CONSOLES),
     plan=_plan_reset,
-    plan_path="/classrooms/{classroom}/plan",
+    plan_route="GET /classrooms/{classroom}/plan",
 )
 def reset(context: Context, wish: Reset) -> Document:
     """Put machines back to their original state, and prove it.
