@@ -61,28 +61,27 @@ def release_consoles(room: Room, numbers: Sequence[int] | None) -> None:
             one.save(update_fields=["generation"])
 
 
-def after_job(job: Job, agent: HostClient) -> None:
-    """A job has ended."""
-    effects = find_command(job.use_case).effects
-    if Effect.REMOVES_CLASSROOM in effects and outcome_of(job) == "done":
-        Room.objects.filter(name=job.classroom).delete()
-    if Effect.STARTS_LESSON in effects and job.state == State.ENDED:
-        _begin_lesson(job, agent)
-    AuditEntry.objects.filter(job=job).update(outcome=outcome_of(job))
-
-
-def _begin_lesson(job: Job, agent: HostClient) -> None:
-    """The first start of a classroom with a time limit: from now on its students see time left."""
-    room = Room.objects.filter(name=job.classroom).first()
-    if room is None or room.is_on:
-        return
+def lesson_minutes(job: Job, agent: HostClient) -> int:
+    """How long the lesson lasts that begins with this job; 0 when none does."""
+    if Effect.STARTS_LESSON not in find_command(job.use_case).effects or job.state != State.ENDED:
+        return 0
     try:
-        minutes = agent.query("classroom show", {"classroom": job.classroom})["policy"]["minutes"]
+        shown = agent.query("classroom show", {"classroom": job.classroom})
     except PizarraError:
-        return  # the classroom has gone meanwhile
-    if minutes:
+        return 0  # the classroom has gone meanwhile
+    return int(shown["policy"]["minutes"])
+
+
+def after_job(job: Job, minutes: int) -> None:
+    """A job has ended. Its first start begins the lesson of a classroom with a limit of time."""
+    room = Room.objects.filter(name=job.classroom).first()
+    if room and minutes and not room.is_on:
         room.ends_at = timezone.now() + timedelta(minutes=minutes)
         room.save(update_fields=["ends_at"])
+    removes = Effect.REMOVES_CLASSROOM in find_command(job.use_case).effects
+    if room and removes and outcome_of(job) == "done":
+        room.delete()
+    AuditEntry.objects.filter(job=job).update(outcome=outcome_of(job))
 
 
 def outcome_of(job: Job) -> str:

@@ -11,13 +11,13 @@ import threading
 import time
 from typing import Any
 
-from django.db import close_old_connections, connection, transaction
+from django.db import OperationalError, close_old_connections, connection, transaction
 from django.utils import timezone
 
 from pizarra.agent.client import HostClient, HostRefused
 from pizarra.errors import HostNotFit, PizarraError
 from pizarra.model.policy import ResetBy
-from pizarra.server.jobs.effects import after_job
+from pizarra.server.jobs.effects import after_job, lesson_minutes
 from pizarra.server.jobs.models import Job, JobEvent, State
 from pizarra.server.people.models import User
 from pizarra.server.rooms.models import Room
@@ -106,6 +106,9 @@ def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None)
                 return
         except HostNotFit:
             stopping.wait(_AGAIN_S)
+        except OperationalError:  # the database is being begun again
+            connection.close()
+            stopping.wait(_AGAIN_S)
         except HostRefused as refused:
             _write_end(job, agent, None, refused.answer)
             return
@@ -149,9 +152,10 @@ def _write_end(
     job.result, job.error = result, error
     job.state = State.FAILED if error else State.ENDED
     job.ended = timezone.now()
+    minutes = lesson_minutes(job, agent)
     with transaction.atomic():
         job.save(update_fields=["state", "result", "error", "ended"])
-        after_job(job, agent)
+        after_job(job, minutes)
 
 
 def rank_of(user: User | None) -> ResetBy:
