@@ -71,9 +71,7 @@ class Agent:
             raise BadInput("The command {name} changes something: submit it.", name=command)
         return known(Context(self.host, by=by), arguments, dry_run=dry_run)
 
-    def submit(
-        self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy
-    ) -> bool:
+    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
         """Begin a job. False when it is known already."""
         find_command(command)
         return self.jobs.submit(job_id, command, arguments, by)

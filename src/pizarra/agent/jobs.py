@@ -62,9 +62,7 @@ class Jobs:
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._lock = threading.Lock()
 
-    def submit(
-        self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy
-    ) -> bool:
+    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
         """Begin a job when a thread is free. False when the job is known: nothing is done twice."""
         with self._lock:
             if job_id in self._jobs:

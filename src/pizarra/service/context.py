@@ -9,6 +9,7 @@ from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Emit, silent
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import HostNotFit
+from pizarra.model.policy import ResetBy
 from pizarra.settings import Settings, read_settings
 
 
@@ -19,6 +20,7 @@ class Context:
     host: Host
     emit: Emit = silent
     wait_s: float = 0  # for others who work on the same seats
+    by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
 
 
 def context_here(

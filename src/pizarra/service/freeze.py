@@ -14,9 +14,7 @@ from pizarra.service.claims import Numbers, claiming_seats
 from pizarra.service.context import Context
 
 
-def freeze(
-    context: Context, classroom: str, numbers: Numbers = None, message: str = ""
-) -> Report:
+def freeze(context: Context, classroom: str, numbers: Numbers = None, message: str = "") -> Report:
     """Pause every machine that runs. The server shows ``message``; a terminal cannot."""
     if message and context.by is None:
         context.emit(Noted(text="The message is shown on a server's pages only.", facts={}))

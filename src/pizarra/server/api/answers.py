@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from django.shortcuts import get_object_or_404
+
+from pizarra.agent.client import HostRefused
 from pizarra.server.consoles import activity
 from pizarra.server.jobs.models import OPEN, Job
 from pizarra.server.people.models import User
 from pizarra.server.permissions import rooms_of
 from pizarra.server.rooms.models import Room
 
+Ask = Callable[[], Any]  # the host
 
-def _own_classrooms(user: User, answer: Any) -> Any:
-    """Only those that the caller has to do with."""
+
+def own_classrooms(user: User, arguments: Mapping[str, Any], ask: Ask) -> list[dict[str, Any]]:
+    """Only the classrooms that the caller has to do with, with their titles."""
+    _ = arguments
     rooms = {room.name: room for room in rooms_of(user)}
     return [
-        {**one, "title": rooms[one["classroom"]].title_shown}
-        for one in answer
+        {**one, "title": rooms[one["classroom"]].display_title}
+        for one in ask()
         if one["classroom"] in rooms
     ]
 
 
-def with_people(classroom: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """Who sits there, when a console was last touched, and what is under way."""
-    room = Room.objects.get(name=classroom)
-    sits = {one.number: one.student for one in room.assignments.select_related("student")}
-    for seat in answer["seats"]:
-        student = sits.get(seat["number"])
-        seat["student"] = student.name_shown if student else ""
-        seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
-    return {**answer, "title": room.title_shown, "jobs": jobs_under_way(classroom)}
-
-
-def jobs_under_way(classroom: str) -> list[dict[str, Any]]:
-    """Of a classroom, the newest first."""
-    return [
+def status(user: User, arguments: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
+    """Who sits at each seat, when a console was last touched, and what is under way."""
+    _ = user
+    classroom = arguments["classroom"]
+    room = get_object_or_404(Room, name=classroom)
+    jobs = [
         {"id": str(one.id), "use_case": one.use_case, "numbers": one.numbers}
         for one in Job.objects.filter(classroom=classroom, state__in=OPEN)
     ]
+    try:
+        answer = ask()
+    except HostRefused as refused:
+        if refused.http_status != 404 or not jobs:
+            raise
+        answer = {"classroom": classroom, "seats": []}  # it is being made
+    sits = {one.number: one.student for one in room.assignments.select_related("student")}
+    for seat in answer["seats"]:
+        student = sits.get(seat["number"])
+        seat["student"] = student.display_name if student else ""
+        seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
+    return {**answer, "title": room.display_title, "jobs": jobs}
 
 
-ANSWERS: dict[str, Callable[[User, Any], Any]] = {"classroom list": _own_classrooms}
+ANSWERS: dict[str, Callable[[User, Mapping[str, Any], Ask], Any]] = {
+    "classroom list": own_classrooms,
+    "status": status,
+}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest
@@ -46,10 +47,10 @@ def key_of(request: HttpRequest) -> str:
 
 def _question(command: Command) -> Operation:
     def operation(request: HttpRequest, **given: Any) -> Any:
-        user = user_of(request)
-        answer = commands.ask(user, command.name, _arguments(given))
-        more = ANSWERS.get(command.name)
-        return answer if more is None else more(user, answer)
+        user, arguments = user_of(request), _arguments(given)
+        answer = partial(commands.ask, user, command.name, arguments)
+        with_people = ANSWERS.get(command.name)
+        return answer() if with_people is None else with_people(user, arguments, answer)
 
     return operation
 
@@ -125,7 +126,8 @@ def _model(command: Command, route: Route) -> type[Schema] | None:
 
 
 def _wish(model: type[Schema], *, in_query: bool) -> inspect.Parameter:
-    annotation: Any = Query[model] if in_query else model  # type: ignore[valid-type]
+    query: Any = Query  # ``Query[model]`` is ninja's way to say it, and no generic class
+    annotation: Any = query[model] if in_query else model
     optional = all(not one.is_required() for one in model.model_fields.values())
     default: Any = inspect.Parameter.empty if in_query or not optional else None
     if default is None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
+from django.conf import settings
 from django.utils import timezone
 
 from pizarra.agent.client import HostClient
-from pizarra.errors import PizarraError
+from pizarra.errors import BadInput, PizarraError
 from pizarra.server.hosts import host
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.people.models import User
 from pizarra.server.permissions import Rule, check
 from pizarra.server.rooms.models import Room, SeatAssignment
+from pizarra.service import uploads
 from pizarra.service.commands.declaration import Command, Effect
 from pizarra.service.commands.table import find_command
 
@@ -25,9 +28,11 @@ WELL = ("done", "unchanged")
 
 
 def before_job(user: User, command: Command, wish: Any) -> None:
-    """What must be so before a job is queued. Raises PermissionDenied."""
+    """What must be so before a job is queued. Raises PermissionDenied, BadInput, NotFound."""
     if Effect.ADDS_CLASSROOM in command.effects:
         _add_room(user, wish.classroom, wish.title)
+    if Effect.TAKES_UPLOAD in command.effects and wish.upload is not None:
+        _check_upload(user, wish.upload)
     if Effect.SHOWS_MESSAGE in command.effects:
         Room.objects.get(name=wish.classroom).show_message(wish.message, wish.numbers)
     if Effect.HIDES_MESSAGE in command.effects:
@@ -36,11 +41,24 @@ def before_job(user: User, command: Command, wish: Any) -> None:
             room.hide_message(wish.numbers, lambda: host().seat_numbers(wish.classroom))
 
 
+def _check_upload(user: User, upload_id: UUID) -> None:
+    upload = uploads.find(settings.PIZARRA.server_folder, upload_id, user.pk)
+    if not upload.whole:
+        raise BadInput(
+            "{received} of {size_bytes} bytes of this upload are here.",
+            "Send the rest first.",
+            received=upload.received,
+            size_bytes=upload.size_bytes,
+        )
+
+
 def _add_room(user: User, name: str, title: str) -> None:
     """Whoever makes a classroom is its teacher; of one that is there, they must be already."""
     room = Room.objects.filter(name=name).first()
     if room is not None:
         check(user, Rule.ROOM_TEACHER, name)
+        if title:
+            Room.objects.filter(name=name).update(title=title)
         return
     Room.objects.create(name=name, title=title).teachers.add(user)
 
@@ -90,5 +108,7 @@ def outcome_of(job: Job) -> str:
         return "asked"
     if job.state != State.ENDED:
         return "failed"
-    seats = job.result.get("seats", []) if isinstance(job.result, dict) else []
+    seats = (job.result or {}).get("seats")
+    if not isinstance(seats, list):  # a template's document counts them
+        return "done"
     return "done" if all(one["outcome"] in WELL for one in seats) else "partly"

@@ -146,9 +146,7 @@ def _submit(job: Job, agent: HostClient) -> bool:
     return False
 
 
-def _write_end(
-    job: Job, agent: HostClient, result: Any, error: dict[str, Any] | None
-) -> None:
+def _write_end(job: Job, agent: HostClient, result: Any, error: dict[str, Any] | None) -> None:
     job.result, job.error = result, error
     job.state = State.FAILED if error else State.ENDED
     job.ended = timezone.now()

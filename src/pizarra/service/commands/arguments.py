@@ -38,11 +38,9 @@ CheckpointName = Annotated[
     Field(description="The checkpoint's name.", json_schema_extra=dict(_NAME_SCHEMA)),
 ]
 SeatsText = Annotated[
-    str | None,
+    Annotated[str, Field(max_length=400)] | None,
     AfterValidator(_check_seats),
-    Field(
-        max_length=400, description="Seat numbers and ranges: 3 or 1-8,11. All seats without it."
-    ),
+    Field(description="Seat numbers and ranges: 3 or 1-8,11. All seats without it."),
 ]
 SizeText = Annotated[str, Field(max_length=20, description="A size such as 10G or 512M.")]
 VolumeGroup = Annotated[

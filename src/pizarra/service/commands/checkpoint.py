@@ -64,9 +64,7 @@ def restore(context: Context, wish: OfCheckpoint) -> Document:
 class HandOut(OfCheckpoint):
     """Whose checkpoint, and who gets it."""
 
-    source: int = Field(
-        ge=1, le=SEATS_MAX, description="The number of the seat that was saved."
-    )
+    source: int = Field(ge=1, le=SEATS_MAX, description="The number of the seat that was saved.")
 
 
 @command(
@@ -120,9 +118,7 @@ class Export(OfClassroom):
     folder: str = Field(
         max_length=4000, description="A new folder; from elsewhere, the name of a new folder."
     )
-    source: int = Field(
-        ge=1, le=SEATS_MAX, description="The number of the seat that was saved."
-    )
+    source: int = Field(ge=1, le=SEATS_MAX, description="The number of the seat that was saved.")
 
 
 @command(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from pizarra.errors import BadInput
@@ -36,6 +38,14 @@ from pizarra.service.commands.declaration import (
 from pizarra.service.context import Context
 
 _ONE = "/classrooms/{classroom}"
+PasswordHash = Annotated[
+    str,
+    Field(
+        max_length=256,
+        description="The account's password, as crypt(3) has it.",
+        json_schema_extra={"writeOnly": True},
+    ),
+]
 
 
 class Create(OfClassroom):
@@ -55,7 +65,7 @@ class Create(OfClassroom):
     identify: bool = Field(False, description="Then do as `pizarra classroom identify`.")
     warm: bool = Field(False, description="Then do as `pizarra classroom warm`.")
     user: str = Field("", max_length=64, description="An account to be made on each machine.")
-    password_hash: str = Field("", max_length=256, description="Its password, as crypt(3) has it.")
+    password_hash: PasswordHash = ""
     title: str = Field("", max_length=80, description="What its pages call the classroom.")
 
     @model_validator(mode="after")
@@ -143,9 +153,7 @@ def apply(context: Context, wish: Apply) -> Document:
     return declared.carry_out(context, declared.plan(context, wish.spec)).to_json()
 
 
-@command(
-    "classroom list", who=Who.STUDENT, scope=Scope.READ, route="GET /classrooms"
-)
+@command("classroom list", who=Who.STUDENT, scope=Scope.READ, route="GET /classrooms")
 def list_(context: Context, wish: NoArguments) -> Document:
     """All classrooms of this host.
 
@@ -155,9 +163,7 @@ def list_(context: Context, wish: NoArguments) -> Document:
     return [classrooms.classroom_json(one) for one in classrooms.list_classrooms(context)]
 
 
-@command(
-    "classroom show", who=Who.TEACHER, scope=Scope.READ, route=f"GET {_ONE}/description"
-)
+@command("classroom show", who=Who.TEACHER, scope=Scope.READ, route=f"GET {_ONE}/description")
 def show(context: Context, wish: OfClassroom) -> Document:
     """One classroom: what it is made of, and the address of each seat.
 
@@ -262,7 +268,7 @@ class Identify(OfSeats):
     """Which seats, and which account each gets."""
 
     user: str = Field("", max_length=64, description="An account to be made on each machine.")
-    password_hash: str = Field("", max_length=256, description="Its password, as crypt(3) has it.")
+    password_hash: PasswordHash = ""
     limit: float = Field(
         identities.LIMIT_S, ge=0, le=7200, description="Seconds at most that a machine may take."
     )

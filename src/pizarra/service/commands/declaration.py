@@ -22,6 +22,15 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    def facts(self) -> dict[str, Any]:
+        """For the audit: what was given, without what is secret (``writeOnly`` in the schema)."""
+        secret = {
+            name
+            for name, one in type(self).model_fields.items()
+            if isinstance(one.json_schema_extra, dict) and one.json_schema_extra.get("writeOnly")
+        }
+        return self.model_dump(mode="json", exclude=secret, exclude_defaults=True)
+
 
 class Who(StrEnum):
     """The least role that may ask for a command. Root on the host may ask for all of them."""
@@ -51,6 +60,7 @@ class Effect(StrEnum):
     STARTS_LESSON = "starts_lesson"  # from now on the classroom's limit of time counts
     ADDS_CLASSROOM = "adds_classroom"  # whoever asks is the classroom's teacher
     REMOVES_CLASSROOM = "removes_classroom"
+    TAKES_UPLOAD = "takes_upload"  # ``upload`` must be whole, and of whoever asks
     SHOWS_MESSAGE = "shows_message"  # students read ``message`` until they go on
     HIDES_MESSAGE = "hides_message"
 

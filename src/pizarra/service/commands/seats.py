@@ -64,9 +64,7 @@ class Reset(OfSeats):
 
 
 def _plan_reset(context: Context, wish: Reset) -> Document:
-    plan = verbs.reset_plan(
-        context, wish.classroom, wish.numbers, mode=wish.mode, after=wish.after
-    )
+    plan = verbs.reset_plan(context, wish.classroom, wish.numbers, mode=wish.mode, after=wish.after)
     return plan.to_json()
 
 
@@ -130,9 +128,7 @@ def verify(context: Context, wish: Verify) -> Document:
     return verbs.verify(context, wish.classroom, wish.numbers, deep=wish.deep).to_json()
 
 
-@command(
-    "status", who=Who.TEACHER, scope=Scope.READ, route="GET /classrooms/{classroom}"
-)
+@command("status", who=Who.TEACHER, scope=Scope.READ, route="GET /classrooms/{classroom}")
 def status(context: Context, wish: OfSeats) -> Document:
     """What each machine does, and how much of it has changed.
 
@@ -177,4 +173,3 @@ def unfreeze(context: Context, wish: OfSeats) -> Document:
     Example: pizarra unfreeze net
     """
     return freezing.unfreeze(context, wish.classroom, wish.numbers).to_json()
-

@@ -87,7 +87,7 @@ class Import(AtPlace):
     who=Who.TECHNICIAN,
     scope=Scope.MANAGE,
     route="POST /templates",
-    effects=(Effect.RUNS_AS_JOB,),
+    effects=(Effect.RUNS_AS_JOB, Effect.TAKES_UPLOAD),
 )
 def import_(context: Context, wish: Import) -> Document:
     """Copy a machine's disks into a new template, or as its next version.
@@ -193,9 +193,7 @@ def maintain(context: Context, wish: Maintain) -> Document:
 
     Example: pizarra template maintain debian --memory 4G
     """
-    made = maintenance.begin(
-        context, wish.template, wish.machine, kind=wish.storage, place=wish.vg
-    )
+    made = maintenance.begin(context, wish.template, wish.machine, kind=wish.storage, place=wish.vg)
     return templates.maintenance_json(made)
 
 
@@ -217,9 +215,7 @@ def publish(context: Context, wish: Publish) -> Document:
 
     Example: pizarra template publish debian --warm
     """
-    return templates.template_json(
-        maintenance.publish(context, wish.template, warm=wish.warm)
-    )
+    return templates.template_json(maintenance.publish(context, wish.template, warm=wish.warm))
 
 
 @command(
