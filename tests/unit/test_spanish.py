@@ -27,7 +27,7 @@ def school(monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     school = School()
     host = school.context.host
     monkeypatch.setattr(
-        "pizarra.cli.verbs.context_here", lambda emit, wait_s: Context(host, emit, wait_s)
+        "pizarra.service.context.context_here", lambda emit, wait_s: Context(host, emit, wait_s)
     )
     yield school
 

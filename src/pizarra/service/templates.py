@@ -333,6 +333,7 @@ def maintenance_json(maintenance: Maintenance) -> dict[str, object]:
         "storage": str(maintenance.kind),
         "place": maintenance.place,
         "machine": maintenance.name,
+        "size_bytes": sum(volume.size_bytes for volume in maintenance.volumes),
         "power": str(maintenance.power),
         "network": maintenance.labels.network,
         "fault": maintenance.fault,

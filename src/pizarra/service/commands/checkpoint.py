@@ -8,7 +8,7 @@ from pizarra.model.names import SEATS_MAX
 from pizarra.service import checkpoints, export
 from pizarra.service.commands.arguments import CheckpointName, OfClassroom, OfSeats
 from pizarra.service.commands.declaration import Document, Effect, Scope, Who, command
-from pizarra.service.commands.folders import export_folder
+from pizarra.service.commands.folders import export_folder, exported
 from pizarra.service.context import Context
 
 _ALL = "/classrooms/{classroom}/checkpoints"
@@ -139,4 +139,4 @@ def export_(context: Context, wish: Export) -> Document:
     manifest = export.export_checkpoint(
         context, wish.classroom, wish.checkpoint, wish.source, folder
     )
-    return manifest.model_dump() | {"folder": str(folder.absolute())}
+    return exported(manifest.model_dump(), folder)

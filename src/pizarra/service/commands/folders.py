@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+import time
 from pathlib import Path
+from typing import Any
 
 from pizarra.errors import BadInput, NotFound
 from pizarra.model.names import check_name
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 
+_KEPT_S = 24 * 3600
+
 
 def export_folder(context: Context, folder: str) -> Path:
     """Where an export goes. Raises BadInput unless the folder may be that."""
     if context.by is None:
         return Path(folder)
+    _forget_old(exports(context.host.settings))
     return exports(context.host.settings) / check_name(folder, "folder")
+
+
+def exported(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The document of an export: its manifest, where it is, and the files to fetch."""
+    files = sorted(str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file())
+    return {**manifest, "folder": str(folder.absolute()), "files": files}
 
 
 def exports(settings: Settings) -> Path:
@@ -22,6 +34,17 @@ def exports(settings: Settings) -> Path:
     folder = settings.state_folder / "exports"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
+
+
+def _forget_old(folder: Path) -> None:
+    """What nobody fetched within a day."""
+    for one in folder.iterdir():
+        if time.time() - one.stat().st_mtime < _KEPT_S:
+            continue
+        if one.is_dir():
+            shutil.rmtree(one)
+        else:
+            one.unlink()
 
 
 def exported_file(settings: Settings, name: str) -> Path:

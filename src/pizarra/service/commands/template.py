@@ -31,7 +31,7 @@ from pizarra.service.commands.declaration import (
     Who,
     command,
 )
-from pizarra.service.commands.folders import check_is_root, export_folder
+from pizarra.service.commands.folders import check_is_root, export_folder, exported
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource, Source
 
@@ -296,4 +296,4 @@ def export_(context: Context, wish: Export) -> Document:
     manifest = export.export_template(
         context, wish.template, folder, version=wish.version, kind=wish.storage, place=wish.vg
     )
-    return manifest.model_dump() | {"folder": str(folder.absolute())}
+    return exported(manifest.model_dump(), folder)
