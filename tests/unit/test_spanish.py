@@ -73,7 +73,7 @@ def test_error_when_spanish_then_words_and_hint_are_and_json_is_not(school: Scho
     assert school
     said = pizarra("reset", "nada")
     assert said.err.splitlines() == ["pizarra: No hay ningún aula 'nada'.", "  Hay: net."]
-    document = pizarra("reset", "nada", "--json").document
+    document = pizarra("reset", "nada", "--json").document["error"]
     assert document["says"] == "There is no classroom 'nada'."
 
 

@@ -66,7 +66,7 @@ def import_(
     """
     wish = {
         "template": name,
-        "source": None if source is None else str(source),
+        "source": source,
         "from_domain": from_domain or None,
         "firmware": firmware,
         "tpm": tpm,

@@ -56,7 +56,7 @@ def _export(command: str, wish: dict[str, Any], name: str, folder: Path, *, as_j
     with reporting_errors(as_json=as_json):
         server = server_from_options()
     if server is None:
-        manifest = ask(command, {**wish, "folder": str(folder)}, as_json=as_json)
+        manifest = ask(command, {**wish, "folder": folder}, as_json=as_json)
     else:
         with reporting_errors(as_json=as_json):
             _make_folder(folder)

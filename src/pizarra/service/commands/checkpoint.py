@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from pizarra.model.names import SEATS_MAX
@@ -115,9 +117,7 @@ class Export(OfClassroom):
     """Which checkpoint of which seat, and where to."""
 
     checkpoint: CheckpointName
-    folder: str = Field(
-        max_length=4000, description="A new folder; from elsewhere, the name of a new folder."
-    )
+    folder: Path = Field(description="A new folder; from elsewhere, the name of a new folder.")
     source: int = Field(ge=1, le=SEATS_MAX, description="The number of the seat that was saved.")
 
 

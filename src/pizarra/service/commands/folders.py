@@ -15,12 +15,12 @@ from pizarra.settings import Settings
 _KEPT_S = 24 * 3600
 
 
-def export_folder(context: Context, folder: str) -> Path:
+def export_folder(context: Context, folder: Path) -> Path:
     """Where an export goes. Raises BadInput unless the folder may be that."""
     if context.by is None:
-        return Path(folder)
+        return folder
     _forget_old(exports(context.host.settings))
-    return exports(context.host.settings) / check_name(folder, "folder")
+    return exports(context.host.settings) / check_name(str(folder), "folder")
 
 
 def exported(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:

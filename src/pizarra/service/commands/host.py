@@ -155,9 +155,7 @@ def guard(context: Context, wish: NoArguments) -> Document:
 class Report(Arguments):
     """Where the bundle goes."""
 
-    output: str = Field(
-        "", max_length=4000, description="The file to write; from elsewhere, no path."
-    )
+    output: Path | None = Field(None, description="The file to write; from elsewhere, no path.")
 
 
 @command(
@@ -175,8 +173,8 @@ def report(context: Context, wish: Report) -> Document:
     path = reporting.default_target()
     if context.by is not None:
         path = exports(context.host.settings) / path.name
-    elif wish.output:
-        path = Path(wish.output)
+    elif wish.output is not None:
+        path = wish.output
     reporting.report(context.host.settings, path, lambda _what: None)
     return {"report": str(path), "bytes": path.stat().st_size}
 

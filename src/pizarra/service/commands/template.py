@@ -60,7 +60,7 @@ class OneVersion(AtPlace):
 class Import(AtPlace):
     """What becomes a template: one of a file of the host, an upload and a libvirt machine."""
 
-    source: str = Field("", max_length=4000, description="An image, a volume or an export's path.")
+    source: Path | None = Field(None, description="An image, a volume or an export's path.")
     upload: UUID | None = Field(None, description="An upload that is whole.")
     from_domain: str = Field("", max_length=200, description="A libvirt machine that is shut off.")
     firmware: Firmware | None = Field(None, description="What boots it; of a machine, as it says.")
@@ -74,7 +74,7 @@ class Import(AtPlace):
 
     @model_validator(mode="after")
     def _check(self) -> Import:
-        if sum((bool(self.source), self.upload is not None, bool(self.from_domain))) != 1:
+        if sum((self.source is not None, self.upload is not None, bool(self.from_domain))) != 1:
             raise BadInput(
                 "A template is made of one source.",
                 "Name a file, a logical volume, or a machine with --from-domain.",
@@ -109,11 +109,11 @@ def import_(context: Context, wish: Import) -> Document:
 def _sources(context: Context, wish: Import) -> tuple[list[Source], MachineSource]:
     if wish.from_domain:
         return templates.sources_of_domain(context, wish.from_domain)
+    assert wish.source is not None, "the model has one source"
     check_is_root(context, "source")
-    source = Path(wish.source)
-    if export.is_manifest(source):
-        return export.sources_of_manifest(context, source)
-    return templates.source_of_file(source), MachineSource()
+    if export.is_manifest(wish.source):
+        return export.sources_of_manifest(context, wish.source)
+    return templates.source_of_file(wish.source), MachineSource()
 
 
 def _import(
@@ -273,9 +273,7 @@ def delete(context: Context, wish: OneVersion) -> Document:
 class Export(OneVersion):
     """Which version, and where to."""
 
-    folder: str = Field(
-        max_length=4000, description="A new folder; from elsewhere, the name of a new folder."
-    )
+    folder: Path = Field(description="A new folder; from elsewhere, the name of a new folder.")
 
 
 @command(
