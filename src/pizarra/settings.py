@@ -83,6 +83,38 @@ class Settings(BaseModel):
         """What is given here wins over the environment, and that over the file."""
         super().__init__(**{**_file(), **_environment(), **given})
 
+    # what is in the two folders of a host's state
+
+    @property
+    def lock_folder(self) -> Path:
+        """Who works on which seat, classroom or template."""
+        return self.run_folder / "locks"
+
+    @property
+    def view_folder(self) -> Path:
+        """What is known of each disk that somebody looks at."""
+        return self.run_folder / "views"
+
+    @property
+    def flight_folder(self) -> Path:
+        """What the last commands did to the host."""
+        return self.state_folder / "flights"
+
+    @property
+    def growth_folder(self) -> Path:
+        """How full pools were during the last day."""
+        return self.state_folder / "growth"
+
+    @property
+    def seed_folder(self) -> Path:
+        """The disks that tell machines who they are."""
+        return self.state_folder / "seeds"
+
+    @property
+    def export_folder(self) -> Path:
+        """What was exported from elsewhere, until it is fetched."""
+        return self.state_folder / "exports"
+
 
 def _file() -> dict[str, Any]:
     """Raises OSError, ValueError for a file that is no TOML."""

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from pizarra.engine import growth, machine_state, undo_notes
+from pizarra.engine import machine_state, undo_notes
 from pizarra.service import data_disks
-from pizarra.system import locks, seed
+from pizarra.system import locks
 
 
 @pytest.fixture(autouse=True)
 def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Claims and notes in a folder that no test looks at."""
     folder = tmp_path_factory.mktemp("state")
-    monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
+    monkeypatch.setattr(locks, "HOST_LOCKS", folder / "locks")
     monkeypatch.setattr(undo_notes, "NOTES", folder / "undo")
     monkeypatch.setattr(data_disks, "NOTES", folder / "data-swaps")
     monkeypatch.setattr(machine_state, "FOLDER", folder / "machines")
-    monkeypatch.setattr(growth, "FOLDER", folder / "growth")
-    monkeypatch.setattr(seed, "FOLDER", folder / "seeds")
+    monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(folder))
+    monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(folder / "run"))

@@ -24,7 +24,6 @@ from pizarra.server.permissions import Rule, rule_of
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.serve import demonstration_host
 from pizarra.settings import Settings
-from pizarra.system import locks
 from tests.web.conftest import serving
 from tests.web.test_permissions import NET_01
 
@@ -63,7 +62,8 @@ def operations() -> list[tuple[str, str, Rule | None]]:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     """A classroom of four in memory, and its agent behind the door that the pages know."""
-    monkeypatch.setattr(locks, "OUR_LOCKS", tmp_path / "locks")
+    monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(tmp_path / "state"))
+    monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(tmp_path / "run"))
     monkeypatch.setattr(undo_notes, "NOTES", tmp_path / "undo")
     agent = Agent(demonstration_host(Settings(), 4))
     with serving(agent, settings.PIZARRA.server_folder):

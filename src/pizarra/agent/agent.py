@@ -64,8 +64,10 @@ class Agent:
         self, command: str, arguments: Mapping[str, Any], by: ResetBy, *, dry_run: bool
     ) -> Any:
         if command == "pools":  # of the pages alone: where space comes from
-            pools = self.host.observe().pools
-            return [pool_json(pool) | {"samples": sample(pool)} for pool in pools]
+            settings, pools = self.host.settings, self.host.observe().pools
+            return [
+                pool_json(settings, pool) | {"samples": sample(settings, pool)} for pool in pools
+            ]
         known = find_command(command)
         if not (known.is_question or dry_run):
             raise BadInput("The command {name} changes something: submit it.", name=command)

@@ -52,5 +52,5 @@ def _context_here(emit: Emit, wait_s: float) -> Context:
     from pizarra.system.flight import keep_on_disk
 
     context = context_here(emit, wait_s=wait_s)
-    keep_on_disk(" ".join(without_token(sys.argv)))
+    keep_on_disk(context.host.settings.flight_folder, " ".join(without_token(sys.argv)))
     return context

@@ -9,7 +9,6 @@ from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
 
 Numbers = Sequence[int] | None
 
@@ -31,9 +30,9 @@ def claiming_seats(
     check_name(classroom, "classroom")
     wait_s = context.wait_s
     if numbers is None:
-        claim = claiming([classroom], verb, wait_s=wait_s)
+        claim = context.claim([classroom], verb, wait_s=wait_s)
     else:
         names = [seat_name(classroom, number) for number in numbers]
-        claim = claiming(names, verb, shared=[classroom], wait_s=wait_s)
+        claim = context.claim(names, verb, shared=[classroom], wait_s=wait_s)
     with claim:
         yield look_at_seats(context, classroom, numbers)[1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pizarra.compute.libvirt_driver import LibvirtCompute
@@ -11,6 +13,7 @@ from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import HostNotFit
 from pizarra.model.policy import ResetBy
 from pizarra.settings import Settings, read_settings
+from pizarra.system.locks import claiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,13 @@ class Context:
     emit: Emit = silent
     wait_s: float = 0  # for others who work on the same seats
     by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
+
+    def claim(
+        self, names: Iterable[str], verb: str, *, shared: Iterable[str] = (), wait_s: float = 0
+    ) -> AbstractContextManager[None]:
+        """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``."""
+        folder = self.host.settings.lock_folder
+        return claiming(names, verb, shared=shared, wait_s=wait_s, folder=folder)
 
 
 def context_here(

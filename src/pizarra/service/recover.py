@@ -17,7 +17,6 @@ from pizarra.service import data_disks, identity, inspect, maintenance, undo, up
 from pizarra.service.adoption_ends import finish_adoptions
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
 
 
 def recover(context: Context) -> list[Report]:
@@ -58,7 +57,7 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
 
 def _recover_classroom(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with claiming([name], "recover", wait_s=context.wait_s):
+    with context.claim([name], "recover", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what="recover", total=len(classroom.seats)))
         restore_network(context, classroom)

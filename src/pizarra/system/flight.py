@@ -1,7 +1,7 @@
 """The flight record: what is about to happen to the host, noted before it does.
 
 The last entries are in ``FLIGHT``; a process that works on the host also writes them to a file
-under ``FOLDER``, which outlives it, so that a hang or a kill can be told from the last line. Tests
+in a folder, which outlives it, so that a hang or a kill can be told from the last line. Tests
 of power cuts stop a process at a named step: ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever before
 the third entry that contains ``delete``, ``#7`` before the seventh of any kind.
 """
@@ -17,7 +17,6 @@ from threading import Lock
 from typing import TextIO
 
 FLIGHT: deque[str] = deque(maxlen=200)
-FOLDER = Path("/var/lib/pizarra/flights")
 _FILES_KEPT = 20
 _FILE_BYTES_MOST = 4 << 20
 PAUSED = "pizarra: paused before"
@@ -69,19 +68,19 @@ def record(what: str) -> None:
     _recorder.note(what)
 
 
-def keep_on_disk(title: str) -> None:
+def keep_on_disk(folder: Path, title: str) -> None:
     """From now on in a file as well, of which the last twenty stay. Fine where none can be."""
     try:
-        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in flights()[_FILES_KEPT - 1 :]:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in flights(folder)[_FILES_KEPT - 1 :]:
             old.unlink(missing_ok=True)
-        path = FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
         _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         _recorder.file.write(f"{title}\n")
     except OSError:
         return
 
 
-def flights() -> list[Path]:
+def flights(folder: Path) -> list[Path]:
     """The files that are there, the newest first."""
-    return sorted(FOLDER.iterdir(), reverse=True) if FOLDER.is_dir() else []
+    return sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []

@@ -31,7 +31,7 @@ def exported(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 def exports(settings: Settings) -> Path:
     """The folder of what was exported from elsewhere; root's alone."""
-    folder = settings.state_folder / "exports"
+    folder = settings.export_folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
