@@ -14,6 +14,9 @@ from pizarra.cli.group import SETTINGS, TableGroup, command_of
 from pizarra.cli.server_option import SERVER, TOKEN
 from pizarra.errors import PizarraError
 
+# no plug-in of pydantic is ours, and looking for them takes as long as a command
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
 # where each command is; a name with an app there is a group
 _GROUPS = ("host", "template", "classroom", "checkpoint")
 _MODULES = {

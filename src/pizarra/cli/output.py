@@ -1,15 +1,18 @@
 """What a person sees: results on stdout, talk on stderr, progress on a terminal, JSON on demand.
 
-The library for tables and bars is imported when there is something to draw: most commands print a
-line or a document.
+The library for bars is imported when there is a bar to draw: most commands print lines or a
+document.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _WIDTH_ELSEWHERE = 80  # of a table that no terminal shows
+_GAP, _COLUMN_LEAST = 2, 8
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 
 
@@ -176,19 +180,39 @@ def _timings(outcome: SeatOutcome) -> str:
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> None:
     """On stdout, at the width of the terminal, 80 columns when there is none.
 
-    ``right`` has an ``r`` for each column that is aligned so.
+    ``right`` has an ``r`` for each column that is aligned so. What does not fit goes on below, in
+    the widest column.
     """
-    from rich.console import Console
-    from rich.table import Table
+    width = shutil.get_terminal_size().columns if out.is_terminal else _WIDTH_ELSEWHERE
+    for number, line in enumerate(table_lines(headings, rows, right, width)):
+        out.print(line, bold=number == 0)
 
-    table = Table(box=None, pad_edge=False, header_style="bold", width=None)
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if right[index : index + 1] == "r" else "left",
-                        overflow="fold")  # fmt: skip
-    for row in rows:
-        table.add_row(*row)
-    width = None if out.is_terminal else _WIDTH_ELSEWHERE
-    Console(highlight=False, width=width, markup=False).print(table)
+
+def table_lines(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], right: str, width: int
+) -> list[str]:
+    """The lines of a table, headings first; each as wide as ``width`` at most."""
+    everything = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    over = sum(widths) + _GAP * (len(widths) - 1) - width
+    widest = widths.index(max(widths)) if widths else 0
+    if over > 0:
+        widths[widest] = max(_COLUMN_LEAST, widths[widest] - over)
+    lines = []
+    for row in everything:
+        cells = [_folded(cell, size) for cell, size in zip(row, widths, strict=True)]
+        for part in zip_longest(*cells, fillvalue=""):
+            shown = [
+                cell.rjust(size) if right[column : column + 1] == "r" else cell.ljust(size)
+                for column, (cell, size) in enumerate(zip(part, widths, strict=True))
+            ]
+            lines.append((" " * _GAP).join(shown).rstrip())
+    return lines
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """At spaces where there are some, else anywhere."""
+    return wrap(text, width) or [""] if len(text) > width else [text]
 
 
 def confirm(question: str, *, yes: bool) -> None:

@@ -82,7 +82,14 @@ class Server:
             return self._document(answer)
 
     def upload(self, file: Path, emit: Emit) -> str:
-        """Send an image piece by piece; the id of the upload."""
+        """Send an image piece by piece; the id of the upload. Raises BadInput."""
+        try:
+            return self._upload(file, emit)
+        except OSError as error:
+            why = error.strerror or error
+            raise BadInput("{path} cannot be read: {why}.", path=file, why=why) from None
+
+    def _upload(self, file: Path, emit: Emit) -> str:
         size_bytes = file.stat().st_size
         upload = self.request("POST", "/uploads", {"size_bytes": size_bytes})
         emit(Began(what="upload", total=size_bytes, unit="bytes"))

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from django.shortcuts import get_object_or_404
-
 from pizarra.agent.client import HostRefused
 from pizarra.server.consoles import activity
 from pizarra.server.jobs.models import OPEN, Job
 from pizarra.server.people.models import User
 from pizarra.server.permissions import rooms_of
-from pizarra.server.rooms.models import Room
+from pizarra.server.rooms.models import Room, SeatAssignment
 
 Ask = Callable[[], Any]  # the host
 
@@ -32,7 +30,7 @@ def status(user: User, arguments: Mapping[str, Any], ask: Ask) -> dict[str, Any]
     """Who sits at each seat, when a console was last touched, and what is under way."""
     _ = user
     classroom = arguments["classroom"]
-    room = get_object_or_404(Room, name=classroom)
+    room = Room.objects.filter(name=classroom).first()
     jobs = [
         {"id": str(one.id), "use_case": one.use_case, "numbers": one.numbers}
         for one in Job.objects.filter(classroom=classroom, state__in=OPEN)
@@ -43,12 +41,14 @@ def status(user: User, arguments: Mapping[str, Any], ask: Ask) -> dict[str, Any]
         if refused.http_status != 404 or not jobs:
             raise
         answer = {"classroom": classroom, "seats": []}  # it is being made
-    sits = {one.number: one.student for one in room.assignments.select_related("student")}
+    taken = SeatAssignment.objects.filter(room=room).select_related("student") if room else ()
+    sits = {one.number: one.student for one in taken}
     for seat in answer["seats"]:
         student = sits.get(seat["number"])
         seat["student"] = student.display_name if student else ""
         seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
-    return {**answer, "title": room.display_title, "jobs": jobs}
+    title = room.display_title if room else classroom
+    return {**answer, "title": title, "jobs": jobs}
 
 
 ANSWERS: dict[str, Callable[[User, Mapping[str, Any], Ask], Any]] = {

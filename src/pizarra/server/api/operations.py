@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import NinjaAPI
@@ -65,6 +66,13 @@ def problem_response(request: HttpRequest, error: PizarraError) -> HttpResponse:
 def refusal_response(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Of the API itself: who may not, or what is not there."""
     return _problem(request, error.status_code, _CODES.get(error.status_code, "failed"), str(error))
+
+
+@api.exception_handler(PermissionDenied)
+def denial_response(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
+    """A rule says no."""
+    _ = error
+    return _problem(request, 403, "forbidden", "You may not do this.")
 
 
 @api.exception_handler(Http404)

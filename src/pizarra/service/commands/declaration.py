@@ -20,7 +20,8 @@ A = TypeVar("A", bound="Arguments")
 class Arguments(BaseModel):
     """The arguments of a command. A name that the command does not know is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # deferred: a command line needs the models of one command, not of all in its module
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     def facts(self) -> dict[str, Any]:
         """For the audit: what was given, without what is secret (``writeOnly`` in the schema)."""
