@@ -1,6 +1,6 @@
-"""docs/policies.md, from the one table that also checks a classroom's file.
+"""Writes docs/policies.md from the table that also checks a classroom's file.
 
-python -m tests.meta.classroom_file    writes it
+Run: ``python -m tests.meta.classroom_file``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from pizarra.service.apply import Declared
 FILE = Path(__file__).parents[2] / "docs" / "policies.md"
 _HEAD = """# A classroom as a file
 
-`pizarra classroom apply FILE.yaml` makes a classroom or changes it; twice changes nothing, and
-`--dry-run` shows what would change. These are all the keys there are. The last five are its
-*policies*: they stand on its seats as labels, so they hold for the terminal, the pages and the API
-alike, and `pizarra classroom show` tells them.
+`pizarra classroom apply FILE.yaml` makes a classroom, or changes it. A second run changes nothing.
+`--dry-run` shows what would change.
+
+The table has all keys. The last five keys are the *policies* of the classroom. Policies are labels on
+the disks, so they hold for the terminal, the pages and the API. `pizarra classroom show` shows them.
 
 ```yaml
 classroom: net
@@ -33,10 +34,9 @@ minutes: 50
 |---|---|---|
 """
 _TAIL = """
-What limits a student's use of the host are `memory`, `vcpus` and `disk`, which a machine cannot
-exceed, and the network, which keeps seats apart whatever they do. How many checkpoints a student
-may keep, and whether students may restart their machine or save checkpoints, is set on the
-classroom's page.
+A machine cannot use more than its `memory`, `vcpus` and `disk`. The network keeps seats apart,
+whatever students do. The classroom's page sets how many checkpoints a student may keep, and whether
+students may restart their machine or save checkpoints.
 """
 
 
