@@ -19,39 +19,44 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-QUESTIONS = frozenset("is has can may was are needs".split())
+_FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+QUESTIONS = _words("is has can may was are needs")
 # words that end in -ed and are no participle
-NOT_PARTICIPLES = frozenset(
-    "bed bleed breed embed exceed feed need proceed red seed shed speed succeed".split()
+NOT_PARTICIPLES = _words(
+    "bed bleed breed embed exceed feed need proceed red seed shed speed succeed"
 )
-IRREGULAR = frozenset(
+IRREGULAR = _words(
     """
     become begun bent bound bought broken brought built burnt caught chosen come dealt done drawn
     driven fallen fed felt forgiven forgotten found frozen given gone grown heard held hidden hung
-    kept known laid led left lent lost made meant met mistaken overridden paid proven put_back
-    rebuilt redone rewound rewritten risen rung said seen sent shown shrunk sold sought spent
+    kept known laid led left lent lost made meant met mistaken overridden paid proven rebuilt redone
+    rewound rewritten risen rung said seen sent shown shrunk sold sought spent
     spoken spun stolen stood struck stuck sunk swept swung taken taught thought thrown told torn
     undone understood unwound withdrawn woken won worn wound written
-    """.split()
-)
-# first words of commands; a name that begins with one of them is an imperative
-VERBS = frozenset(
     """
-    add adopt allow answer apply ask assign attach await begin build call cancel check choose claim
-    clear close collect compare complete compose connect copy count create cut define delete describe
-    detach diff discard drop edit emit end enqueue ensure erase exchange exclude expand export extend
-    extract fetch fill filter find finish fix flush follow forget format free freeze get give go
-    guard hand handle hash hold identify import include insert inspect install join judge keep kill
-    label launch leave let limit link list load lock log look make map mark match measure merge
-    migrate mount move name note observe open order parse pause pick place plan poll power prepare
-    press print probe prove prune publish put query raise read rebase reclaim record recover
-    redefine refuse release remember remove rename render repair replace report require reset
-    resize resolve restart restore resume return reveal revert rewind rotate run save scan seal
-    select send serve set settle show shrink shut skip sort split start stop store submit sum swap
-    switch sync take tell test thaw trim try turn undo unfreeze unmount update upgrade use validate
-    verify wait wake walk warm watch wipe write zero
-    """.split()
+)
+# First words of commands. Words that are nouns here too (list, mark, name, plan, store) are not
+# among them, so that ``name_checked`` is counted.
+VERBS = _words(
+    """
+    add adopt allow apply ask assign attach await begin build cancel choose claim clear close
+    collect compare complete compose connect copy count create cut define delete describe detach
+    diff discard drop edit emit end enqueue ensure erase exchange exclude expand export extend
+    extract fetch fill filter find finish fix flush follow forget free freeze get give go guard
+    identify import include insert inspect install join keep kill launch leave let load lock look
+    make match merge migrate note observe open parse pause pick prepare probe prove prune publish
+    put raise read rebase reclaim recover redefine refuse release remember remove rename render
+    repair replace require reset resize resolve restart restore resume return reveal revert rewind
+    rotate run save scan seal select send serve set settle show shrink shut skip sort split start
+    stop submit sum swap switch sync take tell thaw trim try turn undo unfreeze unmount update
+    upgrade use validate verify wait wake walk warm watch wipe write zero
+    """
 )
 
 
@@ -96,6 +101,5 @@ def _public(body: list[ast.stmt], module: str) -> Iterator[PublicFunction]:
     for node in body:
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
             yield from _public(node.body, module)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if not node.name.startswith("_"):
-                yield PublicFunction(module, node.lineno, node.name)
+        if isinstance(node, _FUNCTION) and not node.name.startswith("_"):
+            yield PublicFunction(module, node.lineno, node.name)

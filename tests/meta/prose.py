@@ -4,8 +4,8 @@ A document is cut into blocks, and a block into sentences:
 
 - Code blocks, tables and HTML comments are left out.
 - A heading, a paragraph and an item of a list are a block each.
-- A sentence ends at ``.``, ``!`` or ``?``, with a closing quote, bracket or asterisk behind it, when
-  white space follows, or at the end of its block. A colon and a semicolon end no sentence.
+- A sentence ends at ``.``, ``!`` or ``?`` when white space follows, and at the end of its block. A
+  closing quote, bracket or asterisk may stand between. A colon and a semicolon end no sentence.
 - A code span counts as one word, and a link and a picture as the words that a reader sees. Signs
   that stand alone, such as a dash or an arrow, are no words.
 """
