@@ -121,7 +121,8 @@ def test_vg_when_lvm_unlinked_the_file_meanwhile_then_the_new_one_is_locked(tmp_
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         script = (
-            "import sys; from pathlib import Path\nfrom pizarra.system.locks import holding_vg_lock\n"
+            "import sys; from pathlib import Path\n"
+            "from pizarra.system.locks import holding_vg_lock\n"
             "print('waits', flush=True)\n"
             "folder = Path(sys.argv[1])\n"
             "with holding_vg_lock('vg', folder=folder): print('held', flush=True), input()"
