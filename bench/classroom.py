@@ -55,7 +55,7 @@ def measured() -> Iterator[Series]:
 @contextmanager
 def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
     say(f"class: making {MACHINES} machines and starting them")
-    templates.imported(context, NAME, templates.source_of_file(IMAGE), vg=VG)
+    templates.import_template(context, NAME, templates.source_of_file(IMAGE), vg=VG)
     spec = ClassroomSpec(
         name=NAME,
         template=NAME,
@@ -66,7 +66,7 @@ def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
         storage=StorageKind.LVM_THIN,
         vg=VG,
     )
-    classrooms.created(context, spec)
+    classrooms.create(context, spec)
     verbs.start(context, NAME)
     seats = context.host.observe().classroom(NAME).seats
     try:
@@ -77,7 +77,7 @@ def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
             context.host.compute.undefine(seat.domain_uuid)
         run(["lvremove", "-q", "-y", *(f"{VG}/{NAME}-{n:02d}.vda" for n in range(1, MACHINES + 1))],
             timeout_s=300)  # fmt: skip
-        templates.deleted(context, NAME)
+        templates.delete(context, NAME)
 
 
 def _reset(context: Context, mode: Mode) -> None:

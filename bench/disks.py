@@ -12,25 +12,25 @@ from pathlib import Path
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import MIB
-from pizarra.storage.interface import NewVolume, Pair
-from pizarra.storage.lvm_thick import LvmThickStorage
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
+from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.interface import NewVolume, RewindTarget
 
 VG = "vg_class"
 CLASSROOM = "bench"
-LvmStorage = LvmThinStorage | LvmThickStorage
+LvmStorage = DmThinStore | DmSnapshotStore
 
 
 @contextmanager
-def seats_on(storage: LvmStorage, seats: int, size_bytes: int) -> Iterator[list[Pair]]:
+def seats_on(storage: LvmStorage, seats: int, size_bytes: int) -> Iterator[list[RewindTarget]]:
     """So many seats on a golden volume of some data; all removed in the end."""
     labels = Labels(role=Role.FILLING, template=CLASSROOM, version=1)
     name = f"{CLASSROOM}.v1.vda"
-    golden = storage.golden_created(NewVolume(labels=labels, size_bytes=size_bytes, name=name))
+    golden = storage.create_golden(NewVolume(labels=labels, size_bytes=size_bytes, name=name))
     dirtied(golden.path, 0, 4 * MIB)
-    golden = storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+    golden = storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
     seat = labels.but(role=Role.SEAT, classroom=CLASSROOM, baseline=golden.uuid, domain="-")
-    storage.seats_created(
+    storage.create_seats(
         golden,
         [
             NewVolume(labels=seat.but(seat=n), size_bytes=size_bytes, name=f"{CLASSROOM}-{n:04d}")
@@ -41,20 +41,20 @@ def seats_on(storage: LvmStorage, seats: int, size_bytes: int) -> Iterator[list[
         yield pairs_now(storage)
     finally:
         ours = [volume for volume in storage.observe().volumes if volume.labels]
-        storage.removed(ours)
+        storage.remove(ours)
 
 
-def pairs_now(storage: LvmStorage) -> list[Pair]:
+def pairs_now(storage: LvmStorage) -> list[RewindTarget]:
     """Every active seat with its baseline, as LVM says now."""
     volumes = {volume.uuid: volume for volume in storage.observe().volumes}
     return [
-        Pair(seat=volume, baseline=volumes[volume.labels.baseline])
+        RewindTarget(volume=volume, source=volumes[volume.labels.baseline])
         for volume in volumes.values()
         if volume.labels and volume.labels.role is Role.SEAT and volume.active
     ]
 
 
-def all_dirtied(pairs: Sequence[Pair], dirty_bytes: int) -> None:
+def all_dirtied(pairs: Sequence[RewindTarget], dirty_bytes: int) -> None:
     """Each seat's disk as after a lesson, two at a time."""
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(lambda pair: dirtied(pair.seat.path, 0, dirty_bytes), pairs))
@@ -73,32 +73,32 @@ def dirtied(device: Path, offset: int, dirty_bytes: int) -> None:
         os.close(fd)
 
 
-def rewound(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
+def rewound(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
     """The product's rewind, as a reset asks for it: what goes is kept for an undo, where it can be.
 
     Raises what stopped any seat.
     """
-    for fault in storage.rewound(pairs, keep=storage.capabilities.undo).values():
+    for fault in storage.rewind(pairs, keep=storage.capabilities.undo).values():
         if fault is not None:
             raise fault
 
 
-def given_back(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
+def given_back(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
     """What a reset does when the machines have their disks. Raises what stopped any."""
-    for fault in storage.given_back([pair.seat for pair in pairs]).values():
+    for fault in storage.reclaim_space([pair.volume for pair in pairs]).values():
         if fault is not None:
             raise fault
 
 
-def proven_original(storage: LvmStorage, pairs: Sequence[Pair]) -> None:
+def proven_original(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
     """A time means nothing if the disk is not the original's."""
-    for pair, change in zip(pairs, storage.proven(pairs).values(), strict=True):
-        assert getattr(change, "changed_bytes", None) == 0, (pair.seat.name, change)
+    for pair, change in zip(pairs, storage.diff(pairs).values(), strict=True):
+        assert getattr(change, "changed_bytes", None) == 0, (pair.volume.name, change)
 
 
-def by_name(pairs: Sequence[Pair]) -> list[Volume]:
+def by_name(pairs: Sequence[RewindTarget]) -> list[Volume]:
     """The seats, in order."""
-    return sorted((pair.seat for pair in pairs), key=lambda volume: volume.name)
+    return sorted((pair.volume for pair in pairs), key=lambda volume: volume.name)
 
 
 def direct_block(device: Path, offset: int) -> bytes:

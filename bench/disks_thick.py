@@ -8,7 +8,7 @@ from bench.disks import VG, all_dirtied, proven_original, rewound, seats_on
 from bench.series import Series, say, timed_ms
 from demo import recipe_2014
 from pizarra.model.sizes import MIB
-from pizarra.storage.lvm_thick import LvmThickStorage
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 
 SEATS, SIZE_BYTES = 4, 1280 * MIB  # a seat's store is a quarter of it, and must not overflow
 RECIPE_BYTES = 320 * MIB
@@ -18,7 +18,7 @@ ROUNDS, SAMPLES = 5, 2
 
 def measured() -> Iterator[Series]:
     """One line for each amount of change."""
-    storage = LvmThickStorage(VG)
+    storage = DmSnapshotStore(VG)
     with seats_on(storage, SEATS, SIZE_BYTES) as pairs:
         ours: dict[int, list[float]] = {mib: [] for mib in DIRTY_MIB}
         # the sizes take turns, so that a slow moment of the machine is nobody's alone

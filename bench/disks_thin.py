@@ -24,7 +24,7 @@ from bench.disks import (
 from bench.series import Series, say, timed_ms
 from demo import recipe_2014
 from pizarra.model.sizes import MIB
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.system.process import run
 
 SEATS, DIRTY_BYTES, SIZE_BYTES = 30, 64 * MIB, 256 * MIB
@@ -34,7 +34,7 @@ ROUNDS, SAMPLES = 4, 4
 
 def measured() -> Iterator[Series]:
     """Ours in rounds over the class; each other way a few times for one seat."""
-    storage = LvmThinStorage(VG)
+    storage = DmThinStore(VG)
     with seats_on(storage, SEATS, SIZE_BYTES) as pairs:
         ours, after = [], []
         for number in range(1, ROUNDS + 1):
@@ -44,7 +44,7 @@ def measured() -> Iterator[Series]:
             proven_original(storage, pairs)
             after.append(timed_ms(lambda: given_back(storage, pairs), SEATS))
         others = {"recipe.proxmox": [], "recipe.2014": [], **_files()}  # type: dict[str, list[float]]
-        golden = pairs[0].baseline.name
+        golden = pairs[0].source.name
         for seat in by_name(pairs)[:SAMPLES]:
             say(f"disks.thin: recipe.proxmox on {seat.name}")
             dirtied(seat.path, 0, DIRTY_BYTES)
@@ -58,7 +58,7 @@ def measured() -> Iterator[Series]:
     yield from _by_dirt(storage)
 
 
-def _by_dirt(storage: LvmThinStorage) -> Iterator[Series]:
+def _by_dirt(storage: DmThinStore) -> Iterator[Series]:
     """The sizes take turns, so that a slow moment of the machine is nobody's alone. What is rewound
     has as much kept of it as is written to it."""
     ours: dict[int, list[float]] = {mib: [] for mib in DIRTY_MIB}

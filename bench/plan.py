@@ -19,7 +19,7 @@ from pizarra.service import classrooms
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.memory import MemoryStorage
+from pizarra.storage.memory.store import MemoryStore
 
 SEATS = (30, 1000, 10_000)
 MOST_IN_ONE = 1000  # a classroom's limit; more seats are more classrooms
@@ -50,11 +50,11 @@ def _planned(context: Context, seats: int) -> None:
 
 
 def _host_of(seats: int) -> Context:
-    storage = MemoryStorage()
+    storage = MemoryStore()
     context = Context(memory_host(storage, MemoryCompute(), Settings()))
     labels = Labels(role=Role.FILLING, template="t", version=1)
-    golden = storage.golden_created(NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda"))
-    storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+    golden = storage.create_golden(NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda"))
+    storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
     for first in range(0, seats, MOST_IN_ONE):
         spec = ClassroomSpec(
             name=f"room{first // MOST_IN_ONE}",
@@ -63,5 +63,5 @@ def _host_of(seats: int) -> Context:
             memory_bytes=64 * MIB,
             storage=StorageKind.MEMORY,
         )
-        classrooms.created(context, spec)
+        classrooms.create(context, spec)
     return context

@@ -20,8 +20,8 @@ from bench.disks import (
 from bench.group_metadata import with_seats, without_seats
 from bench.series import Series, say, timed_ms
 from pizarra.model.sizes import MIB
-from pizarra.storage.interface import Pair
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.interface import RewindTarget
 from pizarra.system.process import run
 
 LIVE, DIRTY_BYTES, SIZE_BYTES = 30, 4 * MIB, 64 * MIB
@@ -33,22 +33,22 @@ _FIRST_COPY = 1_000_000  # thin ids that nothing else uses
 
 def measured() -> Iterator[Series]:
     """Ours stays; `lvremove` + `lvcreate -s` grows with the group."""
-    storage = LvmThinStorage(VG)
+    storage = DmThinStore(VG)
     with seats_on(storage, LIVE + SAMPLES * len(SIZES), SIZE_BYTES) as pairs:
         live, spare = _split(pairs)
         try:
             asleep = 0
             for size in SIZES:
-                _slept(live[0].seat.name, range(asleep, size - LIVE))
+                _slept(live[0].volume.name, range(asleep, size - LIVE))
                 asleep = size - LIVE
                 yield _at(storage, size, live, [spare.pop() for _ in range(SAMPLES)])
         finally:
             _rewritten(lambda text: without_seats(text, _ASLEEP))
 
 
-def _split(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+def _split(pairs: Sequence[RewindTarget]) -> tuple[list[RewindTarget], list[RewindTarget]]:
     order = [volume.uuid for volume in by_name(pairs)]
-    known = {pair.seat.uuid: pair for pair in pairs}
+    known = {pair.volume.uuid: pair for pair in pairs}
     found = [known[uuid] for uuid in order]
     return found[:LIVE], found[LIVE:]
 
@@ -69,7 +69,9 @@ def _rewritten(change: Callable[[str], str]) -> None:
         run(["vgcfgrestore", "-y", "--force", "-f", str(file), VG], timeout_s=300)
 
 
-def _at(storage: LvmThinStorage, size: int, live: list[Pair], spare: list[Pair]) -> Series:
+def _at(
+    storage: DmThinStore, size: int, live: list[RewindTarget], spare: list[RewindTarget]
+) -> Series:
     ours = []
     for number in range(1, ROUNDS + 1):
         say(f"scale: {size} seats, round {number} of {ROUNDS}")
@@ -79,9 +81,9 @@ def _at(storage: LvmThinStorage, size: int, live: list[Pair], spare: list[Pair])
         given_back(storage, live)
     theirs = []
     for pair in spare:
-        say(f"scale: {size} seats, lvremove + lvcreate -s of {pair.seat.name}")
-        theirs.append(recipes.proxmox_ms(pair.seat, pair.baseline.name))
-    run(["lvremove", "-q", "-y", *(f"{VG}/{pair.seat.name}" for pair in spare)], timeout_s=600)
+        say(f"scale: {size} seats, lvremove + lvcreate -s of {pair.volume.name}")
+        theirs.append(recipes.proxmox_ms(pair.volume, pair.source.name))
+    run(["lvremove", "-q", "-y", *(f"{VG}/{pair.volume.name}" for pair in spare)], timeout_s=600)
     report_ms = timed_ms(lambda: pairs_now(storage))
     return Series(
         name="scale",

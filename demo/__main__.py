@@ -15,7 +15,7 @@ from pizarra.cli.output import seat_line
 from pizarra.errors import CommandFailed
 from pizarra.model.outcome import Outcome, SeatOutcome
 from pizarra.model.sizes import MIB, size_text
-from pizarra.system.process import Completed, failed, run
+from pizarra.system.process import Completed, failure_of, run
 
 SEATS = 6
 IMAGE = "build/guests/bootsector.img"
@@ -59,7 +59,7 @@ def asked(*words: str) -> Any:
 def _done(words: tuple[str, ...]) -> Completed:
     done = run([sys.executable, "-m", "pizarra", *words], timeout_s=600, check=False)
     if done.returncode not in (0, 1):
-        raise failed(done)
+        raise failure_of(done)
     return done
 
 

@@ -17,7 +17,7 @@ from pizarra.errors import PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
 from pizarra.model.sizes import MIB
-from pizarra.server.serve import served
+from pizarra.server.serve import serve
 from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
@@ -46,7 +46,7 @@ def main() -> None:
             settings = Settings()
             context = context_here(settings=settings)
             _class_made(context)
-            served(settings, context.host, _told, _people_made)
+            serve(settings, context.host, _told, _people_made)
 
 
 def _as_whom() -> dict[str, str]:
@@ -59,17 +59,17 @@ def _as_whom() -> dict[str, str]:
 def _class_made(context: Context) -> None:
     _say(f"importing {IMAGE}, making {SEATS} machines, starting them (software emulation)")
     source = templates.source_of_file(IMAGE)
-    templates.imported(context, "debian", source, kind=StorageKind.QCOW2)
+    templates.import_template(context, "debian", source, kind=StorageKind.QCOW2)
     spec = ClassroomSpec(name="net", template="debian", seats=SEATS, memory_bytes=MEMORY, vcpus=1,
                          network="none", storage=StorageKind.QCOW2)  # fmt: skip
-    classrooms.created(context, spec)
+    classrooms.create(context, spec)
     verbs.start(context, "net")
 
 
 def _people_made() -> None:
     from pizarra.server.people.models import Role, User
     from pizarra.server.rooms.models import Room
-    from pizarra.server.rooms.roster import assigned, code_made
+    from pizarra.server.rooms.roster import assign, make_code
 
     room, _ = Room.objects.get_or_create(name="net", defaults={"title": "Networks 1"})
     for username, role in (("ada", Role.TEACHER), *((one, Role.STUDENT) for one in STUDENTS)):
@@ -80,8 +80,8 @@ def _people_made() -> None:
             room.teachers.add(user)
         elif username == STUDENTS[0]:
             room.students.add(user)
-            assigned(room, 1, user)
-    _say(f"class code {code_made(room)}")
+            assign(room, 1, user)
+    _say(f"class code {make_code(room)}")
 
 
 def _told(url: str, first_password: str) -> None:

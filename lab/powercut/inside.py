@@ -36,10 +36,10 @@ from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
-from pizarra.service.recover import recovered
-from pizarra.service.undo import undone
-from pizarra.storage import thin_pool
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo
+from pizarra.storage.dm_thin import pool as thin_pool
+from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.system import devmapper, flight
 
 NAME, NEW, SEATS = "net", "fresh", 6
@@ -71,8 +71,10 @@ def prepared(context: Context, acts: Sequence[str]) -> None:
     with tempfile.NamedTemporaryFile() as image:
         image.write(IMAGE.open("rb").read(IMAGE_BYTES))
         image.flush()
-        templates.imported(context, "boot", templates.source_of_file(Path(image.name)), vg=VG)
-    classrooms.created(context, spec(NAME))
+        templates.import_template(
+            context, "boot", templates.source_of_file(Path(image.name)), vg=VG
+        )
+    classrooms.create(context, spec(NAME))
     ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
     ran("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
     for name in ("foreign", "foreign-thin"):
@@ -98,8 +100,8 @@ def judged(context: Context) -> dict[str, Any]:
     telling = Context(
         context.host, lambda e: notes.append(str(e)) if isinstance(e, Noted) else None
     )
-    first = [seat for report in recovered(telling) for seat in report.seats]
-    again = [seat for report in recovered(context) for seat in report.seats]
+    first = [seat for report in recover(telling) for seat in report.seats]
+    again = [seat for report in recover(context) for seat in report.seats]
     seats = [seat for room in context.host.observe().classrooms.values() for seat in room.seats]
     claims = {
         one.seat: one.verified
@@ -139,7 +141,7 @@ def originals(context: Context, seats: Sequence[Seat]) -> set[str]:
 
 def content_of(context: Context, volume: Volume) -> bytes:
     """A golden volume sleeps; it is woken for the look."""
-    with context.host.storage_of(volume).opened(volume) as path:
+    with context.host.storage_of(volume).opening(volume) as path:
         return content(path)
 
 
@@ -149,7 +151,7 @@ def lost(context: Context, seats: Sequence[Seat], original: set[str]) -> list[st
     for seat in seats:
         if seat.name in original:
             continue
-        with context.host.storage_of(seat.volumes[0]).opened(seat.volumes[0]) as path:
+        with context.host.storage_of(seat.volumes[0]).opening(seat.volumes[0]) as path:
             data = path.open("rb").read(DIRTY_BYTES)
         if data != data[:4096] * (DIRTY_BYTES // 4096):
             gone.append(seat.name)
@@ -211,9 +213,9 @@ def act(context: Context, what: str, step: str) -> None:
     """Make ready for it, and begin. ``step`` is as in PIZARRA_PAUSE_AT."""
     is_there = NEW in context.host.observe().classrooms
     if what == "create" and is_there:
-        assert classrooms.deleted(context, NEW).exit_status == 0, "a pool may be stuck"
+        assert classrooms.delete(context, NEW).exit_status == 0, "a pool may be stuck"
     if what == "delete" and not is_there:
-        classrooms.created(context, spec(NEW))
+        classrooms.create(context, spec(NEW))
     if what == "adopt":
         others.free_again(context)
     all_dirty(context)
@@ -225,7 +227,7 @@ def act(context: Context, what: str, step: str) -> None:
 def begun(context: Context, what: str, step: str) -> None:
     """What the cut falls into, and nothing else."""
     os.environ["PIZARRA_PAUSE_AT"] = step
-    flight.pauses_anew()
+    flight.restart_pauses()
     flight.FLIGHT.clear()
     began = time.monotonic()
     say("began", act=what)
@@ -233,15 +235,15 @@ def begun(context: Context, what: str, step: str) -> None:
         case "reset":
             verbs.reset(context, NAME, after=After.OFF)
         case "undo":
-            undone(context, NAME)
+            undo(context, NAME)
         case "create":
-            classrooms.created(context, spec(NEW))
+            classrooms.create(context, spec(NEW))
         case "delete":
-            classrooms.deleted(context, NEW)
+            classrooms.delete(context, NEW)
         case "adopt":
             others.adopted(context)
         case "recover":
-            recovered(context)
+            recover(context)
     took_s = round(time.monotonic() - began, 2)
     say("ended", act=what, took_s=took_s, did=list(flight.FLIGHT))
 
@@ -254,7 +256,7 @@ def main() -> None:
     own_disk_mounted()
     context = context_here()
     if what == "prepare":
-        LvmThinStorage(VG).prepared()
+        DmThinStore(VG).prepare()
         prepared(context, sys.argv[2:])
         return
     if what == "recover":

@@ -61,7 +61,7 @@ def free_again(context: Context) -> None:
     """Let go of both, and put the first one's disk back into its file."""
     facts = context.host.observe()
     if CLASSROOM in facts.classrooms:
-        assert classrooms.deleted(context, CLASSROOM).exit_status == 0, "both can be let go"
+        assert classrooms.delete(context, CLASSROOM).exit_status == 0, "both can be let go"
     if any(volume.name == _MOVED for volume in facts.volumes.values()):
         ran("lvremove", "-q", "-y", f"{VG}/{_MOVED}")
     defined()
@@ -69,7 +69,7 @@ def free_again(context: Context) -> None:
 
 def adopted(context: Context) -> None:
     """What a cut falls into."""
-    adopt.adopted(context, NAMES, adopt.Wish(classroom=CLASSROOM, vg=VG))
+    adopt.adopt(context, NAMES, adopt.Wish(classroom=CLASSROOM, vg=VG))
 
 
 def sums() -> dict[str, str]:

@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         return init_settings, env_settings, file
 
 
-def settings_read() -> Settings:
+def read_settings() -> Settings:
     """Raises BadInput naming the setting that cannot be."""
     try:
         return Settings()

@@ -12,7 +12,7 @@ from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role, Way
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import NewVolume, Storage
-from pizarra.storage.memory import MemoryStorage
+from pizarra.storage.memory.store import MemoryStore
 
 
 class Bench(Protocol):
@@ -60,21 +60,21 @@ class MemoryBench:
     adopts_as: Way | None = None
 
     def __init__(self) -> None:
-        self.memory = MemoryStorage()
+        self.memory = MemoryStore()
         self.storage: Storage = self.memory
 
     def cleared(self, *, but: str) -> None:
         assert not self.memory.disks.by_uuid, but
 
     def again(self) -> Storage:
-        return MemoryStorage(self.memory.disks)
+        return MemoryStore(self.memory.disks)
 
     def write(self, volume: Volume, offset: int, data: bytes) -> None:
         self.memory.write(volume.name, offset, data)
 
     def read(self, volume: Volume, offset: int, length: int) -> bytes:
         data = self.memory.read(volume.name, offset, length)
-        with self.storage.opened(volume) as path:
+        with self.storage.opening(volume) as path:
             assert file_read(path, offset, length) == data
         return data
 
@@ -84,7 +84,7 @@ class MemoryBench:
 
     def foreign(self, name: str) -> None:
         new = NewVolume(name=name, size_bytes=8 * MIB, labels=Labels(role=Role.FILLING))
-        made = self.memory.golden_created(new)
+        made = self.memory.create_golden(new)
         disk = self.memory.disks.by_uuid[made.uuid]
         disk.volume = replace(disk.volume, labels=None)
 

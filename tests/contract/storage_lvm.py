@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Way
-from pizarra.storage import thin_ids
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
+from pizarra.storage.dm_thin import ids as thin_ids
+from pizarra.storage.dm_thin.pool import ThinPool, read_thins
+from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import Storage
-from pizarra.storage.lvm_thick import LvmThickStorage
-from pizarra.storage.lvm_thin import LvmThinStorage
-from pizarra.storage.thin_pool import ThinPool, thins_read
 from pizarra.system import devmapper
 
 VG = "vg_class"
@@ -47,15 +47,15 @@ class LvmBench:
 
     def again(self) -> Storage:
         if self.kind is StorageKind.LVM_THIN:
-            return LvmThinStorage(VG, POOL)
-        return LvmThickStorage(VG)
+            return DmThinStore(VG, POOL)
+        return DmSnapshotStore(VG)
 
     def write(self, volume: Volume, offset: int, data: bytes) -> None:
-        with self.storage.opened(volume) as path:
+        with self.storage.opening(volume) as path:
             direct_write(path, offset, data)
 
     def read(self, volume: Volume, offset: int, length: int) -> bytes:
-        with self.storage.opened(volume) as path, both_ways(path) as read:
+        with self.storage.opening(volume) as path, both_ways(path) as read:
             return read(offset, length)
 
     @contextmanager
@@ -76,8 +76,8 @@ def undos_forgotten() -> None:
     """What was kept or set aside of seats that went without us."""
     pool = ThinPool(VG, POOL)
     if devmapper.device(pool.device):
-        for thin_id in thins_read(pool):
-            if thin_id >= thin_ids.GOING:
+        for thin_id in read_thins(pool):
+            if thin_id >= thin_ids.DISCARDED:
                 devmapper.message(pool.device, f"delete {thin_id}")
 
 

@@ -12,8 +12,8 @@ from pizarra.model.facts import Volume
 from pizarra.model.labels import Way
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Storage
-from pizarra.storage.qcow2 import Qcow2Storage
-from pizarra.storage.qcow2_sidecar import sidecar_path
+from pizarra.storage.qcow2.sidecar import sidecar_path
+from pizarra.storage.qcow2.store import Qcow2Store
 from tests.contract.storage_bench import file_read
 
 
@@ -26,13 +26,13 @@ class Qcow2Bench:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.storage: Storage = Qcow2Storage(folder)
+        self.storage: Storage = Qcow2Store(folder)
 
     def cleared(self, *, but: str) -> None:
         assert not self.folder.exists(), but
 
     def again(self) -> Storage:
-        return Qcow2Storage(self.folder)
+        return Qcow2Store(self.folder)
 
     def write(self, volume: Volume, offset: int, data: bytes) -> None:
         image_written(volume.path, offset, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pizarra.errors import AlreadyExists, NotOurs, Unsupported
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage.interface import NewVolume, Pair
+from pizarra.storage.interface import NewVolume, RewindTarget
 from tests.contract.test_storage import Room, bench, is_change, kept, kind, named, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
@@ -26,31 +26,31 @@ def test_checkpoint_when_restored_then_the_seat_has_that_state_and_the_proof_say
 ) -> None:
     seat, storage = room.seats[1], room.storage
     room.vandalised(1)
-    faults = storage.checkpoints_created([(seat, new(seat)), (room.seats[2], new(room.seats[2]))])
+    faults = storage.create_checkpoints([(seat, new(seat)), (room.seats[2], new(room.seats[2]))])
     if not storage.capabilities.checkpoints:
         assert all(isinstance(fault, Unsupported) for fault in faults.values())
         return
     assert set(faults.values()) == {None}
     saved = named(storage, f"{seat.name}.checkpoint.lesson")
     assert (saved.labels, saved.read_only) == (new(seat).labels, True)
-    storage.rewound(room.pairs(1))
+    storage.rewind(room.pairs(1))
     assert room.is_original(1)
-    pair = Pair(seat=seat, baseline=saved)
-    assert not is_change(storage.proven([pair])[seat.uuid]).original
-    assert storage.rewound([pair]) == {seat.uuid: None}
+    pair = RewindTarget(volume=seat, source=saved)
+    assert not is_change(storage.diff([pair])[seat.uuid]).original
+    assert storage.rewind([pair]) == {seat.uuid: None}
     assert room.is_vandalised(1)
-    assert is_change(storage.proven([pair])[seat.uuid]).original
-    assert not is_change(storage.proven(room.pairs(1))[seat.uuid]).original
+    assert is_change(storage.diff([pair])[seat.uuid]).original
+    assert not is_change(storage.diff(room.pairs(1))[seat.uuid]).original
     # of another seat: a hand-out
-    handed = Pair(seat=room.seats[3], baseline=saved)
-    assert storage.rewound([handed]) == {room.seats[3].uuid: None}
+    handed = RewindTarget(volume=room.seats[3], source=saved)
+    assert storage.rewind([handed]) == {room.seats[3].uuid: None}
     assert room.is_vandalised(3)
     # written to since: the checkpoint stays as it is
     room.bench.write(seat, 0, bytes(4096))
-    assert not is_change(storage.proven([pair])[seat.uuid]).original
-    assert storage.removed([saved]) == {saved.uuid: None}
+    assert not is_change(storage.diff([pair])[seat.uuid]).original
+    assert storage.remove([saved]) == {saved.uuid: None}
     assert room.is_vandalised(1)
-    storage.rewound(room.pairs(1, 3))
+    storage.rewind(room.pairs(1, 3))
     assert room.is_original(1)
     assert room.is_original(3)
 
@@ -59,10 +59,10 @@ def test_checkpoint_when_of_another_classroom_then_the_seat_is_left_alone(room: 
     seat, storage = room.seats[1], room.storage
     if not storage.capabilities.checkpoints:
         return
-    storage.checkpoints_created([(room.seats[2], new(room.seats[2], classroom="other"))])
+    storage.create_checkpoints([(room.seats[2], new(room.seats[2], classroom="other"))])
     saved = named(storage, f"{room.seats[2].name}.checkpoint.lesson")
     room.vandalised(1)
-    faults = storage.rewound([Pair(seat=seat, baseline=saved)])
+    faults = storage.rewind([RewindTarget(volume=seat, source=saved)])
     assert isinstance(faults[seat.uuid], NotOurs)
     assert room.is_vandalised(1)
 
@@ -71,11 +71,11 @@ def test_checkpoint_when_its_name_is_taken_then_the_first_stays(room: Room) -> N
     seat, storage = room.seats[1], room.storage
     if not storage.capabilities.checkpoints:
         return
-    storage.checkpoints_created([(seat, new(seat))])
+    storage.create_checkpoints([(seat, new(seat))])
     first = named(storage, f"{seat.name}.checkpoint.lesson")
     room.vandalised(1)
-    faults = storage.checkpoints_created([(seat, new(seat))])
+    faults = storage.create_checkpoints([(seat, new(seat))])
     assert isinstance(faults[seat.uuid], AlreadyExists)
     assert named(storage, f"{seat.name}.checkpoint.lesson").uuid == first.uuid
-    storage.rewound([Pair(seat=seat, baseline=first)])
+    storage.rewind([RewindTarget(volume=seat, source=first)])
     assert room.is_original(1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.compute.domain_edit import with_seat_metadata
+from pizarra.compute.domain_edit import add_seat_metadata
 from pizarra.compute.network_xml import network_name
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import ComputeFault, NotOurs
@@ -153,7 +153,7 @@ def test_redefine_when_adopted_then_ours_and_the_rest_kept(
 ) -> None:
     theirs = foreign(bench, f"{classroom.name}-old")
     told = SeatMetadata(classroom=classroom.name, number=4, template="old", version=1)
-    bench.compute.redefine(with_seat_metadata(bench.compute.xml(theirs), told))
+    bench.compute.redefine(add_seat_metadata(bench.compute.xml(theirs), told))
     assert "nobody of ours" in bench.compute.xml(theirs)
     bench.compute.undefine(theirs)
     assert power_of(bench.compute, theirs) == Power.ABSENT
@@ -261,24 +261,24 @@ def test_network_define_when_new_then_its_gateway_is_seen(
     bench: ComputeBench, classroom: Classroom
 ) -> None:
     network = classroom.network()
-    bench.compute.network_define(network)
+    bench.compute.define_network(network)
     assert bench.compute.network_gateways()[network.uuid] == "10.77.66.1/24"
 
 
 def test_network_define_when_seats_are_added_then_fine(
     bench: ComputeBench, classroom: Classroom
 ) -> None:
-    bench.compute.network_define(classroom.network(seats=2))
-    bench.compute.network_define(classroom.network(seats=4))
-    bench.compute.network_define(classroom.network(seats=1))
+    bench.compute.define_network(classroom.network(seats=2))
+    bench.compute.define_network(classroom.network(seats=4))
+    bench.compute.define_network(classroom.network(seats=1))
     assert classroom.network().uuid in bench.compute.network_gateways()
 
 
 def test_network_remove_when_repeated_then_gone(bench: ComputeBench, classroom: Classroom) -> None:
     network = classroom.network()
-    bench.compute.network_define(network)
-    bench.compute.network_remove(classroom.name, network.uuid)
-    bench.compute.network_remove(classroom.name, network.uuid)
+    bench.compute.define_network(network)
+    bench.compute.remove_network(classroom.name, network.uuid)
+    bench.compute.remove_network(classroom.name, network.uuid)
     assert network.uuid not in bench.compute.network_gateways()
 
 
@@ -289,7 +289,7 @@ def test_network_when_name_is_anothers_then_not_ours_and_left_alone(
     bench.put_network(network_name(classroom.name), theirs)
     network = classroom.network()
     with pytest.raises(NotOurs):
-        bench.compute.network_define(network)
+        bench.compute.define_network(network)
     with pytest.raises(NotOurs):
-        bench.compute.network_remove(classroom.name, network.uuid)
+        bench.compute.remove_network(classroom.name, network.uuid)
     assert bench.compute.network_gateways()[theirs] == "10.9.8.1/24"

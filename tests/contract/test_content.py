@@ -14,7 +14,7 @@ __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 def test_opened_when_read_by_qemu_img_then_has_the_content(room: Room, tmp_path: Path) -> None:
     room.vandalised(1)
     form = room.storage.capabilities.disk_format
-    with room.storage.opened(room.seats[1]) as path:
+    with room.storage.opening(room.seats[1]) as path:
         copied = tmp_path / "raw"
         cache = "none" if path.is_block_device() else "writeback"
         argv = ["qemu-img", "convert", "-T", cache, "-f", form, "-O", "raw", str(path), str(copied)]
@@ -27,18 +27,18 @@ def test_opened_when_read_by_qemu_img_then_has_the_content(room: Room, tmp_path:
 def test_raw_when_written_then_a_guest_reads_it_and_a_rewind_takes_it_back(
     room: Room,
 ) -> None:
-    with room.storage.raw(room.seats[1], writable=True) as path, path.open("r+b") as file:
+    with room.storage.opening_raw(room.seats[1], writable=True) as path, path.open("r+b") as file:
         file.seek(AT)
         assert file.read(len(ORIGINAL)) == ORIGINAL
         file.seek(AT)
         file.write(STUDENT)
     assert room.is_vandalised(1)
-    with room.storage.raw(room.seats[1]) as path, path.open("rb") as file:
+    with room.storage.opening_raw(room.seats[1]) as path, path.open("rb") as file:
         file.seek(AT)
         assert file.read(len(STUDENT)) == STUDENT
-    with room.storage.raw(room.golden) as path, path.open("rb") as file:
+    with room.storage.opening_raw(room.golden) as path, path.open("rb") as file:
         file.seek(AT)
         assert file.read(len(ORIGINAL)) == ORIGINAL
     assert room.is_original(2)
-    assert room.storage.rewound(room.pairs(1)) == {room.seats[1].uuid: None}
+    assert room.storage.rewind(room.pairs(1)) == {room.seats[1].uuid: None}
     assert room.is_original(1)

@@ -16,7 +16,7 @@ from pizarra.errors import BadInput, NoSpace, NotOurs, PizarraError, Unsupported
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import KIB, MIB, TIB
-from pizarra.storage.interface import Change, NewVolume, Pair, Storage
+from pizarra.storage.interface import Change, NewVolume, RewindTarget, Storage
 from tests.contract.storage_bench import Bench, MemoryBench
 from tests.contract.storage_qcow2 import Qcow2Bench
 
@@ -76,8 +76,8 @@ class Room:
         """The seat as it is observed by now."""
         return named(self.storage, f"s-{number:02d}")
 
-    def pairs(self, *numbers: int) -> list[Pair]:
-        return [Pair(seat=self.seats[number], baseline=self.golden) for number in numbers]
+    def pairs(self, *numbers: int) -> list[RewindTarget]:
+        return [RewindTarget(volume=self.seats[number], source=self.golden) for number in numbers]
 
     def vandalised(self, *numbers: int) -> None:
         for number in numbers:
@@ -114,11 +114,11 @@ def new_seat(number: int, golden: Volume) -> NewVolume:
 
 
 def sealed(bench: Bench, name: str = "g") -> Volume:
-    golden = bench.storage.golden_created(new_golden(name))
+    golden = bench.storage.create_golden(new_golden(name))
     bench.write(golden, MIB, ORIGINAL)
     bench.write(golden, AT, ORIGINAL)
     assert golden.labels is not None
-    return bench.storage.golden_sealed(golden, golden.labels.but(role=Role.TEMPLATE))
+    return bench.storage.seal_golden(golden, golden.labels.but(role=Role.TEMPLATE))
 
 
 def named(storage: Storage, name: str) -> Volume:
@@ -143,7 +143,7 @@ def room(kind: StorageKind, kept: dict[str, Volume], tmp_path: Path) -> Room:
     if golden is None:
         bench.cleared(but="")
         golden = kept["g"] = sealed(bench)
-    bench.storage.seats_created(golden, [new_seat(number, golden) for number in (1, 2, 3)])
+    bench.storage.create_seats(golden, [new_seat(number, golden) for number in (1, 2, 3)])
     seen = {volume.name: volume for volume in bench.storage.observe().volumes}
     return Room(bench, golden, {number: seen[f"s-{number:02d}"] for number in (1, 2, 3)})
 
@@ -158,7 +158,7 @@ def test_observe_when_nothing_was_made_then_shows_no_volume_of_ours(bench: Bench
 
 
 def test_golden_when_created_then_is_blank_filling_and_writable(bench: Bench) -> None:
-    golden = bench.storage.golden_created(new_golden())
+    golden = bench.storage.create_golden(new_golden())
     assert golden.labels == new_golden().labels
     assert golden.size_bytes == SIZE
     assert golden.uuid
@@ -171,10 +171,10 @@ def test_golden_when_created_then_is_blank_filling_and_writable(bench: Bench) ->
 
 
 def test_golden_when_its_name_is_taken_then_is_refused_and_the_first_stays(bench: Bench) -> None:
-    golden = bench.storage.golden_created(new_golden())
+    golden = bench.storage.create_golden(new_golden())
     bench.write(golden, AT, STUDENT)
     with pytest.raises(PizarraError):
-        bench.storage.golden_created(new_golden())
+        bench.storage.create_golden(new_golden())
     assert named(bench.storage, "g").uuid == golden.uuid
     assert bench.read(golden, AT, len(STUDENT)) == STUDENT
 
@@ -182,9 +182,9 @@ def test_golden_when_its_name_is_taken_then_is_refused_and_the_first_stays(bench
 def test_golden_when_sealed_then_is_read_only_and_labelled_under_the_same_uuid(
     bench: Bench,
 ) -> None:
-    before = bench.storage.golden_created(new_golden())
+    before = bench.storage.create_golden(new_golden())
     labels = Labels(role=Role.TEMPLATE, template="net", version=1, memory_bytes=2 * MIB, vcpus=2)
-    golden = bench.storage.golden_sealed(before, labels)
+    golden = bench.storage.seal_golden(before, labels)
     assert (golden.labels, golden.read_only, golden.uuid) == (labels, True, before.uuid)
     assert golden == named(bench.storage, "g")
 
@@ -198,18 +198,18 @@ def test_seats_when_created_then_are_original_and_labelled(room: Room) -> None:
         assert seat.labels == new_seat(number, room.golden).labels
         assert (seat.size_bytes, seat.read_only, seat.fault) == (SIZE, False, None)
         assert room.is_original(number)
-    changes = room.storage.proven(room.pairs(1, 2, 3))
+    changes = room.storage.diff(room.pairs(1, 2, 3))
     assert [is_change(change).original for change in changes.values()] == [True] * 3
-    assert changes == room.storage.witnessed(room.pairs(1, 2, 3))
+    assert changes == room.storage.diff_independently(room.pairs(1, 2, 3))
 
 
 def test_batches_when_empty_then_nothing_happens(room: Room) -> None:
-    room.storage.seats_created(room.golden, [])
-    room.storage.relabelled({}, room.storage.observe())
-    assert room.storage.rewound([]) == {}
-    assert room.storage.proven([]) == {}
-    assert room.storage.witnessed([]) == {}
-    assert room.storage.removed([]) == {}
+    room.storage.create_seats(room.golden, [])
+    room.storage.set_labels({}, room.storage.observe())
+    assert room.storage.rewind([]) == {}
+    assert room.storage.diff([]) == {}
+    assert room.storage.diff_independently([]) == {}
+    assert room.storage.remove([]) == {}
 
 
 def test_seat_when_written_then_neither_golden_nor_siblings_see_it(room: Room) -> None:
@@ -223,8 +223,8 @@ def test_proof_when_one_seat_is_written_then_both_ways_say_so_of_it_alone(room: 
     room.vandalised(2)
     one, two, _ = (seat.uuid for seat in room.seats.values())
     for changes in (
-        room.storage.proven(room.pairs(1, 2)),
-        room.storage.witnessed(room.pairs(1, 2)),
+        room.storage.diff(room.pairs(1, 2)),
+        room.storage.diff_independently(room.pairs(1, 2)),
     ):
         assert is_change(changes[one]).original
         assert is_change(changes[two]).changed_bytes >= len(STUDENT)
@@ -234,8 +234,8 @@ def test_proof_when_the_seat_is_gone_then_fails_for_it_alone(room: Room) -> None
     room.bench.lose(room.seats[2])
     one, two, _ = (seat.uuid for seat in room.seats.values())
     for changes in (
-        room.storage.proven(room.pairs(1, 2)),
-        room.storage.witnessed(room.pairs(1, 2)),
+        room.storage.diff(room.pairs(1, 2)),
+        room.storage.diff_independently(room.pairs(1, 2)),
     ):
         assert is_change(changes[one]).original
         assert isinstance(changes[two], PizarraError)
@@ -257,20 +257,20 @@ def test_rewound_when_seats_were_written_then_are_as_the_golden_and_keep_who_the
 ) -> None:
     room.vandalised(1, 2)
     uuids = [room.seats[number].uuid for number in (1, 2)]
-    assert dict(room.storage.rewound(room.pairs(1, 2))) == dict.fromkeys(uuids)
+    assert dict(room.storage.rewind(room.pairs(1, 2))) == dict.fromkeys(uuids)
     for number in (1, 2):
         assert room.is_original(number)
         now, before = room.now(number), room.seats[number]
         assert (now.uuid, now.labels, now.path) == (before.uuid, before.labels, before.path)
-    changes = room.storage.proven(room.pairs(1, 2))
+    changes = room.storage.diff(room.pairs(1, 2))
     assert [is_change(change).changed_bytes for change in changes.values()] == [0, 0]
-    assert changes == room.storage.witnessed(room.pairs(1, 2))
+    assert changes == room.storage.diff_independently(room.pairs(1, 2))
 
 
 def test_rewound_when_done_again_then_is_as_well(room: Room) -> None:
     room.vandalised(1)
     for _ in range(2):
-        assert list(room.storage.rewound(room.pairs(1)).values()) == [None]
+        assert list(room.storage.rewind(room.pairs(1)).values()) == [None]
         assert room.is_original(1)
     room.vandalised(1)
     assert room.is_vandalised(1)
@@ -281,10 +281,10 @@ def test_rewound_when_one_seat_is_another_by_now_then_only_that_one_is_left_alon
 ) -> None:
     room.vandalised(1, 2)
     good, other = room.pairs(1, 2)
-    other = replace(other, seat=replace(other.seat, uuid=room.golden.uuid[::-1]))
-    faults = room.storage.rewound([other, good])
-    assert isinstance(faults[other.seat.uuid], NotOurs)
-    assert faults[good.seat.uuid] is None
+    other = replace(other, volume=replace(other.volume, uuid=room.golden.uuid[::-1]))
+    faults = room.storage.rewind([other, good])
+    assert isinstance(faults[other.volume.uuid], NotOurs)
+    assert faults[good.volume.uuid] is None
     assert room.is_original(1)
     assert room.is_vandalised(2)
 
@@ -294,10 +294,10 @@ def test_rewound_when_labels_name_another_baseline_then_only_that_seat_is_left_a
 ) -> None:
     room.vandalised(1, 2)
     labels = new_seat(2, room.golden).labels.but(baseline=room.seats[3].uuid)
-    room.storage.relabelled({room.seats[2].uuid: labels}, room.storage.observe())
-    other = Pair(seat=room.now(2), baseline=room.golden)
-    faults = room.storage.rewound([other, *room.pairs(1)])
-    assert isinstance(faults[other.seat.uuid], NotOurs)
+    room.storage.set_labels({room.seats[2].uuid: labels}, room.storage.observe())
+    other = RewindTarget(volume=room.now(2), source=room.golden)
+    faults = room.storage.rewind([other, *room.pairs(1)])
+    assert isinstance(faults[other.volume.uuid], NotOurs)
     assert faults[room.seats[1].uuid] is None
     assert room.is_vandalised(2)
 
@@ -305,7 +305,7 @@ def test_rewound_when_labels_name_another_baseline_then_only_that_seat_is_left_a
 def test_rewound_when_one_seat_is_gone_then_the_others_are_done(room: Room) -> None:
     room.vandalised(1, 2, 3)
     room.bench.lose(room.seats[2])
-    faults = room.storage.rewound(room.pairs(1, 2, 3))
+    faults = room.storage.rewind(room.pairs(1, 2, 3))
     assert isinstance(faults[room.seats[2].uuid], PizarraError)
     for number in (1, 3):
         assert faults[room.seats[number].uuid] is None
@@ -314,13 +314,13 @@ def test_rewound_when_one_seat_is_gone_then_the_others_are_done(room: Room) -> N
 
 def test_rewound_when_one_baseline_is_gone_then_the_others_are_done(room: Room) -> None:
     second = sealed(room.bench, "g2")
-    room.storage.seats_created(second, [new_seat(9, second)])
+    room.storage.create_seats(second, [new_seat(9, second)])
     room.seats[9] = room.now(9)
     room.vandalised(1, 9)
-    lost = Pair(seat=room.seats[9], baseline=second)
+    lost = RewindTarget(volume=room.seats[9], source=second)
     room.bench.lose(second)
-    faults = room.storage.rewound([lost, *room.pairs(1)])
-    assert isinstance(faults[lost.seat.uuid], PizarraError)
+    faults = room.storage.rewind([lost, *room.pairs(1)])
+    assert isinstance(faults[lost.volume.uuid], PizarraError)
     assert faults[room.seats[1].uuid] is None
     assert room.is_original(1)
     # what cannot be put back is not taken away
@@ -333,14 +333,14 @@ def test_rewound_when_the_disk_is_held_open_then_swaps_under_it_or_leaves_it_alo
     room.vandalised(1)
     with room.bench.held(room.seats[1]) as read:
         assert read(AT, len(STUDENT)) == STUDENT
-        (fault,) = room.storage.rewound(room.pairs(1)).values()
+        (fault,) = room.storage.rewind(room.pairs(1)).values()
         if room.storage.capabilities.hot_reset:
             assert fault is None
             assert read(AT, len(ORIGINAL)) == ORIGINAL
         else:
             assert isinstance(fault, PizarraError)
             assert read(AT, len(STUDENT)) == STUDENT
-    assert list(room.storage.rewound(room.pairs(1)).values()) == [None]
+    assert list(room.storage.rewind(room.pairs(1)).values()) == [None]
     assert room.is_original(1)
 
 
@@ -350,31 +350,34 @@ def test_rewound_when_the_disk_is_held_open_then_swaps_under_it_or_leaves_it_alo
 def test_grown_when_larger_then_new_room_is_blank_and_a_rewind_keeps_the_size(room: Room) -> None:
     if not room.bench.seats_grow:
         with pytest.raises(Unsupported):
-            room.storage.grown(room.seats[1], 2 * SIZE)
+            room.storage.grow(room.seats[1], 2 * SIZE)
         assert room.now(1).size_bytes == SIZE
         return
-    room.storage.grown(room.seats[1], 2 * SIZE)
+    room.storage.grow(room.seats[1], 2 * SIZE)
     grown = room.now(1)
     assert grown.size_bytes == 2 * SIZE
     assert room.is_original(1)
-    for changes in (room.storage.proven(room.pairs(1)), room.storage.witnessed(room.pairs(1))):
+    for changes in (
+        room.storage.diff(room.pairs(1)),
+        room.storage.diff_independently(room.pairs(1)),
+    ):
         assert is_change(changes[grown.uuid]).original
     room.bench.write(grown, SIZE + AT, STUDENT)
-    pair = Pair(seat=grown, baseline=room.golden)
-    assert not is_change(room.storage.proven([pair])[grown.uuid]).original
-    assert list(room.storage.rewound([pair]).values()) == [None]
+    pair = RewindTarget(volume=grown, source=room.golden)
+    assert not is_change(room.storage.diff([pair])[grown.uuid]).original
+    assert list(room.storage.rewind([pair]).values()) == [None]
     assert room.now(1).size_bytes == 2 * SIZE
     assert room.bench.read(grown, SIZE, SIZE) == bytes(SIZE)
-    assert is_change(room.storage.witnessed([pair])[grown.uuid]).original
+    assert is_change(room.storage.diff_independently([pair])[grown.uuid]).original
 
 
 def test_grown_when_smaller_then_is_refused_and_when_the_same_then_nothing_happens(
     room: Room,
 ) -> None:
     with pytest.raises(BadInput):
-        room.storage.grown(room.seats[1], SIZE - 4 * MIB)
+        room.storage.grow(room.seats[1], SIZE - 4 * MIB)
     if room.bench.seats_grow:
-        room.storage.grown(room.seats[1], SIZE)
+        room.storage.grow(room.seats[1], SIZE)
     assert room.now(1).size_bytes == SIZE
 
 
@@ -385,7 +388,7 @@ def test_relabelled_when_several_then_each_has_its_own_and_the_rest_keep_theirs(
         room.seats[1].uuid: old.but(seat=11, memory_bytes=MIB, template=""),
         room.seats[2].uuid: Labels(role=Role.SEAT, classroom="t", seat=2, network="bridge=br0"),
     }
-    room.storage.relabelled(wanted, room.storage.observe())
+    room.storage.set_labels(wanted, room.storage.observe())
     for number in (1, 2):
         assert room.now(number).labels == wanted[room.seats[number].uuid]
     assert room.now(3) == room.seats[3]
@@ -400,19 +403,19 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
     new = NewVolume(labels=Labels(role=Role.BASELINE), size_bytes=SIZE, name="theirs-0")
     if room.bench.adopts_as is None:
         with pytest.raises(Unsupported):
-            room.storage.baseline_created(theirs, new)
+            room.storage.create_baseline(theirs, new)
         assert "theirs-0" not in names(room.storage.observe())
         return
     room.bench.write(theirs, AT, ORIGINAL)
-    baseline = room.storage.baseline_created(theirs, new)
+    baseline = room.storage.create_baseline(theirs, new)
     labels = Labels(role=Role.SEAT, seat=1, baseline=baseline.uuid, way=room.bench.adopts_as)
-    room.storage.relabelled({theirs.uuid: labels}, room.storage.observe())
+    room.storage.set_labels({theirs.uuid: labels}, room.storage.observe())
     room.bench.write(theirs, AT, STUDENT)
     for _ in range(2):
         seat = named(room.storage, "theirs")
         assert (seat.uuid, seat.labels and seat.labels.way) == (theirs.uuid, room.bench.adopts_as)
-        pair = Pair(seat=seat, baseline=named(room.storage, "theirs-0"))
-        assert list(room.storage.rewound([pair]).values()) == [None]
+        pair = RewindTarget(volume=seat, source=named(room.storage, "theirs-0"))
+        assert list(room.storage.rewind([pair]).values()) == [None]
         assert room.bench.read(seat, AT, len(ORIGINAL)) == ORIGINAL
 
 
@@ -421,7 +424,7 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
 
 def test_removed_when_one_seat_then_the_others_stay_as_they_were(room: Room) -> None:
     room.vandalised(2)
-    assert list(room.storage.removed([room.seats[1]]).values()) == [None]
+    assert list(room.storage.remove([room.seats[1]]).values()) == [None]
     assert "s-01" not in names(room.storage.observe())
     assert room.is_vandalised(2)
     assert room.is_original(3)
@@ -431,7 +434,7 @@ def test_removed_when_a_volume_is_foreign_then_only_that_one_stays(room: Room) -
     room.bench.foreign("theirs")
     theirs, ours = named(room.storage, "theirs"), room.seats[1]
     assert (theirs.labels, theirs.fault) == (None, None)
-    faults = room.storage.removed([theirs, ours])
+    faults = room.storage.remove([theirs, ours])
     assert isinstance(faults[theirs.uuid], NotOurs)
     assert faults[ours.uuid] is None
     assert "theirs" in names(room.storage.observe())
@@ -440,36 +443,36 @@ def test_removed_when_a_volume_is_foreign_then_only_that_one_stays(room: Room) -
 
 def test_removed_when_the_name_is_anothers_by_now_then_that_one_stays(room: Room) -> None:
     old = room.seats[1]
-    room.storage.removed([old])
-    room.storage.seats_created(room.golden, [new_seat(1, room.golden)])
+    room.storage.remove([old])
+    room.storage.create_seats(room.golden, [new_seat(1, room.golden)])
     room.seats[1] = room.now(1)
     room.vandalised(1)
     assert room.seats[1].uuid != old.uuid
-    assert list(room.storage.removed([old]).values()) == [None]
+    assert list(room.storage.remove([old]).values()) == [None]
     assert room.is_vandalised(1)
 
 
 def test_removed_when_only_the_golden_then_no_seat_of_it_is_lost(room: Room) -> None:
     room.vandalised(1)
-    room.storage.removed([room.golden])
+    room.storage.remove([room.golden])
     assert room.is_vandalised(1)
     assert room.bench.read(room.seats[1], MIB, len(ORIGINAL)) == ORIGINAL
 
 
 def test_removed_when_seats_and_golden_in_one_batch_then_all_are_gone(room: Room) -> None:
     volumes = [room.golden, *room.seats.values()]
-    assert dict(room.storage.removed(volumes)) == {volume.uuid: None for volume in volumes}
+    assert dict(room.storage.remove(volumes)) == {volume.uuid: None for volume in volumes}
     assert not names(room.storage.observe()) & {"g", "s-01", "s-02", "s-03"}
-    assert list(room.storage.removed(volumes[1:2]).values()) == [None]  # gone is gone
+    assert list(room.storage.remove(volumes[1:2]).values()) == [None]  # gone is gone
 
 
 # the rest
 
 
 def test_space_checked_when_it_fits_or_not_then_passes_or_says_both_numbers(room: Room) -> None:
-    room.storage.space_checked(MIB, "One seat")
+    room.storage.check_space(MIB, "One seat")
     with pytest.raises(NoSpace, match=r"A lecture hall.*2000 TiB.*[KMGT]iB"):
-        room.storage.space_checked(2000 * TIB, "A lecture hall")
+        room.storage.check_space(2000 * TIB, "A lecture hall")
 
 
 def test_observe_when_by_another_driver_then_sees_the_same(room: Room) -> None:
@@ -478,5 +481,5 @@ def test_observe_when_by_another_driver_then_sees_the_same(room: Room) -> None:
     again = room.bench.again()
     assert again.observe() == room.storage.observe()
     assert again.place == room.storage.place
-    assert list(again.rewound(room.pairs(1, 2)).values()) == [None, None]
+    assert list(again.rewind(room.pairs(1, 2)).values()) == [None, None]
     assert room.is_original(2)

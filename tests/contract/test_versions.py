@@ -10,7 +10,7 @@ from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import MIB
-from pizarra.storage.interface import Change, Move, NewVolume, Pair
+from pizarra.storage.interface import Change, NewVolume, Rebase, RewindTarget
 from tests.contract.storage_bench import Bench
 from tests.contract.test_storage import (
     AT,
@@ -35,7 +35,7 @@ TEACHER = b"teacher!" * 8192
 def draft(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     labels = Labels(role=Role.MAINTENANCE, template="net", version=2, memory_bytes=MIB)
     new = NewVolume(labels=labels, size_bytes=size_bytes, name="g.v2")
-    return bench.storage.draft_created(golden, new)
+    return bench.storage.create_draft(golden, new)
 
 
 def published(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
@@ -43,23 +43,23 @@ def published(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     made = draft(bench, golden, size_bytes)
     bench.write(made, AT, TEACHER)
     labels = Labels(role=Role.TEMPLATE, template="net", version=2)
-    return bench.storage.golden_sealed(named(bench.storage, "g.v2"), labels)
+    return bench.storage.seal_golden(named(bench.storage, "g.v2"), labels)
 
 
-def move(room: Room, number: int, golden: Volume, still: int = 1) -> Move:
+def move(room: Room, number: int, golden: Volume, still: int = 1) -> Rebase:
     labels = new_seat(number, golden).labels.but(version=2, still=still)
-    return Move(volume=room.now(number), golden=golden, labels=labels)
+    return Rebase(volume=room.now(number), golden=golden, labels=labels)
 
 
-def pair(room: Room, number: int, golden: Volume) -> Pair:
-    return Pair(seat=room.now(number), baseline=golden)
+def pair(room: Room, number: int, golden: Volume) -> RewindTarget:
+    return RewindTarget(volume=room.now(number), source=golden)
 
 
 def test_draft_when_made_then_is_a_writable_golden_and_changes_nothing_of_it(room: Room) -> None:
     shares: list[float] = []
     labels = Labels(role=Role.MAINTENANCE, template="net", version=2)
     new = NewVolume(labels=labels, size_bytes=SIZE, name="g.v2")
-    made = room.storage.draft_created(room.golden, new, shares.append)
+    made = room.storage.create_draft(room.golden, new, shares.append)
     assert made == named(room.storage, "g.v2")
     assert (made.labels, made.read_only, made.size_bytes) == (labels, False, SIZE)
     assert shares[-1] == 1.0
@@ -78,7 +78,7 @@ def test_draft_when_larger_and_sealed_then_stands_on_nothing(bench: Bench) -> No
     assert (second.read_only, second.size_bytes) == (True, 2 * SIZE)
     assert second.labels == Labels(role=Role.TEMPLATE, template="net", version=2)
     before = bench.storage.checksum(second, 2 * SIZE)
-    assert list(bench.storage.removed([golden]).values()) == [None]
+    assert list(bench.storage.remove([golden]).values()) == [None]
     assert names(bench.storage.observe()) & {"g", "g.v2"} == {"g.v2"}
     assert bench.storage.checksum(second, 2 * SIZE) == before
     assert bench.read(second, AT, len(TEACHER)) == TEACHER
@@ -93,7 +93,7 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
     at_reset = room.storage.capabilities.moves_at_reset
     room.vandalised(1)
     moves = [move(room, number, second) for number in (1, 2)]
-    assert set(room.storage.moved(moves).values()) == {None}
+    assert set(room.storage.rebase(moves).values()) == {None}
     for number in (1, 2):
         labels = room.now(number).labels
         assert labels is not None
@@ -101,7 +101,7 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
         assert labels.still == int(at_reset)
     if at_reset:
         assert room.bench.read(room.now(1), AT, len(STUDENT)) == STUDENT
-        found = room.storage.proven([pair(room, 2, second)])[room.seats[2].uuid]
+        found = room.storage.diff([pair(room, 2, second)])[room.seats[2].uuid]
         other = isinstance(found, OtherOriginal)
         assert other or (isinstance(found, Change) and not found.original)
     rewound_and_proven(room, second, 1, 2)
@@ -109,7 +109,7 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
         assert room.now(number).size_bytes == 2 * SIZE
         assert room.bench.read(room.now(number), AT, len(TEACHER)) == TEACHER
     assert room.is_original(3)
-    assert set(room.storage.moved([move(room, 1, room.golden)]).values()) == {None}
+    assert set(room.storage.rebase([move(room, 1, room.golden)]).values()) == {None}
     rewound_and_proven(room, room.golden, 1)
     room.seats[1] = room.now(1)
     assert room.is_original(1)
@@ -117,8 +117,11 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
 
 def rewound_and_proven(room: Room, golden: Volume, *numbers: int) -> None:
     pairs = [pair(room, number, golden) for number in numbers]
-    assert set(room.storage.rewound(pairs).values()) == {None}
-    for found in (*room.storage.proven(pairs).values(), *room.storage.witnessed(pairs).values()):
+    assert set(room.storage.rewind(pairs).values()) == {None}
+    for found in (
+        *room.storage.diff(pairs).values(),
+        *room.storage.diff_independently(pairs).values(),
+    ):
         assert isinstance(found, Change)
         assert found.original
 
@@ -130,7 +133,7 @@ def test_moved_when_one_is_gone_and_one_another_by_now_then_only_the_third_goes(
     moves = [move(room, number, second) for number in (1, 2, 3)]
     moves[2] = replace(moves[2], volume=replace(moves[2].volume, uuid=second.uuid[::-1]))
     room.bench.lose(room.now(1))
-    faults = room.storage.moved(moves)
+    faults = room.storage.rebase(moves)
     assert isinstance(faults[moves[0].volume.uuid], PizarraError)
     assert isinstance(faults[moves[2].volume.uuid], PizarraError)
     assert faults[moves[1].volume.uuid] is None

@@ -61,9 +61,9 @@ class School:
     def made(self, name: str, template: str, image: Path, **wish: Any) -> None:
         """A template and a classroom of it."""
         sources = templates.source_of_file(image)
-        templates.imported(self.context, template, sources, kind=QCOW2)
+        templates.import_template(self.context, template, sources, kind=QCOW2)
         spec = ClassroomSpec(name=name, template=template, network="none", vcpus=1, **wish)
-        assert classrooms.created(self.context, spec).exit_status == 0
+        assert classrooms.create(self.context, spec).exit_status == 0
 
     def boots(self, seat: str) -> int:
         """How often the boot-sector guest found itself starting, as its disk says."""
@@ -104,11 +104,11 @@ def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
     before = seen(context.host)
     made = School(context=context, compute=compute, libvirt=libvirt_host, folder=folder)
     yield made
-    for classroom in classrooms.listed(context):
+    for classroom in classrooms.list_classrooms(context):
         verbs.stop(context, classroom.name, grace_s=0)
-        assert classrooms.deleted(context, classroom.name).exit_status == 0
-    for template in templates.listed(context):
-        templates.deleted(context, template.name)
+        assert classrooms.delete(context, classroom.name).exit_status == 0
+    for template in templates.list_templates(context):
+        templates.delete(context, template.name)
     after = seen(context.host)
     assert (after["volumes"], after["machines"]) == (before["volumes"], before["machines"])
     assert [path for path in folder.rglob("*") if path.is_file()] == []
@@ -178,7 +178,7 @@ def test_reset_when_hot_then_refused_before_anything_is_touched(net: School) -> 
 
 
 def test_resize_when_seats_and_disks_grow_then_a_reset_keeps_the_size(net: School) -> None:
-    report = classrooms.resized(net.context, "net", seats=5, disk_bytes=128 * MIB)
+    report = classrooms.resize(net.context, "net", seats=5, disk_bytes=128 * MIB)
     assert report.exit_status == 0
     seats = net.context.host.observe().classroom("net").seats
     assert [seat.volumes[0].size_bytes // MIB for seat in seats] == [128, 128, 128, 64, 64]
@@ -186,7 +186,7 @@ def test_resize_when_seats_and_disks_grow_then_a_reset_keeps_the_size(net: Schoo
     net.await_boots(1, "net-01")
     assert verbs.reset(net.context, "net").exit_status == 0
     net.await_boots(1, "net-01")
-    assert classrooms.resized(net.context, "net", seats=2).exit_status == 0
+    assert classrooms.resize(net.context, "net", seats=2).exit_status == 0
     seats = net.context.host.observe().classroom("net").seats
     assert [(seat.name, seat.volumes[0].size_bytes // MIB) for seat in seats] == [
         ("net-01", 128),
@@ -217,10 +217,10 @@ def test_recover_when_all_machines_are_lost_then_the_disks_tell_what_they_were(
     for seat in ALL:
         net.virsh("undefine", seat)
     assert outcomes(verbs.reset(net.context, "net")) == [Outcome.UNKNOWN] * 3
-    (report,) = recover.recovered(net.context)
+    (report,) = recover.recover(net.context)
     assert outcomes(report) == [Outcome.DONE] * 3
     assert [net.virsh("dumpxml", seat) for seat in ALL] == before
-    (report,) = recover.recovered(net.context)
+    (report,) = recover.recover(net.context)
     assert outcomes(report) == [Outcome.UNCHANGED] * 3
 
 
@@ -272,13 +272,15 @@ def test_warm_when_a_real_system_has_an_identity_then_it_wakes_as_itself_on_time
     """Its disk is written to while it is off, though its agent could be asked."""
     monkeypatch.setattr(identity_offline, "_ASKED_INSTEAD", ())
     subprocess.run([GUESTS / "debian" / "build"], check=True, stdout=subprocess.DEVNULL)
-    templates.imported(school.context, "debian", templates.source_of_file(DEBIAN), kind=QCOW2)
+    templates.import_template(
+        school.context, "debian", templates.source_of_file(DEBIAN), kind=QCOW2
+    )
     spec = ClassroomSpec(
         name="real", template="debian", seats=1, memory_bytes=384 * MIB, vcpus=1, identify=True
     )
     person = Person(user="student", password_hash=identity.password_hash("tiza"))
-    assert creation.made(school.context, spec, person).exit_status == 0
-    report = warm.warmed(school.context, "real", settle_s=LIMIT_S)
+    assert creation.create(school.context, spec, person).exit_status == 0
+    report = warm.warm(school.context, "real", settle_s=LIMIT_S)
     assert (report.exit_status, report.seats[0].reason) == (0, None), report
     seat = school.context.host.observe().classroom("real").seats[0]
     student = Student(compute=school.compute, machine=seat.domain_uuid)
@@ -298,8 +300,8 @@ def test_warm_when_a_real_system_has_an_identity_then_it_wakes_as_itself_on_time
         student.does("echo hacked >/etc/hostname; userdel -rf student; date -s 2001-01-01; sync")
     assert len(boots) == 1, "it booted"
     # its RAM is of the year 2001 from now on: only the host can have set its clock
-    checkpoints.deleted(school.context, "real", WARM)
-    checkpoints.saved(school.context, "real", WARM, [1], ram=True)
+    checkpoints.delete(school.context, "real", WARM)
+    checkpoints.save(school.context, "real", WARM, [1], ram=True)
     verbs.reset(school.context, "real", mode=Mode.WARM, after=After.RUNNING)
     student.has_booted()
     _, now = student.does("date +%s")

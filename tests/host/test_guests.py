@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from pizarra.system.process import piped, run
+from pizarra.system.process import piping, run
 
 GUESTS = Path(__file__).parents[2] / "guests"
 DEBIAN = GUESTS.parent / "build" / "guests" / "debian.qcow2"
@@ -93,7 +93,7 @@ def started(folder: Path, disk: str, machine: str = "pc", *more: str) -> Iterato
         *("-serial", f"file:{folder / 'serial'}", "-drive", disk),
         *("-qmp", f"unix:{folder / 'qmp'},server=on,wait=off", *more),
     ]
-    with piped(command) as qemu:
+    with piping(command) as qemu:
         yield Guest(qemu=qemu, folder=folder)
 
 

@@ -116,27 +116,27 @@ def eventually(what: str, true: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("mode", ["isolated", "nat"])
 def test_dhcp_when_a_seat_asks_then_it_gets_its_known_address(school: School, mode: str) -> None:
-    school.compute.network_define(school.classroom.network(mode))
+    school.compute.define_network(school.classroom.network(mode))
     assert "10.77.66.12" in school.student(2).lease()
 
 
 def test_dhcp_when_a_stranger_asks_then_no_lease(school: School) -> None:
-    school.compute.network_define(school.classroom.network())
+    school.compute.define_network(school.classroom.network())
     assert "no lease" in school.plug_in("52:54:00:aa:bb:cc").lease()
 
 
 def test_dhcp_when_a_seat_is_added_to_a_live_network_then_it_gets_its_address(
     school: School,
 ) -> None:
-    school.compute.network_define(school.classroom.network(seats=1))
+    school.compute.define_network(school.classroom.network(seats=1))
     first = school.student(1)
-    school.compute.network_define(school.classroom.network(seats=3))
+    school.compute.define_network(school.classroom.network(seats=3))
     assert "10.77.66.13" in school.student(3).lease()
     assert "10.77.66.11" in first.lease()
 
 
 def test_port_when_a_seat_runs_then_isolated(school: School) -> None:
-    school.compute.network_define(school.classroom.network())
+    school.compute.define_network(school.classroom.network())
     seat = school.classroom.seat(network="isolated")
     school.compute.define(seat)
     school.compute.start(seat.uuid)
@@ -148,7 +148,7 @@ def test_port_when_a_seat_runs_then_isolated(school: School) -> None:
 
 
 def two_students(school: School, mode: str) -> tuple[Student, Student]:
-    school.compute.network_define(school.classroom.network(mode))
+    school.compute.define_network(school.classroom.network(mode))
     first, second = school.student(1), school.student(2)
     first.has_address("10.77.66.11")
     second.has_address("10.77.66.12")
@@ -190,9 +190,9 @@ def test_seat_when_it_tries_a_service_of_the_host_then_not_reached(
 
 def test_network_when_removed_then_nothing_of_it_is_left(school: School) -> None:
     network = school.classroom.network("nat")
-    school.compute.network_define(network)
+    school.compute.define_network(network)
     assert school.bridge in school.host.inside("ip", "link")
-    school.compute.network_remove(school.classroom.name, network.uuid)
+    school.compute.remove_network(school.classroom.name, network.uuid)
     name = network_name(school.classroom.name)
     traces = (
         school.host.inside("ip", "link"),
@@ -204,19 +204,19 @@ def test_network_when_removed_then_nothing_of_it_is_left(school: School) -> None
 
 
 def test_network_when_defined_then_libvirtd_starts_it_by_itself(school: School) -> None:
-    school.compute.network_define(school.classroom.network())
+    school.compute.define_network(school.classroom.network())
     links = school.host.inside("ls", "/etc/libvirt/qemu/networks/autostart")
     assert network_name(school.classroom.name) in links
 
 
 def test_network_when_it_moves_then_only_without_machines_on_it(school: School) -> None:
-    school.compute.network_define(school.classroom.network())
+    school.compute.define_network(school.classroom.network())
     seat = school.classroom.seat(network="isolated")
     school.compute.define(seat)
     school.compute.start(seat.uuid)
     moved = school.classroom.network(gateway="10.77.67.1", leases=())
     with pytest.raises(ComputeFault, match="1 machines"):
-        school.compute.network_define(moved)
+        school.compute.define_network(moved)
     school.compute.kill(seat.uuid)
-    school.compute.network_define(moved)
+    school.compute.define_network(moved)
     assert "10.77.67.1/24" in school.host.inside("ip", "addr", "show", school.bridge)

@@ -22,7 +22,7 @@ from pizarra.model.policy import After
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.dm_thin.store import DmThinStore
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
 from tests.fixtures.seen import Seen, seen
@@ -135,7 +135,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     """A host in use by others too. At the end nothing of theirs has changed, the pool's metadata
     is sound, and nothing of ours is left."""
     folder = tmp_path_factory.mktemp("host")
-    LvmThinStorage(VG).prepared()
+    DmThinStore(VG).prepare()
     foreign_made(folder)
     foreign = foreign_seen()
     with pytest.MonkeyPatch.context() as these:

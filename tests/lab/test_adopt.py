@@ -22,7 +22,7 @@ from pizarra.model.outcome import Outcome, Report
 from pizarra.service import adopt, classrooms, recover, verbs
 from pizarra.service.adopt import Wish
 from pizarra.service.context import Context
-from pizarra.storage.thin_pool import ThinPool
+from pizarra.storage.dm_thin.pool import ThinPool
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
 from tests.lab.conftest import Told, command
 
@@ -103,14 +103,14 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     more = ("--serial", f"file,path={console}", "--metadata", "description=of 2014")
     virt_install("old-vm", f"path={file},format=qcow2,bus=virtio", *more)
     waited(lambda: " ready" in console.read_text(), "the guest does not boot")
-    refused = adopt.adopted(lab, ["old-vm"], Wish())
+    refused = adopt.adopt(lab, ["old-vm"], Wish())
     assert outcomes(refused) == [("old-vm", Outcome.SKIPPED)]
     assert "shut it down" in str(refused.seats[0].reason)
     command("virsh", "shutdown", "old-vm")
     waited(lambda: "off" in command("virsh", "domstate", "old-vm"), "it does not shut down")
 
     before, content = dumped("old-vm"), file.read_bytes()
-    report = adopt.adopted(lab, ["old-vm", "no-such"], Wish())
+    report = adopt.adopt(lab, ["old-vm", "no-such"], Wish())
     assert outcomes(report) == [("old-vm", Outcome.DONE), ("no-such", Outcome.FAILED)]
     assert report.seats[0].verified is True
     assert str(file) in str(report.seats[0].reason)
@@ -121,7 +121,7 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert without_disks(after) == without_disks(before)
     assert file.read_bytes() == content
     command("qemu-img", "compare", "-f", "qcow2", "-F", "raw", file, disk.path)
-    assert outcomes(adopt.adopted(lab, ["old-vm"], Wish())) == [("old-vm", Outcome.UNCHANGED)]
+    assert outcomes(adopt.adopt(lab, ["old-vm"], Wish())) == [("old-vm", Outcome.UNCHANGED)]
 
     assert outcomes(verbs.start(lab, "adopted")) == [("old-vm", Outcome.DONE)]
     waited(
@@ -138,7 +138,7 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert verbs.verify(lab, "adopted", deep=True).seats[0].verified is True
     command("qemu-img", "compare", "-f", "qcow2", "-F", "raw", file, disk.path)
 
-    gone = classrooms.deleted(lab, "adopted")
+    gone = classrooms.delete(lab, "adopted")
     assert outcomes(gone) == [("old-vm", Outcome.DONE)]
     assert "let go" in str(gone.seats[0].reason)
     assert seat_of(dumped("old-vm")) is None
@@ -160,7 +160,7 @@ def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_
     foreign = defined("foreign", f"path=/dev/{VG}/foreign,format=raw,bus=virtio")
     was = volumes(lab)
 
-    report = adopt.adopted(lab, ["theirs"], Wish(classroom="office"))
+    report = adopt.adopt(lab, ["theirs"], Wish(classroom="office"))
     assert outcomes(report) == [("theirs", Outcome.DONE)]
     assert volumes(lab)["theirs"].uuid == was["theirs"].uuid
     assert disks_of(dumped("theirs")) == disks_of(before)
@@ -176,7 +176,7 @@ def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_
         assert verbs.verify(lab, "office", deep=True).seats[0].verified is True
         command("cmp", f"/dev/{VG}/theirs", f"/dev/{VG}/foreign")
     assert verbs.status(lab, "office").seats[0].verified is True
-    classrooms.deleted(lab, "office")
+    classrooms.delete(lab, "office")
     assert dumped("foreign") == foreign
     now = volumes(lab)
     assert not_known(ThinPool(VG, POOL), now.values()) == []
@@ -195,7 +195,7 @@ def test_adopt_when_it_is_cut_off_while_copying_then_all_is_as_before(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        adopt.adopted(Context(lab.host, interrupt), ["old-vm"], Wish())
+        adopt.adopt(Context(lab.host, interrupt), ["old-vm"], Wish())
     assert dumped("old-vm") == before
     assert volumes(lab) == {}
     assert file.read_bytes() == bootsector.read_bytes()
@@ -226,11 +226,11 @@ def test_adopt_when_killed_with_the_new_xml_in_force_then_recover_ends_it(
     file.write_bytes(bootsector.read_bytes())
     defined("old-vm", f"path={file},format=raw,bus=virtio")
     dying = Context(Host(lab.host.settings, DiesWithTheXml(), lab.host.storages))
-    assert outcomes(adopt.adopted(dying, ["old-vm"], Wish())) == [("old-vm", Outcome.FAILED)]
+    assert outcomes(adopt.adopt(dying, ["old-vm"], Wish())) == [("old-vm", Outcome.FAILED)]
     roles = {name: v.labels and v.labels.role for name, v in volumes(lab).items()}
     assert roles == {"old-vm.vda": Role.FILLING, "old-vm.vda.original": Role.BASELINE}
 
-    assert [report.exit_status for report in recover.recovered(lab)] == [0]
+    assert [report.exit_status for report in recover.recover(lab)] == [0]
     assert verbs.verify(lab, "adopted", deep=True).seats[0].verified is True
 
 
@@ -240,11 +240,11 @@ def test_adopt_when_killed_before_the_new_xml_then_recover_takes_it_back(
     file = tmp_path / "old.img"
     file.write_bytes(bootsector.read_bytes())
     before = defined("old-vm", f"path={file},format=raw,bus=virtio")
-    plan = adopt.planned(lab, ["old-vm"], Wish())[0].disks[0]
+    plan = adopt.plan(lab, ["old-vm"], Wish())[0].disks[0]
     storage = lab.host.storages.at(plan.kind, plan.place)
-    storage.baseline_created(storage.golden_created(plan.filling), plan.baseline)
+    storage.create_baseline(storage.create_golden(plan.filling), plan.baseline)
     assert len(volumes(lab)) == 2
-    assert recover.recovered(lab) == []
+    assert recover.recover(lab) == []
     assert (volumes(lab), dumped("old-vm")) == ({}, before)
 
 
@@ -254,15 +254,15 @@ def test_merge_when_killed_between_its_steps_then_recover_makes_the_snapshot_aga
     lvm("lvcreate", "-y", "-Wn", "-Zn", "-L", "100m", "-n", "theirs", VG)
     command("qemu-img", "convert", "-n", "-O", "raw", bootsector, f"/dev/{VG}/theirs")
     defined("theirs", f"path=/dev/{VG}/theirs,format=raw")
-    adopt.adopted(lab, ["theirs"], Wish())
+    adopt.adopt(lab, ["theirs"], Wish())
     direct_write(Path(f"/dev/{VG}/theirs"), AT, STUDENT)
     seat = volumes(lab)["theirs"]
     assert seat.labels is not None
     storage = lab.host.storage_of(seat)
-    storage.relabelled({seat.uuid: seat.labels.but(baseline="merging")}, storage.observe())
+    storage.set_labels({seat.uuid: seat.labels.but(baseline="merging")}, storage.observe())
     lvm("lvconvert", "-y", "--merge", f"{VG}/theirs.original")
     assert verbs.verify(lab, "adopted").seats[0].outcome is Outcome.UNKNOWN
-    assert [report.exit_status for report in recover.recovered(lab)] == [0]
+    assert [report.exit_status for report in recover.recover(lab)] == [0]
     assert verbs.verify(lab, "adopted", deep=True).seats[0].verified is True
     with Path(f"/dev/{VG}/theirs").open("rb") as raw:
         raw.seek(AT)

@@ -24,9 +24,9 @@ from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
+from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.lvm_thin import LvmThinStorage
-from pizarra.storage.memory import Crash
+from pizarra.storage.memory.store import Crash
 from pizarra.system import flight
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
 from tests.fixtures.any_order import NOT_OURS, ORIGINAL, AnyOrder, Plug
@@ -72,13 +72,13 @@ class OnLvm(AnyOrder):
         self.mortal.is_looking = True
         emptied()
         with_pool()
-        storage = LvmThinStorage(VG)
+        storage = DmThinStore(VG)
         for disk in self.disks:
             labels = Labels(role=Role.FILLING, template="t", version=1, disk=disk)
             new = NewVolume(labels=labels, size_bytes=MIB * 8, name=f"t.v1.{disk}")
-            golden = storage.golden_created(new)
+            golden = storage.create_golden(new)
             direct_write(golden.path, 0, ORIGINAL.ljust(BLOCK, b"\0"))
-            storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+            storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
         lvm("lvcreate", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/{POOL}", "-n", FOREIGN)
         direct_write(Path(f"/dev/{VG}/{FOREIGN}"), 0, NOT_OURS.ljust(BLOCK, b"\0"))
         self.mortal.is_looking = False
@@ -105,7 +105,7 @@ class OnLvm(AnyOrder):
 
     def volumes(self) -> Iterable[Volume]:
         with self.looking():
-            return LvmThinStorage(VG).observe().volumes
+            return DmThinStore(VG).observe().volumes
 
     def content(self, volume: Volume) -> bytes | None:
         return _start_of(volume.path)

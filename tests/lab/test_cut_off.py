@@ -19,11 +19,11 @@ from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
-from pizarra.service.recover import recovered
-from pizarra.service.undo import undone
-from pizarra.storage.lvm_thin import LvmThinStorage
-from pizarra.storage.memory import Crash
-from pizarra.storage.thin_pool import ThinPool
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo
+from pizarra.storage.dm_thin.pool import ThinPool
+from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.memory.store import Crash
 from tests.contract.storage_lvm import POOL, VG
 from tests.fixtures.any_order import ORIGINAL, MortalCompute
 from tests.lab.test_any_order import OnLvm
@@ -41,7 +41,7 @@ class OneSeat(OnLvm):
         spec = ClassroomSpec(
             name="net", template="t", seats=1, memory_bytes=64 * MIB, storage=StorageKind.LVM_THIN
         )
-        classrooms.created(self.context, spec)
+        classrooms.create(self.context, spec)
 
     def work_then_reset_then_work(self) -> None:
         self.wrote(BEFORE)
@@ -57,7 +57,7 @@ class OneSeat(OnLvm):
         assert verbs.reset(self.context, "net", after=After.OFF).exit_status == 0
 
     def undo_it(self) -> None:
-        assert undone(self.context, "net").exit_status == 0
+        assert undo(self.context, "net").exit_status == 0
 
     def has(self) -> bytes | None:
         (seat,) = self.seats()
@@ -77,10 +77,10 @@ class OneSeat(OnLvm):
 
     def put_right(self) -> None:
         """By recover, once: a second one finds nothing to do."""
-        recovered(self.context)
-        (report,) = recovered(self.context)
+        recover(self.context)
+        (report,) = recover(self.context)
         assert [str(one.outcome) for one in report.seats] == ["unchanged"]
-        assert not not_known(ThinPool(VG, POOL), LvmThinStorage(VG).observe().volumes)
+        assert not not_known(ThinPool(VG, POOL), DmThinStore(VG).observe().volumes)
 
 
 @pytest.fixture(params=[("vda",), ("vda", "vdb")], ids=["one disk", "two disks"])

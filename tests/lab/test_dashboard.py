@@ -64,10 +64,10 @@ def page() -> Iterator[Page]:
 def test_reset_when_the_worker_is_killed_in_it_then_the_next_ends_it_and_the_page_tells_the_truth(
     lab: Context, bootsector: Path, tmp_path: Path, page: Page
 ) -> None:
-    templates.imported(lab, "boot", templates.source_of_file(bootsector))
+    templates.import_template(lab, "boot", templates.source_of_file(bootsector))
     spec = ClassroomSpec(name="net", template="boot", seats=3, memory_bytes=16 * MIB, vcpus=1,
                          network="none")  # fmt: skip
-    classrooms.created(lab, spec)
+    classrooms.create(lab, spec)
     for seat in lab.host.observe().classroom("net").seats:
         direct_write(seat.volumes[0].path, MIB, b"a student was here".ljust(4096, b"!"))
     verbs.start(lab, "net")

@@ -63,5 +63,5 @@ def test_export_when_it_is_a_checkpoint_of_a_thin_volume_then_a_template_is_made
     assert image_info(next(folder.glob("*.qcow2"))).actual_bytes < 8 << 20
     assert pizarra("template", "import", "lesson", str(folder), "--vg", VG).status == 0
     golden = lab.host.observe().template("lesson").volumes[0]
-    with lab.host.storage_of(golden).opened(golden) as path:
+    with lab.host.storage_of(golden).opening(golden) as path:
         assert direct_read(path, 1 << 20, 4096) == WORK

@@ -24,7 +24,7 @@ from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, recover, templates, verbs
 from pizarra.service.context import Context
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.system import devmapper
 from pizarra.system.process import run
 from tests.contract.storage_lvm import VG, direct_write, lvm
@@ -71,13 +71,13 @@ class Frail:
 
     def made(self, kind: StorageKind, image: Path, seats: int, disk_bytes: int = 0) -> None:
         if kind is StorageKind.LVM_THIN:
-            LvmThinStorage(FRAIL).prepared()
+            DmThinStore(FRAIL).prepare()
         source = templates.source_of_file(image)
-        templates.imported(self.context, "boot", source, vg=FRAIL, kind=kind)
+        templates.import_template(self.context, "boot", source, vg=FRAIL, kind=kind)
         spec = ClassroomSpec(name="frail", template="boot", seats=seats, memory_bytes=16 * MIB,
                              vcpus=1, network="none", storage=kind, vg=FRAIL,
                              disk_bytes=disk_bytes or None)  # fmt: skip
-        classrooms.created(self.context, spec)
+        classrooms.create(self.context, spec)
 
     def seats(self) -> tuple[Seat, ...]:
         return self.context.host.observe().classroom("frail").seats
@@ -93,8 +93,8 @@ class Frail:
 
     def well_again(self) -> None:
         """Recover ends what was begun, twice is once, and a reset is proven by data."""
-        recover.recovered(self.context)
-        again = [one for report in recover.recovered(self.context) for one in report.seats]
+        recover.recover(self.context)
+        again = [one for report in recover.recover(self.context) for one in report.seats]
         assert {one.outcome for one in again} == {Outcome.UNCHANGED}
         assert self.reset().exit_status == 0
         assert verbs.verify(self.context, "frail", deep=True).exit_status == 0
@@ -109,7 +109,7 @@ def frail(lab: Context) -> Iterator[Frail]:
     lvm("vgcreate", "-y", FRAIL, f"/dev/mapper/{DISK}")
     yield Frail(lab)
     with suppress(PizarraError):
-        classrooms.deleted(lab, "frail")
+        classrooms.delete(lab, "frail")
     subprocess.run(["lvm", "vgremove", "-ff", "-y", FRAIL], capture_output=True, check=False)
     for _ in range(3):  # what LVM would not let go of, those that stand on others first
         rows = command("dmsetup", "ls").split("\n")
@@ -214,7 +214,7 @@ def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_do
                          start_new_session=True)  # fmt: skip
         eventually("libvirtd is there", lambda: not subprocess.run(
             ["virsh", "-q", "list"], capture_output=True, check=False).returncode)  # fmt: skip
-    recover.recovered(frail.context)
+    recover.recover(frail.context)
     report = verbs.reset(frail.context, "frail", after=After.OFF)
     assert report.exit_status == 0, told(report)
     assert {seat.power for seat in frail.seats()} == {Power.OFF}

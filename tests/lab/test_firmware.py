@@ -9,7 +9,7 @@ import pytest
 
 from pizarra.compute.domain_edit import StateFiles, state_files_of
 from pizarra.model.facts import Seat, StorageKind
-from pizarra.service.adopt import Wish, adopted
+from pizarra.service.adopt import Wish, adopt
 from pizarra.service.context import Context
 from pizarra.system.file_copies import same_content
 from tests.contract.storage_lvm import POOL, VG, lvm
@@ -114,7 +114,7 @@ def test_adopted_when_uefi_then_its_boot_entries_are_part_of_the_original(lab: C
     time.sleep(1)
     command("virsh", "-q", "destroy", "theirs")
     before = nvram.read_bytes()
-    (outcome,) = adopted(lab, ["theirs"], Wish()).seats
+    (outcome,) = adopt(lab, ["theirs"], Wish()).seats
     assert outcome.verified, outcome
 
     marked(nvram)

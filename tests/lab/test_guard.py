@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.storage.lvm_thick import cow_bytes
+from pizarra.storage.dm_snapshot.store import cow_bytes
 from tests.contract.storage_lvm import VG, direct_write, lvm
 from tests.fixtures.command import pizarra
 from tests.lab.conftest import command

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from pizarra.cli.host import app
 from pizarra.engine.fitness import look_lvm
-from pizarra.system.locks import vg_locked
+from pizarra.system.locks import holding_vg_lock
 
 VG = "vg_class"
 Findings = dict[str, dict[str, Any]]
@@ -130,7 +130,7 @@ def test_host_check_when_lvm_is_held_up_then_it_ends_and_says_who_to_look_for(
     host_check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(look_lvm, "LIMIT_S", 5)
-    with vg_locked(VG):
+    with holding_vg_lock(VG):
         status, findings, _ = host_check(PIZARRA_VG=VG)
     assert status == 3
     assert findings["lvm"]["level"] == "unfit"

@@ -47,10 +47,10 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def room(lab: Context, disk: Path, kind: StorageKind, seats: int = 2) -> None:
     vg = "" if kind is StorageKind.QCOW2 else VG
-    templates.imported(lab, "t", templates.source_of_file(disk), kind=kind, vg=vg)
+    templates.import_template(lab, "t", templates.source_of_file(disk), kind=kind, vg=vg)
     spec = ClassroomSpec(name="net", template="t", seats=seats, memory_bytes=64 * MIB, vcpus=1,
                          network="none")  # fmt: skip
-    classrooms.created(lab, spec)
+    classrooms.create(lab, spec)
 
 
 def writes(path: Path, name: str, text: str, folder: Path) -> None:
@@ -78,21 +78,21 @@ def test_inspect_when_a_student_wrote_then_shows_how_much_and_copies_either_stat
     lab: Context, disk: Path, tmp_path: Path, kind: StorageKind
 ) -> None:
     room(lab, disk, kind)
-    assert inspect.shown(lab, "net-01")["disks"][0]["changed_bytes"] == 0
+    assert inspect.show(lab, "net-01")["disks"][0]["changed_bytes"] == 0
     writes(Path(f"/dev/{VG}/net-01.vda"), "new.txt", "by a student", tmp_path / "m")
-    told = inspect.shown(lab, "net-01")
+    told = inspect.show(lab, "net-01")
     assert told["disks"][0]["changed_bytes"] > 0
     assert (told["seat"], told["template"], told["power"]) == ("net-01", "t", "off")
     assert told["disks"][0]["size_bytes"] == 64 * MIB
 
-    copied = inspect.copied(lab, "net-01", ["/new.txt", "/home"], tmp_path / "out", Where())
+    copied = inspect.copy(lab, "net-01", ["/new.txt", "/home"], tmp_path / "out", Where())
     assert copied.files == 2
     assert copied.left_out == ["/home/ana/shadow: a link"]
     assert (tmp_path / "out" / "new.txt").read_text() == "by a student"
     assert (tmp_path / "out" / "home" / "ana" / "report.txt").read_text() == "what I did"
     with pytest.raises(BadInput):
-        inspect.copied(lab, "net-01", ["/new.txt"], tmp_path / "first", ORIGINAL)
-    inspect.copied(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "first", ORIGINAL)
+        inspect.copy(lab, "net-01", ["/new.txt"], tmp_path / "first", ORIGINAL)
+    inspect.copy(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "first", ORIGINAL)
     assert (tmp_path / "first" / "report.txt").read_text() == "what I did"
     assert traces() == []
     assert verbs.reset(lab, "net").seats[0].verified is True
@@ -107,10 +107,10 @@ def test_attach_when_a_thin_seat_is_reset_meanwhile_then_neither_disturbs_the_ot
     writes(seat, "new.txt", "by a student", tmp_path / "m")
     at = tmp_path / "at"
     at.mkdir()
-    present = inspect.attached(lab, "net-01", Where(), at)
-    original = inspect.attached(lab, "net-01", ORIGINAL)
+    present = inspect.attach(lab, "net-01", Where(), at)
+    original = inspect.attach(lab, "net-01", ORIGINAL)
     with pytest.raises(AlreadyExists):
-        inspect.attached(lab, "net-01", ORIGINAL)
+        inspect.attach(lab, "net-01", ORIGINAL)
     assert verbs.reset(lab, "net").seats[0].outcome is Outcome.DONE
     assert verbs.verify(lab, "net").exit_status == 0
     assert (at / "new.txt").read_text() == "by a student"
@@ -119,10 +119,10 @@ def test_attach_when_a_thin_seat_is_reset_meanwhile_then_neither_disturbs_the_ot
     with pytest.raises(OSError):
         direct_write(Path(present["device"]), 0, bytes(4096))
     command("cmp", original["device"], seat)
-    assert len(inspect.shown(lab, "net-01")["views"]) == 2
+    assert len(inspect.show(lab, "net-01")["views"]) == 2
 
-    assert len(inspect.detached(lab, "net-01")) == 2
-    assert inspect.detached(lab, "net-01") == []
+    assert len(inspect.detach(lab, "net-01")) == 2
+    assert inspect.detach(lab, "net-01") == []
     assert traces() == []
 
 
@@ -130,8 +130,8 @@ def test_attach_when_the_classroom_is_deleted_then_the_view_goes_with_the_seat(
     lab: Context, disk: Path
 ) -> None:
     room(lab, disk, StorageKind.LVM_THIN, seats=1)
-    inspect.attached(lab, "net-01", ORIGINAL)
-    assert classrooms.deleted(lab, "net").exit_status == 0
+    inspect.attach(lab, "net-01", ORIGINAL)
+    assert classrooms.delete(lab, "net").exit_status == 0
     assert traces() == []
 
 
@@ -140,13 +140,13 @@ def test_recover_when_who_looked_was_killed_then_takes_what_is_left(
 ) -> None:
     room(lab, disk, StorageKind.LVM_THIN, seats=2)
     for name in ("net-01", "net-02"):
-        inspect.attached(lab, name, ORIGINAL)
+        inspect.attach(lab, name, ORIGINAL)
     kept, killed = sorted(views.views(), key=lambda view: view.seat)
-    View(**{**{key: getattr(killed, key) for key in View.__slots__}, "pid": 2**22 + 1}).written()
-    recover.recovered(lab)
+    View(**{**{key: getattr(killed, key) for key in View.__slots__}, "pid": 2**22 + 1}).write()
+    recover.recover(lab)
     assert [view.seat for view in views.views()] == [kept.seat]
     views.NOTES.joinpath("net-01.original.json").unlink()
-    recover.recovered(lab)
+    recover.recover(lab)
     assert traces() == []
 
 
@@ -155,7 +155,7 @@ def test_inspect_when_the_disk_holds_no_file_system_then_says_so_and_leaves_noth
 ) -> None:
     room(lab, bootsector, StorageKind.LVM_THIN, seats=1)
     with pytest.raises(Unsupported):
-        inspect.copied(lab, "net-01", ["/x"], tmp_path / "out", Where())
+        inspect.copy(lab, "net-01", ["/x"], tmp_path / "out", Where())
     assert traces() == []
 
 
@@ -163,9 +163,9 @@ def test_inspect_when_the_seat_is_a_qcow2_file_then_is_read_through_nbd(
     lab: Context, disk: Path, tmp_path: Path
 ) -> None:
     room(lab, disk, StorageKind.QCOW2, seats=1)
-    inspect.copied(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "out", Where())
+    inspect.copy(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "out", Where())
     assert (tmp_path / "out" / "report.txt").read_text() == "what I did"
-    inspect.copied(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "first", ORIGINAL)
+    inspect.copy(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "first", ORIGINAL)
     assert traces() == []
     assert verbs.verify(lab, "net").exit_status == 0
 

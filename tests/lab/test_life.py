@@ -176,7 +176,7 @@ def test_recover_when_a_machine_is_lost_then_it_is_there_again(original: School)
         said = pizarra(verb, "life", "2", "--json")
         assert (said.status, said.seats) == (1, {"life-02": "unknown"}), verb
         assert "run pizarra recover" in said.document["seats"][0]["reason"]
-    assert [one.outcome for report in recover.recovered(original.context) for one in report.seats] \
+    assert [one.outcome for report in recover.recover(original.context) for one in report.seats] \
         == [Outcome.UNCHANGED, Outcome.DONE, Outcome.UNCHANGED]  # fmt: skip
     again = command("virsh", "-q", "dumpxml", "--inactive", "life-02")
     assert sorted(again.splitlines()) == sorted(xml.splitlines())  # in what order, libvirt decides

@@ -11,11 +11,11 @@ from lxml import etree
 
 from pizarra.compute.domain_edit import (
     DiskSeen,
+    add_seat_metadata,
     disks_of,
+    remove_seat_metadata,
     resources_of,
     seat_of,
-    with_seat_metadata,
-    without_seat_metadata,
 )
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
@@ -28,11 +28,11 @@ from pizarra.planner.adoption import (
     DiskFound,
     MachineFound,
     MachinePlan,
-    classroom_checked,
+    check_classroom,
     needs_a_place,
     plan_adoption,
 )
-from pizarra.planner.host_facts import HostFacts, assembled
+from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.storage.images import ImageInfo
 
 FILE = Path("/var/lib/libvirt/images/win11.qcow2")
@@ -87,7 +87,7 @@ def machine(
 
 
 def facts(*volumes: Volume) -> HostFacts:
-    return assembled([StorageFacts(volumes=volumes)], [])
+    return assemble([StorageFacts(volumes=volumes)], [])
 
 
 def planned(found: MachineFound, *volumes: Volume) -> MachinePlan:
@@ -230,14 +230,14 @@ def with_seats(number: int, name: str = "seat2") -> HostFacts:
                     name=name, baseline="v-b")  # fmt: skip
     seat = replace(THIN, name="s", uuid="v-s", labels=labels)
     domain = Domain(uuid=f"u-{name}", name=name, power=Power.OFF)
-    return assembled([StorageFacts(volumes=(baseline, seat))], [domain])
+    return assemble([StorageFacts(volumes=(baseline, seat))], [domain])
 
 
 def test_classroom_when_made_of_a_template_then_takes_no_adopted_machine() -> None:
-    classroom_checked(with_seats(1), "adopted")
-    classroom_checked(with_seats(1), "new")
+    check_classroom(with_seats(1), "adopted")
+    check_classroom(with_seats(1), "new")
     with pytest.raises(BadInput):
-        classroom_checked(with_seats(1, name=""), "adopted")
+        check_classroom(with_seats(1, name=""), "adopted")
 
 
 def test_needs_a_place_when_all_disks_are_volumes_then_no() -> None:
@@ -251,10 +251,10 @@ def test_metadata_when_taken_off_then_the_xml_is_as_it_was() -> None:
     seat = SeatMetadata(classroom="adopted", number=3, template="", version=0)
     assert seat_of(adopted) is None
     for xml in (adopted, XML):
-        ours = with_seat_metadata(xml, seat)
+        ours = add_seat_metadata(xml, seat)
         assert seat_of(ours) == ("adopted", "3")
-        assert canonical(without_seat_metadata(ours)) == canonical(xml)
-        assert "urn:pizarra" not in without_seat_metadata(ours)
+        assert canonical(remove_seat_metadata(ours)) == canonical(xml)
+        assert "urn:pizarra" not in remove_seat_metadata(ours)
 
 
 def canonical(xml: str) -> bytes:

@@ -15,14 +15,14 @@ from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.memory import Crash, MemoryStorage
-from pizarra.storage.memory_disks import MemoryDisks
+from pizarra.storage.memory.disks import MemoryDisks
+from pizarra.storage.memory.store import Crash, MemoryStore
 from tests.fixtures.any_order import NOT_OURS, ORIGINAL, AnyOrder, Plug
 
 FOREIGN_VOLUME = "net-04.vda"
 
 
-class MortalStorage(MemoryStorage):
+class MortalStorage(MemoryStore):
     """A crash is the end of its process: whoever would tidy up comes too late."""
 
     def __init__(self, disks: MemoryDisks, plug: Plug) -> None:
@@ -47,16 +47,16 @@ class InMemory(AnyOrder):
         self.disks = MemoryDisks()
         self.booted()
         labels = Labels(role=Role.FILLING, template="t", version=1)
-        golden = self.storage.golden_created(
+        golden = self.storage.create_golden(
             NewVolume(labels=labels, size_bytes=MIB, name="t.v1.vda")
         )
         self.storage.write(golden.name, 0, ORIGINAL)
-        self.storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
-        foreign = self.storage.golden_created(
+        self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+        foreign = self.storage.create_golden(
             NewVolume(labels=labels, size_bytes=MIB, name=FOREIGN_VOLUME)
         )
         self.storage.write(foreign.name, 0, NOT_OURS)
-        disk = self.disks.named(foreign.name)
+        disk = self.disks.find(foreign.name)
         disk.volume = replace(disk.volume, labels=None)
 
     def booted(self) -> None:

@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizarra.errors import BadInput
-from pizarra.model.names import name_checked, seat_numbers_parsed
-from pizarra.service.apply import spec_read
+from pizarra.model.names import check_name, parse_seat_numbers
+from pizarra.service.apply import read_spec
 from tests.fixtures.command import Said, pizarra, refused
 
 NAMES = (
@@ -224,7 +224,7 @@ def test_spec_when_the_file_is_anything_then_bad_input_and_no_other_error(raw: b
     file.write_bytes(raw)
     try:
         with pytest.raises(BadInput):
-            spec_read(file)
+            read_spec(file)
     finally:
         file.unlink()
 
@@ -232,7 +232,7 @@ def test_spec_when_the_file_is_anything_then_bad_input_and_no_other_error(raw: b
 @given(st.text())
 def test_name_when_it_is_any_text_then_it_is_good_or_bad_input(text: str) -> None:
     try:
-        assert name_checked(text, "classroom").isascii()
+        assert check_name(text, "classroom").isascii()
     except BadInput as error:
         assert str(error)
         assert error.advice
@@ -241,7 +241,7 @@ def test_name_when_it_is_any_text_then_it_is_good_or_bad_input(text: str) -> Non
 @given(st.text(alphabet="0123456789-, \n", max_size=12))
 def test_seats_when_any_text_then_numbers_in_order_or_bad_input(text: str) -> None:
     try:
-        numbers = seat_numbers_parsed(text)
+        numbers = parse_seat_numbers(text)
     except BadInput:
         return
     assert list(numbers) == sorted(set(numbers))

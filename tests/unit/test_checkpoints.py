@@ -10,7 +10,7 @@ from pizarra.model.labels import Role
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.service import checkpoints, classrooms, templates, verbs
-from pizarra.service.undo import undone
+from pizarra.service.undo import undo
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK, ORIGINAL = b"a studen", b"original"
@@ -33,12 +33,12 @@ def test_restore_when_saved_then_each_has_its_own_and_the_power_as_found(school:
     verbs.start(school.context, "net", [1])
     school.dirty(1)
     school.compute.calls.clear()
-    assert outcomes(checkpoints.saved(school.context, "net", "half", [1, 2])) == [Outcome.DONE] * 2
+    assert outcomes(checkpoints.save(school.context, "net", "half", [1, 2])) == [Outcome.DONE] * 2
     called = [call for call, uuid in school.compute.calls if uuid == seat_uuid("net", 1)]
     assert called == ["pause", "resume"], "it stands still meanwhile, and goes on"
     school.reset()
     school.dirty(2)
-    report = checkpoints.restored(school.context, "net", "half")
+    report = checkpoints.restore(school.context, "net", "half")
     assert [one.seat for one in report.seats] == ["net-01", "net-02"]
     assert outcomes(report) == [Outcome.DONE] * 2
     assert all(one.verified for one in report.seats)
@@ -49,46 +49,46 @@ def test_restore_when_saved_then_each_has_its_own_and_the_power_as_found(school:
 
 
 def test_restore_when_undone_then_the_state_before_is_there(school: School) -> None:
-    checkpoints.saved(school.context, "net", "start", [1])
+    checkpoints.save(school.context, "net", "start", [1])
     school.dirty(1)
-    checkpoints.restored(school.context, "net", "start", [1])
+    checkpoints.restore(school.context, "net", "start", [1])
     assert school.content(1) == ORIGINAL
-    undone(school.context, "net", [1])
+    undo(school.context, "net", [1])
     assert school.content(1) == WORK
 
 
 def test_restore_when_a_seat_has_none_then_skipped_and_a_name_that_is_none_is_told(
     school: School,
 ) -> None:
-    checkpoints.saved(school.context, "net", "one", [1])
-    report = checkpoints.restored(school.context, "net", "one", [1, 2])
+    checkpoints.save(school.context, "net", "one", [1])
+    report = checkpoints.restore(school.context, "net", "one", [1, 2])
     assert outcomes(report) == [Outcome.DONE, Outcome.SKIPPED]
     with pytest.raises(NotFound, match="no checkpoint two") as error:
-        checkpoints.restored(school.context, "net", "two")
+        checkpoints.restore(school.context, "net", "two")
     assert error.value.advice == "It has: one."
 
 
 def test_hand_out_when_the_teacher_prepared_a_seat_then_all_have_it(school: School) -> None:
     school.dirty(1)
-    checkpoints.saved(school.context, "net", "prepared", [1])
-    report = checkpoints.handed_out(school.context, "net", "prepared", 1)
+    checkpoints.save(school.context, "net", "prepared", [1])
+    report = checkpoints.hand_out(school.context, "net", "prepared", 1)
     assert outcomes(report) == [Outcome.DONE] * SEATS
     assert [school.content(number) for number in range(1, SEATS + 1)] == [WORK] * SEATS
     school.reset()
     assert school.content(3) == ORIGINAL
     with pytest.raises(NotFound):
-        checkpoints.handed_out(school.context, "net", "prepared", 99)
-    skipped = checkpoints.handed_out(school.context, "net", "prepared", 2)
+        checkpoints.hand_out(school.context, "net", "prepared", 99)
+    skipped = checkpoints.hand_out(school.context, "net", "prepared", 2)
     assert set(outcomes(skipped)) == {Outcome.SKIPPED}
 
 
 def test_save_when_the_name_is_there_or_cannot_be_then_nothing_is_paused(school: School) -> None:
     verbs.start(school.context, "net", [1])
-    checkpoints.saved(school.context, "net", "one", [1])
+    checkpoints.save(school.context, "net", "one", [1])
     school.compute.calls.clear()
     for name, error in (("one", AlreadyExists), ("../x", BadInput), ("a b", BadInput)):
         with pytest.raises(error):
-            checkpoints.saved(school.context, "net", name)
+            checkpoints.save(school.context, "net", name)
     assert {call for call, _ in school.compute.calls} <= {"observe"}
     assert saved_volumes(school) == 1
 
@@ -96,8 +96,8 @@ def test_save_when_the_name_is_there_or_cannot_be_then_nothing_is_paused(school:
 def test_save_when_some_cannot_then_they_alone_fail_and_leave_nothing(school: School) -> None:
     verbs.start(school.context, "net", [1, 2])
     school.compute.fail_at("pause", seat_uuid("net", 1), ComputeFault("it will not"))
-    school.storage.fail_at("checkpoints_created", 2, StorageFault("no room"))
-    report = checkpoints.saved(school.context, "net", "one")
+    school.storage.fail_at("create_checkpoints", 2, StorageFault("no room"))
+    report = checkpoints.save(school.context, "net", "one")
     assert [one.outcome for one in report.seats].count(Outcome.FAILED) == 2
     assert report.seats[0].outcome is Outcome.FAILED
     assert saved_volumes(school) == SEATS - 2
@@ -105,22 +105,22 @@ def test_save_when_some_cannot_then_they_alone_fail_and_leave_nothing(school: Sc
 
 
 def test_list_when_saved_then_tells_seats_and_what_differs(school: School) -> None:
-    assert checkpoints.listed(school.context, "net") == []
+    assert checkpoints.list_checkpoints(school.context, "net") == []
     school.dirty(1)
-    checkpoints.saved(school.context, "net", "one", [1, 2])
-    (one,) = checkpoints.listed(school.context, "net")
+    checkpoints.save(school.context, "net", "one", [1, 2])
+    (one,) = checkpoints.list_checkpoints(school.context, "net")
     assert (one["checkpoint"], one["seats"]) == ("one", ["net-01", "net-02"])
     assert one["differs_bytes"] == 4096
     with pytest.raises(NotFound):
-        checkpoints.listed(school.context, "none")
+        checkpoints.list_checkpoints(school.context, "none")
 
 
 def test_delete_when_told_then_forgotten_and_with_the_classroom_all_go(school: School) -> None:
-    checkpoints.saved(school.context, "net", "one")
-    checkpoints.saved(school.context, "net", "two", [1])
-    assert outcomes(checkpoints.deleted(school.context, "net", "one", [1, 2])) == [Outcome.DONE] * 2
+    checkpoints.save(school.context, "net", "one")
+    checkpoints.save(school.context, "net", "two", [1])
+    assert outcomes(checkpoints.delete(school.context, "net", "one", [1, 2])) == [Outcome.DONE] * 2
     assert saved_volumes(school) == SEATS - 2 + 1
     with pytest.raises(BadInput, match="stand on"):
-        templates.deleted(school.context, "t")
-    assert classrooms.deleted(school.context, "net").exit_status == 0
+        templates.delete(school.context, "t")
+    assert classrooms.delete(school.context, "net").exit_status == 0
     assert saved_volumes(school) == 0

@@ -51,7 +51,7 @@ def school(tmp_path: Path) -> School:
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "8M"], check=True)
     made = School(tmp_path / "disks")
     sources = templates.source_of_file(image)
-    templates.imported(made.context, "t", sources, kind=StorageKind.QCOW2)
+    templates.import_template(made.context, "t", sources, kind=StorageKind.QCOW2)
     made.told.clear()
     return made
 
@@ -59,7 +59,7 @@ def school(tmp_path: Path) -> School:
 def not_made(school: School, error: type[PizarraError], spec: ClassroomSpec = SPEC) -> None:
     before = school.seen()
     with pytest.raises(error):
-        classrooms.created(school.context, spec)
+        classrooms.create(school.context, spec)
     assert school.seen() == before
     assert school.notes() == []
 
@@ -70,11 +70,11 @@ def test_create_when_a_machine_cannot_be_defined_then_nothing_is_left(
 ) -> None:
     school.compute.fail_at("define", seat_uuid("net", number), REFUSED)
     not_made(school, ComputeFault)
-    assert classrooms.created(school.context, SPEC).exit_status == 0  # and the next try works
+    assert classrooms.create(school.context, SPEC).exit_status == 0  # and the next try works
 
 
 def test_create_when_the_network_cannot_be_made_then_nothing_is_left(school: School) -> None:
-    school.compute.fail_at("network_define", None, REFUSED)
+    school.compute.fail_at("define_network", None, REFUSED)
     not_made(school, ComputeFault)
 
 
@@ -113,7 +113,7 @@ def test_create_when_there_is_no_template_or_the_classroom_then_nothing_changes(
     school: School,
 ) -> None:
     not_made(school, NotFound, ClassroomSpec(name="net", template="none", seats=1))
-    classrooms.created(school.context, SPEC)
+    classrooms.create(school.context, SPEC)
     not_made(school, AlreadyExists)
 
 
@@ -122,7 +122,7 @@ def test_create_when_taking_back_fails_then_the_rest_goes_and_it_is_told(school:
     school.compute.fail_at("define", seat_uuid("net", 4), REFUSED)
     school.compute.fail_at("undefine", seat_uuid("net", 1), REFUSED)
     with pytest.raises(ComputeFault):
-        classrooms.created(school.context, SPEC)
+        classrooms.create(school.context, SPEC)
     after = school.seen()
     assert after["volumes"] == before["volumes"]
     assert after["networks"] == before["networks"]
@@ -132,11 +132,11 @@ def test_create_when_taking_back_fails_then_the_rest_goes_and_it_is_told(school:
 def test_resize_when_a_new_machine_cannot_be_defined_then_all_is_as_before(
     school: School,
 ) -> None:
-    classrooms.created(school.context, SPEC)
+    classrooms.create(school.context, SPEC)
     before = school.seen()
     school.compute.fail_at("define", seat_uuid("net", 6), REFUSED)
     with pytest.raises(ComputeFault):
-        classrooms.resized(school.context, "net", seats=7)
+        classrooms.resize(school.context, "net", seats=7)
     assert school.seen() == before
     assert school.notes() == []
 
@@ -144,9 +144,9 @@ def test_resize_when_a_new_machine_cannot_be_defined_then_all_is_as_before(
 def test_delete_when_a_machine_cannot_be_removed_then_the_others_go_and_it_is_named(
     school: School,
 ) -> None:
-    classrooms.created(school.context, SPEC)
+    classrooms.create(school.context, SPEC)
     school.compute.fail_at("undefine", seat_uuid("net", 2), REFUSED)
-    report = classrooms.deleted(school.context, "net")
+    report = classrooms.delete(school.context, "net")
     assert [one.outcome for one in report.seats].count(Outcome.DONE) == 3
     assert (report.seats[1].outcome, report.exit_status) == (Outcome.FAILED, 1)
-    assert [seat.name for seat in classrooms.listed(school.context)[0].seats] == ["net-02"]
+    assert [seat.name for seat in classrooms.list_classrooms(school.context)[0].seats] == ["net-02"]

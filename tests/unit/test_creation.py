@@ -48,7 +48,7 @@ def keeps_no_states(guests: Guests) -> None:
 
 
 def test_create_when_all_is_wished_then_seats_have_identities_and_wake(guests: Guests) -> None:
-    report = creation.made(guests.context, replace(SPEC, identify=True, warm=True))
+    report = creation.create(guests.context, replace(SPEC, identify=True, warm=True))
     assert (report.verb, report.exit_status, len(report.seats)) == ("create", 0, 2)
     assert kept(guests, "new") == {IDENTITY: [1, 2], WARM: [1, 2]}
     report = verbs.reset(guests.context, "new", mode=Mode.WARM, after=After.RUNNING)
@@ -60,8 +60,8 @@ def test_create_when_a_machine_cannot_be_warm_then_it_is_made_and_the_reason_is_
 ) -> None:
 
     fault = ComputeFault("it has a device of the host")
-    guests.compute.fail_at("ram_saved", seat_uuid("new", 1), fault)
-    report = creation.made(guests.context, replace(SPEC, warm=True))
+    guests.compute.fail_at("save_ram", seat_uuid("new", 1), fault)
+    report = creation.create(guests.context, replace(SPEC, warm=True))
     assert report.exit_status == 0
     assert "device of the host" in str(report.seats[0].reason)
     assert report.seats[1].reason is None
@@ -71,51 +71,51 @@ def test_create_when_storage_keeps_no_states_then_nothing_is_made(guests: Guests
     keeps_no_states(guests)
     for wish in (replace(SPEC, identify=True), replace(SPEC, warm=True)):
         with pytest.raises(Unsupported):
-            creation.made(guests.context, wish)
+            creation.create(guests.context, wish)
     assert "new" not in guests.context.host.observe().classrooms
 
 
 def test_apply_when_storage_keeps_no_states_then_refused_before_anything_changes(
     guests: Guests, tmp_path: Path
 ) -> None:
-    classrooms.created(guests.context, SPEC)
+    classrooms.create(guests.context, SPEC)
     keeps_no_states(guests)
     file = tmp_path / "new.yaml"
     file.write_text("classroom: new\ntemplate: t\nseats: 3\nmemory: 64M\nidentify: true")
     with pytest.raises(Unsupported):
-        apply.planned(guests.context, apply.spec_read(file))
+        apply.plan(guests.context, apply.read_spec(file))
 
 
 def test_publish_when_warm_then_classrooms_made_of_it_are(guests: Guests) -> None:
-    maintenance.begun(guests.context, "t")
-    assert maintenance.published(guests.context, "t", warm=True).warm
-    creation.made(guests.context, SPEC)
+    maintenance.begin(guests.context, "t")
+    assert maintenance.publish(guests.context, "t", warm=True).warm
+    creation.create(guests.context, SPEC)
     assert kept(guests, "new") == {WARM: [1, 2]}
-    maintenance.begun(guests.context, "t")
-    assert not maintenance.published(guests.context, "t").warm
-    creation.made(guests.context, replace(SPEC, name="cold"))
+    maintenance.begin(guests.context, "t")
+    assert not maintenance.publish(guests.context, "t").warm
+    creation.create(guests.context, replace(SPEC, name="cold"))
     assert kept(guests, "cold") == {}
 
 
 def test_publish_when_warm_and_storage_keeps_no_states_then_refused_and_it_goes_on(
     guests: Guests,
 ) -> None:
-    made = maintenance.begun(guests.context, "t")
+    made = maintenance.begin(guests.context, "t")
     keeps_no_states(guests)
     with pytest.raises(Unsupported, match="no original of its own"):
-        maintenance.published(guests.context, "t", warm=True)
+        maintenance.publish(guests.context, "t", warm=True)
     assert guests.context.host.observe().maintenance("t") == made
 
 
 def test_apply_when_the_file_wishes_more_then_those_without_get_it_and_once(
     guests: Guests, tmp_path: Path
 ) -> None:
-    classrooms.created(guests.context, SPEC)
+    classrooms.create(guests.context, SPEC)
     file = tmp_path / "new.yaml"
     lines = ("classroom: new", "template: t", "seats: 3", "memory: 64M", "storage: memory")
     file.write_text("\n".join((*lines, "identify: true", "warm: true")))
-    wish = apply.spec_read(file)
-    plan = apply.planned(guests.context, wish)
+    wish = apply.read_spec(file)
+    plan = apply.plan(guests.context, wish)
     assert plan.asks
     assert [str(line).partition(";")[0] for line in plan.lines] == [
         "~ seats: 2 -> 3",
@@ -123,6 +123,6 @@ def test_apply_when_the_file_wishes_more_then_those_without_get_it_and_once(
         "~ warm: 2 of 2 have none",
     ]
     assert kept(guests, "new") == {}  # so far it was looked at only
-    assert apply.carried_out(guests.context, plan).exit_status == 0
+    assert apply.carry_out(guests.context, plan).exit_status == 0
     assert kept(guests, "new") == {IDENTITY: [1, 2, 3], WARM: [1, 2, 3]}
-    assert apply.planned(guests.context, wish).lines == ()
+    assert apply.plan(guests.context, wish).lines == ()

@@ -28,12 +28,12 @@ from pizarra.service import (
     verbs,
 )
 from pizarra.service.context import Context
-from pizarra.service.data_disks import swapped
-from pizarra.service.undo import undone
+from pizarra.service.data_disks import swap
+from pizarra.service.undo import undo
 from pizarra.settings import Settings
-from pizarra.storage.lvm_thick import LvmThickStorage
-from pizarra.storage.memory import Crash
-from pizarra.storage.qcow2_sidecar import sidecar_replaced
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
+from pizarra.storage.memory.store import Crash
+from pizarra.storage.qcow2.sidecar import replace_sidecar
 from tests.contract.storage_qcow2 import image_created, image_read, image_written
 
 WORK = b"a term's work" + bytes(4083)
@@ -50,13 +50,13 @@ class Site:
         image_created(self.image, 8 * MIB)
         self.imported()
         spec = ClassroomSpec(name="net", template="t", seats=2, memory_bytes=64 * MIB)
-        classrooms.created(self.context, spec)
+        classrooms.create(self.context, spec)
 
     def imported(self, **how: bool) -> None:
         sources = templates.with_data(
             templates.source_of_file(self.image), "16M", self.image.parent
         )
-        templates.imported(self.context, "t", sources, kind=StorageKind.QCOW2, **how)  # type: ignore[arg-type]
+        templates.import_template(self.context, "t", sources, kind=StorageKind.QCOW2, **how)  # type: ignore[arg-type]
 
     def seat(self, number: int) -> Seat:
         return self.context.host.observe().classroom("net").seats[number - 1]
@@ -91,36 +91,36 @@ def test_machine_when_made_then_has_both_disks_and_only_one_goes_back(site: Site
 
 def test_undo_and_checkpoints_when_there_is_a_data_disk_then_leave_it_alone(site: Site) -> None:
     site.written(1)
-    checkpoints.saved(site.context, "net", "lesson", [1])
+    checkpoints.save(site.context, "net", "lesson", [1])
     verbs.reset(site.context, "net", [1])
     image_written(site.seat(1).all_volumes[1].path, MIB, bytes(4096))
-    undone(site.context, "net", [1])
+    undo(site.context, "net", [1])
     assert site.has_work(1) == (True, False)
     verbs.reset(site.context, "net", [1])
-    checkpoints.restored(site.context, "net", "lesson")
+    checkpoints.restore(site.context, "net", "lesson")
     assert site.has_work(1) == (True, False)
 
 
 def test_upgrade_when_reset_then_the_data_is_still_there(site: Site) -> None:
     site.written(1)
     site.imported(new_version=True)
-    upgrade.upgraded(site.context, "net", version=2)
+    upgrade.upgrade(site.context, "net", version=2)
     assert verbs.reset(site.context, "net").exit_status == 0
     assert site.has_work(1) == (False, True)
-    assert recover.recovered(site.context)[0].exit_status == 0
+    assert recover.recover(site.context)[0].exit_status == 0
     versions = {one.version: one.seats for one in site.context.host.observe().versions("t")}
     assert versions[1] > 0, "the data stands on it"
 
 
 def test_swap_when_students_change_places_then_their_data_goes_along(site: Site) -> None:
     site.written(1)
-    swapped(site.context, "net", 1, 2)
+    swap(site.context, "net", 1, 2)
     assert (site.has_work(1), site.has_work(2)) == ((True, False), (False, True))
     paths = [disk.path for disk in disks_of(site.compute.xml(site.seat(2).domain_uuid))]
     assert paths == [str(one.path) for one in site.seat(2).all_volumes]
     verbs.start(site.context, "net", [1])
     with pytest.raises(BadInput, match="in use"):
-        swapped(site.context, "net", 1, 2)
+        swap(site.context, "net", 1, 2)
 
 
 @pytest.mark.parametrize("step", range(1, 6))
@@ -142,15 +142,15 @@ def test_swap_when_killed_in_it_then_no_machine_shows_anothers_data_and_recover_
 
     with monkeypatch.context() as broken:
         broken.setattr(site.compute, "define", killing(site.compute.define))
-        broken.setattr("pizarra.storage.qcow2.sidecar_replaced", killing(sidecar_replaced))
+        broken.setattr("pizarra.storage.qcow2.store.replace_sidecar", killing(replace_sidecar))
         with pytest.raises(Crash):
-            swapped(site.context, "net", 1, 2)
+            swap(site.context, "net", 1, 2)
     for number in (1, 2):
         machine = site.compute.xml(seat_uuid("net", number))
         theirs = {str(one.path) for one in site.seat(number).all_volumes}
         assert {one.path for one in disks_of(machine)} <= theirs
     for _ in range(2):
-        recover.recovered(site.context)
+        recover.recover(site.context)
         assert (site.has_work(1), site.has_work(2)) == ((True, False), (False, True))
         paths = [disk.path for disk in disks_of(site.compute.xml(site.seat(2).domain_uuid))]
         assert paths == [str(one.path) for one in site.seat(2).all_volumes]
@@ -161,21 +161,21 @@ def test_recover_when_the_classroom_of_a_swap_is_gone_then_nothing_is_left_of_it
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(data_disks, "_ended", lambda *_: (_ for _ in ()).throw(Crash()))
+        broken.setattr(data_disks, "_finish", lambda *_: (_ for _ in ()).throw(Crash()))
         with pytest.raises(Crash):
-            swapped(site.context, "net", 1, 2)
-    classrooms.deleted(site.context, "net", with_data=True)
-    recover.recovered(site.context)
+            swap(site.context, "net", 1, 2)
+    classrooms.delete(site.context, "net", with_data=True)
+    recover.recover(site.context)
     assert not list(data_disks.NOTES.iterdir())
 
 
 def test_delete_when_data_would_be_lost_then_must_be_told_so(site: Site) -> None:
     with pytest.raises(BadInput, match="would be lost"):
-        classrooms.deleted(site.context, "net")
+        classrooms.delete(site.context, "net")
     with pytest.raises(BadInput, match="would be lost"):
-        classrooms.resized(site.context, "net", seats=1)
+        classrooms.resize(site.context, "net", seats=1)
     assert len(site.context.host.observe().classroom("net").seats) == 2
-    assert classrooms.deleted(site.context, "net", with_data=True).exit_status == 0
+    assert classrooms.delete(site.context, "net", with_data=True).exit_status == 0
     assert not [v for v in site.context.host.observe().volumes.values()
                 if v.labels and v.labels.classroom]  # fmt: skip
 
@@ -183,7 +183,7 @@ def test_delete_when_data_would_be_lost_then_must_be_told_so(site: Site) -> None
 def test_export_when_imported_elsewhere_then_the_data_disk_is_one(
     site: Site, tmp_path: Path
 ) -> None:
-    export.template_exported(site.context, "t", tmp_path / "usb")
+    export.export_template(site.context, "t", tmp_path / "usb")
     sources, _ = export.sources_of_manifest(site.context, tmp_path / "usb")
     assert [one.persistent for one in sources] == [False, True]
 
@@ -193,10 +193,10 @@ def test_import_when_the_storage_keeps_classic_stores_then_refused(tmp_path: Pat
     image_created(image, 8 * MIB)
     sources = templates.with_data(templates.source_of_file(image), "16M", tmp_path)
     with pytest.raises(Unsupported):
-        templates._data_checked(LvmThickStorage("vg"), sources)
+        templates._check_data(DmSnapshotStore("vg"), sources)
 
 
 def test_import_when_the_first_disk_shall_be_data_then_refused(site: Site) -> None:
     sources = templates.with_data(templates.source_of_file(site.image), "vda", site.image.parent)
     with pytest.raises(BadInput, match="goes back"):
-        templates.imported(site.context, "other", sources, kind=StorageKind.QCOW2)
+        templates.import_template(site.context, "other", sources, kind=StorageKind.QCOW2)

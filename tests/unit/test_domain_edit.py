@@ -8,11 +8,11 @@ import pytest
 from lxml import etree
 
 from pizarra.compute.domain_edit import (
+    add_seat_metadata,
     agent_listens,
     disks_of,
     firmware_of,
-    with_disk_moved,
-    with_seat_metadata,
+    replace_disk_source,
 )
 from pizarra.compute.seat_metadata import SeatMetadata, is_ours
 from pizarra.errors import BadInput, NotFound, Unsupported
@@ -45,7 +45,7 @@ def test_disks_of_when_every_kind_is_there_then_each_as_it_stands() -> None:
 
 
 def test_disk_moved_when_qcow2_file_then_exactly_that_disk_changes() -> None:
-    went, came = changed_lines(ADOPTED, with_disk_moved(ADOPTED, "vda", NEW))
+    went, came = changed_lines(ADOPTED, replace_disk_source(ADOPTED, "vda", NEW))
     assert came == [
         '<driver name="qemu" type="raw" cache="none" error_policy="report" iothread="1" '
         'queues="2" io="native" discard="unmap">',
@@ -59,7 +59,7 @@ def test_disk_moved_when_qcow2_file_then_exactly_that_disk_changes() -> None:
 
 
 def test_disk_moved_when_done_then_guest_sees_the_same_disk() -> None:
-    disk = etree.fromstring(with_disk_moved(ADOPTED, "vda", NEW)).find("devices/disk")
+    disk = etree.fromstring(replace_disk_source(ADOPTED, "vda", NEW)).find("devices/disk")
     assert disk is not None
     assert disk.get("type") == "block"
     kept = ["driver", "source", "target", "iotune", "serial", "alias", "address"]
@@ -70,28 +70,28 @@ def test_edits_when_done_then_libvirts_schema_still_holds() -> None:
     schema = etree.RelaxNG(file="/usr/share/libvirt/schemas/domain.rng")
     known = ADOPTED.replace('<from-a-newer-libvirt keep="me"/>', "")
     schema.assertValid(etree.fromstring(known))
-    edited = with_seat_metadata(with_disk_moved(known, "vda", NEW), SEAT)
+    edited = add_seat_metadata(replace_disk_source(known, "vda", NEW), SEAT)
     schema.assertValid(etree.fromstring(edited))
 
 
 def test_disk_moved_when_no_driver_stands_there_then_it_gets_one() -> None:
-    moved = {disk.target: disk for disk in disks_of(with_disk_moved(ADOPTED, "vdc", NEW))}
+    moved = {disk.target: disk for disk in disks_of(replace_disk_source(ADOPTED, "vdc", NEW))}
     assert (moved["vdc"].type, moved["vdc"].path) == ("block", str(NEW))
 
 
 def test_disk_moved_when_nothing_has_that_target_then_not_found() -> None:
     with pytest.raises(NotFound, match="vdz"):
-        with_disk_moved(ADOPTED, "vdz", NEW)
+        replace_disk_source(ADOPTED, "vdz", NEW)
 
 
 def test_disk_moved_when_libvirt_decrypts_it_then_unsupported() -> None:
     locked = ADOPTED.replace('<seclabel model="dac"', '<encryption format="luks"/><seclabel')
     with pytest.raises(Unsupported):
-        with_disk_moved(locked, "vda", NEW)
+        replace_disk_source(locked, "vda", NEW)
 
 
 def test_seat_metadata_when_added_then_the_others_stay() -> None:
-    told = with_seat_metadata(ADOPTED, SEAT)
+    told = add_seat_metadata(ADOPTED, SEAT)
     assert is_ours(etree.fromstring(told))
     assert "libosinfo:os" in told
     went, _ = changed_lines(ADOPTED, told)
@@ -99,13 +99,13 @@ def test_seat_metadata_when_added_then_the_others_stay() -> None:
 
 
 def test_seat_metadata_when_there_already_then_replaced() -> None:
-    twice = with_seat_metadata(with_seat_metadata(ADOPTED, SEAT), SEAT)
+    twice = add_seat_metadata(add_seat_metadata(ADOPTED, SEAT), SEAT)
     assert twice.count("<pizarra:seat ") == 1
 
 
 def test_seat_metadata_when_domain_has_none_then_made_after_its_title() -> None:
     bare = "<domain>\n  <name>a</name>\n  <!-- why -->\n  <memory>1</memory>\n</domain>"
-    tags = [child.tag for child in etree.fromstring(with_seat_metadata(bare, SEAT))]
+    tags = [child.tag for child in etree.fromstring(add_seat_metadata(bare, SEAT))]
     assert tags == ["name", "metadata", etree.Comment, "memory"]
 
 

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from pizarra.compute.addresses import chosen_subnet, gateway_address, seat_address
+from pizarra.compute.addresses import choose_subnet, gateway_address, seat_address
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
-from pizarra.compute.network_xml import bridge_name, network_seen, network_xml
+from pizarra.compute.network_xml import bridge_name, network_xml, read_network
 from pizarra.errors import HostNotFit
 from pizarra.model.labels import Firmware
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
@@ -121,7 +121,7 @@ def test_console_when_built_then_no_port_listens() -> None:
 
 
 def test_network_when_read_back_then_as_written() -> None:
-    seen = network_seen(network_xml(replace(NETWORK, mode="nat")))
+    seen = read_network(network_xml(replace(NETWORK, mode="nat")))
     assert (seen.mode, seen.bridge, seen.gateway) == ("nat", "pz-net", "10.200.3.1/24")
     assert seen.leases == frozenset(NETWORK.leases)
 
@@ -136,7 +136,7 @@ def test_network_when_read_back_then_as_written() -> None:
     ],
 )
 def test_network_seen_when_anothers_then_its_ipv4_gateway(ip: str, gateway: str) -> None:
-    assert network_seen(f"<network><name>x</name>{ip}</network>").gateway == gateway
+    assert read_network(f"<network><name>x</name>{ip}</network>").gateway == gateway
 
 
 names = st.from_regex(r"[a-z][a-z0-9]{0,9}(-[a-z0-9]{1,12})?", fullmatch=True)
@@ -154,21 +154,21 @@ def test_bridge_name_when_names_differ_then_short_and_different(classrooms: list
 
 @given(names, st.integers(1, SEATS_MAX))
 def test_subnet_when_chosen_then_private_and_every_seat_fits(classroom: str, seats: int) -> None:
-    subnet = chosen_subnet(classroom, seats, ())
+    subnet = choose_subnet(classroom, seats, ())
     hosts = {seat_address(subnet, number) for number in range(1, seats + 1)}
     assert subnet.is_private
-    assert subnet == chosen_subnet(classroom, seats, ())
+    assert subnet == choose_subnet(classroom, seats, ())
     assert all(host in subnet for host in hosts)
     assert not hosts & {gateway_address(subnet), subnet.broadcast_address}
 
 
 def test_subnet_when_taken_then_the_next_free_one() -> None:
-    first = chosen_subnet("net", 30, ())
-    second = chosen_subnet("net", 30, (first,))
+    first = choose_subnet("net", 30, ())
+    second = choose_subnet("net", 30, (first,))
     assert not first.overlaps(second)
-    assert chosen_subnet("net", 30, (second,)) == first
+    assert choose_subnet("net", 30, (second,)) == first
 
 
 def test_subnet_when_everything_is_taken_then_host_not_fit() -> None:
     with pytest.raises(HostNotFit):
-        chosen_subnet("net", 30, (IPv4Network("10.0.0.0/8"),))
+        choose_subnet("net", 30, (IPv4Network("10.0.0.0/8"),))

@@ -42,7 +42,7 @@ class Site:
 
     def imported(self, source: Path, **how: Any) -> None:
         sources, machine = export.sources_of_manifest(self.context, source)
-        templates.imported(
+        templates.import_template(
             self.context, "t", sources, machine=machine, kind=StorageKind.QCOW2, **how
         )
 
@@ -62,7 +62,7 @@ def here(tmp_path: Path) -> Site:
         tpm=True,
         files=StateFiles(nvram=tmp_path / "vars.fd", tpm=tmp_path / "swtpm"),
     )
-    templates.imported(site.context, "t", sources, machine=machine, kind=StorageKind.QCOW2)
+    templates.import_template(site.context, "t", sources, machine=machine, kind=StorageKind.QCOW2)
     return site
 
 
@@ -73,7 +73,7 @@ def there(tmp_path: Path) -> Site:
 
 @pytest.fixture
 def files(here: Site, tmp_path: Path) -> Path:
-    export.template_exported(here.context, "t", tmp_path / "usb")
+    export.export_template(here.context, "t", tmp_path / "usb")
     return tmp_path / "usb"
 
 
@@ -110,10 +110,10 @@ def test_export_when_it_cannot_be_then_nothing_is_written(here: Site, tmp_path: 
     before = sorted(tmp_path.rglob("*"))
     for to, error in ((full, AlreadyExists), (file, AlreadyExists), (full / "x" / "y", BadInput)):
         with pytest.raises(error):
-            export.template_exported(here.context, "t", to)
+            export.export_template(here.context, "t", to)
     for name, version in (("none", 0), ("t", 9)):
         with pytest.raises(NotFound):
-            export.template_exported(here.context, name, tmp_path / "new", version=version)
+            export.export_template(here.context, name, tmp_path / "new", version=version)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -124,7 +124,7 @@ def test_export_when_it_is_interrupted_then_nothing_is_left(here: Site, tmp_path
 
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(KeyboardInterrupt):
-        export.template_exported(Context(here.context.host, interrupted), "t", tmp_path / "usb")
+        export.export_template(Context(here.context.host, interrupted), "t", tmp_path / "usb")
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -181,17 +181,19 @@ def test_export_when_it_is_a_checkpoint_then_a_template_is_made_of_it(
 ) -> None:
     here, image = Site(tmp_path / "school"), tmp_path / "plain.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-    templates.imported(here.context, "t", templates.source_of_file(image), kind=StorageKind.QCOW2)
-    classrooms.created(here.context, ClassroomSpec(name="net", template="t", seats=2))
+    templates.import_template(
+        here.context, "t", templates.source_of_file(image), kind=StorageKind.QCOW2
+    )
+    classrooms.create(here.context, ClassroomSpec(name="net", template="t", seats=2))
     seat = here.context.host.observe().classroom("net").seats[0]
     image_written(seat.volumes[0].path, 4 * MIB, WORD)
-    checkpoints.saved(here.context, "net", "lesson-3", [1])
-    manifest = export.checkpoint_exported(here.context, "net", "lesson-3", 1, tmp_path / "usb")
+    checkpoints.save(here.context, "net", "lesson-3", [1])
+    manifest = export.export_checkpoint(here.context, "net", "lesson-3", 1, tmp_path / "usb")
     assert (manifest.template, manifest.version, manifest.firmware) == ("net-lesson-3", 1, "bios")
     there.imported(tmp_path / "usb")
     template = there.context.host.observe().template("t")
     assert image_read(template.volumes[0].path, 4 * MIB, len(WORD)) == WORD
     for name, number in (("lesson-3", 2), ("none", 1), ("lesson-3", 9)):
         with pytest.raises(NotFound):
-            export.checkpoint_exported(here.context, "net", name, number, tmp_path / "new")
+            export.export_checkpoint(here.context, "net", name, number, tmp_path / "new")
     assert not (tmp_path / "new").exists()

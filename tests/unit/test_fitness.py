@@ -21,8 +21,8 @@ from pizarra.engine.fitness.facts import (
     Trouble,
 )
 from pizarra.engine.fitness.findings import Finding, Level, is_fit
-from pizarra.engine.fitness.judge import host_judged
-from pizarra.engine.fitness.look import host_seen
+from pizarra.engine.fitness.judge import judge_host
+from pizarra.engine.fitness.look import look_at_host
 from pizarra.engine.fitness.look_machine import COMMANDS
 from pizarra.model.sizes import GIB, MIB
 from pizarra.settings import Settings
@@ -113,7 +113,7 @@ def with_lvm(**changes: object) -> HostSeen:
 
 
 def finding(seen: HostSeen, check: str) -> Finding:
-    return next(one for one in host_judged(seen) if one.check == check)
+    return next(one for one in judge_host(seen) if one.check == check)
 
 
 # ---- judging
@@ -372,7 +372,7 @@ def test_judging_when_one_thing_is_wrong_then_it_is_named_with_what_mends_it(
 def test_judging_when_anything_is_wrong_then_each_check_is_said_once_and_fits_80_columns(
     case: tuple[HostSeen, str, Level, str, str, bool],
 ) -> None:
-    findings = host_judged(case[0])
+    findings = judge_host(case[0])
     checks = [one.check for one in findings]
     assert len(set(checks)) == len(checks)
     assert is_fit(findings) is (Level.UNFIT not in {one.level for one in findings})
@@ -381,7 +381,7 @@ def test_judging_when_anything_is_wrong_then_each_check_is_said_once_and_fits_80
 
 
 def test_judging_when_all_is_well_then_the_host_is_fit_and_there_is_nothing_to_do() -> None:
-    findings = host_judged(HEALTHY)
+    findings = judge_host(HEALTHY)
     assert {one.level for one in findings} == {Level.GOOD}
     assert not any(one.mend or one.fix for one in findings)
 
@@ -389,7 +389,7 @@ def test_judging_when_all_is_well_then_the_host_is_fit_and_there_is_nothing_to_d
 def test_judging_when_there_is_no_lvm_at_all_then_qcow2_still_makes_the_host_fit() -> None:
     without = lacking("lvm", "thin_check", "thin_delta", "dmeventd")
     kernel = KernelSeen(targets=Trouble(text="No such device."), loadable=frozenset())
-    findings = host_judged(replace(without, lvm=Trouble(text="No lvm."), kernel=kernel))
+    findings = judge_host(replace(without, lvm=Trouble(text="No lvm."), kernel=kernel))
     assert is_fit(findings)
     assert {"lvm", "device-mapper", "thin-tools"} <= {
         one.check for one in findings if one.level is Level.WARNING
@@ -399,7 +399,7 @@ def test_judging_when_there_is_no_lvm_at_all_then_qcow2_still_makes_the_host_fit
 def test_judging_when_a_group_is_of_others_then_only_the_one_of_the_settings_counts() -> None:
     other = replace(GROUP, name="root", disk_missing=True, pools=())
     seen = replace(with_lvm(groups=(GROUP, other)), vg="vg_class")
-    assert is_fit(host_judged(seen))
+    assert is_fit(judge_host(seen))
 
 
 def test_judging_when_our_volumes_are_in_another_group_then_it_counts_too() -> None:
@@ -413,6 +413,6 @@ def test_judging_when_our_volumes_are_in_another_group_then_it_counts_too() -> N
 
 def test_host_seen_when_looked_at_here_then_every_fact_can_be_judged(tmp_path: Path) -> None:
     settings = Settings(libvirt_uri="qemu+unix:///system?socket=/nowhere", folder=tmp_path)
-    seen = host_seen(settings)
+    seen = look_at_host(settings)
     assert isinstance(seen.libvirt, Trouble)
     assert finding(seen, "libvirt").level is Level.UNFIT

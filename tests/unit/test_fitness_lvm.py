@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pizarra.engine.fitness.lvm_parsed import groups_parsed, settings_parsed, version_parsed
+from pizarra.engine.fitness.lvm_parsed import parse_groups, parse_settings, parse_version
 from pizarra.errors import StorageFault
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import MIB
@@ -51,7 +51,7 @@ def test_groups_parsed_when_a_pool_is_ours_then_its_shares_and_threshold_are_tol
     percents = {"data_percent": "81.50", "metadata_percent": "10.00"}
     pool = row("pizarra", "thin-pool", lv_metadata_size="16777216", seg_monitor="monitored",
                lv_profile="pizarra", **percents)  # fmt: skip
-    group = groups_parsed(report(pool), "pizarra", no_profile)[0]
+    group = parse_groups(report(pool), "pizarra", no_profile)[0]
     assert (group.free_bytes, group.volumes, group.ours) == (4194304, 1, False)
     seen = group.pools[0]
     assert (seen.data_share, seen.metadata_share, seen.metadata_bytes) == (0.815, 0.1, 16 * MIB)
@@ -60,15 +60,15 @@ def test_groups_parsed_when_a_pool_is_ours_then_its_shares_and_threshold_are_tol
 
 
 def test_groups_parsed_when_a_pool_is_inactive_then_its_shares_are_unknown() -> None:
-    pool = groups_parsed(report(row("pizarra", "thin-pool")), "pizarra", no_profile)[0].pools[0]
+    pool = parse_groups(report(row("pizarra", "thin-pool")), "pizarra", no_profile)[0].pools[0]
     assert (pool.data_share, pool.monitored, pool.threshold) == (None, False, 100)
 
 
 def test_groups_parsed_when_a_pool_is_of_others_then_it_counts_only_with_volumes_of_ours() -> None:
     pool, seat = row("data", "thin-pool"), row("net-01", "thin", pool_lv="data")
-    assert groups_parsed(report(pool, seat), "pizarra", no_profile)[0].pools == ()
+    assert parse_groups(report(pool, seat), "pizarra", no_profile)[0].pools == ()
     seat["lv_tags"] = tags(role=Role.SEAT, classroom="net", seat=1)
-    group = groups_parsed(report(pool, seat), "pizarra", no_profile)[0]
+    group = parse_groups(report(pool, seat), "pizarra", no_profile)[0]
     assert [one.name for one in group.pools] == ["data"]
     assert group.thick_seats == 0
 
@@ -79,26 +79,26 @@ def test_groups_parsed_when_seats_are_classic_and_an_import_never_ended_then_bot
     seat = row("net-01", "linear", lv_tags=tags(role=Role.SEAT, classroom="net", seat=1))
     rest = row("deb-1", "linear", lv_tags=tags(role=Role.FILLING, template="deb"))
     damaged = row("x", "linear", lv_tags="pizarra.role=king")
-    group = groups_parsed(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0]
+    group = parse_groups(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0]
     assert (group.thick_seats, group.left_over, group.disk_missing) == (1, ("deb-1",), True)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"report": [{"vg": [{"vg_name": "a"}]}]}'])
 def test_groups_parsed_when_the_report_cannot_be_read_then_it_says_where(text: str) -> None:
     with pytest.raises(StorageFault, match="LVM's report cannot be read"):
-        groups_parsed(text, "pizarra", no_profile)
+        parse_groups(text, "pizarra", no_profile)
 
 
 def test_groups_parsed_when_there_is_no_group_then_none() -> None:
-    assert groups_parsed('{"report": []}', "pizarra", no_profile) == ()
+    assert parse_groups('{"report": []}', "pizarra", no_profile) == ()
 
 
 def test_version_parsed_when_lvm_complains_too_then_it_is_still_found() -> None:
     text = "  LVM version:     2.03.16(2) (2022-05-18)\n  Library version: 1.02.185\n"
-    assert version_parsed(text) == (2, 3, 16)
-    assert version_parsed("nothing") == ()
+    assert parse_version(text) == (2, 3, 16)
+    assert parse_version("nothing") == ()
 
 
 def test_settings_parsed_when_values_are_quoted_then_they_are_bare() -> None:
     text = 'monitoring=1\narchive_dir="/etc/lvm/archive"\n'
-    assert settings_parsed(text) == {"monitoring": "1", "archive_dir": "/etc/lvm/archive"}
+    assert parse_settings(text) == {"monitoring": "1", "archive_dir": "/etc/lvm/archive"}

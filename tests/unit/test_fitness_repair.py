@@ -9,8 +9,8 @@ import pytest
 
 from pizarra.cli.host import consent, finding_lines
 from pizarra.engine.events import Event, Noted
-from pizarra.engine.fitness.findings import Fix, Level, found, good
-from pizarra.engine.fitness.repair import packages_of, repaired
+from pizarra.engine.fitness.findings import Fix, Level, finding, good
+from pizarra.engine.fitness.repair import packages_of, repair
 from pizarra.service.host_check import HostReport
 
 U, W, A = Level.UNFIT, Level.WARNING, Level.ADVICE
@@ -24,16 +24,16 @@ def test_repaired_when_a_file_is_there_already_then_it_stays_as_it_is(tmp_path: 
     old, new = tmp_path / "old", tmp_path / "deep" / "new"
     old.write_text("mine")
     fix = Fix(files=((str(old), "ours"), (str(new), "ours")))
-    repaired([found(W, "x", "y", "", fix)], heard([]), install=False)
+    repair([finding(W, "x", "y", "", fix)], heard([]), install=False)
     assert (old.read_text(), new.read_text()) == ("mine", "ours")
 
 
 def test_repaired_when_one_fix_fails_then_it_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     file = tmp_path / "made"
-    bad = found(W, "a", "y", "", Fix(commands=(("false",),)))
-    well = found(W, "b", "y", "", Fix(commands=(("touch", str(file)),)))
+    bad = finding(W, "a", "y", "", Fix(commands=(("false",),)))
+    well = finding(W, "b", "y", "", Fix(commands=(("touch", str(file)),)))
     events: list[Event] = []
-    repaired([bad, well], heard(events), install=False)
+    repair([bad, well], heard(events), install=False)
     assert file.exists()
     said = [one.text.format(**one.facts) for one in events if isinstance(one, Noted)]
     assert said[:2] == ["Running: false", "false failed with status 1: it printed no error"]
@@ -41,14 +41,14 @@ def test_repaired_when_one_fix_fails_then_it_is_told_and_the_others_go_on(tmp_pa
 
 def test_repaired_when_nobody_consented_then_no_package_is_installed() -> None:
     events: list[Event] = []
-    repaired([found(U, "x", "y", "", Fix(packages=("nothing-like-it",)))], heard(events),
+    repair([finding(U, "x", "y", "", Fix(packages=("nothing-like-it",)))], heard(events),
              install=False)  # fmt: skip
     assert events == []
 
 
 def test_packages_of_when_two_findings_name_one_then_it_is_installed_once() -> None:
     fixes = (Fix(packages=("lvm2", "ovmf")), Fix(packages=("lvm2",)))
-    assert packages_of(found(W, "x", "y", "", fix) for fix in fixes) == ("lvm2", "ovmf")
+    assert packages_of(finding(W, "x", "y", "", fix) for fix in fixes) == ("lvm2", "ovmf")
 
 
 def test_consent_when_nobody_can_be_asked_then_only_yes_is_yes(
@@ -60,7 +60,7 @@ def test_consent_when_nobody_can_be_asked_then_only_yes_is_yes(
 
 
 def test_the_document_when_something_was_mended_then_it_says_so() -> None:
-    bad = found(U, "qemu", "{what} is missing.", "apt-get install q", what="QEMU")
+    bad = finding(U, "qemu", "{what} is missing.", "apt-get install q", what="QEMU")
     report = HostReport(findings=(good("kvm", "Works."), bad), fixed=frozenset({"kvm"}))
     assert report.exit_status == 3
     assert report.to_json() == {
@@ -77,6 +77,6 @@ def test_the_document_when_something_was_mended_then_it_says_so() -> None:
 
 def test_finding_lines_when_a_command_is_long_then_it_stays_in_one_piece() -> None:
     mend = "lvcreate --type thin-pool -l 80%FREE --zero y -n pizarra volume_group_of_a_school"
-    lines = list(finding_lines(found(A, "thin-pool", "word " * 40, mend)))
+    lines = list(finding_lines(finding(A, "thin-pool", "word " * 40, mend)))
     assert lines[-1].strip() == f"$ {mend}"
     assert lines[0].startswith("· advice")

@@ -19,12 +19,15 @@ from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.engine.fitness import lvm_parsed
 from pizarra.errors import BadInput, NotOurs, PizarraError, StorageFault
 from pizarra.model.labels import Labels, labels_from_tags
-from pizarra.model.names import seat_name_parsed
-from pizarra.model.sizes import size_parsed
-from pizarra.service.apply import spec_read
-from pizarra.settings import Settings, settings_read
-from pizarra.storage import lvm_report, qcow2_header, thin_metadata, thin_pool
-from pizarra.storage.qcow2_sidecar import sidecar_path, sidecar_read
+from pizarra.model.names import parse_seat_name
+from pizarra.model.sizes import parse_size
+from pizarra.service.apply import read_spec
+from pizarra.settings import Settings, read_settings
+from pizarra.storage.dm_thin import metadata as thin_metadata
+from pizarra.storage.dm_thin import pool as thin_pool
+from pizarra.storage.lvm import report as lvm_report
+from pizarra.storage.qcow2 import header as qcow2_header
+from pizarra.storage.qcow2.sidecar import read_sidecar, sidecar_path
 from tests.fixtures.command import pizarra
 
 many = hypothesis(max_examples=150)
@@ -54,7 +57,7 @@ def test_classroom_file_when_it_is_nearly_one_then_a_spec_or_bad_input(text: str
     with tempfile.NamedTemporaryFile(suffix=".yaml") as file:
         Path(file.name).write_bytes(text.encode(errors="surrogatepass"))
         with suppress(BadInput):
-            spec_read(Path(file.name))
+            read_spec(Path(file.name))
 
 
 # ---- the command line
@@ -89,7 +92,7 @@ def test_command_line_when_it_is_anything_then_no_traceback(argv: list[str]) -> 
 @many
 @given(st.text(max_size=20))
 def test_sizes_and_seats_when_any_text_then_bad_input(text: str) -> None:
-    for parse in (size_parsed, seat_name_parsed):
+    for parse in (parse_size, parse_seat_name):
         with suppress(BadInput):
             parse(text)
 
@@ -130,11 +133,11 @@ _REPORTS = st.one_of(_JSON, st.fixed_dictionaries({"report": st.lists(_GROUPS, m
 @given(_REPORTS.map(json.dumps))
 def test_lvm_report_when_it_is_nearly_one_then_facts_or_a_storage_fault(text: str) -> None:
     with suppress(StorageFault):
-        lvm_report.facts(lvm_report.groups_parsed(text))
+        lvm_report.facts(lvm_report.parse_groups(text))
     with suppress(StorageFault):
-        lvm_parsed.groups_parsed(text, "pizarra", lambda _: 70)
-    lvm_parsed.version_parsed(text)
-    lvm_parsed.settings_parsed(text)
+        lvm_parsed.parse_groups(text, "pizarra", lambda _: 70)
+    lvm_parsed.parse_version(text)
+    lvm_parsed.parse_settings(text)
 
 
 _KEYS = st.sampled_from([*Labels.__slots__, "x", ""])
@@ -156,7 +159,7 @@ def test_sidecar_when_it_is_anything_then_one_or_not_ours(raw: bytes) -> None:
         image = Path(folder) / "net-01.qcow2"
         sidecar_path(image).write_bytes(raw)
         with suppress(NotOurs):
-            sidecar_read(image)
+            read_sidecar(image)
 
 
 # ---- XML of a domain, and of thin_delta
@@ -191,9 +194,9 @@ _READS: tuple[Callable[[str], object], ...] = (
     domain_edit.firmware_of,
     domain_edit.seat_of,
     domain_edit.resources_of,
-    domain_edit.without_seat_metadata,
-    lambda xml: domain_edit.with_seat_metadata(xml, _SEAT),
-    lambda xml: domain_edit.with_disk_moved(xml, "vda", Path("/dev/vg/x")),
+    domain_edit.remove_seat_metadata,
+    lambda xml: domain_edit.add_seat_metadata(xml, _SEAT),
+    lambda xml: domain_edit.replace_disk_source(xml, "vda", Path("/dev/vg/x")),
 )
 
 
@@ -209,7 +212,7 @@ def test_domain_when_it_is_nearly_one_then_read_or_bad_input(xml: str) -> None:
 @given(st.one_of(st.text(max_size=10), _XML))
 def test_thin_delta_when_it_says_anything_then_a_storage_fault(xml: str) -> None:
     with suppress(StorageFault):
-        thin_pool.delta_parsed(xml)
+        thin_pool.parse_delta(xml)
 
 
 # ---- blocks
@@ -257,7 +260,7 @@ def test_thin_metadata_when_blocks_are_anything_then_a_storage_fault(
 def test_superblock_when_it_is_anything_then_a_storage_fault(raw: bytes) -> None:
     for block in (raw, raw[:32] + struct.pack("<QI", 27022010, 2) + raw[44:]):
         with suppress(StorageFault):
-            thin_metadata.superblock_parsed(block)
+            thin_metadata.parse_superblock(block)
 
 
 _HEADERS = st.builds(
@@ -273,7 +276,7 @@ _HEADERS = st.builds(
 def test_qcow2_when_it_is_anything_then_a_value_error(raw: bytes) -> None:
     with tempfile.NamedTemporaryFile() as file:
         Path(file.name).write_bytes(raw)
-        for read in (qcow2_header.header_read, qcow2_header.allocated_bytes):
+        for read in (qcow2_header.read_header, qcow2_header.allocated_bytes):
             with suppress(ValueError):
                 read(Path(file.name))
 
@@ -296,4 +299,4 @@ def test_settings_when_they_are_anything_then_bad_input(said: dict[str, str]) ->
             text = value.replace("\0", "").encode(errors="replace").decode()
             these.setenv(f"PIZARRA_{name}", text)
         with suppress(PizarraError):
-            settings_read()
+            read_settings()

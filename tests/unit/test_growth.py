@@ -16,7 +16,7 @@ from pizarra.model.sizes import GIB
 from pizarra.planner.forecast import Sample, full_in_s
 from pizarra.service import activity, verbs
 from pizarra.service.context import Context
-from pizarra.service.guard import guarded
+from pizarra.service.guard import guard
 from pizarra.settings import Settings
 from tests.unit.test_reset import School
 
@@ -52,8 +52,8 @@ def test_growth_when_recorded_then_read_back_and_a_cut_line_is_none(
 ) -> None:
     monkeypatch.setattr(growth, "FOLDER", tmp_path)
     pool = Pool(kind=StorageKind.LVM_THIN, place="vg", name="pizarra", size_bytes=10, free_bytes=4)
-    growth.recorded([pool])
-    growth.recorded([pool])
+    growth.record([pool])
+    growth.record([pool])
     (file,) = tmp_path.iterdir()
     with file.open("a") as out:
         out.write("17")
@@ -72,8 +72,8 @@ def school_at(folder: Path) -> tuple[School, list[str]]:
 def test_reset_when_somebody_was_active_then_says_so_before_and_once(tmp_path: Path) -> None:
     school, told = school_at(tmp_path)
     school.dirty(1, 2)
-    activity.noted(tmp_path, "net", 1)
-    activity.noted(tmp_path, "net", 2)
+    activity.record_activity(tmp_path, "net", 1)
+    activity.record_activity(tmp_path, "net", 2)
     old = time.time() - activity.LATELY_S - 5
     os.utime(tmp_path / "activity" / "net-02", (old, old))
     verbs.reset(school.context, "net")
@@ -90,12 +90,12 @@ def test_guard_when_an_undo_is_too_old_then_drops_it(tmp_path: Path) -> None:
     school, told = school_at(tmp_path)
     school.dirty(1)
     verbs.reset(school.context, "net")
-    guarded(school.context)
+    guard(school.context)
     assert not told
     host = memory_host(
         school.storage, school.compute, Settings(server_folder=tmp_path, undo_hours=0)
     )
-    guarded(Context(host, school.context.emit))
+    guard(Context(host, school.context.emit))
     assert told == [
         "The last reset of {names} can be undone no more: it was more than {hours:g} h ago."
     ]

@@ -12,7 +12,7 @@ from pizarra.model.sizes import MIB
 from pizarra.planner.reset import pairs_of
 from pizarra.service import verbs
 from pizarra.service.context import Context
-from pizarra.service.undo import undone
+from pizarra.service.undo import undo
 from tests.unit.test_reset import School
 
 
@@ -56,7 +56,7 @@ def test_start_when_undos_fill_the_pool_then_the_oldest_go_and_it_is_said(school
     assert verbs.start(context, "net", [3]).exit_status == 0
     assert [note for note in notes if "net-01 can be undone no more" in note]
     assert not [note for note in notes if "net-02 can be undone no more" in note]
-    assert undone(school.context, "net", [2]).exit_status == 0
+    assert undo(school.context, "net", [2]).exit_status == 0
 
 
 def test_start_when_a_crash_left_space_to_give_back_then_that_comes_before_any_undo(
@@ -66,12 +66,12 @@ def test_start_when_a_crash_left_space_to_give_back_then_that_comes_before_any_u
     for _ in range(2):
         school.dirty(1)
         pairs = list(pairs_of(seats[0]))
-        assert not any(school.context.host.rewound(pairs, keep=True, give_back=False).values())
-        sources = {pair.seat: pair.baseline.uuid for pair in pairs}
-        cut_off.begun(school.context.host, cut_off.RESET, sources)
-        undo_notes.ended(seats[0].volumes)
+        assert not any(school.context.host.rewind(pairs, keep=True, give_back=False).values())
+        sources = {pair.volume: pair.source.uuid for pair in pairs}
+        cut_off.begin(school.context.host, cut_off.RESET, sources)
+        undo_notes.end(seats[0].volumes)
     school.storage.disks.size_bytes = 2 * 4096
     context, notes = noting(school)
     assert verbs.start(context, "net", [3]).exit_status == 0
     assert not [note for note in notes if "no more" in note]
-    assert undone(school.context, "net", [1]).exit_status == 0
+    assert undo(school.context, "net", [1]).exit_status == 0

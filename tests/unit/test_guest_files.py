@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pizarra.errors import AlreadyExists, BadInput, NotFound
-from pizarra.system.guest_files import copied_out
+from pizarra.system.guest_files import copy_out
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def guest(tmp_path: Path) -> Path:
 def test_copied_out_when_a_file_then_is_there_with_its_time(guest: Path, tmp_path: Path) -> None:
     source = guest / "home" / "ana" / "report.txt"
     os.utime(source, (10**9, 10**9))
-    copied = copied_out(guest, "/home/ana/report.txt", tmp_path)
+    copied = copy_out(guest, "/home/ana/report.txt", tmp_path)
     target = tmp_path / "report.txt"
     assert (copied.files, copied.size_bytes, copied.left_out) == (1, 10, [])
     assert (target.read_text(), target.stat().st_mtime) == ("what I did", 10**9)
@@ -40,7 +40,7 @@ def test_copied_out_when_a_file_then_is_there_with_its_time(guest: Path, tmp_pat
 def test_copied_out_when_a_folder_then_plain_files_only_and_the_rest_is_told(
     guest: Path, tmp_path: Path
 ) -> None:
-    copied = copied_out(guest, "home/ana", tmp_path)
+    copied = copy_out(guest, "home/ana", tmp_path)
     found = sorted(
         str(path.relative_to(tmp_path / "ana")) for path in (tmp_path / "ana").rglob("*")
     )
@@ -63,7 +63,7 @@ def test_copied_out_when_the_path_goes_over_a_link_then_is_refused(
     to = tmp_path / "to"
     to.mkdir()
     with pytest.raises(BadInput):
-        copied_out(guest, path, to)
+        copy_out(guest, path, to)
     assert list(to.iterdir()) == []
 
 
@@ -73,7 +73,7 @@ def test_copied_out_when_the_path_leads_upwards_then_is_refused(
 ) -> None:
     (tmp_path / "secret").write_text("x")
     with pytest.raises(BadInput):
-        copied_out(guest, path, guest)
+        copy_out(guest, path, guest)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/home/ana/report.txt/deeper", "/no/such/place"])
@@ -81,7 +81,7 @@ def test_copied_out_when_it_is_not_there_then_says_so(
     guest: Path, tmp_path: Path, path: str
 ) -> None:
     with pytest.raises(NotFound):
-        copied_out(guest, path, tmp_path)
+        copy_out(guest, path, tmp_path)
 
 
 def test_copied_out_when_the_target_has_that_name_then_it_is_not_overwritten(
@@ -89,12 +89,12 @@ def test_copied_out_when_the_target_has_that_name_then_it_is_not_overwritten(
 ) -> None:
     (tmp_path / "report.txt").symlink_to(guest / "home" / "ana" / "work" / "a")
     with pytest.raises(AlreadyExists):
-        copied_out(guest, "/home/ana/report.txt", tmp_path)
+        copy_out(guest, "/home/ana/report.txt", tmp_path)
     assert (guest / "home" / "ana" / "work" / "a").read_text() == "a"
 
 
 def test_copied_out_when_all_of_it_then_is_a_folder_of_its_own(guest: Path, tmp_path: Path) -> None:
-    assert copied_out(guest, "/", tmp_path).files == 2
+    assert copy_out(guest, "/", tmp_path).files == 2
     assert (tmp_path / "disk" / "home" / "ana" / "report.txt").exists()
 
 
@@ -103,7 +103,7 @@ def test_copied_out_when_a_file_is_a_large_hole_then_stays_one(guest: Path, tmp_
         file.truncate(1 << 40)
         file.seek(1 << 39)
         file.write(b"middle")
-    copied = copied_out(guest, "/hole", tmp_path)
+    copied = copy_out(guest, "/hole", tmp_path)
     with (tmp_path / "hole").open("rb") as file:
         file.seek(1 << 39)
         assert file.read(6) == b"middle"
@@ -115,5 +115,5 @@ def test_copied_out_when_a_name_commands_a_terminal_then_is_told_harmlessly(
     guest: Path, tmp_path: Path
 ) -> None:
     (guest / "home" / "\x1b[2J\udcff").symlink_to("x")
-    copied = copied_out(guest, "/home", tmp_path)
+    copied = copy_out(guest, "/home", tmp_path)
     assert r"home/\x1b[2J\udcff: a link" in [line.removeprefix("/") for line in copied.left_out]

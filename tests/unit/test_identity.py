@@ -19,8 +19,8 @@ from pizarra.planner.checkpoints import checkpoints as saved_states
 from pizarra.planner.identity import Person
 from pizarra.service import checkpoints, classrooms, identity, recover, upgrade, verbs
 from pizarra.service.context import Context
-from pizarra.service.undo import undone
-from pizarra.service.warm import warmed
+from pizarra.service.undo import undo
+from pizarra.service.warm import warm
 from pizarra.storage.interface import NewVolume
 from pizarra.system import seed
 from pizarra.system.process import run
@@ -53,7 +53,7 @@ class Guests(School):
         return self.context.host.observe().classroom("net").seats[number - 1]
 
     def identify(self, numbers: list[int], person: Person | None = None) -> Report:
-        return identity.identified(self.context, "net", numbers, person=person, limit_s=20)
+        return identity.identify(self.context, "net", numbers, person=person, limit_s=20)
 
     def machine_xml(self, number: int) -> str:
         return self.compute.xml(seat_uuid("net", number))
@@ -85,7 +85,7 @@ def test_identify_when_guests_have_an_agent_then_every_reset_brings_their_names_
 def test_identify_when_there_was_work_then_an_undo_has_it(guests: Guests) -> None:
     guests.dirty(1)
     guests.identify([1])
-    assert undone(guests.context, "net", [1]).exit_status == 0
+    assert undo(guests.context, "net", [1]).exit_status == 0
     assert guests.content(1) == b"a studen"
     guests.reset()
     assert guests.who(1) == b"i am net-01"
@@ -120,7 +120,7 @@ def test_identify_when_one_guest_refuses_then_it_is_original_and_the_other_is_do
 
 def test_identify_when_nobody_answers_then_says_what_a_template_needs(guests: Guests) -> None:
     guests.compute.deaf.add(seat_uuid("net", 1))
-    report = identity.identified(guests.context, "net", [1], limit_s=0.05)
+    report = identity.identify(guests.context, "net", [1], limit_s=0.05)
     assert report.seats[0].outcome is Outcome.FAILED
     assert "cloud-init" in str(report.seats[0].reason)
     assert guests.power(1) is Power.OFF
@@ -136,7 +136,7 @@ def test_identify_when_cloud_init_is_there_then_what_it_says_counts(guests: Gues
         if uuid == seat_uuid("net", 1):
             said = json.dumps({"v1": {"errors": []}})
             run(["mcopy", "-i", str(path), "-", f"::{planner.RESULT}"], input_text=said)
-        told = seed.seed_read(path, "meta-data")
+        told = seed.read_seed(path, "meta-data")
         assert told is not None
         assert json.loads(told)["local-hostname"] == NAMES[uuid]
         guests.storage.write(f"{NAMES[uuid]}.vda", 0, b"by cloud-init")
@@ -185,24 +185,24 @@ def test_upgrade_when_seats_have_identities_then_they_go_to_the_new_version(
     new = replace(labels, version=2)
     filling = replace(new, role=Role.FILLING)
     wish = NewVolume(labels=filling, size_bytes=golden.size_bytes, name="t.v2.vda")
-    draft = guests.storage.golden_created(wish)
+    draft = guests.storage.create_golden(wish)
     guests.storage.write(draft.name, 0, b"version2")
-    guests.storage.golden_sealed(draft, new)
-    assert upgrade.upgraded(guests.context, "net", [1]).exit_status == 0
+    guests.storage.seal_golden(draft, new)
+    assert upgrade.upgrade(guests.context, "net", [1]).exit_status == 0
     guests.reset([1])
     assert guests.content(1) == b"version2"
-    upgrade.upgraded(guests.context, "net", [1], version=1)
+    upgrade.upgrade(guests.context, "net", [1], version=1)
     guests.reset([1])
     assert guests.who(1) == b"i am net-01"
 
 
 def test_warm_when_older_than_the_identity_then_starts_cold(guests: Guests) -> None:
-    warmed(guests.context, "net", [1], settle_s=0.01)
+    warm(guests.context, "net", [1], settle_s=0.01)
     guests.identify([1])
     facts = guests.context.host.observe()
     (mine,) = [v for v in facts.volumes.values() if v.labels and v.labels.checkpoint == IDENTITY]
     assert mine.labels is not None
-    guests.context.host.relabelled({mine: mine.labels.but(saved=mine.labels.saved + 5)})
+    guests.context.host.set_labels({mine: mine.labels.but(saved=mine.labels.saved + 5)})
     report = verbs.reset(guests.context, "net", [1], mode=Mode.WARM, after=After.RUNNING)
     assert "older than its identity" in str(report.seats[0].reason)
     assert guests.who(1) == b"i am net-01"
@@ -210,12 +210,12 @@ def test_warm_when_older_than_the_identity_then_starts_cold(guests: Guests) -> N
 
 def test_save_when_the_name_is_the_identitys_then_refused(guests: Guests) -> None:
     with pytest.raises(BadInput):
-        checkpoints.saved(guests.context, "net", IDENTITY)
+        checkpoints.save(guests.context, "net", IDENTITY)
 
 
 def test_delete_when_it_is_the_identity_then_seats_go_back_to_the_template(guests: Guests) -> None:
     guests.identify([1])
-    checkpoints.deleted(guests.context, "net", IDENTITY)
+    checkpoints.delete(guests.context, "net", IDENTITY)
     guests.reset()
     assert guests.content(1) == b"original"
 
@@ -230,14 +230,14 @@ def test_recover_when_it_was_cut_off_then_no_seed_is_left_and_the_seat_is_origin
         raise Killed
 
     with monkeypatch.context() as broken:
-        broken.setattr(identity, "_waited_for", killed)
+        broken.setattr(identity, "_wait_for", killed)
         broken.setattr(guests.compute, "kill", killed)
         with pytest.raises(Killed):
             guests.identify([1])
     guests.dirty(1)
     assert "vdz" in guests.machine_xml(1)
     for _ in range(2):
-        recover.recovered(guests.context)
+        recover.recover(guests.context)
         assert "vdz" not in guests.machine_xml(1)
         assert (guests.power(1), guests.content(1)) == (Power.OFF, b"original")
 
@@ -275,7 +275,7 @@ def test_fault_when_libvirt_refuses_then_the_others_go_on(guests: Guests) -> Non
 def test_cloud_init_when_it_says_how_it_went_then_only_the_identity_counts(
     said: str | None, wrong: str | None
 ) -> None:
-    found = planner.cloud_init_failed(said)
+    found = planner.cloud_init_failure(said)
     assert (found is None) if wrong is None else (wrong in str(found))
 
 
@@ -284,7 +284,7 @@ def test_resize_when_the_others_have_identities_then_says_that_the_new_ones_have
 ) -> None:
     guests.identify([1])
     told: list[Event] = []
-    classrooms.resized(Context(guests.context.host, told.append), "net", seats=6)
+    classrooms.resize(Context(guests.context.host, told.append), "net", seats=6)
     notes = [one.text.format(**one.facts) for one in told if isinstance(one, Noted)]
     assert notes == ["The new ones have no identity yet: pizarra classroom identify net 6"]
     shown = classrooms.classroom_json(guests.context.host.observe().classroom("net"))
@@ -295,7 +295,7 @@ def test_resize_when_a_machine_has_an_identity_then_its_disk_stays_as_it_is(
     guests: Guests,
 ) -> None:
     guests.identify([1])
-    report = classrooms.resized(guests.context, "net", disk_bytes=16 << 20)
+    report = classrooms.resize(guests.context, "net", disk_bytes=16 << 20)
     assert [one.outcome for one in report.seats[:2]] == [Outcome.SKIPPED, Outcome.DONE]
     assert "checkpoint delete net identity" in str(report.seats[0].reason)
 

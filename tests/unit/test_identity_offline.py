@@ -18,7 +18,7 @@ from pizarra.planner.identity import Person
 from pizarra.service import checkpoints, identity, upgrade
 from pizarra.service.context import Context
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.qcow2_raw import as_raw
+from pizarra.storage.qcow2.raw import as_raw
 from pizarra.system.ext_files import ExtFiles, NewFile, linux_root
 from tests.unit.test_identity import Guests
 
@@ -76,10 +76,10 @@ def template_of(guests: Guests, disk: Path) -> None:
     assert golden.labels
     labels = replace(golden.labels, version=2)
     wish = NewVolume(labels=replace(labels, role=Role.FILLING), size_bytes=8 * MIB, name="t.v2.vda")
-    draft = guests.storage.golden_created(wish)
+    draft = guests.storage.create_golden(wish)
     guests.storage.write(draft.name, 0, disk.read_bytes())
-    guests.storage.golden_sealed(draft, labels)
-    upgrade.upgraded(guests.context, "net")
+    guests.storage.seal_golden(draft, labels)
+    upgrade.upgrade(guests.context, "net")
     assert guests.reset().exit_status == 0
 
 
@@ -147,16 +147,16 @@ def test_hand_out_when_seats_have_identities_then_each_stays_itself_with_the_oth
     guests.identify([1, 2])
     own = root_of(guests, 2, tmp_path).read("/etc/ssh/ssh_host_ed25519_key")
     first = guests.seat(1).volumes[0]
-    with guests.storage.raw(first, writable=True) as disk:
+    with guests.storage.opening_raw(first, writable=True) as disk:
         teachers = linux_root(disk)
         assert teachers
         key = NewFile(data=b"the teacher's\n", mode=0o600)
         lesson = NewFile(data=b"lesson three\n")
-        teachers.changed({"/home/ana/lesson": lesson, "/etc/ssh/ssh_host_rsa_key": key})
-    checkpoints.saved(guests.context, "net", "lesson", [1])
+        teachers.change({"/home/ana/lesson": lesson, "/etc/ssh/ssh_host_rsa_key": key})
+    checkpoints.save(guests.context, "net", "lesson", [1])
     told: list[Event] = []
     context = Context(guests.context.host, told.append)
-    report = checkpoints.handed_out(context, "net", "lesson", 1, [1, 2, 3])
+    report = checkpoints.hand_out(context, "net", "lesson", 1, [1, 2, 3])
     assert report.exit_status == 0
     roots = {number: root_of(guests, number, tmp_path) for number in (1, 2, 3)}
     assert {root.read("/home/ana/lesson") for root in roots.values()} == {b"lesson three\n"}
@@ -204,7 +204,7 @@ def test_root_when_a_file_system_is_broken_then_it_is_left_alone_and_said(tmp_pa
         file.seek(START + 1024 + 58)
         file.write(b"\x02\x00")
     with pytest.raises(StorageFault, match="repair"):
-        root.changed({"/etc/hostname": NewFile(data=b"x\n")})
+        root.change({"/etc/hostname": NewFile(data=b"x\n")})
     assert root.read("/etc/hostname") == b"golden\n"
 
 
@@ -231,7 +231,7 @@ def test_qcow2_when_written_as_raw_then_the_image_has_it_and_nobody_holds_it(
     with as_raw(seat, writable=True) as raw:
         root = linux_root(raw)
         assert root
-        root.changed({"/etc/hostname": NewFile(data=b"net-07\n")})
+        root.change({"/etc/hostname": NewFile(data=b"net-07\n")})
     assert json.loads(command("qemu-img", "check", "--output=json", str(seat)))["check-errors"] == 0
     with as_raw(seat) as raw:
         again = linux_root(raw)

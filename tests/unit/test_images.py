@@ -12,7 +12,7 @@ import pytest
 
 from pizarra.errors import BadInput, StorageFault
 from pizarra.model.sizes import KIB, MIB
-from pizarra.storage.images import ImageInfo, compared, copied, image_info
+from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
 from tests.contract.storage_qcow2 import image_created, image_held, image_written
 
 SIZE = 4 * MIB
@@ -170,13 +170,13 @@ def test_copied_when_into_a_new_volume_then_is_the_same_and_sparse(
     image_written(source, MIB, DATA, form)
     target = image_created(tmp_path / "target", 2 * SIZE)
     seen: list[float] = []
-    copied(source, form, target, "qcow2", target_is_zero=True, progress=seen.append)
-    assert compared(source, form, target, "qcow2")
+    copy(source, form, target, "qcow2", target_is_zero=True, progress=seen.append)
+    assert is_same_content(source, form, target, "qcow2")
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
     assert target.stat().st_blocks * 512 < MIB
     image_written(target, 2 * MIB, DATA)
-    assert not compared(source, form, target, "qcow2")
+    assert not is_same_content(source, form, target, "qcow2")
 
 
 def test_copied_when_target_held_something_then_nothing_of_it_is_left(tmp_path: Path) -> None:
@@ -185,8 +185,8 @@ def test_copied_when_target_held_something_then_nothing_of_it_is_left(tmp_path: 
     old = tmp_path / "old"
     old.write_bytes(b"secret!!" * (2 * MIB // 8))
     with loop_device(old) as device:
-        copied(source, "qcow2", device, "raw", target_is_zero=False, progress=quiet)
-        assert compared(source, "qcow2", device, "raw")
+        copy(source, "qcow2", device, "raw", target_is_zero=False, progress=quiet)
+        assert is_same_content(source, "qcow2", device, "raw")
     assert old.read_bytes() == bytes(64 * KIB) + DATA + bytes(2 * MIB - 128 * KIB)
 
 
@@ -194,7 +194,7 @@ def test_copied_when_target_is_too_small_then_fails_in_qemu_img_words(tmp_path: 
     source = image_created(tmp_path / "source", SIZE)
     target = image_created(tmp_path / "target", SIZE // 2)
     with pytest.raises(StorageFault, match="smaller than input"):
-        copied(source, "qcow2", target, "qcow2", target_is_zero=True, progress=quiet)
+        copy(source, "qcow2", target, "qcow2", target_is_zero=True, progress=quiet)
 
 
 def test_copied_when_progress_raises_then_copy_is_stopped(tmp_path: Path) -> None:
@@ -205,11 +205,11 @@ def test_copied_when_progress_raises_then_copy_is_stopped(tmp_path: Path) -> Non
         raise BadInput("Enough.")
 
     with pytest.raises(BadInput, match="Enough"):
-        copied(source, "qcow2", target, "qcow2", target_is_zero=True, progress=refuse)
+        copy(source, "qcow2", target, "qcow2", target_is_zero=True, progress=refuse)
     image_written(target, 0, DATA)  # nobody holds it any more
 
 
 def test_compared_when_one_cannot_be_read_then_fails_in_words(tmp_path: Path) -> None:
     image = image_created(tmp_path / "disk", SIZE)
     with pytest.raises(StorageFault, match="No such file"):
-        compared(image, "qcow2", tmp_path / "none", "qcow2")
+        is_same_content(image, "qcow2", tmp_path / "none", "qcow2")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from pizarra.compute.lines import Lines
+from pizarra.compute.connection_pool import ConnectionPool
 
 
 class Phone:
@@ -22,9 +22,9 @@ class Phone:
 
 
 @pytest.fixture
-def lines() -> Lines[Phone]:
+def lines() -> ConnectionPool[Phone]:
     Phone.made = 0
-    return Lines(Phone, lambda phone: not phone.broken)
+    return ConnectionPool(Phone, lambda phone: not phone.broken)
 
 
 def number(phone: Phone) -> int:
@@ -32,13 +32,13 @@ def number(phone: Phone) -> int:
 
 
 def test_call_when_made_one_after_another_then_the_connection_is_used_again(
-    lines: Lines[Phone],
+    lines: ConnectionPool[Phone],
 ) -> None:
     assert [lines.call(number, 60) for _ in range(3)] == [1, 1, 1]
 
 
 def test_call_when_it_raises_then_so_does_the_caller_and_the_connection_stays(
-    lines: Lines[Phone],
+    lines: ConnectionPool[Phone],
 ) -> None:
     def work(_phone: Phone) -> None:
         raise KeyError("why")
@@ -49,7 +49,7 @@ def test_call_when_it_raises_then_so_does_the_caller_and_the_connection_stays(
 
 
 def test_call_when_the_connection_broke_then_the_next_one_has_a_new_one(
-    lines: Lines[Phone],
+    lines: ConnectionPool[Phone],
 ) -> None:
     def work(phone: Phone) -> None:
         phone.broken = True
@@ -60,7 +60,9 @@ def test_call_when_the_connection_broke_then_the_next_one_has_a_new_one(
     assert lines.call(number, 60) == 2
 
 
-def test_call_when_it_hangs_then_left_behind_and_never_used_again(lines: Lines[Phone]) -> None:
+def test_call_when_it_hangs_then_left_behind_and_never_used_again(
+    lines: ConnectionPool[Phone],
+) -> None:
     release = threading.Event()
     ended = threading.Event()
 
@@ -78,14 +80,14 @@ def test_call_when_it_hangs_then_left_behind_and_never_used_again(lines: Lines[P
 
 def test_call_when_connecting_hangs_then_left_behind_too() -> None:
     release = threading.Event()
-    lines: Lines[bool] = Lines(release.wait, bool)
+    lines: ConnectionPool[bool] = ConnectionPool(release.wait, bool)
     with pytest.raises(TimeoutError):
         lines.call(str, 0.01)
     release.set()
     assert lines.call(str, 60) == "True"
 
 
-def test_call_when_many_at_once_then_none_waits_for_another(lines: Lines[Phone]) -> None:
+def test_call_when_many_at_once_then_none_waits_for_another(lines: ConnectionPool[Phone]) -> None:
     all_in = threading.Barrier(8)
     with ThreadPoolExecutor(8) as callers:
         waits = [callers.submit(lines.call, lambda _phone: all_in.wait(60), 60) for _ in range(8)]

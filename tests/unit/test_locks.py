@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from pizarra.errors import Busy, StorageFault
-from pizarra.system.locks import claimed, vg_locked
+from pizarra.system.locks import claiming, holding_vg_lock
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from pizarra.system.locks import claimed
-with claimed(sys.argv[2:], "reset", folder=Path(sys.argv[1])):
+from pizarra.system.locks import claiming
+with claiming(sys.argv[2:], "reset", folder=Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
 """
@@ -43,13 +43,13 @@ def holder(folder: Path, *names: str) -> Iterator[subprocess.Popen[str]]:
 
 def test_claimed_when_another_process_has_it_then_busy_says_who_and_since(tmp_path: Path) -> None:
     with holder(tmp_path, "net-01", "net-02") as other:
-        with pytest.raises(Busy) as busy, claimed(["net-02"], "reset", folder=tmp_path):
+        with pytest.raises(Busy) as busy, claiming(["net-02"], "reset", folder=tmp_path):
             pass
         assert busy.value.facts["pid"] == other.pid
         assert busy.value.facts["verb"] == "reset"
         said = r"net-02 is busy: reset by ana, process \d+, since 20\d\d-"
         assert re.match(said, str(busy.value))
-    with claimed(["net-02"], "reset", folder=tmp_path):
+    with claiming(["net-02"], "reset", folder=tmp_path):
         pass
 
 
@@ -57,10 +57,10 @@ def test_claimed_when_one_of_several_is_busy_then_none_is_held(tmp_path: Path) -
     with holder(tmp_path, "net-02"):
         with (
             pytest.raises(Busy),
-            claimed(["net-03", "net-02", "net-01"], "stop", folder=tmp_path),
+            claiming(["net-03", "net-02", "net-01"], "stop", folder=tmp_path),
         ):
             pass
-        with claimed(["net-01", "net-03"], "stop", folder=tmp_path):
+        with claiming(["net-01", "net-03"], "stop", folder=tmp_path):
             pass
 
 
@@ -68,7 +68,7 @@ def test_claimed_when_its_process_is_killed_then_is_free(tmp_path: Path) -> None
     with holder(tmp_path, "net-01") as other:
         other.send_signal(signal.SIGKILL)
         other.wait()
-        with claimed(["net-01"], "reset", folder=tmp_path):
+        with claiming(["net-01"], "reset", folder=tmp_path):
             pass
 
 
@@ -76,12 +76,12 @@ def test_claimed_when_waiting_then_goes_on_as_soon_as_the_other_ends(tmp_path: P
     with holder(tmp_path, "net-01") as other:
         assert other.stdin
         other.stdin.close()
-        with claimed(["net-01"], "reset", wait_s=60, folder=tmp_path):
+        with claiming(["net-01"], "reset", wait_s=60, folder=tmp_path):
             pass
 
 
 def test_claimed_when_named_twice_then_is_claimed_once(tmp_path: Path) -> None:
-    with claimed(["net-01", "net-01"], "reset", folder=tmp_path):
+    with claiming(["net-01", "net-01"], "reset", folder=tmp_path):
         pass
 
 
@@ -89,7 +89,7 @@ def test_claimed_when_the_record_is_damaged_then_busy_all_the_same(tmp_path: Pat
     with holder(tmp_path, "net-01"):
         for text in (b"", b"\xff", b"{"):
             (tmp_path / "net-01").write_bytes(text)
-            with pytest.raises(Busy) as busy, claimed(["net-01"], "reset", folder=tmp_path):
+            with pytest.raises(Busy) as busy, claiming(["net-01"], "reset", folder=tmp_path):
                 pass
             assert str(busy.value)
 
@@ -99,7 +99,7 @@ def test_vg_when_lvm_holds_it_for_too_long_then_fault_names_the_group(tmp_path: 
         fcntl.flock(file, fcntl.LOCK_EX)
         with (
             pytest.raises(StorageFault, match="vg"),
-            vg_locked("vg", timeout_s=0.05, folder=tmp_path),
+            holding_vg_lock("vg", timeout_s=0.05, folder=tmp_path),
         ):
             pass
 
@@ -107,12 +107,12 @@ def test_vg_when_lvm_holds_it_for_too_long_then_fault_names_the_group(tmp_path: 
 def test_vg_when_held_then_nobody_else_gets_it_and_later_they_do(tmp_path: Path) -> None:
     folder = tmp_path / "new"
     with (
-        vg_locked("vg", folder=folder),
+        holding_vg_lock("vg", folder=folder),
         (folder / "V_vg").open("a") as file,
         pytest.raises(BlockingIOError),
     ):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    with vg_locked("vg", timeout_s=0.05, folder=folder):
+    with holding_vg_lock("vg", timeout_s=0.05, folder=folder):
         pass
 
 
@@ -121,9 +121,11 @@ def test_vg_when_lvm_unlinked_the_file_meanwhile_then_the_new_one_is_locked(tmp_
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         script = (
-            "import sys; from pathlib import Path; from pizarra.system.locks import vg_locked\n"
+            "import sys; from pathlib import Path\n"
+            "from pizarra.system.locks import holding_vg_lock\n"
             "print('waits', flush=True)\n"
-            "with vg_locked('vg', folder=Path(sys.argv[1])): print('held', flush=True), input()"
+            "folder = Path(sys.argv[1])\n"
+            "with holding_vg_lock('vg', folder=folder): print('held', flush=True), input()"
         )
         argv = [sys.executable, "-c", script, str(tmp_path)]
         env = os.environ | {"PYTHONPATH": "src"}
@@ -141,14 +143,14 @@ def test_vg_when_lvm_unlinked_the_file_meanwhile_then_the_new_one_is_locked(tmp_
 
 
 def test_claimed_when_shared_then_others_share_it_and_nobody_has_it_alone(tmp_path: Path) -> None:
-    with claimed(["net-01"], "reset", shared=["net"], folder=tmp_path):
-        with claimed(["net-02"], "reset", shared=["net"], folder=tmp_path):
+    with claiming(["net-01"], "reset", shared=["net"], folder=tmp_path):
+        with claiming(["net-02"], "reset", shared=["net"], folder=tmp_path):
             pass
-        with pytest.raises(Busy, match="net is busy"), claimed(["net"], "delete", folder=tmp_path):
+        with pytest.raises(Busy, match="net is busy"), claiming(["net"], "delete", folder=tmp_path):
             pass
     with (
-        claimed(["net"], "delete", folder=tmp_path),
+        claiming(["net"], "delete", folder=tmp_path),
         pytest.raises(Busy),
-        claimed(["net-01"], "reset", shared=["net"], folder=tmp_path),
+        claiming(["net-01"], "reset", shared=["net"], folder=tmp_path),
     ):
         pass

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from pizarra.storage.lvm_report import SEG_FIELDS, VG_FIELDS, facts, groups_parsed
-from pizarra.storage.thin_ids import GOING
+from pizarra.storage.dm_thin.ids import DISCARDED
+from pizarra.storage.lvm.report import SEG_FIELDS, VG_FIELDS, facts, parse_groups
 
 
 def row(fields: str, **values: object) -> dict[str, object]:
@@ -21,8 +21,8 @@ def volume(name: str, pool: str, thin_id: int) -> dict[str, object]:
 
 def test_facts_when_a_thin_id_is_one_that_undos_have_then_its_whole_pool_is_left_alone() -> None:
     group = row(VG_FIELDS, vg_name="vg", vg_size="9", vg_free="9", vg_extent_size="4")
-    volumes = [volume("ours", "p", 3), volume("theirs", "p", GOING), volume("fine", "q", 3)]
+    volumes = [volume("ours", "p", 3), volume("theirs", "p", DISCARDED), volume("fine", "q", 3)]
     text = json.dumps({"report": [{"vg": [group], "seg": volumes}]})
-    faults = {one.name: one.fault for one in facts(groups_parsed(text)).volumes}
+    faults = {one.name: one.fault for one in facts(parse_groups(text)).volumes}
     assert faults["fine"] is None
     assert "so high" in str(faults["ours"])

@@ -13,11 +13,11 @@ from pizarra.errors import BadInput
 from pizarra.model.names import (
     NAME_LENGTH_MAX,
     SEATS_MAX,
-    name_checked,
+    check_name,
+    parse_seat_name,
+    parse_seat_numbers,
     seat_mac,
     seat_name,
-    seat_name_parsed,
-    seat_numbers_parsed,
     seat_uuid,
 )
 
@@ -29,13 +29,13 @@ NUMBERS = st.integers(1, SEATS_MAX)
 
 @given(NAMES)
 def test_name_when_well_formed_then_is_returned_as_it_is(name: str) -> None:
-    assert name_checked(name, "classroom") == name
+    assert check_name(name, "classroom") == name
 
 
 @given(st.text())
 def test_name_when_any_text_then_passes_only_what_is_safe_everywhere(text: str) -> None:
     try:
-        name_checked(text, "classroom")
+        check_name(text, "classroom")
     except BadInput as error:
         assert str(error) and error.advice  # its words can be put together for any text
     else:
@@ -52,12 +52,12 @@ def test_name_when_any_text_then_passes_only_what_is_safe_everywhere(text: str) 
 )
 def test_name_when_it_could_mean_more_then_is_refused(name: str) -> None:
     with pytest.raises(BadInput):
-        name_checked(name, "template")
+        check_name(name, "template")
 
 
 @given(NAMES, NUMBERS)
 def test_seat_name_when_parsed_then_is_the_same_seat(classroom: str, number: int) -> None:
-    assert seat_name_parsed(seat_name(classroom, number)) == (classroom, number)
+    assert parse_seat_name(seat_name(classroom, number)) == (classroom, number)
 
 
 @given(NAMES, NUMBERS, NAMES, NUMBERS)
@@ -82,25 +82,25 @@ def test_seat_when_made_then_uuid_and_mac_are_valid(name: str, number: int, nic:
 @pytest.mark.parametrize("text", ["", "net", "net-", "net-1", "-01", "net-00001", "net-٠١", "01"])
 def test_seat_name_when_it_is_none_then_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        seat_name_parsed(text)
+        parse_seat_name(text)
 
 
 def test_seat_numbers_when_ranges_overlap_then_each_once_in_order() -> None:
-    assert seat_numbers_parsed("11, 1-3,2 - 4,3") == (1, 2, 3, 4, 11)
+    assert parse_seat_numbers("11, 1-3,2 - 4,3") == (1, 2, 3, 4, 11)
 
 
 @given(st.sets(NUMBERS, min_size=1))
 def test_seat_numbers_when_written_out_then_are_the_same(numbers: set[int]) -> None:
-    assert seat_numbers_parsed(",".join(map(str, numbers))) == tuple(sorted(numbers))
+    assert parse_seat_numbers(",".join(map(str, numbers))) == tuple(sorted(numbers))
 
 
 @given(NUMBERS, NUMBERS)
 def test_seat_numbers_when_a_range_is_given_then_is_whole_or_refused(first: int, last: int) -> None:
     if first <= last:
-        assert seat_numbers_parsed(f"{first}-{last}") == tuple(range(first, last + 1))
+        assert parse_seat_numbers(f"{first}-{last}") == tuple(range(first, last + 1))
     else:
         with pytest.raises(BadInput):
-            seat_numbers_parsed(f"{first}-{last}")
+            parse_seat_numbers(f"{first}-{last}")
 
 
 @pytest.mark.parametrize(
@@ -108,4 +108,4 @@ def test_seat_numbers_when_a_range_is_given_then_is_whole_or_refused(first: int,
 )
 def test_seat_numbers_when_not_from_1_to_the_most_then_are_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        seat_numbers_parsed(text)
+        parse_seat_numbers(text)

@@ -15,7 +15,7 @@ from pizarra.model.labels import Labels, Role, labels_from_tags
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After, Policy, ResetBy, policy_of
 from pizarra.service import apply, classrooms, verbs
-from pizarra.service.undo import undone
+from pizarra.service.undo import undo
 from tests.unit.test_reset import School
 
 POLICIES = st.builds(
@@ -48,8 +48,8 @@ class Declared:
     def applied(self, *lines: str) -> tuple[str, ...]:
         usual = ("classroom: net", "template: t", "seats: 5", "memory: 64M", "storage: memory")
         self.file.write_text("\n".join((*usual, *lines)))
-        plan = apply.planned(self.context, apply.spec_read(self.file))
-        assert apply.carried_out(self.context, plan).exit_status == 0
+        plan = apply.plan(self.context, apply.read_spec(self.file))
+        assert apply.carry_out(self.context, plan).exit_status == 0
         return plan.lines
 
 
@@ -66,9 +66,9 @@ def test_apply_when_a_policy_changes_then_says_so_once_and_show_tells_it(net: De
         "~ undo_hours: - -> 48",
         "~ minutes: 0 -> 50",
     )
-    again = apply.planned(net.context, apply.spec_read(net.file))
+    again = apply.plan(net.context, apply.read_spec(net.file))
     assert again.lines == ()
-    told = classrooms.shown(net.context, "net")["policy"]
+    told = classrooms.show(net.context, "net")["policy"]
     assert told == {
         "after_reset": "running",
         "modes": ["cold"],
@@ -109,7 +109,7 @@ def test_undo_when_the_policy_keeps_nothing_then_cannot_be(net: Declared) -> Non
     net.school.dirty(1)
     verbs.reset(net.context, "net", [1])
     with pytest.raises(Unsupported):
-        undone(net.context, "net", [1])
+        undo(net.context, "net", [1])
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_undo_when_the_policy_keeps_nothing_then_cannot_be(net: Declared) -> Non
      "reset_by: everybody", "undo_hours: 99999", "undo_hours: 1.5", "minutes: soon"],
 )  # fmt: skip
 def test_apply_when_a_policy_cannot_be_then_names_it(net: Declared, line: str) -> None:
-    before = classrooms.shown(net.context, "net")
+    before = classrooms.show(net.context, "net")
     with pytest.raises(BadInput):
         net.applied(line)
-    assert classrooms.shown(net.context, "net") == before
+    assert classrooms.show(net.context, "net") == before
 
 
 def test_seat_when_somebody_edited_its_policy_then_is_left_alone(net: Declared) -> None:
     (seat, *_) = net.context.host.observe().classroom("net").seats
-    net.school.storage.relabelled(
+    net.school.storage.set_labels(
         {seat.volumes[0].uuid: seat.labels.but(after="dancing")}, net.school.storage.observe()
     )
     report = verbs.reset(net.context, "net")

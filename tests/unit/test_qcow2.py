@@ -17,11 +17,11 @@ from pizarra.errors import AlreadyExists, BadInput, Busy, NotOurs, PizarraError,
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import KIB, MIB
-from pizarra.storage import qcow2_undo
-from pizarra.storage.interface import Change, NewVolume, Pair
-from pizarra.storage.qcow2 import Qcow2Storage
-from pizarra.storage.qcow2_folder import held_by_qemu
-from pizarra.storage.qcow2_sidecar import sidecar_path
+from pizarra.storage.interface import Change, NewVolume, RewindTarget
+from pizarra.storage.qcow2 import undo as qcow2_undo
+from pizarra.storage.qcow2.report import is_open_in_qemu
+from pizarra.storage.qcow2.sidecar import sidecar_path
+from pizarra.storage.qcow2.store import Qcow2Store
 from tests.contract.storage_qcow2 import (
     image_created,
     image_held,
@@ -37,41 +37,41 @@ SECOND = NewVolume(name="a-02", size_bytes=SIZE, labels=Labels(role=Role.SEAT, s
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Qcow2Storage:
-    return Qcow2Storage(tmp_path / "place")
+def storage(tmp_path: Path) -> Qcow2Store:
+    return Qcow2Store(tmp_path / "place")
 
 
 @pytest.fixture
-def golden(storage: Qcow2Storage) -> Volume:
-    made = storage.golden_created(FILLING)
-    return storage.golden_sealed(made, FILLING.labels.but(role=Role.TEMPLATE))
+def golden(storage: Qcow2Store) -> Volume:
+    made = storage.create_golden(FILLING)
+    return storage.seal_golden(made, FILLING.labels.but(role=Role.TEMPLATE))
 
 
 @pytest.fixture
-def pairs(storage: Qcow2Storage, golden: Volume) -> list[Pair]:
-    storage.seats_created(golden, [based(one, golden) for one in (FIRST, SECOND)])
-    return [Pair(seat=named(storage, name), baseline=golden) for name in ("a-01", "a-02")]
+def pairs(storage: Qcow2Store, golden: Volume) -> list[RewindTarget]:
+    storage.create_seats(golden, [based(one, golden) for one in (FIRST, SECOND)])
+    return [RewindTarget(volume=named(storage, name), source=golden) for name in ("a-01", "a-02")]
 
 
 def based(new: NewVolume, golden: Volume) -> NewVolume:
     return replace(new, labels=new.labels.but(baseline=golden.uuid))
 
 
-def named(storage: Qcow2Storage, name: str) -> Volume:
+def named(storage: Qcow2Store, name: str) -> Volume:
     (found,) = (volume for volume in storage.observe().volumes if volume.name == name)
     return found
 
 
-def files(storage: Qcow2Storage) -> list[str]:
+def files(storage: Qcow2Store) -> list[str]:
     found = (path for path in storage.folder.rglob("*") if path.is_file())
     return sorted(str(path.relative_to(storage.folder)) for path in found)
 
 
 def test_folder_when_seats_were_made_then_has_plain_names_and_nothing_else(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    image_written(pairs[0].seat.path, 0, bytes(MIB))
-    storage.rewound(pairs)
+    image_written(pairs[0].volume.path, 0, bytes(MIB))
+    storage.rewind(pairs)
     assert files(storage) == [
         *("seats/a-01.qcow2", "seats/a-01.qcow2.json"),
         *("seats/a-02.qcow2", "seats/a-02.qcow2.json"),
@@ -79,30 +79,30 @@ def test_folder_when_seats_were_made_then_has_plain_names_and_nothing_else(
     ]
     sidecar = json.loads((storage.folder / "seats/a-01.qcow2.json").read_text())
     assert sidecar == {
-        **{"uuid": pairs[0].seat.uuid, "role": "seat", "seat": "1"},
-        "baseline": pairs[0].baseline.uuid,
+        **{"uuid": pairs[0].volume.uuid, "role": "seat", "seat": "1"},
+        "baseline": pairs[0].source.uuid,
     }
-    assert pairs[0].seat.path.stat().st_mode & 0o777 == 0o600
-    assert pairs[0].baseline.path.stat().st_mode & 0o777 == 0o444
+    assert pairs[0].volume.path.stat().st_mode & 0o777 == 0o600
+    assert pairs[0].source.path.stat().st_mode & 0o777 == 0o444
 
 
 def test_overlay_when_made_as_a_copy_then_is_byte_for_byte_what_qemu_img_makes(
-    pairs: list[Pair], tmp_path: Path
+    pairs: list[RewindTarget], tmp_path: Path
 ) -> None:
-    backing = ("-F", "qcow2", "-b", str(pairs[0].baseline.path))
+    backing = ("-F", "qcow2", "-b", str(pairs[0].source.path))
     own = image_created(tmp_path / "own", SIZE, *backing)
-    assert pairs[1].seat.path.read_bytes() == own.read_bytes()
-    assert pairs[1].seat.path.stat().st_blocks * 512 < 64 * KIB  # and its holes are holes
-    assert pairs[1].seat.origin == "net"
+    assert pairs[1].volume.path.read_bytes() == own.read_bytes()
+    assert pairs[1].volume.path.stat().st_blocks * 512 < 64 * KIB  # and its holes are holes
+    assert pairs[1].volume.origin == "net"
 
 
 # damage
 
 
 def test_observe_when_a_sidecar_cannot_be_read_then_volume_has_a_fault_and_is_never_removed(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    sidecar = sidecar_path(pairs[0].seat.path)
+    sidecar = sidecar_path(pairs[0].volume.path)
     whole = sidecar.read_text()
     damaged = [b"{", b"[]", b"{}", b"\xff", whole.encode()[:-4], b'{"uuid": "x"}']
     damaged.append(whole.replace("seat", "sea").encode())
@@ -111,63 +111,63 @@ def test_observe_when_a_sidecar_cannot_be_read_then_volume_has_a_fault_and_is_ne
         volume = named(storage, "a-01")
         assert volume.labels is None
         assert volume.fault
-        assert isinstance(storage.removed([volume])[volume.uuid], NotOurs)
-        assert isinstance(storage.rewound(pairs)[pairs[0].seat.uuid], NotOurs)
-    assert pairs[0].seat.path.exists()
+        assert isinstance(storage.remove([volume])[volume.uuid], NotOurs)
+        assert isinstance(storage.rewind(pairs)[pairs[0].volume.uuid], NotOurs)
+    assert pairs[0].volume.path.exists()
 
 
 def test_observe_when_only_the_sidecar_is_there_then_has_a_fault_and_a_rewind_mends_it(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    pairs[0].seat.path.unlink()
+    pairs[0].volume.path.unlink()
     lone = named(storage, "a-01")
-    assert lone.labels == pairs[0].seat.labels
+    assert lone.labels == pairs[0].volume.labels
     assert lone.fault
     assert not lone.active
-    assert isinstance(storage.proven(pairs)[lone.uuid], StorageFault)
-    assert dict(storage.rewound(pairs)) == {pair.seat.uuid: None for pair in pairs}
-    assert storage.proven(pairs)[lone.uuid] == Change(changed_bytes=0)
+    assert isinstance(storage.diff(pairs)[lone.uuid], StorageFault)
+    assert dict(storage.rewind(pairs)) == {pair.volume.uuid: None for pair in pairs}
+    assert storage.diff(pairs)[lone.uuid] == Change(changed_bytes=0)
     assert named(storage, "a-01").fault is None
 
 
 def test_removed_when_only_the_sidecar_is_there_then_it_is_gone(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    pairs[0].seat.path.unlink()
+    pairs[0].volume.path.unlink()
     lone = named(storage, "a-01")
-    assert list(storage.removed([lone]).values()) == [None]
+    assert list(storage.remove([lone]).values()) == [None]
     assert "a-01" not in str(files(storage))
 
 
 def test_observe_when_an_image_is_torn_then_has_a_fault_and_a_rewind_mends_it(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
     for length in (0, 50, 100, 64 * KIB, 3 * 64 * KIB):
-        with pairs[0].seat.path.open("r+b") as file:
+        with pairs[0].volume.path.open("r+b") as file:
             file.truncate(length)
-        assert isinstance(storage.proven(pairs)[pairs[0].seat.uuid], StorageFault)
-        assert list(storage.rewound(pairs).values()) == [None, None]
-        assert storage.proven(pairs)[pairs[0].seat.uuid] == Change(changed_bytes=0)
-    pairs[0].seat.path.write_bytes(b"torn")
+        assert isinstance(storage.diff(pairs)[pairs[0].volume.uuid], StorageFault)
+        assert list(storage.rewind(pairs).values()) == [None, None]
+        assert storage.diff(pairs)[pairs[0].volume.uuid] == Change(changed_bytes=0)
+    pairs[0].volume.path.write_bytes(b"torn")
     assert named(storage, "a-01").fault
 
 
 def test_observe_when_somebody_copied_image_and_sidecar_then_both_have_a_fault(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    twin = pairs[0].seat.path.with_name("b-01.qcow2")
-    shutil.copy(pairs[0].seat.path, twin)
-    shutil.copy(sidecar_path(pairs[0].seat.path), sidecar_path(twin))
+    twin = pairs[0].volume.path.with_name("b-01.qcow2")
+    shutil.copy(pairs[0].volume.path, twin)
+    shutil.copy(sidecar_path(pairs[0].volume.path), sidecar_path(twin))
     assert [named(storage, name).fault is None for name in ("a-01", "b-01", "a-02")] == [
         *(False, False),
         True,
     ]
-    assert list(storage.removed([named(storage, "b-01")]).values()) == [None]
+    assert list(storage.remove([named(storage, "b-01")]).values()) == [None]
     assert named(storage, "a-01").fault is None
 
 
 def test_observe_when_files_are_strange_then_does_not_stumble(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
     seats = storage.folder / "seats"
     (seats / "notes.txt").write_text("mine")
@@ -180,53 +180,53 @@ def test_observe_when_files_are_strange_then_does_not_stumble(
     assert set(found) == {"net", "a-01", "a-02", "dir", "raw", "empty"}
     assert [found[name].labels for name in ("dir", "raw", "empty")] == [None] * 3
     assert found["empty"].fault
-    assert pairs[0].seat in found.values()
+    assert pairs[0].volume in found.values()
 
 
 def test_settled_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    storage.rewound(pairs, keep=True)
-    seat = pairs[0].seat
+    storage.rewind(pairs, keep=True)
+    seat = pairs[0].volume
     sidecar_path(seat.path).write_text("{")
-    assert not storage.settled([pairs[1].seat])
-    assert storage.kept([seat]) == {seat.uuid}
+    assert not storage.repair_after_crash([pairs[1].volume])
+    assert storage.volumes_with_undo([seat]) == {seat.uuid}
     seat.path.unlink()  # by somebody: it may come back
-    assert not storage.settled([pairs[1].seat])
+    assert not storage.repair_after_crash([pairs[1].volume])
     sidecar_path(seat.path).unlink()
-    assert storage.settled([pairs[1].seat])
-    assert not storage.kept([seat])
+    assert storage.repair_after_crash([pairs[1].volume])
+    assert not storage.volumes_with_undo([seat])
 
 
 @pytest.mark.parametrize("verb", ["reset", "undo"])
 def test_content_when_it_dies_before_any_change_of_a_file_then_none_is_lost(
-    storage: Qcow2Storage, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch, verb: str
+    storage: Qcow2Store, pairs: list[RewindTarget], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """Of a seat with last week's work, of which an older one's is kept."""
     pair, (nothing, older, newer) = pairs[0], (bytes([n]) * 4 * KIB for n in (0, 1, 2))
     for step in count():
-        storage.rewound([pair], keep=True)
-        image_written(pair.seat.path, 0, older)
-        storage.rewound([pair], keep=True)
-        image_written(pair.seat.path, 0, newer)
+        storage.rewind([pair], keep=True)
+        image_written(pair.volume.path, 0, older)
+        storage.rewind([pair], keep=True)
+        image_written(pair.volume.path, 0, newer)
         with monkeypatch.context() as now:
             left = iter(range(step))
             for where, name in ((os, "open"), (os, "link"), (Path, "replace"), (Path, "unlink")):
                 now.setattr(where, name, dying(getattr(where, name), left))
             try:
                 if verb == "reset":
-                    storage.rewound([pair], keep=True)
+                    storage.rewind([pair], keep=True)
                 else:
-                    storage.put_back([pair.seat])
+                    storage.swap_with_undo([pair.volume])
             except KeyboardInterrupt:
                 is_done = False
             else:
                 is_done = True
-        storage.settled([pair.seat])
-        shown = image_read(pair.seat.path, 0, 4 * KIB)
-        assert storage.kept([pair.seat]), step
-        storage.put_back([pair.seat])
-        undone = image_read(pair.seat.path, 0, 4 * KIB)
+        storage.repair_after_crash([pair.volume])
+        shown = image_read(pair.volume.path, 0, 4 * KIB)
+        assert storage.volumes_with_undo([pair.volume]), step
+        storage.swap_with_undo([pair.volume])
+        undone = image_read(pair.volume.path, 0, 4 * KIB)
         after = (nothing, newer) if verb == "reset" else (older, newer)
         assert (shown, undone) in ((newer, older), after), step
         if is_done:
@@ -236,15 +236,15 @@ def test_content_when_it_dies_before_any_change_of_a_file_then_none_is_lost(
 
 
 def test_settled_when_somebody_is_at_work_then_what_moves_is_left_to_him(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    storage.rewound(pairs, keep=True)
-    seat = pairs[0].seat
-    with qcow2_undo.steps_taken(seat.path.parent):
-        qcow2_undo.going(seat.path)
-        assert not storage.settled([seat])
-    assert storage.settled([seat])  # it was killed
-    assert storage.kept([seat])
+    storage.rewind(pairs, keep=True)
+    seat = pairs[0].volume
+    with qcow2_undo.swapping(seat.path.parent):
+        qcow2_undo.discard_later(seat.path)
+        assert not storage.repair_after_crash([seat])
+    assert storage.repair_after_crash([seat])  # it was killed
+    assert storage.volumes_with_undo([seat])
 
 
 def dying(real: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
@@ -260,89 +260,89 @@ def dying(real: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:
 
 
 def test_created_when_an_image_of_that_name_is_there_then_is_left_as_it_is(
-    storage: Qcow2Storage, golden: Volume
+    storage: Qcow2Store, golden: Volume
 ) -> None:
     (storage.folder / "seats").mkdir()
     theirs = image_created(storage.folder / "seats/a-02.qcow2", MIB)
     before = theirs.read_bytes()
     with pytest.raises(AlreadyExists):
-        storage.seats_created(golden, [FIRST, SECOND])
+        storage.create_seats(golden, [FIRST, SECOND])
     assert theirs.read_bytes() == before
     assert files(storage)[:-2] == ["seats/a-02.qcow2"]  # and the first was taken back
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "-o", "a b", "a\n", "x" * 200])
 def test_created_when_the_name_could_leave_the_folder_then_is_refused(
-    storage: Qcow2Storage, name: str
+    storage: Qcow2Store, name: str
 ) -> None:
     with pytest.raises(BadInput):
-        storage.golden_created(NewVolume(name=name, size_bytes=SIZE, labels=FILLING.labels))
+        storage.create_golden(NewVolume(name=name, size_bytes=SIZE, labels=FILLING.labels))
     assert not storage.folder.exists()
 
 
-def test_golden_when_qemu_img_refuses_then_nothing_is_left(storage: Qcow2Storage) -> None:
+def test_golden_when_qemu_img_refuses_then_nothing_is_left(storage: Qcow2Store) -> None:
     with pytest.raises(StorageFault, match="create"):
-        storage.golden_created(NewVolume(name="net", size_bytes=-5, labels=FILLING.labels))
+        storage.create_golden(NewVolume(name="net", size_bytes=-5, labels=FILLING.labels))
     assert files(storage) == []
 
 
 def test_removed_when_seats_stand_on_the_golden_then_it_stays_and_says_which(
-    storage: Qcow2Storage, pairs: list[Pair], golden: Volume
+    storage: Qcow2Store, pairs: list[RewindTarget], golden: Volume
 ) -> None:
-    storage.removed([pairs[0].seat])
-    fault = storage.removed([golden])[golden.uuid]
+    storage.remove([pairs[0].volume])
+    fault = storage.remove([golden])[golden.uuid]
     assert isinstance(fault, StorageFault)
     assert "a-02" in str(fault)
     assert golden.path.exists()
 
 
 def test_changes_when_a_machine_runs_then_are_refused_and_proof_goes_on(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    seat = pairs[0].seat
+    seat = pairs[0].volume
     with image_held(seat.path):
-        assert held_by_qemu(seat.path)
-        assert not held_by_qemu(pairs[1].seat.path)
-        assert isinstance(storage.rewound(pairs)[seat.uuid], Busy)
-        assert isinstance(storage.removed([seat])[seat.uuid], Busy)
+        assert is_open_in_qemu(seat.path)
+        assert not is_open_in_qemu(pairs[1].volume.path)
+        assert isinstance(storage.rewind(pairs)[seat.uuid], Busy)
+        assert isinstance(storage.remove([seat])[seat.uuid], Busy)
         with pytest.raises(Busy):
-            storage.grown(seat, 2 * SIZE)
-        assert storage.proven(pairs) == storage.witnessed(pairs)
-    assert storage.rewound(pairs)[seat.uuid] is None
+            storage.grow(seat, 2 * SIZE)
+        assert storage.diff(pairs) == storage.diff_independently(pairs)
+    assert storage.rewind(pairs)[seat.uuid] is None
 
 
 def test_relabelled_when_a_volume_is_foreign_or_unknown_then_none_is_written(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
     image_created(storage.folder / "seats/theirs.qcow2", MIB)
-    theirs, ours = named(storage, "theirs"), pairs[0].seat
+    theirs, ours = named(storage, "theirs"), pairs[0].volume
     labels = Labels(role=Role.SEAT, seat=9)
     for other in (theirs.uuid, "unknown"):
         with pytest.raises(NotOurs):
-            storage.relabelled({ours.uuid: labels, other: labels}, storage.observe())
+            storage.set_labels({ours.uuid: labels, other: labels}, storage.observe())
     assert named(storage, "a-01").labels == ours.labels
     assert not sidecar_path(theirs.path).exists()
 
 
-def test_grown_when_it_is_a_template_then_is_refused(storage: Qcow2Storage, golden: Volume) -> None:
+def test_grown_when_it_is_a_template_then_is_refused(storage: Qcow2Store, golden: Volume) -> None:
     with pytest.raises(BadInput):
-        storage.grown(golden, 2 * SIZE)
+        storage.grow(golden, 2 * SIZE)
 
 
 # proof
 
 
 def test_proof_when_clusters_are_written_then_both_ways_count_the_same(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    path = str(pairs[0].seat.path)
+    path = str(pairs[0].volume.path)
     commands = ("write 0 1", "write 1M 200k", "write -z 2M 1M", "discard 4M 64k", "write 8191k 1k")
     last = 0
     for command in commands:
         qemu_io("-f", "qcow2", "-c", command, path)
-        proven = storage.proven(pairs)
-        assert proven == storage.witnessed(pairs)
-        change = proven[pairs[0].seat.uuid]
+        proven = storage.diff(pairs)
+        assert proven == storage.diff_independently(pairs)
+        change = proven[pairs[0].volume.uuid]
         assert isinstance(change, Change)
         assert change.changed_bytes > last
         last = change.changed_bytes
@@ -350,25 +350,25 @@ def test_proof_when_clusters_are_written_then_both_ways_count_the_same(
 
 
 def test_proof_when_the_seat_stands_on_another_image_then_is_no_proof(
-    storage: Qcow2Storage, pairs: list[Pair], golden: Volume
+    storage: Qcow2Store, pairs: list[RewindTarget], golden: Volume
 ) -> None:
-    seat = pairs[0].seat
+    seat = pairs[0].volume
     other = image_created(storage.folder / "other", SIZE)
     for backing in ((), ("-F", "qcow2", "-b", str(other)), ("-F", "raw", "-b", str(golden.path))):
         image_created(seat.path, SIZE, *backing)
-        for changes in (storage.proven(pairs), storage.witnessed(pairs)):
+        for changes in (storage.diff(pairs), storage.diff_independently(pairs)):
             assert isinstance(changes[seat.uuid], PizarraError)
-            assert changes[pairs[1].seat.uuid] == Change(changed_bytes=0)
-    assert storage.rewound(pairs)[seat.uuid] is None
-    assert storage.proven(pairs)[seat.uuid] == Change(changed_bytes=0)
+            assert changes[pairs[1].volume.uuid] == Change(changed_bytes=0)
+    assert storage.rewind(pairs)[seat.uuid] is None
+    assert storage.diff(pairs)[seat.uuid] == Change(changed_bytes=0)
 
 
 def test_proof_when_a_snapshot_is_inside_the_image_then_is_no_proof(
-    storage: Qcow2Storage, pairs: list[Pair]
+    storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
     from pizarra.system.process import run
 
-    run(["qemu-img", "snapshot", "-c", "theirs", str(pairs[0].seat.path)])
-    assert isinstance(storage.proven(pairs)[pairs[0].seat.uuid], StorageFault)
-    assert storage.rewound(pairs)[pairs[0].seat.uuid] is None
-    assert storage.proven(pairs)[pairs[0].seat.uuid] == Change(changed_bytes=0)
+    run(["qemu-img", "snapshot", "-c", "theirs", str(pairs[0].volume.path)])
+    assert isinstance(storage.diff(pairs)[pairs[0].volume.uuid], StorageFault)
+    assert storage.rewind(pairs)[pairs[0].volume.uuid] is None
+    assert storage.diff(pairs)[pairs[0].volume.uuid] == Change(changed_bytes=0)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizarra.model.sizes import GIB, MIB, TIB
-from pizarra.storage.qcow2_header import allocated_bytes, header_parsed, header_read
+from pizarra.storage.qcow2.header import allocated_bytes, parse_header, read_header
 from tests.contract.storage_qcow2 import image_created, qemu_io
 
 
@@ -26,7 +26,7 @@ def test_header_when_made_by_qemu_img_then_says_the_same(
     image = image_created(tmp_path / "disk", size_bytes, *form, "-b", str(base), "-F", "qcow2")
     argv = ["qemu-img", "info", "--output=json", str(image)]
     told = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
-    header = header_read(image)
+    header = read_header(image)
     assert header.size_bytes == told["virtual-size"]
     assert header.cluster_bytes == told["cluster-size"]
     assert (header.backing, header.backing_format) == (str(base), "qcow2")
@@ -46,14 +46,14 @@ def test_allocated_when_another_form_was_made_then_is_refused(tmp_path: Path) ->
 def test_header_when_a_fifo_has_the_name_then_nobody_waits(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "disk")
     with pytest.raises(ValueError, match="neither"):
-        header_read(tmp_path / "disk")
+        read_header(tmp_path / "disk")
 
 
 @given(st.binary(max_size=300))
 def test_header_when_bytes_are_any_then_only_value_error(data: bytes) -> None:
     for prefix in (b"", b"QFI\xfb\0\0\0\2", b"QFI\xfb\0\0\0\3"):
         try:
-            header_parsed(prefix + data)
+            parse_header(prefix + data)
         except ValueError:
             continue
 

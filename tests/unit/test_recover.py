@@ -10,7 +10,7 @@ from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
 from pizarra.service import recover
 from pizarra.service.context import Context
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 from tests.unit.test_reset import SEATS, School
 
 
@@ -32,10 +32,10 @@ def test_recover_when_a_pool_is_not_well_then_seats_are_mended_and_the_error_end
     school: School,
 ) -> None:
     school.compute.undefine(seat_uuid("net", 2))
-    school.storage.fail_at("settled", 1, StorageFault("the pool is not well"))
+    school.storage.fail_at("repair_after_crash", 1, StorageFault("the pool is not well"))
     context, events = hearing(school)
     with pytest.raises(StorageFault, match="the pool is not well"):
-        recover.recovered(context)
+        recover.recover(context)
     assert sum(isinstance(event, Settled) for event in events) == SEATS
     assert school.power(2) is Power.OFF
     assert notes(events) == ["Not recovered: the pool is not well"]
@@ -45,8 +45,8 @@ def test_recover_when_somebody_is_at_a_classroom_then_is_busy_after_all_else(
     school: School,
 ) -> None:
     context, events = hearing(school)
-    with claimed(["net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
-        recover.recovered(context)
+    with claiming(["net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
+        recover.recover(context)
     assert len(notes(events)) == 1
-    (report,) = recover.recovered(context)
+    (report,) = recover.recover(context)
     assert report.exit_status == 0

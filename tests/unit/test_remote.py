@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from pizarra.cli import remote
-from pizarra.cli.plan import plan_shown
+from pizarra.cli.plan import show_plan
 from pizarra.errors import BadInput, HostNotFit
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 
@@ -89,7 +89,7 @@ def test_plan_when_a_server_tells_it_then_is_shown_as_that_of_this_host(
     monkeypatch.setattr("pizarra.cli.plan.language", lambda: "es")
     seat = {"seat": "net-01", "steps": ["rewind", "prove"], "outcome": None, "reason": None,
             "no_undo": "it is of stone", "no_undo_in": {"es": "es de piedra"}}  # fmt: skip
-    plan_shown({"seats": [seat]}, as_json=False)
+    show_plan({"seats": [seat]}, as_json=False)
     said = capsys.readouterr().out
     assert "net-01" in said
     assert "es de piedra" in said

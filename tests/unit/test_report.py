@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pizarra.errors import BadInput
-from pizarra.service.report import reported, without_secrets
+from pizarra.service.report import remove_secrets, report
 from pizarra.settings import Settings
 from pizarra.system import flight
 
@@ -44,7 +44,7 @@ def test_flight_when_kept_on_disk_then_the_last_line_is_what_was_about_to_happen
     monkeypatch.setattr(flight, "FOLDER", tmp_path / "flights")
     monkeypatch.setattr(flight, "_recorder", flight._Recorder())
     for _ in range(3):
-        flight.kept_on_disk("pizarra reset net")
+        flight.keep_on_disk("pizarra reset net")
         flight.record("lvm lvs")
     newest = flight.flights()[0].read_text().splitlines()
     assert newest[0] == "pizarra reset net"
@@ -58,7 +58,7 @@ def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
     (tmp_path / "flights").mkdir()
     (tmp_path / "flights/1").write_text("psql postgresql://me:hunter2@host/db password=hunter3\n")
     monkeypatch.setenv("PIZARRA_DATABASE", "postgresql://me:hunter4@host/db")
-    target = reported(Settings(), tmp_path / "r.tar.gz", lambda _: None)
+    target = report(Settings(), tmp_path / "r.tar.gz", lambda _: None)
     with tarfile.open(target) as bundle:
         texts = {m.name: bundle.extractfile(m).read().decode() for m in bundle}  # type: ignore[union-attr]
     whole = "\n".join(texts.values())
@@ -72,7 +72,7 @@ def test_report_when_the_file_is_there_then_it_stays_as_it_is(tmp_path: Path) ->
     target = tmp_path / "mine"
     target.write_text("mine")
     with pytest.raises(BadInput):
-        reported(Settings(), target, lambda _: None)
+        report(Settings(), target, lambda _: None)
     assert target.read_text() == "mine"
 
 
@@ -85,4 +85,4 @@ def test_report_when_the_file_is_there_then_it_stays_as_it_is(tmp_path: Path) ->
     ],
 )
 def test_secrets_when_in_text_then_left_out(text: str, kept: str) -> None:
-    assert without_secrets(text) == kept
+    assert remove_secrets(text) == kept

@@ -18,7 +18,7 @@ from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.memory import MemoryStorage
+from pizarra.storage.memory.store import MemoryStore
 from pizarra.system import locks
 
 SEATS = 5
@@ -28,21 +28,21 @@ class School:
     """A classroom of five in memory."""
 
     def __init__(self) -> None:
-        self.storage = MemoryStorage()
+        self.storage = MemoryStore()
         self.compute = MemoryCompute()
         self.context = Context(memory_host(self.storage, self.compute, Settings(at_once=3)))
         self._golden()
         spec = ClassroomSpec(
             name="net", template="t", seats=SEATS, memory_bytes=64 * MIB, storage=StorageKind.MEMORY
         )
-        classrooms.created(self.context, spec)
+        classrooms.create(self.context, spec)
 
     def _golden(self) -> Volume:
         labels = Labels(role=Role.FILLING, template="t", version=1)
         new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
-        golden = self.storage.golden_created(new)
+        golden = self.storage.create_golden(new)
         self.storage.write(golden.name, 0, b"original")
-        return self.storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+        return self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
 
     def dirty(self, *numbers: int) -> None:
         for number in numbers:
@@ -128,7 +128,7 @@ def test_reset_when_one_machine_will_not_die_then_the_others_are_done(school: Sc
 def test_reset_when_one_disk_fails_then_it_is_not_started_nor_verified(school: School) -> None:
     verbs.start(school.context, "net")
     school.dirty(*range(1, SEATS + 1))
-    school.storage.fail_at("rewound", 1, StorageFault("the disk is gone"))
+    school.storage.fail_at("rewind", 1, StorageFault("the disk is gone"))
     report = school.reset()
     failed = [one for one in report.seats if one.outcome is Outcome.FAILED]
     assert len(failed) == 1
@@ -163,7 +163,7 @@ def test_reset_when_a_machine_of_another_has_the_name_then_unknown(school: Schoo
 
 def test_reset_when_somebody_else_is_at_it_then_busy_and_nothing_changes(school: School) -> None:
     school.dirty(1, 2)
-    with locks.claimed(["net-01"], "reset", shared=["net"]):
+    with locks.claiming(["net-01"], "reset", shared=["net"]):
         with pytest.raises(Busy) as busy:
             school.reset()
         assert outcomes(school.reset([2])) == [Outcome.DONE]

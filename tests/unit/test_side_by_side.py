@@ -10,12 +10,12 @@ import pytest
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.storage.interface import Pair
-from pizarra.storage.pairwise import in_phases
+from pizarra.storage.batches import run_in_phases
+from pizarra.storage.interface import RewindTarget
 from pizarra.system import rcu
 
 
-def _pair(name: str) -> Pair:
+def _pair(name: str) -> RewindTarget:
     volume = Volume(
         kind=StorageKind.MEMORY,
         place="memory",
@@ -24,22 +24,22 @@ def _pair(name: str) -> Pair:
         path=Path("/memory") / name,
         size_bytes=0,
     )
-    return Pair(seat=volume, baseline=volume)
+    return RewindTarget(volume=volume, source=volume)
 
 
 def test_in_phases_when_some_fail_then_their_later_steps_are_left_out() -> None:
     did: list[tuple[str, str]] = []
 
-    def step(name: str, fails: str) -> Callable[[Pair], None]:
-        def act(pair: Pair) -> None:
-            did.append((name, pair.seat.name))
-            if pair.seat.name == fails:
+    def step(name: str, fails: str) -> Callable[[RewindTarget], None]:
+        def act(pair: RewindTarget) -> None:
+            did.append((name, pair.volume.name))
+            if pair.volume.name == fails:
                 raise StorageFault("{step}", step=name)
 
         return act
 
     pairs = [_pair(name) for name in "abcd"]
-    faults = in_phases(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
+    faults = run_in_phases(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
     assert {uuid: str(fault) if fault else None for uuid, fault in faults.items()} == {
         "a": "before",
         "b": "between",
@@ -55,13 +55,13 @@ def test_in_phases_when_all_wait_for_each_other_before_then_between_is_done_by_o
     pairs = [_pair(str(number)) for number in range(16)]
     together, threads = threading.Barrier(len(pairs), timeout=60), set()
 
-    def before(_: Pair) -> None:
+    def before(_: RewindTarget) -> None:
         together.wait()
 
-    def between(_: Pair) -> None:
+    def between(_: RewindTarget) -> None:
         threads.add(threading.get_ident())
 
-    faults = in_phases(pairs, before, between, lambda _: None)
+    faults = run_in_phases(pairs, before, between, lambda _: None)
     assert set(faults.values()) == {None}
     assert threads == {threading.get_ident()}
 
@@ -73,8 +73,8 @@ def test_expedited_when_two_hold_it_then_the_last_one_puts_back_what_was(
     switch = tmp_path / "rcu_expedited"
     switch.write_text(before)
     monkeypatch.setattr(rcu, "_SWITCH", switch)
-    with rcu.expedited():
-        with rcu.expedited():
+    with rcu.expediting():
+        with rcu.expediting():
             assert switch.read_text() == "1"
         assert switch.read_text() == "1"
     assert switch.read_text() == before

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizarra.errors import BadInput
-from pizarra.model.sizes import GIB, KIB, MIB, TIB, rounded_up, size_parsed, size_text
+from pizarra.model.sizes import GIB, KIB, MIB, TIB, parse_size, round_up, size_text
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from pizarra.model.sizes import GIB, KIB, MIB, TIB, rounded_up, size_parsed, siz
     ],
 )
 def test_size_when_written_in_any_usual_way_then_is_read(text: str, size_bytes: int) -> None:
-    assert size_parsed(text) == size_bytes
+    assert parse_size(text) == size_bytes
 
 
 @pytest.mark.parametrize(
@@ -31,13 +31,13 @@ def test_size_when_written_in_any_usual_way_then_is_read(text: str, size_bytes: 
 )
 def test_size_when_it_is_none_then_is_refused(text: str) -> None:
     with pytest.raises(BadInput):
-        size_parsed(text)
+        parse_size(text)
 
 
 @given(st.text())
 def test_size_when_any_text_then_is_positive_or_refused(text: str) -> None:
     try:
-        assert size_parsed(text) > 0
+        assert parse_size(text) > 0
     except BadInput as error:
         assert str(error) and error.advice
 
@@ -48,12 +48,12 @@ def test_size_when_whole_units_then_text_can_be_read_back(
 ) -> None:
     name, unit_bytes = unit
     assert size_text(number * unit_bytes) == f"{number} {name}"
-    assert size_parsed(size_text(number * unit_bytes)) == number * unit_bytes
+    assert parse_size(size_text(number * unit_bytes)) == number * unit_bytes
 
 
 @given(st.integers(KIB, 900 * TIB))
 def test_size_text_when_read_back_then_is_within_its_one_decimal(size_bytes: int) -> None:
-    assert abs(size_parsed(size_text(size_bytes)) - size_bytes) <= size_bytes * 0.051
+    assert abs(parse_size(size_text(size_bytes)) - size_bytes) <= size_bytes * 0.051
 
 
 def test_size_text_when_small_then_is_bytes() -> None:
@@ -62,6 +62,6 @@ def test_size_text_when_small_then_is_bytes() -> None:
 
 @given(st.integers(0, TIB), st.integers(1, GIB))
 def test_rounded_up_when_any_then_is_the_next_multiple(size_bytes: int, step_bytes: int) -> None:
-    rounded = rounded_up(size_bytes, step_bytes)
+    rounded = round_up(size_bytes, step_bytes)
     assert rounded % step_bytes == 0
     assert 0 <= rounded - size_bytes < step_bytes

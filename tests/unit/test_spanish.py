@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from pizarra.cli import words
-from pizarra.cli.words import in_words, translated
+from pizarra.cli.words import say, translate
 from pizarra.errors import ComputeFault
 from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.service import verbs
 from pizarra.service.context import Context
 from pizarra.service.languages import catalogue
@@ -87,7 +87,7 @@ def test_error_when_spanish_then_words_and_hint_are_and_json_is_not(school: Scho
             "no se ha podido parar: off hung",
         ),
         (
-            joined(("net-01.vda", Sentence("it still differs")), ": "),
+            join(("net-01.vda", Sentence("it still differs")), ": "),
             "net-01.vda: it still differs",
             "net-01.vda: todavía es distinto",
         ),
@@ -102,10 +102,10 @@ def test_reason_when_in_words_then_each_part_is_spanish_and_names_are_not(
     assert school
     assert str(reason) == english
     assert json.loads(json.dumps(reason)) == english
-    assert in_words(reason) == spanish
+    assert say(reason) == spanish
 
 
 def test_fact_when_it_is_a_name_that_is_also_a_word_then_it_stays(school: School) -> None:
     assert school
     text = "There is a classroom {name} already."
-    assert translated(text, {"name": "off"}) == "Ya hay un aula off."
+    assert translate(text, {"name": "off"}) == "Ya hay un aula off."

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from pizarra.storage.thin_transaction import Unended, messages_to_end, unended
+from pizarra.storage.dm_thin.transaction import (
+    PendingTransaction,
+    messages_to_finish,
+    pending_transaction,
+)
 
 # as `vgcfgbackup` wrote it after a cut that `make powercut` found
 METADATA = """contents = "Text Format Volume Group"
@@ -36,21 +40,23 @@ vg_class {
 \t}
 }
 """
-CUT = Unended(transaction=34, creates=("fresh-02.vda",), deletes=(9,))
+CUT = PendingTransaction(transaction=34, creates=("fresh-02.vda",), deletes=(9,))
 IDS = {"fresh-02.vda": 10, "net-01.vda": 2}
 
 
 def test_metadata_when_a_pool_waits_then_says_for_what() -> None:
-    assert unended(METADATA, "pizarra") == CUT
-    assert unended(METADATA, "other") is None
+    assert pending_transaction(METADATA, "pizarra") == CUT
+    assert pending_transaction(METADATA, "other") is None
     calm = METADATA.replace('create = "fresh-02.vda"', "").replace("delete = 9", "")
-    assert unended(calm, "pizarra") is None
+    assert pending_transaction(calm, "pizarra") is None
 
 
 def test_messages_when_the_device_is_there_then_the_rest_is_told_and_counted() -> None:
-    ended = messages_to_end(CUT, 33, {2, 9, 10}, IDS, ["fresh-02.vda"])
+    ended = messages_to_finish(CUT, 33, {2, 9, 10}, IDS, ["fresh-02.vda"])
     assert ended == ["delete 9", "set_transaction_id 33 34"]
-    assert messages_to_end(CUT, 33, {2, 10}, IDS, ["fresh-02.vda"]) == ["set_transaction_id 33 34"]
+    assert messages_to_finish(CUT, 33, {2, 10}, IDS, ["fresh-02.vda"]) == [
+        "set_transaction_id 33 34"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,4 +72,4 @@ def test_messages_when_the_device_is_there_then_the_rest_is_told_and_counted() -
 def test_messages_when_it_is_not_that_case_then_nothing_is_done(
     counted: int, there: set[int], ours: list[str]
 ) -> None:
-    assert messages_to_end(CUT, counted, there, IDS, ours) == []
+    assert messages_to_finish(CUT, counted, there, IDS, ours) == []

@@ -13,10 +13,10 @@ from itertools import count
 import pytest
 
 from pizarra.errors import StorageFault
-from pizarra.storage import thin_undo
-from pizarra.storage.thin_ids import FIRST, GOING, SECOND, STANDS
-from pizarra.storage.thin_metadata import Thin
-from pizarra.storage.thin_pool import ThinPool
+from pizarra.storage.dm_thin import undo as thin_undo
+from pizarra.storage.dm_thin.ids import DISCARDED, RESCUE, UNDO_A, UNDO_B
+from pizarra.storage.dm_thin.metadata import Thin
+from pizarra.storage.dm_thin.pool import ThinPool
 
 POOL = ThinPool("vg", "pool")
 GOLDEN, SEAT = 1, 5
@@ -74,12 +74,12 @@ class Pool:
 
     def kept(self) -> int | None:
         """The root of what is kept, which is one content."""
-        there = [base + SEAT for base in (FIRST, SECOND) if base + SEAT in self.thins]
+        there = [base + SEAT for base in (UNDO_A, UNDO_B) if base + SEAT in self.thins]
         assert len(there) < 2
         return self.thins[there[0]].root if there else None
 
     def settle(self) -> None:
-        thin_undo.settled(POOL, thin_undo.settlement(dict(self.thins), frozenset({SEAT})))
+        thin_undo.send(POOL, thin_undo.messages_after_crash(dict(self.thins), frozenset({SEAT})))
 
 
 def refusal(number: int) -> StorageFault:
@@ -95,19 +95,19 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
 
 def reset(pool: Pool) -> None:
     pool.settle()
-    thin_undo.kept(POOL, SEAT, dict(pool.thins))
-    thin_undo.replaced(POOL, SEAT, GOLDEN)
+    thin_undo.save_undo(POOL, SEAT, dict(pool.thins))
+    thin_undo.replace(POOL, SEAT, GOLDEN)
 
 
 def reset_for_good(pool: Pool) -> None:
     pool.settle()
     thin_undo.set_aside(POOL, SEAT, dict(pool.thins))
-    thin_undo.replaced(POOL, SEAT, GOLDEN)
+    thin_undo.replace(POOL, SEAT, GOLDEN)
 
 
 def undo(pool: Pool) -> None:
     pool.settle()
-    thin_undo.exchanged(POOL, SEAT, dict(pool.thins))
+    thin_undo.swap_with_undo(POOL, SEAT, dict(pool.thins))
 
 
 Act = Callable[[Pool], None]
@@ -137,8 +137,8 @@ def cut_off(pool: Pool, act: Act, after: int) -> bool:
 def put_right(pool: Pool, cut_again_after: int) -> None:
     cut_off(pool, Pool.settle, cut_again_after)
     pool.settle()
-    assert not thin_undo.settlement(dict(pool.thins), frozenset({SEAT})), "twice is once"
-    assert not {GOING + SEAT, STANDS + SEAT} & pool.thins.keys()
+    assert not thin_undo.messages_after_crash(dict(pool.thins), frozenset({SEAT})), "twice is once"
+    assert not {DISCARDED + SEAT, RESCUE + SEAT} & pool.thins.keys()
 
 
 @pytest.mark.parametrize("older", [True, False])
@@ -251,6 +251,6 @@ def test_seat_when_gone_then_nothing_of_it_stays(pool: Pool) -> None:
     cut_off(pool, reset, 1)
     cut_off(pool, reset_for_good, 1)
     del pool.thins[SEAT]
-    wanted = partial(thin_undo.settlement, dict(pool.thins))
-    thin_undo.settled(POOL, wanted(frozenset()))
+    wanted = partial(thin_undo.messages_after_crash, dict(pool.thins))
+    thin_undo.send(POOL, wanted(frozenset()))
     assert set(pool.thins) == {GOLDEN}

@@ -18,12 +18,12 @@ from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
-from pizarra.service.recover import recovered
-from pizarra.service.undo import undone
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo
 from pizarra.settings import Settings
-from pizarra.storage.thin_ids import FIRST, SECOND, TRIAL
-from pizarra.storage.thin_metadata import Thin
-from pizarra.storage.thin_undo import Todo, holders, settlement
+from pizarra.storage.dm_thin.ids import PROBE, UNDO_A, UNDO_B
+from pizarra.storage.dm_thin.metadata import Thin
+from pizarra.storage.dm_thin.undo import PoolMessages, holders, messages_after_crash
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -40,7 +40,7 @@ def test_undo_when_a_class_was_reset_then_the_work_is_there_and_the_power_as_fou
     verbs.start(school.context, "net", [1])
     school.dirty(1, 2)
     school.reset()
-    report = undone(school.context, "net", [1, 2])
+    report = undo(school.context, "net", [1, 2])
     assert outcomes(report) == [Outcome.DONE] * 2
     assert [one.verified for one in report.seats] == [None, None]
     assert school.content(1) == school.content(2) == WORK
@@ -51,8 +51,8 @@ def test_undo_when_a_class_was_reset_then_the_work_is_there_and_the_power_as_fou
 def test_undo_when_done_twice_then_the_seat_is_as_after_the_reset(school: School) -> None:
     school.dirty(1)
     school.reset([1])
-    undone(school.context, "net", [1])
-    undone(school.context, "net", [1])
+    undo(school.context, "net", [1])
+    undo(school.context, "net", [1])
     assert school.content(1) == b"original"
     assert verbs.verify(school.context, "net", [1]).exit_status == 0
 
@@ -65,13 +65,13 @@ def test_undo_when_one_was_killed_after_some_seats_then_done_again_it_leaves_tho
     school.reset()
     if power is Power.RUNNING:
         verbs.start(school.context, "net", [1])
-    killed_at_its_end(school, monkeypatch, undone)
+    killed_at_its_end(school, monkeypatch, undo)
     assert (school.content(1), school.power(1)) == (WORK, power)
-    report = undone(school.context, "net", [1, 2])
+    report = undo(school.context, "net", [1, 2])
     assert outcomes(report) == [Outcome.UNCHANGED, Outcome.DONE]
     assert "has its work again" in str(report.seats[0].reason)
     assert school.content(1) == school.content(2) == WORK
-    undone(school.context, "net", [1])
+    undo(school.context, "net", [1])
     assert school.content(1) == b"original"
 
 
@@ -80,12 +80,12 @@ def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
 ) -> None:
     school.dirty(1)
     school.reset()
-    killed_at_its_end(school, monkeypatch, undone)
-    (report,) = recovered(school.context)
+    killed_at_its_end(school, monkeypatch, undo)
+    (report,) = recover(school.context)
     assert outcomes(report) == [Outcome.UNCHANGED] * SEATS
     assert "has its work again" in str(report.seats[0].reason)
-    assert recovered(school.context)[0].seats == report.seats
-    report = undone(school.context, "net", [1])
+    assert recover(school.context)[0].seats == report.seats
+    report = undo(school.context, "net", [1])
     assert outcomes(report) == [Outcome.UNCHANGED]
     assert school.content(1) == WORK
 
@@ -101,7 +101,7 @@ def test_reset_when_one_was_killed_after_some_seats_then_done_again_it_keeps_the
     school.storage.write("net-01.vda", 0, b"it boots")
     assert school.reset([1, 2]).exit_status == 0
     assert school.content(1) == school.content(2) == b"original"
-    undone(school.context, "net", [1, 2])
+    undo(school.context, "net", [1, 2])
     assert school.content(1) == school.content(2) == WORK
 
 
@@ -114,7 +114,7 @@ def test_reset_when_one_was_killed_and_a_second_ended_then_the_third_is_one_of_i
     assert outcomes(school.reset([1], after=After.RUNNING)) == [Outcome.UNCHANGED]
     school.dirty(1)
     school.reset([1])
-    undone(school.context, "net", [1])
+    undo(school.context, "net", [1])
     assert school.content(1) == WORK
 
 
@@ -125,14 +125,14 @@ def killed_at_its_end(school: School, monkeypatch: pytest.MonkeyPatch, verb: Any
         raise KeyboardInterrupt
 
     with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
-        now.setattr(undo_notes, "ended", killed)
+        now.setattr(undo_notes, "end", killed)
         verb(school.context, "net", [1])
 
 
 def test_undo_when_a_seat_was_not_reset_then_it_is_skipped_with_a_reason(school: School) -> None:
     school.dirty(1)
     school.reset()
-    report = undone(school.context, "net")
+    report = undo(school.context, "net")
     assert outcomes(report) == [Outcome.DONE] + [Outcome.SKIPPED] * (SEATS - 1)
     assert "not reset lately" in str(report.seats[1].reason)
     assert report.exit_status == 1
@@ -143,7 +143,7 @@ def test_undo_when_nothing_is_kept_of_any_then_it_says_so_and_stops_no_machine(
 ) -> None:
     verbs.start(school.context, "net", [1])
     with pytest.raises(Unsupported, match="not reset lately"):
-        undone(school.context, "net")
+        undo(school.context, "net")
     assert school.power(1) is Power.RUNNING
 
 
@@ -151,7 +151,7 @@ def test_undo_when_hot_then_it_is_kept_as_well(school: School) -> None:
     verbs.start(school.context, "net", [1])
     school.dirty(1)
     school.reset([1], Mode.HOT)
-    assert outcomes(undone(school.context, "net", [1])) == [Outcome.DONE]
+    assert outcomes(undo(school.context, "net", [1])) == [Outcome.DONE]
     assert school.content(1) == WORK
 
 
@@ -161,8 +161,8 @@ def test_undo_when_one_disk_fails_then_it_stays_off_and_the_others_have_theirs(
     school.dirty(1, 2)
     school.reset([1, 2])
     verbs.start(school.context, "net", [1])
-    school.storage.fail_at("put_back", 1, StorageFault("the disk is gone"))
-    report = undone(school.context, "net", [1, 2])
+    school.storage.fail_at("swap_with_undo", 1, StorageFault("the disk is gone"))
+    report = undo(school.context, "net", [1, 2])
     assert outcomes(report) == [Outcome.FAILED, Outcome.DONE]
     assert school.power(1) is Power.OFF
     assert (school.content(1), school.content(2)) == (b"original", WORK)
@@ -174,9 +174,12 @@ def test_undo_when_it_is_too_long_ago_then_it_is_dropped_and_said(school: School
     (note,) = undo_notes.NOTES.iterdir()
     os.utime(note, (0, time.time() - 25 * 3600))
     with pytest.raises(Unsupported):
-        undone(school.context, "net", [1])
+        undo(school.context, "net", [1])
     assert not list(undo_notes.NOTES.iterdir())
-    assert school.context.host.kept(school.context.host.observe().classroom("net").seats) == set()
+    assert (
+        school.context.host.volumes_with_undo(school.context.host.observe().classroom("net").seats)
+        == set()
+    )
 
 
 def test_undo_when_the_note_is_gone_then_it_is_nobodys(school: School) -> None:
@@ -185,7 +188,7 @@ def test_undo_when_the_note_is_gone_then_it_is_nobodys(school: School) -> None:
     (note,) = undo_notes.NOTES.iterdir()
     note.unlink()
     with pytest.raises(Unsupported):
-        undone(school.context, "net", [1])
+        undo(school.context, "net", [1])
 
 
 def test_reset_when_the_setting_keeps_nothing_then_neither_does_it(
@@ -195,7 +198,7 @@ def test_reset_when_the_setting_keeps_nothing_then_neither_does_it(
     school.dirty(1)
     school.reset([1])
     with pytest.raises(Unsupported):
-        undone(school.context, "net", [1])
+        undo(school.context, "net", [1])
 
 
 def test_reset_when_space_cannot_be_given_back_then_all_are_original_and_it_is_said(
@@ -203,7 +206,7 @@ def test_reset_when_space_cannot_be_given_back_then_all_are_original_and_it_is_s
 ) -> None:
     events: list[Event] = []
     school.dirty(1)
-    school.storage.fail_at("given_back", 1, StorageFault("The disk is slow."))
+    school.storage.fail_at("reclaim_space", 1, StorageFault("The disk is slow."))
     report = verbs.reset(Context(school.context.host, events.append), "net", [1])
     assert report.exit_status == 0
     notes = [str(event) for event in events if isinstance(event, Noted)]
@@ -215,7 +218,7 @@ def test_reset_when_space_cannot_be_given_back_then_all_are_original_and_it_is_s
 def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) -> None:
     school.dirty(1)
     school.reset([1])
-    assert classrooms.deleted(school.context, "net").exit_status == 0
+    assert classrooms.delete(school.context, "net").exit_status == 0
     assert not list(undo_notes.NOTES.iterdir())
 
 
@@ -225,14 +228,16 @@ def pool(*made: tuple[int, int]) -> dict[int, Thin]:
 
 
 def test_settlement_when_a_label_was_taken_away_then_what_is_kept_waits() -> None:
-    there = pool((5, 20), (FIRST + 5, 30), (SECOND + 5, 10), (FIRST + 6, 30))
-    todo = [Todo(6, (f"delete {FIRST + 6}",))]
-    assert settlement(there, frozenset(), frozenset({5})) == todo
+    there = pool((5, 20), (UNDO_A + 5, 30), (UNDO_B + 5, 10), (UNDO_A + 6, 30))
+    todo = [PoolMessages(6, (f"delete {UNDO_A + 6}",))]
+    assert messages_after_crash(there, frozenset(), frozenset({5})) == todo
 
 
 def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> None:
-    there = pool((1, 20), (5, 20), (TRIAL, 20))
-    assert settlement(there, frozenset({5}), frozenset()) == [Todo(0, (f"delete {TRIAL}",))]
+    there = pool((1, 20), (5, 20), (PROBE, 20))
+    assert messages_after_crash(there, frozenset({5}), frozenset()) == [
+        PoolMessages(0, (f"delete {PROBE}",))
+    ]
 
 
 def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:

@@ -18,8 +18,8 @@ from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
 from pizarra.service import verbs
-from pizarra.service.recover import recovered
-from pizarra.service.undo import undone
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo as undo_seats
 from pizarra.storage.interface import NewVolume
 from tests.unit.test_reset import School
 
@@ -34,12 +34,12 @@ class Uefi(School):
             role=Role.FILLING, template="t", version=1, firmware=Firmware.UEFI, state="nvram"
         )
         new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
-        golden = self.storage.golden_created(new)
+        golden = self.storage.create_golden(new)
         self.storage.write(golden.name, 0, ORIGINAL)
         kept = self.context.host.states.folder / golden.uuid
         kept.mkdir(parents=True)
         (kept / "nvram").write_bytes(ORIGINAL)
-        return self.storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+        return self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
 
     @property
     def nvram(self) -> Path:
@@ -92,10 +92,10 @@ def killed(
 
 
 def undo(seat: Uefi) -> None:
-    assert undone(seat.context, "net", [1]).exit_status == 0
+    assert undo_seats(seat.context, "net", [1]).exit_status == 0
 
 
-@pytest.mark.parametrize("state", ["ready", "put"])
+@pytest.mark.parametrize("state", ["prepare", "commit"])
 def test_reset_when_killed_before_or_after_its_disk_then_a_second_one_keeps_all_the_work(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
@@ -109,7 +109,7 @@ def test_reset_when_killed_before_or_after_its_disk_then_a_second_one_keeps_all_
 def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_all_the_work(
     seat: Uefi,
 ) -> None:
-    seat.storage.fail_at("rewound", 1, StorageFault("the disk is gone"))
+    seat.storage.fail_at("rewind", 1, StorageFault("the disk is gone"))
     assert seat.reset([1]).exit_status == 1
     assert seat.has() == (NOW, NOW)
     reset(seat)
@@ -117,13 +117,13 @@ def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_
     assert seat.has() == (NOW, NOW)
 
 
-@pytest.mark.parametrize("state", ["exchange_ready", "exchanged"])
+@pytest.mark.parametrize("state", ["prepare_swap", "commit_swap"])
 def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_together(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     reset(seat)
     killed(seat, monkeypatch, state, undo)
-    recovered(seat.context)
+    recover(seat.context)
     assert seat.has() in {(ORIGINAL, ORIGINAL), (NOW, NOW)}
     undo(seat)  # again: it is not taken back
     assert seat.has() == (NOW, NOW)
@@ -134,7 +134,7 @@ def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_toge
 def test_undo_when_the_reset_was_killed_before_the_state_then_both_are_of_this_week(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(seat, monkeypatch, "put", reset)
+    killed(seat, monkeypatch, "commit", reset)
     undo(seat)
     assert seat.has() == (NOW, NOW)
 
@@ -143,9 +143,9 @@ def test_reset_when_killed_twice_and_worked_on_in_between_then_no_undo_mixes_wee
     seat: Uefi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody recovers in between; the second one dies before its disk."""
-    killed(seat, monkeypatch, "put", reset)
+    killed(seat, monkeypatch, "commit", reset)
     seat.works(b"week 3..")
-    killed(seat, monkeypatch, "ready", reset)
+    killed(seat, monkeypatch, "prepare", reset)
     with suppress(Unsupported):
         undo(seat)
     disk, variables = seat.has()
@@ -158,10 +158,10 @@ def test_reset_when_killed_twice_and_worked_on_in_between_then_no_undo_mixes_wee
 def test_recover_when_a_reset_was_killed_before_the_state_and_worked_on_then_it_says_so(
     seat: Uefi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed(seat, monkeypatch, "put", reset)
+    killed(seat, monkeypatch, "commit", reset)
     seat.storage.write("net-01.vda", 0, b"week 3..")
     for _ in range(2):
-        (report,) = recovered(seat.context)
+        (report,) = recover(seat.context)
         assert report.seats[0].outcome is Outcome.UNCHANGED
         assert "half done" in str(report.seats[0].reason)
     (outcome,) = verbs.start(seat.context, "net", [1]).seats
@@ -176,7 +176,7 @@ def test_reset_when_killed_in_the_middle_of_the_state_then_a_second_one_keeps_al
     seat: Uefi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed(seat, monkeypatch, "_put", reset, machine_state)
-    recovered(seat.context)
+    recover(seat.context)
     reset(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)
     undo(seat)

@@ -13,9 +13,9 @@ from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.outcome import Outcome
 from pizarra.model.policy import After
 from pizarra.service import verbs
-from pizarra.service.recover import recovered
-from pizarra.service.undo import undone
-from pizarra.storage.memory import Crash
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo as undo_seats
+from pizarra.storage.memory.store import Crash
 from tests.fixtures.two_disks import DISKS, TwoDisks
 
 ORIGINAL = ["vda v1", "vdb v1"]
@@ -47,7 +47,7 @@ def reset(host: TwoDisks) -> None:
 
 
 def undo(host: TwoDisks) -> None:
-    assert undone(host.context, "net").exit_status == 0
+    assert undo_seats(host.context, "net").exit_status == 0
 
 
 def cut_off(host: TwoDisks, step: int, act: Act) -> bool:
@@ -57,7 +57,7 @@ def cut_off(host: TwoDisks, step: int, act: Act) -> bool:
         act(host)
     except Crash:
         host.powered()
-        recovered(host.context)
+        recover(host.context)
         return True
     host.storage.crash_at(0)
     return False
@@ -145,7 +145,7 @@ def test_reset_when_the_end_of_one_was_not_noted_then_the_next_is_one_of_its_own
 ) -> None:
     written(host, *DISKS)
     with monkeypatch.context() as now:
-        now.setattr(undo_notes, "ended", lambda _: None)
+        now.setattr(undo_notes, "end", lambda _: None)
         reset(host)
     for note in undo_notes.NOTES.glob("*.under-way"):
         os.utime(note, (0, 0), follow_symlinks=False)  # long ago
@@ -161,11 +161,11 @@ def test_reset_when_only_some_ends_were_noted_then_recover_rewinds_nothing(
 ) -> None:
     written(host, *DISKS)
     before = content(host)
-    ended = undo_notes.ended
+    ended = undo_notes.end
     with monkeypatch.context() as now:
-        now.setattr(undo_notes, "ended", lambda volumes: ended(volumes[:1]))
+        now.setattr(undo_notes, "end", lambda volumes: ended(volumes[:1]))
         reset(host)
-    recovered(host.context)
+    recover(host.context)
     undo(host)
     assert content(host) == before
 
@@ -190,7 +190,7 @@ def test_reset_when_cut_off_and_worked_on_and_cut_off_again_then_no_undo_mixes_w
             reset(host)
         host.powered()
         with suppress(Unsupported):
-            if undone(host.context, "net").exit_status == 0:
+            if undo_seats(host.context, "net").exit_status == 0:
                 assert content(host) in [*contents, ORIGINAL], (step, then)
 
 
@@ -220,6 +220,6 @@ def test_start_when_a_reset_was_cut_off_between_the_disks_then_it_is_refused(
         else:
             assert outcome.outcome is Outcome.DONE
         verbs.stop(host.context, "net")
-        recovered(host.context)
+        recover(host.context)
         reset(host)
     assert halves

@@ -13,7 +13,7 @@ from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.planner.maintenance import MaintenanceWish, machine, network_of
 from pizarra.service import classrooms, maintenance, recover, templates, upgrade, verbs
-from pizarra.storage.memory import Crash
+from pizarra.storage.memory.store import Crash
 from tests.contract.compute_bench import FOREIGN
 from tests.fixtures.seen import seen
 from tests.fixtures.two_disks import DISKS, TwoDisks
@@ -35,9 +35,9 @@ def second(host: TwoDisks) -> TwoDisks:
 
 
 def second_made(host: TwoDisks) -> None:
-    maintenance.begun(host.context, "t")
+    maintenance.begin(host.context, "t")
     changed(host)
-    maintenance.published(host.context, "t")
+    maintenance.publish(host.context, "t")
 
 
 def changed(host: TwoDisks) -> None:
@@ -54,7 +54,7 @@ def stopped(host: TwoDisks) -> None:
 
 
 def test_maintain_when_begun_then_a_machine_runs_on_copies_of_the_newest(host: TwoDisks) -> None:
-    made = maintenance.begun(host.context, "t", MaintenanceWish(memory_bytes=2**30, vcpus=1))
+    made = maintenance.begin(host.context, "t", MaintenanceWish(memory_bytes=2**30, vcpus=1))
     assert (made.name, made.version, made.power) == ("t-maintenance", 2, Power.RUNNING)
     assert [one.version for one in host.versions()] == [1]
     assert network_of("t") in host.compute.network_gateways()
@@ -63,9 +63,9 @@ def test_maintain_when_begun_then_a_machine_runs_on_copies_of_the_newest(host: T
 
 
 def test_maintain_when_somebody_does_already_then_is_busy(host: TwoDisks) -> None:
-    maintenance.begun(host.context, "t")
+    maintenance.begin(host.context, "t")
     before = seen(host.context.host)
-    for verb in (maintenance.begun, templates.deleted, templates.pruned):
+    for verb in (maintenance.begin, templates.delete, templates.prune):
         with pytest.raises(Busy, match="t-maintenance"):
             verb(host.context, "t")
     assert seen(host.context.host) == before
@@ -74,7 +74,7 @@ def test_maintain_when_somebody_does_already_then_is_busy(host: TwoDisks) -> Non
 def test_classroom_when_made_during_maintenance_then_is_of_the_published_version(
     host: TwoDisks,
 ) -> None:
-    maintenance.begun(host.context, "t")
+    maintenance.begin(host.context, "t")
     host.classroom()
     assert {seat.labels.version for seat in host.seats()} == {1}
 
@@ -97,48 +97,48 @@ def test_publish_when_made_then_is_the_newest_sealed_and_nothing_else_is_left(
 def test_publish_when_the_guest_does_not_shut_down_then_is_busy_and_goes_on(
     host: TwoDisks,
 ) -> None:
-    made = maintenance.begun(host.context, "t")
+    made = maintenance.begin(host.context, "t")
     host.compute.deaf.add(made.domain_uuid)
     with pytest.raises(Busy, match="has not shut down"):
-        maintenance.published(host.context, "t")
+        maintenance.publish(host.context, "t")
     assert host.context.host.observe().maintenance("t") == made
     host.compute.kill(made.domain_uuid)
-    assert maintenance.published(host.context, "t").version == 2
+    assert maintenance.publish(host.context, "t").version == 2
 
 
 def test_publish_and_discard_when_nothing_is_being_made_then_is_said(host: TwoDisks) -> None:
-    for verb in (maintenance.published, maintenance.discarded):
+    for verb in (maintenance.publish, maintenance.discard):
         with pytest.raises(NotFound, match="Nobody is making"):
             verb(host.context, "t")
 
 
 def test_discard_when_done_then_all_is_as_before(host: TwoDisks) -> None:
     before = seen(host.context.host)
-    maintenance.begun(host.context, "t")
+    maintenance.begin(host.context, "t")
     changed(host)
-    maintenance.discarded(host.context, "t")
+    maintenance.discard(host.context, "t")
     assert seen(host.context.host) == before
-    assert maintenance.begun(host.context, "t").version == 2
+    assert maintenance.begin(host.context, "t").version == 2
 
 
-@pytest.mark.parametrize("call", ["network_define", "define", "start"])
+@pytest.mark.parametrize("call", ["define_network", "define", "start"])
 def test_maintain_when_a_step_fails_then_nothing_is_left(host: TwoDisks, call: str) -> None:
     before = seen(host.context.host)
     host.compute.fail_at(call, None, ComputeFault("libvirt does not want to"))
     with pytest.raises(ComputeFault):
-        maintenance.begun(host.context, "t")
+        maintenance.begin(host.context, "t")
     assert seen(host.context.host) == before
     assert host.notes() == []
 
 
-@pytest.mark.parametrize("step", [("draft_created", 1), ("relabelled", 2)])
+@pytest.mark.parametrize("step", [("create_draft", 1), ("set_labels", 2)])
 def test_maintain_when_a_disk_fails_then_nothing_is_left(
     host: TwoDisks, step: tuple[str, int]
 ) -> None:
     before = seen(host.context.host)
     host.storage.fail_at(*step, StorageFault("it does not want to"))
     with pytest.raises(StorageFault):
-        maintenance.begun(host.context, "t")
+        maintenance.begin(host.context, "t")
     assert seen(host.context.host) == before
 
 
@@ -146,14 +146,14 @@ def test_maintain_when_another_machine_has_its_name_then_that_one_is_left(host: 
     host.compute.put(FOREIGN.format(name="t-maintenance", uuid=THEIRS))
     before = seen(host.context.host)
     with pytest.raises(NotOurs, match="t-maintenance"):
-        maintenance.begun(host.context, "t")
+        maintenance.begin(host.context, "t")
     assert seen(host.context.host) == before
 
 
 def test_maintain_when_the_disk_is_to_shrink_then_is_refused(host: TwoDisks) -> None:
     before = seen(host.context.host)
     with pytest.raises(BadInput, match="would cut off its end"):
-        maintenance.begun(host.context, "t", MaintenanceWish(disk_bytes=4096))
+        maintenance.begin(host.context, "t", MaintenanceWish(disk_bytes=4096))
     assert seen(host.context.host) == before
 
 
@@ -172,9 +172,9 @@ def cut_at_each_step(prepared: Callable[[TwoDisks], None], verb: Callable[[TwoDi
         except Crash:
             host.powered()
             stopped(host)
-            recover.recovered(host.context)
+            recover.recover(host.context)
             once = seen(host.context.host)
-            recover.recovered(host.context)
+            recover.recover(host.context)
             assert seen(host.context.host) == once, f"step {step}: recover twice is not once"
             holds(host)
         else:
@@ -189,20 +189,20 @@ def whole(host: TwoDisks) -> None:
         for volume in version.volumes:
             assert volume.read_only
     if host.context.host.observe().maintenance("t"):
-        maintenance.discarded(host.context, "t")
+        maintenance.discard(host.context, "t")
     number = max(one.version for one in host.versions())
-    maintenance.begun(host.context, "t")
-    assert maintenance.published(host.context, "t").version == number + 1
+    maintenance.begin(host.context, "t")
+    assert maintenance.publish(host.context, "t").version == number + 1
 
 
 def test_maintain_when_the_power_is_cut_anywhere_then_recover_leaves_all_whole() -> None:
-    steps = cut_at_each_step(void, lambda host: void(maintenance.begun(host.context, "t")), whole)
+    steps = cut_at_each_step(void, lambda host: void(maintenance.begin(host.context, "t")), whole)
     assert steps == 4  # two drafts, two labels
 
 
 def test_publish_when_the_power_is_cut_anywhere_then_recover_leaves_all_whole() -> None:
     def begun(host: TwoDisks) -> None:
-        maintenance.begun(host.context, "t")
+        maintenance.begin(host.context, "t")
         changed(host)
 
     def published(host: TwoDisks) -> None:
@@ -212,7 +212,7 @@ def test_publish_when_the_power_is_cut_anywhere_then_recover_leaves_all_whole() 
             assert [host.content(f"t.v1.{disk}") for disk in DISKS] == ["vda v1", "vdb v1"], version
 
     steps = cut_at_each_step(
-        begun, lambda host: void(maintenance.published(host.context, "t")), published
+        begun, lambda host: void(maintenance.publish(host.context, "t")), published
     )
     assert steps == 4  # two a disk
 
@@ -231,7 +231,7 @@ def test_upgrade_when_the_power_is_cut_anywhere_then_a_reset_brings_one_version(
             for disk in DISKS:
                 assert host.content(f"{seat.name}.{disk}") == f"{disk} v{seat.labels.version}"
 
-    upgraded = lambda host: void(upgrade.upgraded(host.context, "net"))  # noqa: E731
+    upgraded = lambda host: void(upgrade.upgrade(host.context, "net"))  # noqa: E731
     assert cut_at_each_step(prepared, upgraded, holds) == 4
 
 
@@ -239,7 +239,7 @@ def test_reset_to_a_version_when_the_power_is_cut_anywhere_then_another_ends_it(
     def prepared(host: TwoDisks) -> None:
         host.classroom(seats=1)
         second_made(host)
-        upgrade.upgraded(host.context, "net")
+        upgrade.upgrade(host.context, "net")
 
     def holds(host: TwoDisks) -> None:
         assert verbs.reset(host.context, "net").exit_status == 0
@@ -261,7 +261,7 @@ def test_upgrade_when_done_then_seats_keep_what_they_have_until_their_reset(
     second: TwoDisks,
 ) -> None:
     second.storage.write("net-01.vda", 0, b"lesson")
-    report = upgrade.upgraded(second.context, "net")
+    report = upgrade.upgrade(second.context, "net")
     assert report.exit_status == 0
     assert (report.extra["version"], report.extra["when"]) == (2, "next reset")
     assert second.content("net-01.vda") == "lesson"
@@ -279,44 +279,44 @@ def test_upgrade_when_done_then_seats_keep_what_they_have_until_their_reset(
 
 
 def test_upgrade_when_taken_back_before_a_reset_then_nothing_waits(second: TwoDisks) -> None:
-    upgrade.upgraded(second.context, "net")
-    report = upgrade.upgraded(second.context, "net", version=1)
+    upgrade.upgrade(second.context, "net")
+    report = upgrade.upgrade(second.context, "net", version=1)
     assert report.exit_status == 0
     assert verbs.status(second.context, "net").extra["at_next_reset"] == 0
     assert {one.outcome for one in verbs.verify(second.context, "net").seats} == {Outcome.DONE}
 
 
 def test_upgrade_when_back_after_a_reset_then_the_old_version_is_there(second: TwoDisks) -> None:
-    upgrade.upgraded(second.context, "net")
+    upgrade.upgrade(second.context, "net")
     verbs.reset(second.context, "net")
-    upgrade.upgraded(second.context, "net", version=1)
+    upgrade.upgrade(second.context, "net", version=1)
     verbs.reset(second.context, "net")
     assert [second.content(f"net-02.{disk}") for disk in DISKS] == ["vda v1", "vdb v1"]
 
 
 def test_upgrade_when_repeated_then_is_unchanged(second: TwoDisks) -> None:
-    upgrade.upgraded(second.context, "net")
-    report = upgrade.upgraded(second.context, "net")
+    upgrade.upgrade(second.context, "net")
+    report = upgrade.upgrade(second.context, "net")
     assert {one.outcome for one in report.seats} == {Outcome.UNCHANGED}
 
 
 def test_upgrade_when_one_seat_is_named_then_only_that_one_goes(second: TwoDisks) -> None:
-    assert upgrade.upgraded(second.context, "net", [2]).exit_status == 0
+    assert upgrade.upgrade(second.context, "net", [2]).exit_status == 0
     assert [seat.labels.version for seat in second.seats()] == [1, 2]
 
 
 def test_upgrade_when_the_version_is_not_there_then_nothing_changes(second: TwoDisks) -> None:
     before = seen(second.context.host)
     with pytest.raises(NotFound, match="no version 7"):
-        upgrade.upgraded(second.context, "net", version=7)
+        upgrade.upgrade(second.context, "net", version=7)
     with pytest.raises(BadInput, match="not a version"):
-        upgrade.upgraded(second.context, "net", version=-1)
+        upgrade.upgrade(second.context, "net", version=-1)
     assert seen(second.context.host) == before
 
 
 def test_reset_when_a_seat_runs_the_old_version_then_hot_is_refused(second: TwoDisks) -> None:
     verbs.start(second.context, "net", [1])
-    upgrade.upgraded(second.context, "net")
+    upgrade.upgrade(second.context, "net")
     plan = verbs.reset_plan(second.context, "net", mode=Mode.HOT, after=After.AS_FOUND)
     assert plan.seats[0].outcome is Outcome.SKIPPED
     assert "another version" in str(plan.seats[0].reason)
@@ -325,7 +325,7 @@ def test_reset_when_a_seat_runs_the_old_version_then_hot_is_refused(second: TwoD
 def test_resize_when_the_classroom_is_on_an_older_version_then_new_seats_are_too(
     second: TwoDisks,
 ) -> None:
-    assert classrooms.resized(second.context, "net", seats=3).exit_status == 0
+    assert classrooms.resize(second.context, "net", seats=3).exit_status == 0
     assert second.content("net-03.vda") == "vda v1"
 
 
@@ -341,16 +341,16 @@ def test_create_when_a_version_is_named_then_seats_are_of_it(host: TwoDisks) -> 
 def test_prune_when_nothing_stands_on_a_version_then_it_goes_and_the_newest_stays(
     second: TwoDisks,
 ) -> None:
-    gone, stay = templates.pruned(second.context, "t")
+    gone, stay = templates.prune(second.context, "t")
     assert gone == []
     assert {version: str(why) for version, why in stay.items()} == {
         1: "2 seats stand on it",
         2: "it is the newest",
     }
-    upgrade.upgraded(second.context, "net")
-    assert templates.pruned(second.context, "t")[0] == []  # what they have is still of v1
+    upgrade.upgrade(second.context, "net")
+    assert templates.prune(second.context, "t")[0] == []  # what they have is still of v1
     verbs.reset(second.context, "net")
-    gone, stay = templates.pruned(second.context, "t")
+    gone, stay = templates.prune(second.context, "t")
     assert [one.version for one in gone] == [1]
     assert set(stay) == {2}
     assert [second.content(f"net-01.{disk}") for disk in DISKS] == ["vda v2", "vdb v2"]
@@ -358,24 +358,24 @@ def test_prune_when_nothing_stands_on_a_version_then_it_goes_and_the_newest_stay
 
 def test_delete_when_a_version_is_named_then_only_it_goes(second: TwoDisks) -> None:
     with pytest.raises(BadInput, match="version 1"):
-        templates.deleted(second.context, "t", version=1)
-    templates.deleted(second.context, "t", version=2)
+        templates.delete(second.context, "t", version=1)
+    templates.delete(second.context, "t", version=2)
     assert [one.version for one in second.versions()] == [1]
 
 
 def test_delete_when_seats_stand_on_one_version_then_none_goes(second: TwoDisks) -> None:
     before = seen(second.context.host)
     with pytest.raises(BadInput, match="stand on the template t"):
-        templates.deleted(second.context, "t")
+        templates.delete(second.context, "t")
     assert seen(second.context.host) == before
 
 
 def test_recover_when_the_machine_is_lost_then_it_is_defined_again(host: TwoDisks) -> None:
-    made = maintenance.begun(host.context, "t")
+    made = maintenance.begin(host.context, "t")
     spec = machine(made, host.context.host.storages.capabilities)
     xml = host.compute.xml(made.domain_uuid)
     host.compute.kill(made.domain_uuid)
     host.compute.undefine(made.domain_uuid)
-    recover.recovered(host.context)
+    recover.recover(host.context)
     assert host.compute.xml(spec.uuid) == xml
-    assert maintenance.published(host.context, "t").version == 2
+    assert maintenance.publish(host.context, "t").version == 2

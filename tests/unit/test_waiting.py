@@ -11,15 +11,15 @@ import pytest
 from pizarra.errors import Busy
 from pizarra.service import classrooms, recover, upgrade, verbs
 from pizarra.service.context import Context
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 from tests.unit.test_reset import SEATS, School
 
 VERBS: dict[str, Callable[[Context], object]] = {
     "reset": lambda context: verbs.reset(context, "net"),
-    "resize": lambda context: classrooms.resized(context, "net", seats=SEATS - 1),
-    "upgrade": lambda context: upgrade.upgraded(context, "net"),
-    "recover": recover.recovered,
-    "delete": lambda context: classrooms.deleted(context, "net"),
+    "resize": lambda context: classrooms.resize(context, "net", seats=SEATS - 1),
+    "upgrade": lambda context: upgrade.upgrade(context, "net"),
+    "recover": recover.recover,
+    "delete": lambda context: classrooms.delete(context, "net"),
 }
 
 
@@ -27,7 +27,7 @@ VERBS: dict[str, Callable[[Context], object]] = {
 def somebody_at_it() -> Iterator[ExitStack]:
     """Has the classroom until the stack is closed."""
     with ExitStack() as held:
-        held.enter_context(claimed(["net"], "classroom warm"))
+        held.enter_context(claiming(["net"], "classroom warm"))
         yield held
 
 

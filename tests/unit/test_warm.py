@@ -12,8 +12,8 @@ from pizarra.model.facts import Power
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.service import checkpoints, classrooms, verbs
-from pizarra.service.undo import undone
-from pizarra.service.warm import warmed
+from pizarra.service.undo import undo
+from pizarra.service.warm import warm as make_warm
 from tests.unit.test_reset import School
 
 
@@ -28,7 +28,7 @@ def warm() -> School:
     school = School()
     verbs.start(school.context, "net", [1])
     school.dirty(1)
-    report = warmed(school.context, "net", [1, 2, 3], settle_s=0.01)
+    report = make_warm(school.context, "net", [1, 2, 3], settle_s=0.01)
     assert (report.exit_status, len(rams())) == (0, 3), report
     return school
 
@@ -36,13 +36,13 @@ def warm() -> School:
 def woken(school: School) -> set[str]:
     names = {seat.domain_uuid: seat.name for seat in
              school.context.host.observe().classroom("net").seats}  # fmt: skip
-    return {names[uuid] for call, uuid in school.compute.calls if call == "ram_restored"}
+    return {names[uuid] for call, uuid in school.compute.calls if call == "restore_ram"}
 
 
 def test_warm_when_made_then_machines_are_as_found_and_an_undo_has_the_work(warm: School) -> None:
     assert [warm.power(n) for n in (1, 2, 3)] == [Power.RUNNING, Power.OFF, Power.OFF]
     assert [warm.content(n) for n in (1, 2, 3)] == [b"original"] * 3
-    assert undone(warm.context, "net", [1]).exit_status == 0
+    assert undo(warm.context, "net", [1]).exit_status == 0
     assert warm.content(1) != b"original"
 
 
@@ -75,7 +75,7 @@ def test_reset_when_there_is_no_warm_baseline_then_starts_cold_and_says_why(warm
 
 def test_reset_when_the_machine_has_changed_since_then_starts_cold(warm: School) -> None:
     spec = classrooms.spec_of(warm.context.host.observe().classroom("net"))
-    classrooms.respecified(warm.context, type(spec)(**{
+    classrooms.change_machines(warm.context, type(spec)(**{
         **{name: getattr(spec, name) for name in spec.__dataclass_fields__}, "vcpus": 4,
     }))  # fmt: skip
     report = verbs.reset(warm.context, "net", [1], mode=Mode.WARM, after=After.RUNNING)
@@ -92,14 +92,14 @@ def test_reset_when_the_ram_is_refused_then_boots_the_original_and_keeps_the_und
     (two,) = report.seats
     assert (two.outcome, two.verified, warm.power(2)) == (Outcome.DONE, True, Power.RUNNING)
     assert "holds no RAM" in str(two.reason)
-    undone(warm.context, "net", [2])
+    undo(warm.context, "net", [2])
     assert warm.content(2) != b"original", "the student's work is still to be had"
 
 
 def test_warm_when_made_again_then_one_of_each_is_left(warm: School) -> None:
-    warmed(warm.context, "net", [1, 2], settle_s=0.01)
+    make_warm(warm.context, "net", [1, 2], settle_s=0.01)
     assert len(rams()) == 3
-    (one,) = checkpoints.listed(warm.context, "net")
+    (one,) = checkpoints.list_checkpoints(warm.context, "net")
     assert (one["checkpoint"], len(one["seats"])) == ("warm", 3)
     assert one["ram_bytes"] > 0
 
@@ -107,7 +107,7 @@ def test_warm_when_made_again_then_one_of_each_is_left(warm: School) -> None:
 def test_warm_when_a_machine_cannot_be_saved_then_the_others_are(
     warm: School, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = warm.compute.ram_saved
+    real = warm.compute.save_ram
     third = warm.context.host.observe().classroom("net").seats[2].domain_uuid
 
     def refuses(uuid: str, path: Path) -> None:
@@ -115,8 +115,8 @@ def test_warm_when_a_machine_cannot_be_saved_then_the_others_are(
             raise ComputeFault("a device of it forbids it")
         real(uuid, path)
 
-    monkeypatch.setattr(warm.compute, "ram_saved", refuses)
-    report = warmed(warm.context, "net", [1, 2, 3], settle_s=0.01)
+    monkeypatch.setattr(warm.compute, "save_ram", refuses)
+    report = make_warm(warm.context, "net", [1, 2, 3], settle_s=0.01)
     assert [one.outcome for one in report.seats] == [Outcome.DONE, Outcome.DONE, Outcome.FAILED]
     assert "forbids" in str(report.seats[2].reason)
     assert warm.power(3) is Power.OFF
@@ -127,18 +127,18 @@ def test_checkpoint_when_saved_with_ram_then_restored_with_it_and_gone_with_it(
 ) -> None:
     verbs.start(warm.context, "net", [2])
     warm.dirty(2)
-    checkpoints.saved(warm.context, "net", "lesson", [2], ram=True)
+    checkpoints.save(warm.context, "net", "lesson", [2], ram=True)
     assert warm.power(2) is Power.RUNNING
     verbs.reset(warm.context, "net", [2])
     warm.compute.calls.clear()
-    report = checkpoints.restored(warm.context, "net", "lesson")
+    report = checkpoints.restore(warm.context, "net", "lesson")
     assert (report.exit_status, woken(warm)) == (0, {"net-02"})
     assert warm.content(2) != b"original"
     before = len(rams())
-    checkpoints.deleted(warm.context, "net", "lesson")
+    checkpoints.delete(warm.context, "net", "lesson")
     assert len(rams()) == before - 1
 
 
 def test_classroom_when_deleted_then_no_ram_is_left(warm: School) -> None:
-    assert classrooms.deleted(warm.context, "net").exit_status == 0
+    assert classrooms.delete(warm.context, "net").exit_status == 0
     assert rams() == []

@@ -12,7 +12,7 @@ from django.test import Client
 
 from pizarra.engine import undo_notes
 from pizarra.errors import PizarraError
-from pizarra.server import host_door
+from pizarra.server import host_client
 from pizarra.server.api.operations import api
 from pizarra.server.consoles import activity
 from pizarra.server.jobs.models import AuditEntry, Job, State
@@ -21,7 +21,7 @@ from pizarra.server.permissions import Rule, rule_of
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.serve import demonstration_host
 from pizarra.server.worker.door import Answers
-from pizarra.server.worker.spoken import error_json
+from pizarra.server.worker.translations import error_json
 from pizarra.server.worker.worker import Worker, perform
 from pizarra.settings import Settings
 from pizarra.system import locks
@@ -63,14 +63,14 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
         try:
             return json.loads(json.dumps(answers.answer({"ask": question, **more})))
         except PizarraError as error:
-            raise host_door.HostRefused(error_json(error)) from None
+            raise host_client.HostRefused(error_json(error)) from None
 
     def screenshot(classroom: str, number: int) -> bytes:
         machine = answers.machine({"classroom": classroom, "number": number})
         return answers.context.host.compute.screenshot(machine)
 
-    monkeypatch.setattr(host_door, "asked", asked)
-    monkeypatch.setattr(host_door, "screenshot", screenshot)
+    monkeypatch.setattr(host_client, "query", asked)
+    monkeypatch.setattr(host_client, "screenshot", screenshot)
     yield answers
 
 
@@ -166,11 +166,11 @@ def test_worker_when_it_died_in_a_job_then_the_next_begins_it_again_three_times_
     asked(signed_in("ada", school), "POST", "/classrooms/{classroom}/verbs/{verb}")
     worker = Worker(host.context.host)
     for attempt in (1, 2, 3):
-        job = worker._taken()
+        job = worker._take()
         assert job is not None
         assert job.attempts == attempt
-        worker.left_over_queued()
-    assert worker._taken() is None
+        worker.requeue_unfinished()
+    assert worker._take() is None
     assert Job.objects.get().state == State.FAILED
 
 
@@ -188,7 +188,7 @@ def test_token_when_it_lacks_the_scope_then_403_and_when_unknown_401(
     school: School, host: Answers
 ) -> None:
     assert host
-    _, token = ApiToken.issued(school["ada"], "t", ["read"])
+    _, token = ApiToken.issue(school["ada"], "t", ["read"])
     client: Any = Client()
     path = "/api/v1/classrooms/net"
     with_token = {"HTTP_AUTHORIZATION": f"Bearer {token}"}
@@ -244,16 +244,16 @@ def test_join_when_the_code_is_right_then_a_free_seat_and_always_the_same(
 def test_ticket_when_the_seat_is_let_go_or_anothers_then_it_opens_nothing(
     school: School, host: Answers
 ) -> None:
-    from pizarra.server.consoles.tickets import admitted, ticket_for
-    from pizarra.server.jobs.queue import consoles_let_go
+    from pizarra.server.consoles.tickets import admit, ticket_for
+    from pizarra.server.jobs.queue import release_consoles
 
     assert host
     ticket = ticket_for(school["eva"], "net", 1)
-    assert admitted(ticket, school["eva"]) == ("net", 1, 0)
-    assert admitted(ticket, school["leo"]) is None
-    assert admitted(ticket + "x", school["eva"]) is None
-    consoles_let_go(Room.objects.get(name="net"), [1])
-    assert admitted(ticket, school["eva"]) is None
+    assert admit(ticket, school["eva"]) == ("net", 1, 0)
+    assert admit(ticket, school["leo"]) is None
+    assert admit(ticket + "x", school["eva"]) is None
+    release_consoles(Room.objects.get(name="net"), [1])
+    assert admit(ticket, school["eva"]) is None
 
 
 def test_room_when_a_machine_was_adopted_under_its_own_name_then_its_number_is_told(
@@ -261,7 +261,7 @@ def test_room_when_a_machine_was_adopted_under_its_own_name_then_its_number_is_t
 ) -> None:
     assert host
     seats = [{"seat": "web01", "number": 1, "power": "off"}]
-    monkeypatch.setattr(host_door, "room", lambda name: {"classroom": name, "seats": seats})
+    monkeypatch.setattr(host_client, "room", lambda name: {"classroom": name, "seats": seats})
     told = asked(signed_in("ada", school), "GET", "/classrooms/{classroom}").json()
     assert [(one["seat"], one["number"], one["student"]) for one in told["seats"]] == [
         ("web01", 1, "eva")
@@ -315,8 +315,8 @@ def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
 ) -> None:
     assert host
     asks_for_the_picture, key = bytes([3, 0]), bytes([4, 1])
-    activity.noted("net", 1, asks_for_the_picture)
-    activity.noted("net", 2, key)
+    activity.record_activity("net", 1, asks_for_the_picture)
+    activity.record_activity("net", 2, key)
     seats = signed_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
     assert [seat["number"] for seat in seats if seat["active_s_ago"] is not None] == [2]
 

@@ -20,9 +20,9 @@ subprocess.run(["runuser", "-u", "postgres", "--", "createdb", "-h", folder, *ma
 os.environ["PIZARRA_DATABASE"] = url.replace("/pizarra?", f"/{{name}}?")
 os.environ["DJANGO_SETTINGS_MODULE"] = "pizarra.server.project.settings"
 django.setup()
-from pizarra.server.project.database import encoding_checked
+from pizarra.server.project.database import check_encoding
 try:
-    encoding_checked()
+    check_encoding()
 except HostNotFit as error:
     print(error)
 else:

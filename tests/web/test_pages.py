@@ -10,7 +10,7 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
-from pizarra.server import host_door
+from pizarra.server import host_client
 from pizarra.server.people.models import User
 from pizarra.server.worker.door import Answers
 from tests.web.test_api import host, signed_in
@@ -71,7 +71,7 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
 ) -> None:
     settings.PIZARRA = settings.PIZARRA.model_copy(update={"server_folder": tmp_path})
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(tmp_path / host_door.SOCKET))
+        door.bind(str(tmp_path / host_client.SOCKET))
         door.listen()
 
         def hung_up() -> None:
@@ -85,7 +85,7 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
         listening.start()
         answer = signed_in("ada", school).get("/")
         with socket.socket(socket.AF_UNIX) as nobody:  # who says nothing ends it
-            nobody.connect(str(tmp_path / host_door.SOCKET))
+            nobody.connect(str(tmp_path / host_client.SOCKET))
         listening.join(10)
         assert answer.status_code == 200
         assert "it went away" in answer.content.decode()

@@ -38,7 +38,7 @@ def test_api_when_asked_what_its_description_allows_then_never_breaks(
     school: dict[str, User], host: Answers, subtests: pytest.Subtests
 ) -> None:
     assert host
-    token = ApiToken.issued(school["tec"], "everything", ["manage"])[1]
+    token = ApiToken.issue(school["tec"], "everything", ["manage"])[1]
     known = {"Authorization": f"Bearer {token}"}
     described = schemathesis.openapi.from_wsgi(
         "/api/v1/openapi.json", get_wsgi_application(), headers=known

@@ -13,7 +13,7 @@ import urllib.request
 from email.message import Message
 from pathlib import Path
 
-from pizarra.server.project.secret import tls_files, tls_made
+from pizarra.server.project.secret import make_tls, tls_files
 
 _LIMIT_S = 60.0
 
@@ -21,11 +21,11 @@ _LIMIT_S = 60.0
 def test_server_when_self_signed_then_speaks_tls_and_its_cookies_go_no_other_way(
     tmp_path: Path,
 ) -> None:
-    tls_made(tmp_path, ["pizarra.school"])
+    make_tls(tmp_path, ["pizarra.school"])
     certificate, key = map(Path, tls_files(tmp_path))
     assert key.stat().st_mode & 0o077 == 0
     before = certificate.read_bytes()
-    tls_made(tmp_path, [])
+    make_tls(tmp_path, [])
     assert certificate.read_bytes() == before
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Json, Yes
-from pizarra.cli.output import confirmed, err, out, print_json, print_table
-from pizarra.cli.verbs import finish, told
-from pizarra.cli.words import _, in_words, ngettext
+from pizarra.cli.output import confirm, err, out, print_json, print_table
+from pizarra.cli.verbs import finish, reader_context
+from pizarra.cli.words import _, ngettext, say
 from pizarra.model.facts import StorageKind
 from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sizes import size_text
@@ -44,16 +44,16 @@ def adopt(
 
     Example: pizarra adopt win11 debian12 --classroom office
     """
-    with told(as_json=as_json) as context:
+    with reader_context(as_json=as_json) as context:
         wish = service.Wish(classroom=classroom, kind=storage, vg=vg)
         if dry_run or (not as_json and not yes):
-            plans = service.planned(context, domains, wish)
+            plans = service.plan(context, domains, wish)
             _show(plans, classroom, dry_run=dry_run, as_json=as_json)
             if dry_run:
                 return
             if sys.stdin.isatty() and any(plan.outcome is None for plan in plans):
-                confirmed(_("Adopt them so?"), yes=yes)
-        report = service.adopted(context, domains, wish)
+                confirm(_("Adopt them so?"), yes=yes)
+        report = service.adopt(context, domains, wish)
     finish(report, _sentence(report), as_json=as_json)
 
 
@@ -82,7 +82,7 @@ def _show(plans: Sequence[MachinePlan], classroom: str, *, dry_run: bool, as_jso
         print_table((_("machine"), _("disk"), _("from"), _("to"), _("storage")), rows)
     for plan in plans if dry_run else ():  # else each is told as it settles
         if plan.outcome is not None:
-            line = f"{plan.name}: {in_words(plan.outcome)}: {in_words(plan.reason or '')}"
+            line = f"{plan.name}: {say(plan.outcome)}: {say(plan.reason or '')}"
             (out if plan.outcome is Outcome.UNCHANGED else err).print(line, markup=False)
 
 

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, numbers
-from pizarra.cli.output import confirmed, out, print_json, print_table
+from pizarra.cli.output import confirm, out, print_json, print_table
 from pizarra.cli.remote import checkpoint as there
-from pizarra.cli.remote import listed, remotely
+from pizarra.cli.remote import list_of, remotely
 from pizarra.cli.template_export import export_checkpoint
-from pizarra.cli.verbs import finish, sentence, told
+from pizarra.cli.verbs import finish, reader_context, sentence
 from pizarra.cli.words import _
-from pizarra.model.names import seat_numbers_parsed
+from pizarra.model.names import parse_seat_numbers
 from pizarra.model.sizes import size_text
 from pizarra.service import checkpoints as service
 
@@ -40,8 +40,8 @@ def save(
 
     Example: pizarra checkpoint save net lesson-3 1-8
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        report = service.saved(context, classroom, name, numbers(seats), ram=ram)
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        report = service.save(context, classroom, name, numbers(seats), ram=ram)
     one = "{n} of {total} machine saved in {s:.1f} s."
     many = "{n} of {total} machines saved in {s:.1f} s."
     finish(report, sentence(report, one, many), as_json=as_json)
@@ -56,8 +56,8 @@ def restore(
 
     Example: pizarra checkpoint restore net lesson-3
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        report = service.restored(context, classroom, name, numbers(seats))
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        report = service.restore(context, classroom, name, numbers(seats))
     one = "{n} of {total} machine restored in {s:.1f} s."
     many = "{n} of {total} machines restored in {s:.1f} s."
     finish(report, sentence(report, one, many), as_json=as_json)
@@ -80,23 +80,23 @@ def hand_out(
 
     Example: pizarra checkpoint hand-out net lesson-3 --from 1
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        number = seat_numbers_parsed(str(source))[0]
-        report = service.handed_out(context, classroom, name, number, numbers(seats))
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        number = parse_seat_numbers(str(source))[0]
+        report = service.hand_out(context, classroom, name, number, numbers(seats))
     one = "{n} of {total} machine has it after {s:.1f} s."
     many = "{n} of {total} machines have it after {s:.1f} s."
     finish(report, sentence(report, one, many), as_json=as_json)
 
 
 @app.command("list")
-@remotely(listed("/classrooms/{classroom}/checkpoints"))
+@remotely(list_of("/classrooms/{classroom}/checkpoints"))
 def list_(classroom: Classroom, as_json: Json = False) -> None:
     """The checkpoints of a classroom, the oldest first.
 
     Example: pizarra checkpoint list net
     """
-    with told(as_json=as_json) as context:
-        found = service.listed(context, classroom)
+    with reader_context(as_json=as_json) as context:
+        found = service.list_checkpoints(context, classroom)
     if as_json:
         print_json({"classroom": classroom, "checkpoints": found})
         return
@@ -125,10 +125,10 @@ def delete(
 
     Example: pizarra checkpoint delete net lesson-3
     """
-    with told(as_json=as_json) as context:
+    with reader_context(as_json=as_json) as context:
         question = _("Delete the checkpoint {name} of {classroom} for good?")
-        confirmed(question.format(name=name, classroom=classroom), yes=yes)
-        report = service.deleted(context, classroom, name, numbers(seats))
+        confirm(question.format(name=name, classroom=classroom), yes=yes)
+        report = service.delete(context, classroom, name, numbers(seats))
     one = "Forgotten for {n} of {total} machine."
     many = "Forgotten for {n} of {total} machines."
     finish(report, sentence(report, one, many), as_json=as_json)

@@ -9,23 +9,23 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Storage, Wait, Yes, numbers
-from pizarra.cli.output import confirmed, err, out, print_json, print_table
-from pizarra.cli.remote import listed, remotely
-from pizarra.cli.verbs import finish, told
-from pizarra.cli.words import _, in_words, ngettext
+from pizarra.cli.output import confirm, err, out, print_json, print_table
+from pizarra.cli.remote import list_of, remotely
+from pizarra.cli.verbs import finish, reader_context
+from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report
-from pizarra.model.sizes import size_parsed, size_text
+from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.identity import Person
 from pizarra.service import apply as declared
-from pizarra.service import classrooms
+from pizarra.service import classrooms, creation, identity
 from pizarra.service import upgrade as upgrades
-from pizarra.service.creation import made
-from pizarra.service.data_disks import swapped
-from pizarra.service.identity import LIMIT_S, identified, password_hash
-from pizarra.service.warm import SETTLE_S, warmed
+from pizarra.service import warm as warm_baselines
+from pizarra.service.data_disks import swap
+from pizarra.service.identity import LIMIT_S, password_hash
+from pizarra.service.warm import SETTLE_S
 
 app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
 WithData = Annotated[
@@ -67,7 +67,7 @@ def create(
 
     Example: pizarra classroom create net --template debian --seats 12 --memory 2G
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         person = Person(user=user, password_hash=_hash_of(password_file))
         if user and not identify:
             raise BadInput("An account is made with an identity only.", "Add --identify.")
@@ -76,16 +76,16 @@ def create(
             template=template,
             seats=seats,
             version=version,
-            memory_bytes=size_parsed(memory),
+            memory_bytes=parse_size(memory),
             vcpus=vcpus,
             network=network,
             storage=storage,
             vg=vg,
-            disk_bytes=size_parsed(disk) if disk else None,
+            disk_bytes=parse_size(disk) if disk else None,
             identify=identify,
             warm=warm,
         )
-        report = made(context, spec, person)
+        report = creation.create(context, spec, person)
     _finish(report, "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
             "{n} seats made in {s:.1f} s. Next: pizarra start {name}", as_json=as_json)  # fmt: skip
 
@@ -108,30 +108,30 @@ def apply(
 
     Example: pizarra classroom apply net.yaml
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        plan = declared.planned(context, declared.spec_read(file))
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        plan = declared.plan(context, declared.read_spec(file))
         if not as_json:
             for line in plan.lines:
-                err.print(f"  {in_words(line)}", markup=False)
+                err.print(f"  {say(line)}", markup=False)
         if dry_run:
             if as_json:
                 print_json(plan.to_json())
             return
         if plan.asks:
-            confirmed(_("Change the classroom {name} so?").format(name=plan.spec.name), yes=yes)
-        report = declared.carried_out(context, plan)
+            confirm(_("Change the classroom {name} so?").format(name=plan.spec.name), yes=yes)
+        report = declared.carry_out(context, plan)
     _finish(report, "{n} seat is as declared.", "{n} seats are as declared.", as_json=as_json)
 
 
 @app.command("list")
-@remotely(listed("/classrooms"))
+@remotely(list_of("/classrooms"))
 def list_(as_json: Json = False) -> None:
     """All classrooms of this host.
 
     Example: pizarra classroom list
     """
-    with told(as_json=as_json) as context:
-        found = [classrooms.classroom_json(one) for one in classrooms.listed(context)]
+    with reader_context(as_json=as_json) as context:
+        found = [classrooms.classroom_json(one) for one in classrooms.list_classrooms(context)]
     if as_json:
         print_json(found)
     elif not found:
@@ -168,8 +168,8 @@ def show(name: Name, as_json: Json = False) -> None:
 
     Example: pizarra classroom show net
     """
-    with told(as_json=as_json) as context:
-        found = classrooms.shown(context, name)
+    with reader_context(as_json=as_json) as context:
+        found = classrooms.show(context, name)
     if as_json:
         print_json(found)
         return
@@ -185,7 +185,7 @@ def show(name: Name, as_json: Json = False) -> None:
     rows = [(seat, found["addresses"].get(seat, "")) for seat in found["seats"]]
     print_table((_("seat"), _("address")), rows)
     for seat, fault in found["faults"].items():
-        err.print(f"? {seat}: {in_words(fault)}", markup=False)
+        err.print(f"? {seat}: {say(fault)}", markup=False)
 
 
 @app.command()
@@ -202,16 +202,16 @@ def resize(
 
     Example: pizarra classroom resize net --seats 16 --disk 30G
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         if seats is None and not disk:
             raise BadInput("Nothing is to be changed.", "Say --seats N or --disk SIZE.")
-        size_bytes = size_parsed(disk) if disk else None
-        name_checked(name, "classroom")
+        size_bytes = parse_size(disk) if disk else None
+        check_name(name, "classroom")
         classroom = context.host.observe().classroom(name)
         if seats is not None and 0 < seats < len(classroom.seats):
             gone = ", ".join(seat.name for seat in classroom.seats[seats:])
-            confirmed(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
-        report = classrooms.resized(context, name, seats=seats, disk_bytes=size_bytes,
+            confirm(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
+        report = classrooms.resize(context, name, seats=seats, disk_bytes=size_bytes,
                                     with_data=with_data)  # fmt: skip
     _finish(report, "{n} seat changed.", "{n} seats changed.", as_json=as_json)
 
@@ -233,11 +233,11 @@ def upgrade(
 
     Example: pizarra classroom upgrade net --to 2
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         if upgrades.at_once(context, name):
             question = _("Make the machines of {name} anew at once, without what is on them?")
-            confirmed(question.format(name=name), yes=yes)
-        report = upgrades.upgraded(context, name, numbers(seats), version=to)
+            confirm(question.format(name=name), yes=yes)
+        report = upgrades.upgrade(context, name, numbers(seats), version=to)
     n, version = report.count(Outcome.DONE, Outcome.UNCHANGED), report.extra["version"]
     if report.extra["when"] == "now":
         text = ngettext("{n} seat is on v{version}.", "{n} seats are on v{version}.", n)
@@ -268,10 +268,10 @@ def warm(
 
     Example: pizarra classroom warm net --settle 90
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         question = _("Reset the machines of {name} and boot each, to make its warm baseline?")
-        confirmed(question.format(name=name), yes=yes)
-        report = warmed(context, name, numbers(seats), settle_s=settle)
+        confirm(question.format(name=name), yes=yes)
+        report = warm_baselines.warm(context, name, numbers(seats), settle_s=settle)
     one, many = "{n} machine can be reset warm.", "{n} machines can be reset warm."
     _finish(report, one, many, as_json=as_json)
 
@@ -296,11 +296,11 @@ def identify(
 
     Example: pizarra classroom identify net --user student --password-file secret.txt
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         person = Person(user=user, password_hash=_hash_of(password_file))
         question = _("Reset the machines of {name} and boot each, to give it an identity?")
-        confirmed(question.format(name=name), yes=yes)
-        report = identified(context, name, numbers(seats), person=person, limit_s=limit)
+        confirm(question.format(name=name), yes=yes)
+        report = identity.identify(context, name, numbers(seats), person=person, limit_s=limit)
     one, many = "{n} machine has an identity.", "{n} machines have an identity."
     _finish(report, one, many, as_json=as_json)
 
@@ -327,8 +327,8 @@ def swap_data(
 
     Example: pizarra classroom swap-data net 3 7
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        report = swapped(context, name, one, other)
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        report = swap(context, name, one, other)
     _finish(report, "{n} machine has other data.", "{n} machines have each other's data.",
             as_json=as_json)  # fmt: skip
 
@@ -345,10 +345,10 @@ def delete(
 
     Example: pizarra classroom delete net --yes
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        name_checked(name, "classroom")
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        check_name(name, "classroom")
         classroom = context.host.observe().classroom(name)
         question = _("Delete the classroom {name} and its {n} machines?")
-        confirmed(question.format(name=name, n=len(classroom.seats)), yes=yes)
-        report = classrooms.deleted(context, name, with_data=with_data)
+        confirm(question.format(name=name, n=len(classroom.seats)), yes=yes)
+        report = classrooms.delete(context, name, with_data=with_data)
     _finish(report, "{n} machine deleted.", "{n} machines deleted.", as_json=as_json)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pizarra.cli.options import Json
 from pizarra.cli.output import out, print_json, print_table
-from pizarra.cli.verbs import told
+from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import _
 from pizarra.model.sizes import size_text
-from pizarra.service.guard import guarded
+from pizarra.service import guard as guard_service
 
 
 def guard(as_json: Json = False) -> None:
@@ -16,8 +16,8 @@ def guard(as_json: Json = False) -> None:
 
     Example: pizarra guard
     """
-    with told(as_json=as_json) as context:
-        document = guarded(context)
+    with reader_context(as_json=as_json) as context:
+        document = guard_service.guard(context)
     if as_json:
         print_json(document)
         return

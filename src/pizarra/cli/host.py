@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Json, Yes
-from pizarra.cli.output import confirmed, err, errors_told, out, print_json, progress_told
-from pizarra.cli.words import _, ngettext, translated
+from pizarra.cli.output import confirm, err, out, print_json, reporting_errors, showing_progress
+from pizarra.cli.words import _, ngettext, translate
 from pizarra.engine.fitness.findings import Finding, Level
-from pizarra.service.host_check import Consent, HostReport, host_checked, host_fixed
-from pizarra.settings import settings_read
+from pizarra.service.host_check import Consent, HostReport, check_host, fix_host
+from pizarra.settings import read_settings
 
 app = typer.Typer(help="This host.", no_args_is_help=True)
 
@@ -40,14 +40,14 @@ def check(
 
     Example: pizarra host check --fix
     """
-    with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
-        settings = settings_read()
+    with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
+        settings = read_settings()
         if err.is_terminal:
             err.print(_("Looking at this host …"), markup=False)
         if fix:
-            report = host_fixed(settings, consent(yes=yes, as_json=as_json), emit)
+            report = fix_host(settings, consent(yes=yes, as_json=as_json), emit)
         else:
-            report = host_checked(settings)
+            report = check_host(settings)
     if as_json:
         print_json(report.to_json())
     else:
@@ -65,7 +65,7 @@ def consent(*, yes: bool, as_json: bool) -> Consent:
             err.print(text, markup=False)
             return False
         try:
-            confirmed(_("Install {names}?").format(names=names), yes=yes)
+            confirm(_("Install {names}?").format(names=names), yes=yes)
         except typer.Exit:
             return False
         return True
@@ -86,7 +86,7 @@ def finding_lines(finding: Finding, *, fixed: bool = False) -> Iterator[str]:
         _("mended") if fixed else _("ok") if finding.level is Level.GOOD else _(str(finding.level))
     )
     head = f"{_SIGNS[finding.level]} {word:<9}"
-    says = f"{finding.check}: {translated(finding.text, finding.facts)}"
+    says = f"{finding.check}: {translate(finding.text, finding.facts)}"
     yield from wrap(says, _WIDTH, initial_indent=head, subsequent_indent=_INDENT,
                     break_long_words=False, break_on_hyphens=False)  # fmt: skip
     if finding.mend:

@@ -9,8 +9,8 @@ import typer
 
 from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, print_table
-from pizarra.cli.verbs import told
-from pizarra.cli.words import _, in_words, ngettext
+from pizarra.cli.verbs import reader_context
+from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.sizes import size_text
 from pizarra.service import inspect as service
@@ -56,18 +56,18 @@ def inspect(
         raise BadInput("These options do not go together.", "See: pizarra inspect --help")
     if bool(copy) != (to is not None):
         raise BadInput("--copy PATH and --to FOLDER go together.")
-    with told(as_json=as_json) as context:
+    with reader_context(as_json=as_json) as context:
         if attach is not None:
             where = Where(which=attach, disk=disk, partition=partition)
-            _show_attached(service.attached(context, seat, where, at), as_json=as_json)
+            _show_attached(service.attach(context, seat, where, at), as_json=as_json)
         elif detach:
-            _show_detached(seat, service.detached(context, seat), as_json=as_json)
+            _show_detached(seat, service.detach(context, seat), as_json=as_json)
         elif copy and to is not None:
             where = Where(which=from_, disk=disk, partition=partition)
-            copied = service.copied(context, seat, copy, to, where)
+            copied = service.copy(context, seat, copy, to, where)
             _show_copied(seat, copied, to, as_json=as_json)
         else:
-            _show(service.shown(context, seat), as_json=as_json)
+            _show(service.show(context, seat), as_json=as_json)
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         where = view["mount"] or view["device"] or ""
         out.print(f"{_(view['state'])} ({view['disk']}): {where}", markup=False)
     for why in filter(None, (found["fault"], *(one["why"] for one in found["disks"]))):
-        err.print(f"? {found['seat']}: {in_words(why)}", markup=False)
+        err.print(f"? {found['seat']}: {say(why)}", markup=False)
     following = service.advice(found).format(seat=found["seat"])
     out.print(_("Next: {command}").format(command=following), markup=False)
 

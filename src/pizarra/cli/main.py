@@ -24,7 +24,7 @@ from pizarra.cli import (
     template,
     verbs,
 )
-from pizarra.cli.output import err, failed
+from pizarra.cli.output import err, fail
 from pizarra.cli.remote import SERVER, TOKEN
 from pizarra.cli.words import _
 from pizarra.errors import PizarraError
@@ -84,7 +84,7 @@ def run() -> None:
         app()
     except PizarraError as error:
         try:
-            failed(error, as_json="--json" in sys.argv)
+            fail(error, as_json="--json" in sys.argv)
         except typer.Exit as exit_:
             sys.exit(exit_.exit_code)
     except KeyboardInterrupt:

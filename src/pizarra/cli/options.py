@@ -8,7 +8,7 @@ import typer
 
 from pizarra.errors import BadInput
 from pizarra.model.facts import StorageKind
-from pizarra.model.names import seat_numbers_parsed
+from pizarra.model.names import parse_seat_numbers
 
 STORAGES = tuple(str(kind) for kind in StorageKind if kind is not StorageKind.MEMORY)
 
@@ -27,7 +27,7 @@ Wait = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def _storage_parsed(text: str) -> StorageKind:
+def _parse_storage(text: str) -> StorageKind:
     """The kinds that a host has; that of tests is none."""
     if text in STORAGES:
         return StorageKind(text)
@@ -39,11 +39,11 @@ def _storage_parsed(text: str) -> StorageKind:
 Storage = Annotated[
     StorageKind | None,
     typer.Option(
-        parser=_storage_parsed, metavar="|".join(STORAGES), help="Where the template's disks are."
+        parser=_parse_storage, metavar="|".join(STORAGES), help="Where the template's disks are."
     ),
 ]
 
 
 def numbers(seats: str | None) -> tuple[int, ...] | None:
     """None for all."""
-    return None if seats is None else seat_numbers_parsed(seats)
+    return None if seats is None else parse_seat_numbers(seats)

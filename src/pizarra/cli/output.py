@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pizarra.cli.words import OUTCOME_SIGNS, _, in_words, translated
+from pizarra.cli.words import OUTCOME_SIGNS, _, say, translate
 from pizarra.engine.events import Advanced, Began, Emit, Event, Noted, Settled
 from pizarra.errors import PizarraError
 from pizarra.model.outcome import SeatOutcome
@@ -29,27 +29,27 @@ def print_json(document: Any) -> None:
     sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
 
 
-def failed(error: PizarraError, *, as_json: bool = False) -> NoReturn:
+def fail(error: PizarraError, *, as_json: bool = False) -> NoReturn:
     """An error in the reader's words, its next step, its exit status."""
     if as_json:
         print_json({"error": type(error).__name__, "says": str(error), "hint": error.advice})
-    err.print(f"pizarra: {translated(error.text, error.facts)}", style="bold", markup=False)
+    err.print(f"pizarra: {translate(error.text, error.facts)}", style="bold", markup=False)
     if error.hint:
-        err.print(f"  {translated(error.hint, error.facts)}", markup=False)
+        err.print(f"  {translate(error.hint, error.facts)}", markup=False)
     raise typer.Exit(error.exit_status)
 
 
 @contextmanager
-def errors_told(*, as_json: bool = False) -> Iterator[None]:
+def reporting_errors(*, as_json: bool = False) -> Iterator[None]:
     """Turn errors of ours into words; others are for ``cli.main``."""
     try:
         yield
     except PizarraError as error:
-        failed(error, as_json=as_json)
+        fail(error, as_json=as_json)
 
 
 @contextmanager
-def progress_told(*, quiet: bool = False) -> Iterator[Emit]:
+def showing_progress(*, quiet: bool = False) -> Iterator[Emit]:
     """A listener: bars on a terminal, plain lines otherwise, nothing but notes when quiet."""
     if quiet:
         yield _noted
@@ -62,7 +62,7 @@ def progress_told(*, quiet: bool = False) -> Iterator[Emit]:
 
 def _noted(event: Event) -> None:
     if isinstance(event, Noted):
-        err.print(translated(event.text, event.facts), markup=False)
+        err.print(translate(event.text, event.facts), markup=False)
 
 
 def _bars() -> Progress:
@@ -129,7 +129,7 @@ class _Lines:
 def seat_line(outcome: SeatOutcome) -> str:
     """``✔ net-07  done       5 ms``, or with its reason; the sign is never the only sign."""
     sign = OUTCOME_SIGNS[outcome.outcome]
-    shown = in_words(outcome.reason) if outcome.reason else _timings(outcome)
+    shown = say(outcome.reason) if outcome.reason else _timings(outcome)
     return f"{sign} {outcome.seat:<12} {_(str(outcome.outcome)):<11} {shown}".rstrip()
 
 
@@ -154,7 +154,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: s
     console.print(table(headings, rows, right))
 
 
-def confirmed(question: str, *, yes: bool) -> None:
+def confirm(question: str, *, yes: bool) -> None:
     """Ask on a terminal before something is destroyed; elsewhere ``--yes`` must say so."""
     if yes:
         return

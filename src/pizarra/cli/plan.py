@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pizarra.cli.output import out, print_json, print_table
-from pizarra.cli.words import _, in_words, language
+from pizarra.cli.words import _, language, say
 
 
-def plan_shown(plan: Mapping[str, Any], *, as_json: bool) -> None:
+def show_plan(plan: Mapping[str, Any], *, as_json: bool) -> None:
     """``plan`` as ``--dry-run --json`` has it; a server has put its sentences into languages."""
     if as_json:
         print_json(plan)
@@ -18,7 +18,7 @@ def plan_shown(plan: Mapping[str, Any], *, as_json: bool) -> None:
         (
             one["seat"],
             ", ".join(_(str(step)) for step in one["steps"]) or _("nothing"),
-            _said(one, "reason") or in_words(one["outcome"] or ""),
+            _said(one, "reason") or say(one["outcome"] or ""),
         )
         for one in plan["seats"]
     ]
@@ -29,4 +29,4 @@ def plan_shown(plan: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _said(one: Mapping[str, Any], name: str) -> str:
     there = one.get(f"{name}_in") or {}
-    return str(there.get(language()) or in_words(one[name] or ""))
+    return str(there.get(language()) or say(one[name] or ""))

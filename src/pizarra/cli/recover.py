@@ -6,10 +6,10 @@ import typer
 
 from pizarra.cli.options import Json, Wait
 from pizarra.cli.output import out, print_json
-from pizarra.cli.verbs import told
+from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import ngettext
 from pizarra.model.outcome import Outcome
-from pizarra.service.recover import recovered
+from pizarra.service import recover as recover_service
 
 
 def recover(wait: Wait = 0, as_json: Json = False) -> None:
@@ -17,8 +17,8 @@ def recover(wait: Wait = 0, as_json: Json = False) -> None:
 
     Example: pizarra recover
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        reports = recovered(context)
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        reports = recover_service.recover(context)
     if as_json:
         print_json({"verb": "recover", "classrooms": [report.to_json() for report in reports]})
     else:

@@ -21,12 +21,12 @@ from urllib.request import Request, urlopen
 import typer
 
 from pizarra import errors
-from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
-from pizarra.cli.plan import plan_shown
+from pizarra.cli.output import err, out, print_json, print_table, reporting_errors, showing_progress
+from pizarra.cli.plan import show_plan
 from pizarra.cli.words import _
 from pizarra.engine.events import Emit, Settled
 from pizarra.errors import BadInput, HostNotFit, PizarraError
-from pizarra.model.names import seat_numbers_parsed
+from pizarra.model.names import parse_seat_numbers
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 
 SERVER, TOKEN = "PIZARRA_SERVER", "PIZARRA_TOKEN"
@@ -147,7 +147,7 @@ def _outcome(told: Mapping[str, Any]) -> SeatOutcome:
     )
 
 
-def chosen() -> Server | None:
+def server_from_options() -> Server | None:
     """The server that --server or PIZARRA_SERVER names."""
     url = os.environ.get(SERVER, "")
     return Server(url, os.environ.get(TOKEN, "")) if url else None
@@ -164,12 +164,12 @@ def remotely(ask: Ask) -> Callable[[Command], Command]:
         @wraps(command)
         def here_or_there(**arguments: Any) -> None:
             as_json = bool(arguments.get("as_json"))
-            with errors_told(as_json=as_json):
-                server = chosen()
+            with reporting_errors(as_json=as_json):
+                server = server_from_options()
             if server is None:
                 command(**arguments)
                 return
-            with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
+            with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
                 answer = ask(server, arguments, emit)
             _shown(answer, as_json=as_json)
 
@@ -188,7 +188,7 @@ def _shown(answer: Answer, *, as_json: bool) -> None:
             out.print(text.format(n=well, total=len(answer.seats), s=answer.elapsed_s))
         raise typer.Exit(answer.exit_status)
     if isinstance(answer, dict):
-        plan_shown(answer, as_json=as_json)
+        show_plan(answer, as_json=as_json)
     elif as_json:
         print_json(answer)
     else:
@@ -254,12 +254,12 @@ def status(server: Server, told: dict[str, Any], emit: Emit) -> Report:
     report = report_of(server.get(f"/classrooms/{quote(told['classroom'])}"))
     if told.get("seats") is None:
         return report
-    wanted = set(seat_numbers_parsed(told["seats"]))
+    wanted = set(parse_seat_numbers(told["seats"]))
     seats = tuple(one for one in report.seats if one.extra.get("number") in wanted)
     return replace(report, seats=seats)
 
 
-def listed(path: str) -> Ask:
+def list_of(path: str) -> Ask:
     """A list of documents."""
 
     def ask(server: Server, told: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Json
-from pizarra.cli.output import err, errors_told, out, print_json
+from pizarra.cli.output import err, out, print_json, reporting_errors
 from pizarra.cli.words import _
-from pizarra.service.report import default_target, reported
-from pizarra.settings import settings_read
+from pizarra.service import report as bundles
+from pizarra.settings import read_settings
 
 
 def report(
@@ -29,8 +29,8 @@ def report(
         if err.is_terminal:
             err.print(f"… {what}", markup=False)
 
-    with errors_told(as_json=as_json):
-        path = reported(settings_read(), output or default_target(), told)
+    with reporting_errors(as_json=as_json):
+        path = bundles.report(read_settings(), output or bundles.default_target(), told)
     if as_json:
         print_json({"report": str(path), "bytes": path.stat().st_size})
     else:

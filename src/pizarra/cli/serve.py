@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Json
-from pizarra.cli.output import err, errors_told, out, print_json
+from pizarra.cli.output import err, out, print_json, reporting_errors
 from pizarra.cli.words import _
 from pizarra.errors import HostNotFit
 from pizarra.service.context import context_here
-from pizarra.settings import settings_read
+from pizarra.settings import read_settings
 
 
 def serve(
@@ -36,19 +36,19 @@ def serve(
             text = _("Sign in as technician, with the password {password}. It is said this once.")
             out.print(text.format(password=first_password), markup=False)
 
-    with errors_told(as_json=as_json):
+    with reporting_errors(as_json=as_json):
         try:
-            from pizarra.server.serve import demonstration_host, served
+            from pizarra.server.serve import demonstration_host, serve
         except ModuleNotFoundError as error:
             raise HostNotFit(
                 "The server's libraries are not installed: {name}.",
                 "Install them: pip install 'pizarra[server]'",
                 name=error.name,
             ) from None
-        settings = settings_read()
+        settings = read_settings()
         if demonstration:
             host = demonstration_host(settings, demonstration)
         else:
             host = context_here(settings=settings).host
         err.print(_("Starting the server …"), markup=False)
-        served(settings, host, told)
+        serve(settings, host, told)

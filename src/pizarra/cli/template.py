@@ -11,14 +11,14 @@ import typer
 
 from pizarra.cli import template_export, template_versions
 from pizarra.cli.options import Json, Storage, Yes
-from pizarra.cli.output import confirmed, out, print_json, print_table
-from pizarra.cli.remote import listed, remotely
-from pizarra.cli.verbs import told
-from pizarra.cli.words import _, in_words, ngettext
+from pizarra.cli.output import confirm, out, print_json, print_table
+from pizarra.cli.remote import list_of, remotely
+from pizarra.cli.verbs import reader_context
+from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.facts import Maintenance, Template
 from pizarra.model.labels import Firmware
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.sizes import size_text
 from pizarra.service import export, templates
 from pizarra.service.context import Context
@@ -64,12 +64,12 @@ def import_(
 
     Example: pizarra template import debian debian-12.qcow2 --vg vg_class
     """
-    with told(as_json=as_json) as context, TemporaryDirectory() as blanks:
-        name_checked(name, "template")
+    with reader_context(as_json=as_json) as context, TemporaryDirectory() as blanks:
+        check_name(name, "template")
         sources, found = _sources(context, source, from_domain)
         for one in data or ():
             sources = templates.with_data(sources, one, Path(blanks))
-        template = templates.imported(
+        template = templates.import_template(
             context,
             name,
             sources,
@@ -115,13 +115,13 @@ def _sources(
 
 
 @app.command("list")
-@remotely(listed("/templates"))
+@remotely(list_of("/templates"))
 def list_(as_json: Json = False) -> None:
     """All templates of this host.
 
     Example: pizarra template list
     """
-    with told(as_json=as_json) as context:
+    with reader_context(as_json=as_json) as context:
         facts = context.host.observe()
     found = facts.templates
     if as_json:
@@ -138,7 +138,7 @@ def _row(template: Template) -> tuple[str, ...]:
     size = size_text(sum(volume.size_bytes for volume in template.volumes))
     where = f"{template.kind} {template.place}"
     version, seats = str(template.version), str(template.seats)
-    return (template.name, version, where, size, seats, in_words(template.fault or ""))
+    return (template.name, version, where, size, seats, say(template.fault or ""))
 
 
 def _making_row(one: Maintenance) -> tuple[str, ...]:
@@ -156,8 +156,8 @@ def show(
 
     Example: pizarra template show debian
     """
-    with told(as_json=as_json) as context:
-        name_checked(name, "template")
+    with reader_context(as_json=as_json) as context:
+        check_name(name, "template")
         facts = context.host.observe()
         found = facts.template(name, storage, vg, version)
     if as_json:
@@ -188,14 +188,14 @@ def delete(
 
     Example: pizarra template delete debian --yes
     """
-    with told(as_json=as_json) as context:
-        name_checked(name, "template")
+    with reader_context(as_json=as_json) as context:
+        check_name(name, "template")
         template = context.host.observe().template(name, storage, vg, version)
         question = (
             _("Delete v{version} of {name}?") if version else _("Delete the template {name}?")
         )
-        confirmed(question.format(name=name, version=version), yes=yes)
-        templates.deleted(context, name, template.kind, template.place, version=version)
+        confirm(question.format(name=name, version=version), yes=yes)
+        templates.delete(context, name, template.kind, template.place, version=version)
     if as_json:
         print_json({"template": name, "version": version or None, "deleted": True})
     elif version:

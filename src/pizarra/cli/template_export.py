@@ -9,9 +9,9 @@ import typer
 
 from pizarra.cli.options import Classroom, Json, Storage
 from pizarra.cli.output import out, print_json
-from pizarra.cli.verbs import told
+from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import _
-from pizarra.model.names import seat_numbers_parsed
+from pizarra.model.names import parse_seat_numbers
 from pizarra.model.sizes import size_text
 from pizarra.service import export as service
 
@@ -30,8 +30,8 @@ def export(
 
     Example: pizarra template export debian /mnt/usb/debian
     """
-    with told(as_json=as_json) as context:
-        manifest = service.template_exported(
+    with reader_context(as_json=as_json) as context:
+        manifest = service.export_template(
             context, name, folder, version=version, kind=storage, place=vg
         )
     _told(manifest, name, folder, as_json=as_json)
@@ -50,9 +50,9 @@ def export_checkpoint(
 
     Example: pizarra checkpoint export net lesson-3 /mnt/usb/lesson-3 --from 1
     """
-    with told(as_json=as_json) as context:
-        number = seat_numbers_parsed(str(source))[0]
-        manifest = service.checkpoint_exported(context, classroom, name, number, folder)
+    with reader_context(as_json=as_json) as context:
+        number = parse_seat_numbers(str(source))[0]
+        manifest = service.export_checkpoint(context, classroom, name, number, folder)
     _told(manifest, name, folder, as_json=as_json)
 
 

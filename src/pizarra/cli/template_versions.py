@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Json, Storage, Yes
-from pizarra.cli.output import confirmed, out, print_json
-from pizarra.cli.verbs import told
-from pizarra.cli.words import _, in_words, ngettext
-from pizarra.model.names import name_checked
-from pizarra.model.sizes import size_parsed
+from pizarra.cli.output import confirm, out, print_json
+from pizarra.cli.verbs import reader_context
+from pizarra.cli.words import _, ngettext, say
+from pizarra.model.names import check_name
+from pizarra.model.sizes import parse_size
 from pizarra.planner import maintenance as plan
 from pizarra.planner.maintenance import MaintenanceWish
 from pizarra.service import maintenance as service
@@ -38,15 +38,15 @@ def maintain(
 
     Example: pizarra template maintain debian --memory 4G
     """
-    with told(as_json=as_json) as context:
-        name_checked(name, "template")
+    with reader_context(as_json=as_json) as context:
+        check_name(name, "template")
         wish = MaintenanceWish(
-            memory_bytes=size_parsed(memory),
+            memory_bytes=parse_size(memory),
             vcpus=vcpus,
             network=network,
-            disk_bytes=size_parsed(disk) if disk else None,
+            disk_bytes=parse_size(disk) if disk else None,
         )
-        made = service.begun(context, name, wish, kind=storage, place=vg)
+        made = service.begin(context, name, wish, kind=storage, place=vg)
     if as_json:
         print_json(templates.maintenance_json(made))
         return
@@ -72,8 +72,8 @@ def publish(
 
     Example: pizarra template publish debian --warm
     """
-    with told(as_json=as_json) as context:
-        template = service.published(context, name, warm=warm)
+    with reader_context(as_json=as_json) as context:
+        template = service.publish(context, name, warm=warm)
     if as_json:
         print_json(templates.template_json(template))
         return
@@ -91,12 +91,12 @@ def discard(name: Name, yes: Yes = False, as_json: Json = False) -> None:
 
     Example: pizarra template discard debian --yes
     """
-    with told(as_json=as_json) as context:
-        name_checked(name, "template")
-        made = plan.needed(context.host.observe(), name)
+    with reader_context(as_json=as_json) as context:
+        check_name(name, "template")
+        made = plan.find_maintenance(context.host.observe(), name)
         question = _("Throw away v{version} of {name}, which is being made?")
-        confirmed(question.format(version=made.version, name=name), yes=yes)
-        service.discarded(context, name)
+        confirm(question.format(version=made.version, name=name), yes=yes)
+        service.discard(context, name)
     if as_json:
         print_json({"template": name, "version": made.version, "discarded": True})
     else:
@@ -111,12 +111,12 @@ def prune(
 
     Example: pizarra template prune debian --yes
     """
-    with told(as_json=as_json) as context:
-        name_checked(name, "template")
+    with reader_context(as_json=as_json) as context:
+        check_name(name, "template")
         newest = context.host.observe().template(name, storage, vg)
         question = _("Remove every version of {name} before v{version} that nothing stands on?")
-        confirmed(question.format(name=name, version=newest.version), yes=yes)
-        gone, stay = templates.pruned(context, name, newest.kind, newest.place)
+        confirm(question.format(name=name, version=newest.version), yes=yes)
+        gone, stay = templates.prune(context, name, newest.kind, newest.place)
     if as_json:
         kept = [{"version": version, "why": str(why)} for version, why in sorted(stay.items())]
         print_json({"template": name, "pruned": [one.version for one in gone], "kept": kept})
@@ -125,7 +125,7 @@ def prune(
     out.print(text.format(n=len(gone), name=name), markup=False)
     for version, why in sorted(stay.items()):
         text = _("v{version} stays: {why}")
-        out.print(text.format(version=version, why=in_words(why)), markup=False)
+        out.print(text.format(version=version, why=say(why)), markup=False)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (maintain, publish, discard, prune)

@@ -10,28 +10,28 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Classroom, Json, Seats, Wait, numbers
-from pizarra.cli.output import err, errors_told, out, print_json, print_table, progress_told
-from pizarra.cli.plan import plan_shown
+from pizarra.cli.output import err, out, print_json, print_table, reporting_errors, showing_progress
+from pizarra.cli.plan import show_plan
 from pizarra.cli.remote import only_here, remotely, without_token
 from pizarra.cli.remote import status as status_there
 from pizarra.cli.remote import verb as there
-from pizarra.cli.words import _, in_words, ngettext
+from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
 from pizarra.model.sizes import size_text
+from pizarra.service import undo as undo_service
 from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
-from pizarra.service.undo import undone
-from pizarra.system.flight import kept_on_disk
+from pizarra.system.flight import keep_on_disk
 
 
 @contextmanager
-def told(*, as_json: bool, wait_s: float = 0) -> Iterator[Context]:
+def reader_context(*, as_json: bool, wait_s: float = 0) -> Iterator[Context]:
     """A context whose progress and errors a person can read."""
-    with errors_told(as_json=as_json), progress_told(quiet=as_json) as emit:
+    with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
         only_here()
-        kept_on_disk(" ".join(without_token(sys.argv)))
+        keep_on_disk(" ".join(without_token(sys.argv)))
         yield context_here(emit, wait_s=wait_s)
 
 
@@ -61,7 +61,7 @@ def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Js
 
     Example: pizarra start net 1-8
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         report = verbs.start(context, classroom, numbers(seats))
     one, many = (
         "{n} of {total} machine on in {s:.1f} s.",
@@ -85,7 +85,7 @@ def stop(
 
     Example: pizarra stop net --grace 10
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         report = verbs.stop(context, classroom, numbers(seats), grace_s=grace)
     one = "{n} of {total} machine off in {s:.1f} s."
     many = "{n} of {total} machines off in {s:.1f} s."
@@ -115,11 +115,11 @@ def reset(
 
     Example: pizarra reset net 1-8,11 --mode hot
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         after = _after(to_start, to_off)
         if dry_run:
             plan = verbs.reset_plan(context, classroom, numbers(seats), mode=mode, after=after)
-            plan_shown(plan.to_json(), as_json=as_json)
+            show_plan(plan.to_json(), as_json=as_json)
             return
         report = verbs.reset(context, classroom, numbers(seats), mode=mode, after=after)
     disks_s = float(report.extra.get("disks_ms", 0)) / 1000
@@ -143,8 +143,8 @@ def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Jso
 
     Example: pizarra undo net 3
     """
-    with told(as_json=as_json, wait_s=wait) as context:
-        report = undone(context, classroom, numbers(seats))
+    with reader_context(as_json=as_json, wait_s=wait) as context:
+        report = undo_service.undo(context, classroom, numbers(seats))
     one = "{n} of {total} machine has its work back after {s:.1f} s."
     many = "{n} of {total} machines have their work back after {s:.1f} s."
     finish(report, sentence(report, one, many), as_json=as_json)
@@ -162,7 +162,7 @@ def verify(
 
     Example: pizarra verify net --deep
     """
-    with told(as_json=as_json, wait_s=wait) as context:
+    with reader_context(as_json=as_json, wait_s=wait) as context:
         report = verbs.verify(context, classroom, numbers(seats), deep=deep)
     finish(report, sentence(report, "{n} of {total} machine is original.",
                              "{n} of {total} machines are original."), as_json=as_json)  # fmt: skip
@@ -174,7 +174,7 @@ def status(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> 
 
     Example: pizarra status net
     """
-    with told(as_json=as_json) as context:
+    with reader_context(as_json=as_json) as context:
         report = verbs.status(context, classroom, numbers(seats))
     if not as_json:
         rows = [
@@ -183,7 +183,7 @@ def status(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> 
                 _(str(one.extra["power"])),
                 _changed(one.extra["changed_bytes"]),
                 size_text(int(one.extra["size_bytes"])),
-                in_words(one.reason or ""),
+                say(one.reason or ""),
             )
             for one in report.seats
         ]

@@ -40,11 +40,11 @@ def ngettext(singular: str, plural: str, n: int) -> str:
     return spoken.ngettext(singular, plural, n)
 
 
-def translated(text: str, facts: Mapping[str, object]) -> str:
+def translate(text: str, facts: Mapping[str, object]) -> str:
     """A template over facts, in the reader's language; so are facts that are words of ours."""
-    return languages.translated(text, facts, spoken)
+    return languages.translate(text, facts, spoken)
 
 
-def in_words(told: str | PizarraError) -> str:
+def say(told: str | PizarraError) -> str:
     """A reason, a fault, an error or a word of ours, in the reader's language."""
-    return languages.in_words(told, spoken)
+    return languages.say(told, spoken)

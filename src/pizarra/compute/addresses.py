@@ -15,7 +15,7 @@ _SMALL, _LARGE = 24, 22  # prefixes
 _SMALL_SEATS_MAX = 240
 
 
-def chosen_subnet(classroom: str, seats: int, taken: Iterable[IPv4Network]) -> IPv4Network:
+def choose_subnet(classroom: str, seats: int, taken: Iterable[IPv4Network]) -> IPv4Network:
     """A private subnet for up to ``seats`` seats that overlaps none of ``taken``.
 
     It starts from a hash of the name, so that a classroom made again has its addresses again.

@@ -84,7 +84,7 @@ def state_of(xml: str) -> str:
     return "+".join(filter(None, ("nvram" if files.nvram else "", "tpm" if files.tpm else "")))
 
 
-def with_disk_moved(xml: str, target: str, new_path: Path) -> str:
+def replace_disk_source(xml: str, target: str, new_path: Path) -> str:
     """The domain with one disk on the block device ``new_path``, raw and past the page cache.
 
     Its bus, address, serial, boot order and limits stay, so the guest sees the same disk. Raises
@@ -103,7 +103,7 @@ def with_disk_moved(xml: str, target: str, new_path: Path) -> str:
     return _text(root)
 
 
-def with_seat_metadata(xml: str, seat: SeatMetadata) -> str:
+def add_seat_metadata(xml: str, seat: SeatMetadata) -> str:
     """The domain with our metadata, in the place of any it had."""
     root = _parsed(xml)
     metadata = root.find("metadata")
@@ -115,7 +115,7 @@ def with_seat_metadata(xml: str, seat: SeatMetadata) -> str:
     return _text(root)
 
 
-def without_seat_metadata(xml: str) -> str:
+def remove_seat_metadata(xml: str) -> str:
     """The domain as an ordinary machine again: our metadata gone, and its element if empty now."""
     root = _parsed(xml)
     metadata = root.find("metadata")

@@ -104,11 +104,11 @@ class Compute(Protocol):
         """As a push on the reset button: the same QEMU boots again."""
         ...
 
-    def ram_saved(self, uuid: str, path: Path) -> None:
+    def save_ram(self, uuid: str, path: Path) -> None:
         """Its RAM is in that file and it is off: its disks are as they were at that instant."""
         ...
 
-    def ram_restored(self, uuid: str, path: Path) -> None:
+    def restore_ram(self, uuid: str, path: Path) -> None:
         """It goes on from such a file, with its clock set where the guest has an agent."""
         ...
 
@@ -120,11 +120,11 @@ class Compute(Protocol):
         """A command to the guest's QEMU agent; its answer. ComputeFault when none answers."""
         ...
 
-    def network_define(self, spec: NetworkSpec) -> None:
+    def define_network(self, spec: NetworkSpec) -> None:
         """Make, update and start a classroom's network. NotOurs if the name is another's."""
         ...
 
-    def network_remove(self, classroom: str, uuid: str) -> None:
+    def remove_network(self, classroom: str, uuid: str) -> None:
         """Stop and forget it; fine if it is not there."""
         ...
 

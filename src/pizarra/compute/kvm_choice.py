@@ -14,23 +14,23 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LASTING = frozenset({KvmVerdict.RAN, KvmVerdict.ABORTED, KvmVerdict.WRONG})
 
 
-def kvm_chosen(*, file: Path = KVM_VERDICT) -> bool:
+def is_kvm_usable(*, file: Path = KVM_VERDICT) -> bool:
     """Whether to define seats with ``type='kvm'``."""
     boot = _BOOT_ID.read_text(encoding="ascii").strip()
-    remembered = _remembered(file)
+    remembered = _recall(file)
     if remembered.get("boot") == boot:
         return remembered.get("works") is True
-    return kvm_found(file=file).works
+    return probe_kvm_again(file=file).works
 
 
-def kvm_found(*, file: Path = KVM_VERDICT) -> KvmProbe:
+def probe_kvm_again(*, file: Path = KVM_VERDICT) -> KvmProbe:
     """Ask again, whatever is remembered, and remember that."""
     probe = probe_kvm()
-    kvm_remembered(probe, file=file)
+    remember_kvm(probe, file=file)
     return probe
 
 
-def kvm_remembered(probe: KvmProbe, *, file: Path = KVM_VERDICT) -> None:
+def remember_kvm(probe: KvmProbe, *, file: Path = KVM_VERDICT) -> None:
     """For this boot, if it would be the same again. The file is whole, whoever else writes it."""
     if probe.verdict not in _LASTING:
         return
@@ -42,7 +42,7 @@ def kvm_remembered(probe: KvmProbe, *, file: Path = KVM_VERDICT) -> None:
     Path(new.name).replace(file)
 
 
-def _remembered(file: Path) -> dict[str, object]:
+def _recall(file: Path) -> dict[str, object]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

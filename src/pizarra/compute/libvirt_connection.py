@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from pizarra.compute.lines import Lines
+from pizarra.compute.connection_pool import ConnectionPool
 from pizarra.errors import ComputeFault, HostNotFit
 from pizarra.model.sentence import Sentence
 from pizarra.system.flight import record
@@ -28,13 +28,13 @@ _ABSENT = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK})
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
-class LibvirtLines:
+class LibvirtConnections:
     """The connections to one URI."""
 
     def __init__(self, uri: str, quick_s: float = QUICK_S) -> None:
         self.uri = uri
         self._quick_s = quick_s
-        self._lines: Lines[Connection] = Lines(self._connect, _is_alive)
+        self._lines: ConnectionPool[Connection] = ConnectionPool(self._connect, _is_alive)
 
     def close(self) -> None:
         """Let go of the idle connections."""
@@ -72,7 +72,7 @@ def _is_alive(conn: Connection) -> bool:
 
 def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
     """The daemon's own, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
-    lines = LibvirtLines(uri, limit_s)
+    lines = LibvirtConnections(uri, limit_s)
     try:
         number = lines.do("tell", Sentence("its version"), lambda conn: int(conn.getLibVersion()))
     finally:

@@ -25,21 +25,21 @@ from pizarra.compute.domain_edit import agent_listens
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.fence import raise_fence
 from pizarra.compute.interface import DiskSpec, DomainSpec, NetworkSpec
-from pizarra.compute.kvm_choice import kvm_chosen
+from pizarra.compute.kvm_choice import is_kvm_usable
 from pizarra.compute.libvirt_connection import (
     QUICK_S,
     SLOW_S,
     Connection,
-    LibvirtLines,
+    LibvirtConnections,
     VirDomain,
     or_none,
 )
-from pizarra.compute.libvirt_networks import gateways, network_defined, network_removed
+from pizarra.compute.libvirt_networks import define_network, gateways, remove_network
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import Sentence
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import sync
 
 _DEFINITIONS = Path("/etc/libvirt/qemu")
 _AGENT_MARGIN_S = 10.0
@@ -82,7 +82,7 @@ class LibvirtCompute:
         self._kvm_asked = threading.Lock()  # by all who define machines at the same time, once
         self._fence = fence
         self._fenced = threading.Event()
-        self._lines = LibvirtLines(uri, quick_s)
+        self._lines = LibvirtConnections(uri, quick_s)
 
     def close(self) -> None:
         """Let go of the idle connections."""
@@ -96,7 +96,7 @@ class LibvirtCompute:
 
     def find(self, name: str) -> Domain | None:
         """A domain by name."""
-        return self._lines.do("find", name, lambda conn: _seen(_by_name(conn, name)))
+        return self._lines.do("find", name, lambda conn: _read_domain(_by_name(conn, name)))
 
     # ---- one machine's definition
 
@@ -104,11 +104,11 @@ class LibvirtCompute:
         """Make the machine known or bring it up to date; NotOurs if its name or UUID is taken."""
         with self._kvm_asked:
             if self._kvm is None:
-                self._kvm = kvm_chosen()
+                self._kvm = is_kvm_usable()
         xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered(spec.disks))
 
         def work(conn: Connection) -> None:
-            _free_checked(conn, spec)
+            _check_name_free(conn, spec)
             conn.defineXML(xml)
 
         self._lines.do("define", spec.name, work)
@@ -120,7 +120,7 @@ class LibvirtCompute:
             domain = _by_uuid(conn, uuid)
             if domain is None:
                 return
-            _ours_checked(domain)
+            _check_ours(domain)
             if domain.isActive():
                 raise ComputeFault(
                     "{name} is switched on and cannot be removed.",
@@ -130,21 +130,23 @@ class LibvirtCompute:
                 )
             domain.undefineFlags(_FORGET)
             if _DEFINITIONS.is_dir():  # else a loss of power brings back a machine without disks
-                synced(_DEFINITIONS)
+                sync(_DEFINITIONS)
 
         self._lines.do("undefine", uuid, work)
 
     def xml(self, uuid: str) -> str:
         """The persistent XML, with passwords: without them a redefinition would lose them."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
-        return self._lines.do("read", uuid, lambda conn: str(_needed(conn, uuid).XMLDesc(flags)))
+        return self._lines.do(
+            "read", uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc(flags))
+        )
 
     def redefine(self, xml: str) -> None:
         """Replace the persistent definition of a domain that is there."""
         uuid = etree.fromstring(xml).findtext("uuid", "").strip()
 
         def work(conn: Connection) -> None:
-            _needed(conn, uuid)
+            _find_domain(conn, uuid)
             conn.defineXML(xml)
 
         self._lines.do("redefine", uuid, work)
@@ -152,7 +154,7 @@ class LibvirtCompute:
     def has_saved_ram(self, uuid: str) -> bool:
         """After ``virsh managedsave``, or libvirt-guests at a shutdown of the host."""
         return self._lines.do(
-            "look at", uuid, lambda conn: bool(_needed(conn, uuid).hasManagedSaveImage())
+            "look at", uuid, lambda conn: bool(_find_domain(conn, uuid).hasManagedSaveImage())
         )
 
     # ---- one machine's power
@@ -167,7 +169,7 @@ class LibvirtCompute:
         self._fence_once()
 
         def work(conn: Connection) -> None:
-            domain = _needed(conn, uuid)
+            domain = _find_domain(conn, uuid)
             try:
                 domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT)
             except libvirt.libvirtError:
@@ -200,13 +202,13 @@ class LibvirtCompute:
 
     def pause(self, uuid: str) -> None:
         """Freeze the CPUs. QEMU's ``stop`` returns after it drained and flushed every disk."""
-        self._lines.do("pause", uuid, lambda conn: _needed(conn, uuid).suspend())
+        self._lines.do("pause", uuid, lambda conn: _find_domain(conn, uuid).suspend())
 
     def resume(self, uuid: str) -> None:
         """Let the CPUs go on; fine if they do."""
 
         def work(conn: Connection) -> None:
-            domain = _needed(conn, uuid)
+            domain = _find_domain(conn, uuid)
             if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                 domain.resume()
 
@@ -214,13 +216,13 @@ class LibvirtCompute:
 
     def reset_button(self, uuid: str) -> None:
         """The same QEMU boots again, once its CPUs go on if it is paused."""
-        self._lines.do("reset", uuid, lambda conn: _needed(conn, uuid).reset())
+        self._lines.do("reset", uuid, lambda conn: _find_domain(conn, uuid).reset())
 
-    def ram_saved(self, uuid: str, path: Path) -> None:
+    def save_ram(self, uuid: str, path: Path) -> None:
         """QEMU writes it and ends. Noted at the file: whether an agent listened."""
 
         def work(conn: Connection) -> bool:
-            domain = _needed(conn, uuid)
+            domain = _find_domain(conn, uuid)
             listened = agent_listens(domain.XMLDesc())
             domain.saveFlags(str(path), None, 0)
             return listened
@@ -229,7 +231,7 @@ class LibvirtCompute:
         with suppress(OSError):  # not every file system can
             os.setxattr(path, _AGENT_NOTE, b"yes" if listened else b"no")
 
-    def ram_restored(self, uuid: str, path: Path) -> None:
+    def restore_ram(self, uuid: str, path: Path) -> None:
         """By its name, which a domain keeps."""
         self._fence_once()
 
@@ -237,9 +239,9 @@ class LibvirtCompute:
             conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
         self._lines.do("restore the RAM of", uuid, work, _RAM_S)
-        self._clock_set(uuid, _agent_wait_s(path))
+        self._set_clock(uuid, _agent_wait_s(path))
 
-    def _clock_set(self, uuid: str, limit_s: float) -> None:
+    def _set_clock(self, uuid: str, limit_s: float) -> None:
         """QEMU tells libvirt a moment after the CPUs go on that an agent listens: until then there
         is none. A guest without one finds the time as it always does."""
         deadline = time.monotonic() + limit_s
@@ -267,7 +269,7 @@ class LibvirtCompute:
         text = json.dumps(command)
 
         def work(conn: Connection) -> str:
-            domain = _needed(conn, uuid)
+            domain = _find_domain(conn, uuid)
             return str(libvirt_qemu.qemuAgentCommand(domain, text, max(1, round(timeout_s)), 0))
 
         answer = self._lines.do("speak to the agent of", uuid, work, timeout_s + _AGENT_MARGIN_S)
@@ -279,7 +281,7 @@ class LibvirtCompute:
 
         def work(conn: Connection) -> bytes:
             stream, data = conn.newStream(), bytearray()
-            _needed(conn, uuid).screenshot(stream, 0)
+            _find_domain(conn, uuid).screenshot(stream, 0)
             while part := stream.recv(1 << 18):
                 data += part
             stream.finish()
@@ -290,7 +292,9 @@ class LibvirtCompute:
     def console(self, uuid: str) -> int:
         """libvirtd hands its end of a new socket pair to QEMU."""
         return self._lines.do(
-            "open the console of", uuid, lambda conn: int(_needed(conn, uuid).openGraphicsFD(0, 0))
+            "open the console of",
+            uuid,
+            lambda conn: int(_find_domain(conn, uuid).openGraphicsFD(0, 0)),
         )
 
     def _fence_once(self) -> None:
@@ -301,20 +305,20 @@ class LibvirtCompute:
 
     # ---- networks
 
-    def network_define(self, spec: NetworkSpec) -> None:
+    def define_network(self, spec: NetworkSpec) -> None:
         """Make, update and start a network. Seats that come or go do not disturb the others."""
         self._fence_once()
 
         def work(conn: Connection) -> None:
-            network_defined(conn, spec)
+            define_network(conn, spec)
 
         self._lines.do("define the network of", spec.classroom, work, SLOW_S)
 
-    def network_remove(self, classroom: str, uuid: str) -> None:
+    def remove_network(self, classroom: str, uuid: str) -> None:
         """Stop and forget it; fine if it is not there."""
 
         def work(conn: Connection) -> None:
-            network_removed(conn, classroom, uuid)
+            remove_network(conn, classroom, uuid)
 
         self._lines.do("remove the network of", classroom, work, SLOW_S)
 
@@ -347,7 +351,7 @@ def _sweep(conn: Connection) -> tuple[Domain, ...]:
     )
 
 
-def _seen(domain: VirDomain | None) -> Domain | None:
+def _read_domain(domain: VirDomain | None) -> Domain | None:
     if domain is None:
         return None
     power = _POWER[domain.state()[0]]
@@ -370,7 +374,7 @@ def _agent_wait_s(ram: Path) -> float:
         return 1
 
 
-def _needed(conn: Connection, uuid: str) -> VirDomain:
+def _find_domain(conn: Connection, uuid: str) -> VirDomain:
     domain = _by_uuid(conn, uuid)
     if domain is None:
         raise ComputeFault(
@@ -381,7 +385,7 @@ def _needed(conn: Connection, uuid: str) -> VirDomain:
     return domain
 
 
-def _free_checked(conn: Connection, spec: DomainSpec) -> None:
+def _check_name_free(conn: Connection, spec: DomainSpec) -> None:
     """Raises NotOurs unless ``spec`` is new, or stands there already as ours."""
     known = _by_name(conn, spec.name) or _by_uuid(conn, spec.uuid)
     if known is None:
@@ -393,10 +397,10 @@ def _free_checked(conn: Connection, spec: DomainSpec) -> None:
             name=spec.name,
             found=known.UUIDString(),
         )
-    _ours_checked(known)
+    _check_ours(known)
 
 
-def _ours_checked(domain: VirDomain) -> None:
+def _check_ours(domain: VirDomain) -> None:
     try:
         kind, stored = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_CONFIG
         domain.metadata(kind, NAMESPACE, stored)

@@ -8,7 +8,7 @@ import libvirt
 
 from pizarra.compute.interface import Lease, NetworkSpec
 from pizarra.compute.libvirt_connection import Connection, VirNetwork, or_none
-from pizarra.compute.network_xml import lease_xml, network_name, network_seen, network_xml
+from pizarra.compute.network_xml import lease_xml, network_name, network_xml, read_network
 from pizarra.errors import ComputeFault, NotOurs
 
 
@@ -25,20 +25,20 @@ def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
     return network
 
 
-def network_defined(conn: Connection, spec: NetworkSpec) -> None:
+def define_network(conn: Connection, spec: NetworkSpec) -> None:
     """Make, update and start it."""
     network = _our_network(conn, network_name(spec.classroom), spec.uuid)
     if network is not None and network.isActive():
-        _live_network_updated(network, spec)
+        _update_live_network(network, spec)
     network = conn.networkDefineXML(network_xml(spec))
     network.setAutostart(True)
     if not network.isActive():
         network.create()
 
 
-def _live_network_updated(network: VirNetwork, spec: NetworkSpec) -> None:
+def _update_live_network(network: VirNetwork, spec: NetworkSpec) -> None:
     """New leases go in while it runs; anything else needs a network without machines on it."""
-    live, wanted = network_seen(network.XMLDesc()), network_seen(network_xml(spec))
+    live, wanted = read_network(network.XMLDesc()), read_network(network_xml(spec))
     if (live.mode, live.gateway) == (wanted.mode, wanted.gateway):
         _leases_change(
             network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, live.leases - wanted.leases
@@ -63,7 +63,7 @@ def _leases_change(network: VirNetwork, command: int, leases: Iterable[Lease]) -
         network.update(command, section, 0, lease_xml(lease), live)
 
 
-def network_removed(conn: Connection, classroom: str, uuid: str) -> None:
+def remove_network(conn: Connection, classroom: str, uuid: str) -> None:
     """Stop and forget it; fine if it is not there."""
     network = _our_network(conn, network_name(classroom), uuid)
     if network is None:
@@ -75,7 +75,7 @@ def network_removed(conn: Connection, classroom: str, uuid: str) -> None:
 
 def gateways(conn: Connection) -> dict[str, str]:
     """Of all networks with an IPv4 address, by UUID."""
-    seen = {uuid: network_seen(xml).gateway for uuid, xml in _network_xmls(conn).items()}
+    seen = {uuid: read_network(xml).gateway for uuid, xml in _network_xmls(conn).items()}
     return {uuid: gateway for uuid, gateway in seen.items() if gateway}
 
 

@@ -91,18 +91,18 @@ class MemoryCompute:
 
     def observe(self) -> tuple[Domain, ...]:
         """All machines."""
-        with self._called("observe", ""):
-            return tuple(_seen(uuid, machine) for uuid, machine in self._machines.items())
+        with self._record_call("observe", ""):
+            return tuple(_domain(uuid, machine) for uuid, machine in self._machines.items())
 
     def find(self, name: str) -> Domain | None:
         """A machine by name."""
-        with self._called("find", name):
+        with self._record_call("find", name):
             known = self._machines.items()
-            return next((_seen(uuid, found) for uuid, found in known if found.name == name), None)
+            return next((_domain(uuid, found) for uuid, found in known if found.name == name), None)
 
     def define(self, spec: DomainSpec) -> None:
         """Remember it; NotOurs if its name or UUID is taken."""
-        with self._called("define", spec.uuid):
+        with self._record_call("define", spec.uuid):
             for uuid, machine in self._machines.items():
                 if machine.name == spec.name and uuid != spec.uuid:
                     raise NotOurs("A domain {name} is there already.", name=spec.name)
@@ -110,17 +110,17 @@ class MemoryCompute:
             if known is None:
                 self._machines[spec.uuid] = _Machine(name=spec.name, xml=domain_xml(spec, kvm=True))
                 return
-            _ours_checked(known)
-            _same_name_checked(known, spec.name)
+            _check_ours(known)
+            _check_name(known, spec.name)
             known.xml = domain_xml(spec, kvm=True)
 
     def undefine(self, uuid: str) -> None:
         """Forget it, if it is ours and off."""
-        with self._called("undefine", uuid):
+        with self._record_call("undefine", uuid):
             machine = self._machines.get(uuid)
             if machine is None:
                 return
-            _ours_checked(machine)
+            _check_ours(machine)
             if machine.power not in _OFF:
                 raise ComputeFault(
                     "{name} is switched on and cannot be removed.", name=machine.name
@@ -129,57 +129,57 @@ class MemoryCompute:
 
     def start(self, uuid: str) -> None:
         """Running, unless it is on already."""
-        with self._called("start", uuid):
-            machine = self._needed(uuid)
+        with self._record_call("start", uuid):
+            machine = self._machine(uuid)
             if machine.power in _OFF:
                 machine.power = Power.RUNNING
 
     def ask_to_stop(self, uuid: str) -> None:
         """Off, unless the guest is deaf or paused."""
-        with self._called("ask_to_stop", uuid):
+        with self._record_call("ask_to_stop", uuid):
             machine = self._machines.get(uuid)
             if machine and machine.power is Power.RUNNING and uuid not in self.deaf:
                 machine.power = Power.OFF
 
     def kill(self, uuid: str) -> None:
         """Off."""
-        with self._called("kill", uuid):
+        with self._record_call("kill", uuid):
             if machine := self._machines.get(uuid):
                 machine.power = Power.OFF
 
     def pause(self, uuid: str) -> None:
         """Paused; it must be on."""
-        with self._called("pause", uuid):
-            self._needed_on(uuid).power = Power.PAUSED
+        with self._record_call("pause", uuid):
+            self._running_machine(uuid).power = Power.PAUSED
 
     def resume(self, uuid: str) -> None:
         """Running; it must be on."""
-        with self._called("resume", uuid):
-            self._needed_on(uuid).power = Power.RUNNING
+        with self._record_call("resume", uuid):
+            self._running_machine(uuid).power = Power.RUNNING
 
     def reset_button(self, uuid: str) -> None:
         """Nothing that could be seen; it must be on."""
-        with self._called("reset_button", uuid):
-            self._needed_on(uuid)
+        with self._record_call("reset_button", uuid):
+            self._running_machine(uuid)
 
-    def ram_saved(self, uuid: str, path: Path) -> None:
+    def save_ram(self, uuid: str, path: Path) -> None:
         """Off; the file names the machine."""
-        with self._called("ram_saved", uuid):
-            self._needed_on(uuid).power = Power.OFF
+        with self._record_call("save_ram", uuid):
+            self._running_machine(uuid).power = Power.OFF
             path.write_text(uuid, encoding="utf-8")
 
-    def ram_restored(self, uuid: str, path: Path) -> None:
+    def restore_ram(self, uuid: str, path: Path) -> None:
         """Running, from the file of this very machine."""
-        with self._called("ram_restored", uuid):
-            machine = self._needed(uuid)
+        with self._record_call("restore_ram", uuid):
+            machine = self._machine(uuid)
             if not path.is_file() or path.read_text(encoding="utf-8") != uuid:
                 raise ComputeFault("{path} holds no RAM of {uuid}.", path=path, uuid=uuid)
             machine.power = Power.RUNNING
 
     def agent_answers(self, uuid: str) -> bool:
         """When it is on, and not deaf."""
-        with self._called("agent_answers", uuid):
-            return self._needed(uuid).power is Power.RUNNING and uuid not in self.deaf
+        with self._record_call("agent_answers", uuid):
+            return self._machine(uuid).power is Power.RUNNING and uuid not in self.deaf
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
         """Debian's, which ends every program with the status that ``program`` says."""
@@ -198,28 +198,28 @@ class MemoryCompute:
 
     def xml(self, uuid: str) -> str:
         """What ``define``, ``redefine`` or ``put`` made."""
-        with self._called("xml", uuid):
-            return self._needed(uuid).xml
+        with self._record_call("xml", uuid):
+            return self._machine(uuid).xml
 
     def redefine(self, xml: str) -> None:
         """Replace the XML of a machine that is there; its name stays."""
         domain = etree.fromstring(xml)
         uuid = domain.findtext("uuid", "").strip()
-        with self._called("redefine", uuid):
-            machine = self._needed(uuid)
-            _same_name_checked(machine, domain.findtext("name", ""))
+        with self._record_call("redefine", uuid):
+            machine = self._machine(uuid)
+            _check_name(machine, domain.findtext("name", ""))
             machine.xml = xml
 
     def has_saved_ram(self, uuid: str) -> bool:
         """Never."""
-        with self._called("has_saved_ram", uuid):
-            self._needed(uuid)
+        with self._record_call("has_saved_ram", uuid):
+            self._machine(uuid)
             return False
 
     def screenshot(self, uuid: str) -> bytes:
         """A desktop with the machine's number."""
-        with self._called("screenshot", uuid):
-            machine = self._needed(uuid)
+        with self._record_call("screenshot", uuid):
+            machine = self._machine(uuid)
             if machine.power in _OFF:
                 raise ComputeFault("{name} is off.", name=machine.name)
             number = machine.name.rpartition("-")[2]
@@ -227,38 +227,38 @@ class MemoryCompute:
 
     def console(self, uuid: str) -> int:
         """There is nothing to see."""
-        with self._called("console", uuid):
-            name = self._needed(uuid).name
+        with self._record_call("console", uuid):
+            name = self._machine(uuid).name
         raise ComputeFault("{name} is only remembered and has no console.", name=name)
 
-    def network_define(self, spec: NetworkSpec) -> None:
+    def define_network(self, spec: NetworkSpec) -> None:
         """Remember it; NotOurs if its name is taken."""
-        with self._called("network_define", spec.uuid):
-            self._network_checked(spec.classroom, spec.uuid)
+        with self._record_call("define_network", spec.uuid):
+            self._check_network(spec.classroom, spec.uuid)
             name, gateway = network_name(spec.classroom), f"{spec.gateway}/{spec.prefix}"
             self._networks[spec.uuid] = _Network(name=name, gateway=gateway)
 
-    def network_remove(self, classroom: str, uuid: str) -> None:
+    def remove_network(self, classroom: str, uuid: str) -> None:
         """Forget it."""
-        with self._called("network_remove", uuid):
-            self._network_checked(classroom, uuid)
+        with self._record_call("remove_network", uuid):
+            self._check_network(classroom, uuid)
             self._networks.pop(uuid, None)
 
     def network_gateways(self) -> dict[str, str]:
         """Of all networks."""
-        with self._called("network_gateways", ""):
+        with self._record_call("network_gateways", ""):
             return {uuid: network.gateway for uuid, network in self._networks.items()}
 
     # ---- inside
 
     @contextmanager
-    def _called(self, call: str, which: str) -> Iterator[None]:
+    def _record_call(self, call: str, which: str) -> Iterator[None]:
         with self._lock:
             self.calls.append((call, which))
-            self._fail_if_told(call, which)
+            self._fail_if_due(call, which)
             yield
 
-    def _fail_if_told(self, call: str, which: str) -> None:
+    def _fail_if_due(self, call: str, which: str) -> None:
         meant = [f for f in self._faults if f.call in (None, call) and f.uuid in (None, which)]
         due = [fault for fault in meant if fault.after_calls == 0]
         for fault in meant:
@@ -270,33 +270,33 @@ class MemoryCompute:
             self._faults.remove(due[0])
         raise due[0].error
 
-    def _needed(self, uuid: str) -> _Machine:
+    def _machine(self, uuid: str) -> _Machine:
         if uuid not in self._machines:
             raise ComputeFault("there is no domain with the UUID {uuid}", uuid=uuid)
         return self._machines[uuid]
 
-    def _needed_on(self, uuid: str) -> _Machine:
-        machine = self._needed(uuid)
+    def _running_machine(self, uuid: str) -> _Machine:
+        machine = self._machine(uuid)
         if machine.power in _OFF:
             raise ComputeFault("the domain {name} is not running", name=machine.name)
         return machine
 
-    def _network_checked(self, classroom: str, uuid: str) -> None:
+    def _check_network(self, classroom: str, uuid: str) -> None:
         name = network_name(classroom)
         if any(found.name == name and key != uuid for key, found in self._networks.items()):
             raise NotOurs("A network {name} is there already.", name=name)
 
 
-def _seen(uuid: str, machine: _Machine) -> Domain:
+def _domain(uuid: str, machine: _Machine) -> Domain:
     return Domain(uuid=uuid, name=machine.name, power=machine.power)
 
 
-def _ours_checked(machine: _Machine) -> None:
+def _check_ours(machine: _Machine) -> None:
     if not is_ours(etree.fromstring(machine.xml)):
         raise NotOurs("The domain {name} lacks our metadata.", name=machine.name)
 
 
-def _same_name_checked(machine: _Machine, name: str) -> None:
+def _check_name(machine: _Machine, name: str) -> None:
     """libvirt keeps the name of a UUID as well."""
     if machine.name != name:
         raise ComputeFault("the domain {name} cannot be called {new}", name=machine.name, new=name)

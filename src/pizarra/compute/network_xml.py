@@ -61,7 +61,7 @@ def lease_xml(lease: Lease) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkSeen:
+class NetworkInfo:
     """What matters of a network's XML."""
 
     mode: str  # isolated, nat, or another's: route, bridge, …
@@ -71,12 +71,12 @@ class NetworkSeen:
     connections: int  # of running guests; in a live XML only
 
 
-def network_seen(xml: str) -> NetworkSeen:
+def read_network(xml: str) -> NetworkInfo:
     """Read any network's XML, ours or not."""
     network = etree.fromstring(xml)
     forward, bridge = network.find("forward"), network.find("bridge")
     hosts = network.iterfind("ip/dhcp/host")
-    return NetworkSeen(
+    return NetworkInfo(
         mode="isolated" if forward is None else forward.get("mode", "nat"),
         bridge="" if bridge is None else bridge.get("name", ""),
         gateway=next((_gateway(ip) for ip in network.iterfind("ip") if _is_ipv4(ip)), ""),

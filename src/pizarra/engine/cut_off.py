@@ -20,16 +20,16 @@ from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.sentence import Sentence
 from pizarra.planner.reset import pairs_of
-from pizarra.storage.interface import Pair, first_raised
+from pizarra.storage.interface import RewindTarget, raise_first
 
 RESET, UNDO = "reset", "undo"
 SAME_S = 600.0  # a reset so long after one that was killed goes on with that one
 
 
-def begun(host: Host, what: str, sources: Mapping[Volume, str]) -> None:
+def begin(host: Host, what: str, sources: Mapping[Volume, str]) -> None:
     """Now a reset or an undo takes away what these have, for what is in volumes of these UUIDs.
     Raises the storage's fault."""
-    undo_notes.begun(what, sources, host.kept_marks(list(sources)))
+    undo_notes.begin(what, sources, host.undo_generations(list(sources)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class CutOff:
     def of(cls, host: Host, seat: Seat) -> CutOff:
         """Raises the storage's fault."""
         notes = {one: note for one in seat.volumes if (note := undo_notes.under_way(one))}
-        marks = host.kept_marks(list(notes)) if notes else {}
+        marks = host.undo_generations(list(notes)) if notes else {}
         done = {
             one: note for one, note in notes.items() if marks.get(one.uuid, note.mark) != note.mark
         }
@@ -68,24 +68,24 @@ class CutOff:
         return min(note.at for note in (*self.done.values(), *self.left.values()))
 
 
-def gone_on_with(host: Host, seat: Seat, pairs: Sequence[Pair]) -> frozenset[str]:
+def volumes_to_resume(host: Host, seat: Seat, pairs: Sequence[RewindTarget]) -> frozenset[str]:
     """The UUIDs of the volumes of which a reset before this one keeps already what is to be kept:
     it was cut off, and this is the same one. Nobody may be writing. Raises what stopped it."""
     cut_off = CutOff.of(host, seat)
     if cut_off.of_kind(UNDO):
-        finished(host, seat)
+        finish(host, seat)
         return frozenset()
     done = frozenset(volume.uuid for volume in cut_off.done)
     if not done or _is_same(cut_off, pairs) or not _has_been_used(host, cut_off):
         return done
     # what is kept of these does not go together any more
-    first_raised(host.kept_dropped(list(cut_off.left)))
-    first_raised({one.uuid: host.states.kept_before(one) for one in cut_off.done})
+    raise_first(host.discard_undo(list(cut_off.left)))
+    raise_first({one.uuid: host.states.commit_undo(one) for one in cut_off.done})
     return frozenset()
 
 
-def _is_same(cut_off: CutOff, pairs: Sequence[Pair]) -> bool:
-    to = {pair.seat: pair.baseline.uuid for pair in pairs}
+def _is_same(cut_off: CutOff, pairs: Sequence[RewindTarget]) -> bool:
+    to = {pair.volume: pair.source.uuid for pair in pairs}
     is_to_the_same = all(note.source == to.get(one) for one, note in cut_off.done.items())
     return cut_off.is_whole and is_to_the_same and 0 <= time.time() - cut_off.at < SAME_S
 
@@ -94,7 +94,7 @@ def _has_been_used(host: Host, cut_off: CutOff) -> bool:
     """Whether somebody has worked on what was done. What has no content yet is not used."""
     there = host.observe().volumes
     then = [
-        Pair(seat=one, baseline=there[note.source])
+        RewindTarget(volume=one, source=there[note.source])
         for one, note in cut_off.done.items()
         if note.source in there
     ]
@@ -102,49 +102,49 @@ def _has_been_used(host: Host, cut_off: CutOff) -> bool:
     return is_unknown or bool(host.with_other_content(then))
 
 
-def finished(host: Host, seat: Seat) -> bool:
+def finish(host: Host, seat: Seat) -> bool:
     """What was cut off between the disks of a seat, or before its machine's state, is done for the
     others too: an undo; and a reset, if these are original anyway. Whether anything was to do. An
     undo's notes stay: who gives it again shall not take it back. Nobody may be writing. Raises what
     stopped it."""
     cut_off = CutOff.of(host, seat)
     if cut_off.is_half and cut_off.of_kind(UNDO):
-        first_raised(host.put_back([one for one in cut_off.left if one.uuid in cut_off.kept]))
-        first_raised({one.uuid: host.states.exchanged(one) for one in cut_off.done})
+        raise_first(host.swap_with_undo([one for one in cut_off.left if one.uuid in cut_off.kept]))
+        raise_first({one.uuid: host.states.commit_swap(one) for one in cut_off.done})
     elif cut_off.is_half:
-        pairs = {pair.seat: pair for pair in pairs_of(seat)}
+        pairs = {pair.volume: pair for pair in pairs_of(seat)}
         these = [pairs[one] for one in (*cut_off.done, *cut_off.left) if one in pairs]
-        to = {pair.seat: pair.baseline.uuid for pair in these}
+        to = {pair.volume: pair.source.uuid for pair in these}
         if any(to.get(one) != note.source for one, note in cut_off.done.items()):
             return False  # it was a checkpoint's; whoever does it again goes by the note
         if len(host.with_original_content(these)) < len(cut_off.done) + len(cut_off.left):
             return False  # the next reset does it
-        first_raised(host.rewound([pairs[one] for one in cut_off.left], keep=True))
-        first_raised({one.uuid: host.states.put(pairs[one]) for one in cut_off.done})
+        raise_first(host.rewind([pairs[one] for one in cut_off.left], keep=True))
+        raise_first({one.uuid: host.states.commit(pairs[one]) for one in cut_off.done})
     elif cut_off.left:
         for volume in cut_off.left:
-            host.states.not_done(volume)
+            host.states.discard_prepared(volume)
     if not (cut_off.done and cut_off.of_kind(UNDO)):
-        undo_notes.ended(seat.volumes)
+        undo_notes.end(seat.volumes)
     return cut_off.is_half
 
 
-def is_undone(host: Host, seat: Seat) -> bool:
+def is_undo_complete(host: Host, seat: Seat) -> bool:
     """Whether an undo that was cut off is done of it."""
     cut_off = CutOff.of(host, seat)
     return cut_off.is_whole and cut_off.of_kind(UNDO)
 
 
-def failed(host: Host, seat: Seat) -> None:
+def cancel(host: Host, seat: Seat) -> None:
     """It could not be done of all its disks: what was saved for those left is for nothing."""
     with suppress(PizarraError):
         for volume in CutOff.of(host, seat).left:
-            host.states.not_done(volume)
+            host.states.discard_prepared(volume)
 
 
-def all_woken(host: Host, seat: Seat) -> None:
+def activate_all(host: Host, seat: Seat) -> None:
     """Its devices show what it has. Raises StorageFault where it has nothing."""
-    woken = [host.woken(volume) for volume in seat.volumes]
+    woken = [host.activate(volume) for volume in seat.volumes]
     if not all(woken):
         text = "A reset or an undo of {name} was cut off: run pizarra recover."
         raise StorageFault(text, name=seat.name)
@@ -156,23 +156,23 @@ def is_half_done(host: Host, seat: Seat) -> bool:
     return not alone and CutOff.of(host, seat).is_half
 
 
-def whole_again(host: Host, seat: Seat) -> None:
+def ensure_startable(host: Host, seat: Seat) -> None:
     """It may start, or go on. Raises StorageFault when its disks are of two times."""
     if not undo_notes.is_under_way(seat):
         return
     if seat.power is Power.OFF:
-        all_woken(host, seat)
-        finished(host, seat)
-    on_error = any(host.storage_of(volume).is_detached(volume) for volume in seat.volumes)
+        activate_all(host, seat)
+        finish(host, seat)
+    on_error = any(host.storage_of(volume).has_error_table(volume) for volume in seat.volumes)
     if on_error or is_half_done(host, seat):
-        raise StorageFault("{name}: {why}.", name=seat.name, why=half_done())
+        raise StorageFault("{name}: {why}.", name=seat.name, why=half_done_reason())
 
 
-def undone_already() -> Sentence:
+def already_undone_reason() -> Sentence:
     """Of a seat."""
     return Sentence("an undo of it was cut off: it has its work again")
 
 
-def half_done() -> Sentence:
+def half_done_reason() -> Sentence:
     """Of a seat whose disks, or its machine beside them, are of two times."""
     return Sentence("a reset of it was cut off half done: reset it again, that can be undone")

@@ -17,7 +17,7 @@ _KEPT_S = 24 * 3600
 _LINES_MAX = 3000
 
 
-def recorded(pools: Iterable[Pool]) -> None:
+def record(pools: Iterable[Pool]) -> None:
     """How full they are now."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     now = time.time()
@@ -25,7 +25,7 @@ def recorded(pools: Iterable[Pool]) -> None:
         used = pool.size_bytes - pool.free_bytes
         with _file(pool).open("a", encoding="ascii") as file:
             file.write(f"{now:.0f} {used}\n")
-        _trimmed(_file(pool), now)
+        _trim(_file(pool), now)
 
 
 def history(pool: Pool) -> Sequence[Sample]:
@@ -44,7 +44,7 @@ def _file(pool: Pool) -> Path:
     return FOLDER / name
 
 
-def _trimmed(file: Path, now: float) -> None:
+def _trim(file: Path, now: float) -> None:
     """Written anew only now and then."""
     lines = file.read_text(encoding="ascii").splitlines()
     if len(lines) <= _LINES_MAX:

@@ -29,7 +29,7 @@ class GuestAgent:
     def system(self) -> str:
         """``debian``, ``mswindows``; empty when the agent does not know."""
         try:
-            return str(self._asked("guest-get-osinfo", {}).get("id", ""))
+            return str(self._ask("guest-get-osinfo", {}).get("id", ""))
         except ComputeFault:
             return ""
 
@@ -37,9 +37,9 @@ class GuestAgent:
         """A script for /bin/sh as root: its status, and what it printed."""
         text = base64.b64encode(script.encode()).decode()
         wish = {"path": "/bin/sh", "arg": ["-s"], "input-data": text, "capture-output": True}
-        pid = self._asked("guest-exec", wish)["pid"]
+        pid = self._ask("guest-exec", wish)["pid"]
         deadline = time.monotonic() + self.limit_s
-        while not (told := self._asked("guest-exec-status", {"pid": pid}))["exited"]:
+        while not (told := self._ask("guest-exec-status", {"pid": pid}))["exited"]:
             if time.monotonic() > deadline:
                 raise ComputeFault("a program in the guest has not ended in {s} s", s=self.limit_s)
             time.sleep(_LOOK_EVERY_S)
@@ -47,6 +47,6 @@ class GuestAgent:
         said = "".join(base64.b64decode(part).decode(errors="replace") for part in parts)
         return int(told.get("exitcode", 1)), said
 
-    def _asked(self, command: str, arguments: dict[str, Any]) -> Any:
+    def _ask(self, command: str, arguments: dict[str, Any]) -> Any:
         wish = {"execute": command, "arguments": arguments}
         return self.compute.agent(self.machine, wish, _CALL_S)["return"]

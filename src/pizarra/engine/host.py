@@ -12,13 +12,13 @@ from pizarra.engine.machine_state import MachineStates
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
-from pizarra.planner.host_facts import HostFacts, assembled
+from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.settings import Settings
-from pizarra.storage.interface import Capabilities, Change, Faults, NewVolume, Pair, Storage
-from pizarra.storage.lvm_thick import LvmThickStorage
-from pizarra.storage.lvm_thin import LvmThinStorage
-from pizarra.storage.lvm_volumes import lvm_facts
-from pizarra.storage.qcow2 import Qcow2Storage
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
+from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.interface import Capabilities, Change, Faults, NewVolume, RewindTarget, Storage
+from pizarra.storage.lvm.volumes import lvm_facts
+from pizarra.storage.qcow2.store import Qcow2Store
 
 T = TypeVar("T")
 
@@ -41,8 +41,7 @@ class RealStorages:
     """LVM's volume groups and the folder of qcow2 files."""
 
     capabilities: Mapping[StorageKind, Capabilities] = {
-        driver.kind: driver.capabilities
-        for driver in (LvmThinStorage, LvmThickStorage, Qcow2Storage)
+        driver.kind: driver.capabilities for driver in (DmThinStore, DmSnapshotStore, Qcow2Store)
     }
 
     def __init__(self, settings: Settings) -> None:
@@ -50,7 +49,7 @@ class RealStorages:
 
     def observe(self) -> tuple[StorageFacts, ...]:
         """A host without LVM has no volume groups, and that is no error."""
-        files = Qcow2Storage(self.settings.folder)
+        files = Qcow2Store(self.settings.folder)
         try:
             groups = lvm_facts()
         except HostNotFit:
@@ -61,11 +60,11 @@ class RealStorages:
         """Raises BadInput for a kind that no host has."""
         match kind:
             case StorageKind.LVM_THIN:
-                return LvmThinStorage(place, self.settings.pool)
+                return DmThinStore(place, self.settings.pool)
             case StorageKind.LVM_THICK:
-                return LvmThickStorage(place)
+                return DmSnapshotStore(place)
             case StorageKind.QCOW2:
-                return Qcow2Storage(self.settings.folder)
+                return Qcow2Store(self.settings.folder)
             case StorageKind.MEMORY:
                 raise BadInput("The storage memory is for tests.", "Use lvm-thin.")
 
@@ -81,28 +80,32 @@ class Host:
 
     def observe(self) -> HostFacts:
         """What LVM, the folder and libvirt say now."""
-        return assembled(self.storages.observe(), self.compute.observe())
+        return assemble(self.storages.observe(), self.compute.observe())
 
     def storage_of(self, volume: Volume) -> Storage:
         """The backend that has this volume."""
         return self.storages.at(volume.kind, volume.place)
 
     def changes(
-        self, pairs: list[Pair], *, witness: bool = False
+        self, pairs: list[RewindTarget], *, witness: bool = False
     ) -> dict[str, Change | PizarraError]:
         """How each seat volume differs from its baseline, by its UUID; one question a backend.
 
         The content that a volume's name leads to may be original, and its device stand on nothing.
         """
 
-        def told(storage: Storage, these: list[Pair]) -> Mapping[str, Change | PizarraError]:
-            changes = storage.witnessed(these) if witness else storage.proven(these)
-            return {pair.seat.uuid: _whole(storage, pair, changes) for pair in these}
+        def told(
+            storage: Storage, these: list[RewindTarget]
+        ) -> Mapping[str, Change | PizarraError]:
+            changes = storage.diff_independently(these) if witness else storage.diff(these)
+            return {pair.volume.uuid: _whole(storage, pair, changes) for pair in these}
 
         found = self._by_storage(pairs, told)
-        return {pair.seat.uuid: self._with_state(pair, found[pair.seat.uuid]) for pair in pairs}
+        return {pair.volume.uuid: self._with_state(pair, found[pair.volume.uuid]) for pair in pairs}
 
-    def _with_state(self, pair: Pair, answer: Change | PizarraError) -> Change | PizarraError:
+    def _with_state(
+        self, pair: RewindTarget, answer: Change | PizarraError
+    ) -> Change | PizarraError:
         if isinstance(answer, PizarraError):
             return answer
         try:
@@ -110,34 +113,34 @@ class Host:
         except PizarraError as error:
             return error
 
-    def with_original_content(self, pairs: list[Pair]) -> frozenset[str]:
+    def with_original_content(self, pairs: list[RewindTarget]) -> frozenset[str]:
         """The UUIDs of seat volumes that surely have their baseline's; a device may not show it."""
         return self._with_content(pairs, original=True)
 
-    def with_other_content(self, pairs: list[Pair]) -> frozenset[str]:
+    def with_other_content(self, pairs: list[RewindTarget]) -> frozenset[str]:
         """Of those that surely have another; one without any is in neither."""
         return self._with_content(pairs, original=False)
 
-    def _with_content(self, pairs: list[Pair], *, original: bool) -> frozenset[str]:
-        found = self._by_storage(pairs, lambda storage, these: storage.proven(these))
+    def _with_content(self, pairs: list[RewindTarget], *, original: bool) -> frozenset[str]:
+        found = self._by_storage(pairs, lambda storage, these: storage.diff(these))
         return frozenset(
             uuid
             for uuid, one in found.items()
             if isinstance(one, Change) and one.original is original
         )
 
-    def woken(self, volume: Volume) -> bool:
+    def activate(self, volume: Volume) -> bool:
         """Whether it has a content, and its device shows it from now on."""
         storage = self.storage_of(volume)
-        return storage.woken(volume) and not storage.is_detached(volume)
+        return storage.activate(volume) and not storage.has_error_table(volume)
 
-    def kept_marks(self, volumes: Sequence[Volume]) -> dict[str, str]:
+    def undo_generations(self, volumes: Sequence[Volume]) -> dict[str, str]:
         """By UUID, what is another when something else is kept; as in storage. Raises its fault."""
         pairs = [_alone(volume) for volume in volumes]
 
-        def told(storage: Storage, these: list[Pair]) -> Mapping[str, str]:
-            marks = storage.kept_marks([pair.seat for pair in these])
-            return {pair.seat.uuid: marks.get(pair.seat.uuid, "") for pair in these}
+        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, str]:
+            marks = storage.undo_generations([pair.volume for pair in these])
+            return {pair.volume.uuid: marks.get(pair.volume.uuid, "") for pair in these}
 
         found = self._by_storage(pairs, told)
         for one in found.values():
@@ -145,81 +148,82 @@ class Host:
                 raise one
         return {uuid: one for uuid, one in found.items() if isinstance(one, str) and one}
 
-    def rewound(
-        self, pairs: list[Pair], *, keep: bool | None = None, give_back: bool = True
+    def rewind(
+        self, pairs: list[RewindTarget], *, keep: bool | None = None, give_back: bool = True
     ) -> Faults:
         """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
         each. ``keep`` as in storage. ``give_back`` is False for one who does that later.
 
         What the machine keeps is saved before the disk, and replaced after it: cut off in between,
-        it still has all, or its disk was done (``kept_marks``) and ``keep`` is None the next time.
+        it still has all, or its disk was done (``undo_generations``) and ``keep`` is None the next
+        time.
         """
-        states = {pair.seat.uuid: self.states.ready(pair, keep=keep) for pair in pairs}
-        sound = [pair for pair in pairs if states[pair.seat.uuid] is None]
+        states = {pair.volume.uuid: self.states.prepare(pair, keep=keep) for pair in pairs}
+        sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
         faults: dict[str, PizarraError | None] = dict(
-            self._by_storage(sound, lambda storage, these: storage.rewound(these, keep=keep))
+            self._by_storage(sound, lambda storage, these: storage.rewind(these, keep=keep))
         )
         for pair in sound:
-            if faults[pair.seat.uuid] is None:
-                faults[pair.seat.uuid] = self.states.put(pair, keep=keep)
+            if faults[pair.volume.uuid] is None:
+                faults[pair.volume.uuid] = self.states.commit(pair, keep=keep)
         if give_back:
-            self.given_back([pair.seat for pair in sound])
+            self.reclaim_space([pair.volume for pair in sound])
         return {**states, **faults}
 
-    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
         """The space of what rewinds took away is free again; a fault each."""
         pairs = [_alone(volume) for volume in volumes]
         return self._by_storage(
-            pairs, lambda storage, these: storage.given_back([pair.seat for pair in these])
+            pairs, lambda storage, these: storage.reclaim_space([pair.volume for pair in these])
         )
 
-    def kept(self, seats: Sequence[Seat]) -> frozenset[str]:
+    def volumes_with_undo(self, seats: Sequence[Seat]) -> frozenset[str]:
         """The UUIDs of their volumes whose content before the last rewind is kept."""
         pairs = [_alone(volume) for seat in seats for volume in seat.volumes]
 
-        def told(storage: Storage, these: list[Pair]) -> Mapping[str, bool]:
-            kept = storage.kept([pair.seat for pair in these])
-            return {pair.seat.uuid: pair.seat.uuid in kept for pair in these}
+        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, bool]:
+            kept = storage.volumes_with_undo([pair.volume for pair in these])
+            return {pair.volume.uuid: pair.volume.uuid in kept for pair in these}
 
         answers = self._by_storage(pairs, told)
         return frozenset(uuid for uuid, is_kept in answers.items() if is_kept is True)
 
-    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
         """What is kept of these and what they have change places; a fault each. What their machines
         have beside them is saved before, and changes places afterwards."""
         faults: dict[str, PizarraError | None] = {
-            one.uuid: self.states.exchange_ready(one) for one in volumes
+            one.uuid: self.states.prepare_swap(one) for one in volumes
         }
         pairs = [_alone(one) for one in volumes if faults[one.uuid] is None]
         faults |= self._by_storage(
-            pairs, lambda storage, these: storage.put_back([pair.seat for pair in these])
+            pairs, lambda storage, these: storage.swap_with_undo([pair.volume for pair in these])
         )
         for volume in volumes:
             if faults[volume.uuid] is None:
-                faults[volume.uuid] = self.states.exchanged(volume)
+                faults[volume.uuid] = self.states.commit_swap(volume)
         return faults
 
-    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """Nothing is kept of these any more; a fault each."""
         pairs = [_alone(volume) for volume in volumes]
         faults = self._by_storage(
-            pairs, lambda storage, these: storage.kept_dropped([pair.seat for pair in these])
+            pairs, lambda storage, these: storage.discard_undo([pair.volume for pair in these])
         )
-        self.states.dropped([one for one in volumes if not faults[one.uuid]], undo_only=True)
+        self.states.discard([one for one in volumes if not faults[one.uuid]], undo_only=True)
         return faults
 
-    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """The present state of volumes, saved; a fault each, by the UUID of the volume."""
         names = {volume.uuid: to_be for volume, to_be in new}
         pairs = [_alone(volume) for volume, _ in new]
 
-        def saved(storage: Storage, these: list[Pair]) -> Faults:
-            return storage.checkpoints_created([(p.seat, names[p.seat.uuid]) for p in these])
+        def saved(storage: Storage, these: list[RewindTarget]) -> Faults:
+            return storage.create_checkpoints([(p.volume, names[p.volume.uuid]) for p in these])
 
         faults = self._by_storage(pairs, saved)
-        return {**faults, **self._states_saved([(v, n) for v, n in new if faults[v.uuid] is None])}
+        return {**faults, **self._save_states([(v, n) for v, n in new if faults[v.uuid] is None])}
 
-    def _states_saved(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def _save_states(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """Beside checkpoints that were made; a fault each, of those that have a state."""
         having = [(v, to_be) for v, to_be in new if to_be.labels.state or to_be.labels.ram]
         if not having:
@@ -229,14 +233,14 @@ class Host:
         for volume, to_be in having:
             try:
                 made = there[volume.place, to_be.name]
-                self.states.saved(volume, made)
+                self.states.save(volume, made)
                 if to_be.labels.ram:
-                    self.states.ram_kept(volume, made)
+                    self.states.move_ram(volume, made)
             except PizarraError as error:
                 faults[volume.uuid] = error
         return faults
 
-    def relabelled(self, wished: Mapping[Volume, Labels]) -> None:
+    def set_labels(self, wished: Mapping[Volume, Labels]) -> None:
         """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""
         for place in sorted({(volume.kind, volume.place) for volume in wished}):
             these = {
@@ -245,31 +249,33 @@ class Host:
                 if (volume.kind, volume.place) == place
             }
             storage = self.storages.at(*place)
-            storage.relabelled(these, storage.observe())
+            storage.set_labels(these, storage.observe())
 
-    def removed(self, volumes: list[Volume]) -> Faults:
+    def remove(self, volumes: list[Volume]) -> Faults:
         """Remove volumes of ours, wherever they are."""
         faults: dict[str, PizarraError | None] = {}
         for place in sorted({(volume.kind, volume.place) for volume in volumes}):
             these = [volume for volume in volumes if (volume.kind, volume.place) == place]
-            faults |= self.storages.at(*place).removed(these)
-        self.states.dropped(one for one in volumes if faults.get(one.uuid) is None)
+            faults |= self.storages.at(*place).remove(these)
+        self.states.discard(one for one in volumes if faults.get(one.uuid) is None)
         return faults
 
     def _by_storage(
-        self, pairs: list[Pair], ask: Callable[[Storage, list[Pair]], Mapping[str, T]]
+        self,
+        pairs: list[RewindTarget],
+        ask: Callable[[Storage, list[RewindTarget]], Mapping[str, T]],
     ) -> dict[str, T | PizarraError]:
         """Ask each backend for its pairs, all backends at once; one that fails fails its own."""
-        places: dict[tuple[StorageKind, str], list[Pair]] = {}
+        places: dict[tuple[StorageKind, str], list[RewindTarget]] = {}
         for pair in pairs:
-            places.setdefault((pair.seat.kind, pair.seat.place), []).append(pair)
+            places.setdefault((pair.volume.kind, pair.volume.place), []).append(pair)
 
         def asked(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
             these = places[place]
             try:
                 return ask(self.storages.at(*place), these)
             except PizarraError as error:
-                return {pair.seat.uuid: error for pair in these}
+                return {pair.volume.uuid: error for pair in these}
 
         if len(places) < 2:
             answers = [asked(place) for place in places]
@@ -279,29 +285,29 @@ class Host:
         return {uuid: answer for one in answers for uuid, answer in one.items()}
 
 
-def _alone(volume: Volume) -> Pair:
+def _alone(volume: Volume) -> RewindTarget:
     """For what is asked of a volume by itself."""
-    return Pair(seat=volume, baseline=volume)
+    return RewindTarget(volume=volume, source=volume)
 
 
 def _whole(
-    storage: Storage, pair: Pair, changes: Mapping[str, Change | PizarraError]
+    storage: Storage, pair: RewindTarget, changes: Mapping[str, Change | PizarraError]
 ) -> Change | PizarraError:
-    answer = changes[pair.seat.uuid]
+    answer = changes[pair.volume.uuid]
     if isinstance(answer, PizarraError):
         return answer
-    return _detached(storage, pair) or answer
+    return _detached_fault(storage, pair) or answer
 
 
-def _detached(storage: Storage, pair: Pair) -> PizarraError | None:
+def _detached_fault(storage: Storage, pair: RewindTarget) -> PizarraError | None:
     try:
-        if not storage.is_detached(pair.seat):
+        if not storage.has_error_table(pair.volume):
             return None
     except PizarraError as error:
         return error
     return StorageFault(
         "A reset of {place}/{name} was cut off.",
         "Run: pizarra recover",
-        place=pair.seat.place,
-        name=pair.seat.name,
+        place=pair.volume.place,
+        name=pair.volume.name,
     )

@@ -16,8 +16,13 @@ from pizarra.compute.interface import Compute
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage.interface import Pair
-from pizarra.system.file_copies import copied_whole, moved_whole, removed_whole, same_content
+from pizarra.storage.interface import RewindTarget
+from pizarra.system.file_copies import (
+    copy_atomically,
+    move_atomically,
+    remove_atomically,
+    same_content,
+)
 
 FOLDER = Path("/var/lib/pizarra/machines")
 _UNDO = ".undo"
@@ -30,68 +35,68 @@ class MachineStates:
         self.compute = compute
         self.folder = FOLDER
 
-    def saved(self, volume: Volume, to: Volume) -> None:
+    def save(self, volume: Volume, to: Volume) -> None:
         """What the machine of ``volume`` has now is that of ``to``."""
-        if _kept(volume):
-            self._saved(self._files(volume), self.folder / to.uuid)
+        if _has_state(volume):
+            self._save(self._files(volume), self.folder / to.uuid)
 
-    def saved_from(self, files: StateFiles, to: Volume) -> None:
+    def save_from(self, files: StateFiles, to: Volume) -> None:
         """What is in these files is that of ``to``."""
-        self._saved(files, self.folder / to.uuid)
+        self._save(files, self.folder / to.uuid)
 
-    def ready(self, pair: Pair, *, keep: bool | None) -> PizarraError | None:
+    def prepare(self, pair: RewindTarget, *, keep: bool | None) -> PizarraError | None:
         """What ``put`` needs is there: the baseline's, and a copy of what goes if it is to stay."""
-        if not _kept(pair.seat):
+        if not _has_state(pair.volume):
             return None
         try:
-            self._needed(pair.baseline)
+            self._original(pair.source)
             if keep:
-                self._saved(self._files(pair.seat), self._going(pair.seat))
+                self._save(self._files(pair.volume), self._going(pair.volume))
         except PizarraError as error:
             return error
         except OSError as error:
-            return _fault(pair.seat, error)
+            return _fault(pair.volume, error)
         return None
 
-    def put(self, pair: Pair, *, keep: bool | None = None) -> PizarraError | None:
+    def commit(self, pair: RewindTarget, *, keep: bool | None = None) -> PizarraError | None:
         """The machine of a seat has again what its baseline has; ``keep`` as in storage, and None
         also where a rewind that was cut off is done again."""
-        if not _kept(pair.seat):
+        if not _has_state(pair.volume):
             return None
         try:
-            undo, going = self._undo(pair.seat), self._going(pair.seat)
+            undo, going = self._undo(pair.volume), self._going(pair.volume)
             if keep is False:
-                removed_whole(undo)
-                removed_whole(going)
-            _put(self._needed(pair.baseline), self._files(pair.seat))
+                remove_atomically(undo)
+                remove_atomically(going)
+            _put(self._original(pair.source), self._files(pair.volume))
             if going.is_dir():  # last: while it is there this is not done
-                moved_whole(going, undo)
+                move_atomically(going, undo)
         except PizarraError as error:
             return error
         except OSError as error:
-            return _fault(pair.seat, error)
+            return _fault(pair.volume, error)
         return None
 
-    def exchange_ready(self, volume: Volume) -> PizarraError | None:
+    def prepare_swap(self, volume: Volume) -> PizarraError | None:
         """What ``exchanged`` needs is there: a copy of what the machine has now."""
         try:
-            if _kept(volume) and self._undo(volume).is_dir():
-                self._saved(self._files(volume), self._now(volume))
+            if _has_state(volume) and self._undo(volume).is_dir():
+                self._save(self._files(volume), self._now(volume))
         except PizarraError as error:
             return error
         except OSError as error:
             return _fault(volume, error)
         return None
 
-    def exchanged(self, volume: Volume) -> PizarraError | None:
+    def commit_swap(self, volume: Volume) -> PizarraError | None:
         """What is kept and what was there change places. Again, if it was cut off."""
         undo, now = self._undo(volume), self._now(volume)
-        if not _kept(volume) or not now.is_dir():
+        if not _has_state(volume) or not now.is_dir():
             return None
         try:
             if undo.is_dir():  # else it was cut off in the move
                 _put(undo, self._files(volume))
-            moved_whole(now, undo)
+            move_atomically(now, undo)
         except PizarraError as error:
             return error
         except OSError as error:
@@ -100,36 +105,40 @@ class MachineStates:
 
     def is_half_done(self, volume: Volume) -> bool:
         """Whether its disk was done and this was not: copies for afterwards are there."""
-        return _kept(volume) and (self._going(volume).is_dir() or self._now(volume).is_dir())
+        return _has_state(volume) and (self._going(volume).is_dir() or self._now(volume).is_dir())
 
-    def kept_before(self, volume: Volume) -> PizarraError | None:
+    def commit_undo(self, volume: Volume) -> PizarraError | None:
         """Its disk was done, and its machine has gone on: the copy is what is kept."""
         try:
-            if _kept(volume) and self._going(volume).is_dir():
-                moved_whole(self._going(volume), self._undo(volume))
+            if _has_state(volume) and self._going(volume).is_dir():
+                move_atomically(self._going(volume), self._undo(volume))
         except OSError as error:
             return _fault(volume, error)
         return None
 
-    def not_done(self, volume: Volume) -> None:
+    def discard_prepared(self, volume: Volume) -> None:
         """Its disk was not done: copies for afterwards are for nothing."""
-        if _kept(volume):
+        if _has_state(volume):
             with suppress(OSError):  # the next one is written over it
-                removed_whole(self._going(volume))
-                removed_whole(self._now(volume))
+                remove_atomically(self._going(volume))
+                remove_atomically(self._now(volume))
 
-    def difference(self, pair: Pair) -> str:
+    def difference(self, pair: RewindTarget) -> str:
         """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""
-        if not _kept(pair.seat) or not pair.seat.labels or pair.seat.labels.role is not Role.SEAT:
+        if (
+            not _has_state(pair.volume)
+            or not pair.volume.labels
+            or pair.volume.labels.role is not Role.SEAT
+        ):
             return ""
-        source, files = self._needed(pair.baseline), self._files(pair.seat)
+        source, files = self._original(pair.source), self._files(pair.volume)
         try:
             differs = (
                 "" if same_content(source / "nvram", files.nvram) else "NVRAM",
                 "" if same_content(source / "tpm", files.tpm) else "TPM",
             )
         except OSError as error:
-            raise _fault(pair.seat, error) from None
+            raise _fault(pair.volume, error) from None
         return ", ".join(filter(None, differs))
 
     def ram(self, volume: Volume) -> Path:
@@ -141,24 +150,24 @@ class MachineStates:
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.ram(volume)
 
-    def ram_kept(self, volume: Volume, to: Volume) -> None:
+    def move_ram(self, volume: Volume, to: Volume) -> None:
         """What was saved of a seat's machine belongs to a checkpoint."""
         self.ram(to).unlink(missing_ok=True)
         self.ram(to).hardlink_to(self.ram(volume))
 
-    def dropped(self, volumes: Iterable[Volume], *, undo_only: bool = False) -> None:
+    def discard(self, volumes: Iterable[Volume], *, undo_only: bool = False) -> None:
         """These are gone, or what is kept of them is."""
         for volume in volumes:
             if not undo_only:
                 self.ram(volume).unlink(missing_ok=True)
-            if not _kept(volume):
+            if not _has_state(volume):
                 continue
-            removed_whole(self._undo(volume))
-            self.not_done(volume)
+            remove_atomically(self._undo(volume))
+            self.discard_prepared(volume)
             if not undo_only:
-                removed_whole(self.folder / volume.uuid)
+                remove_atomically(self.folder / volume.uuid)
                 for part in self.folder.glob(f".{volume.uuid}*"):  # of a copy that was cut off
-                    removed_whole(part)
+                    remove_atomically(part)
 
     def files(self, volume: Volume) -> dict[str, Path]:
         """What is kept for a template's volume, by name: ``nvram``, ``tpm``; for an export."""
@@ -178,7 +187,7 @@ class MachineStates:
     def _now(self, volume: Volume) -> Path:
         return self.folder / f"{volume.uuid}.now"
 
-    def _needed(self, baseline: Volume) -> Path:
+    def _original(self, baseline: Volume) -> Path:
         folder = self.folder / baseline.uuid
         if folder.is_dir():
             return folder
@@ -189,25 +198,25 @@ class MachineStates:
             folder=folder,
         )
 
-    def _saved(self, files: StateFiles, folder: Path) -> None:
+    def _save(self, files: StateFiles, folder: Path) -> None:
         """In a folder beside, which then takes its place."""
         part = folder.with_name(f".{folder.name}.part")
-        removed_whole(part)
+        remove_atomically(part)
         part.mkdir(parents=True, mode=0o700)
-        copied_whole(files.nvram, part / "nvram")
-        copied_whole(files.tpm, part / "tpm")
-        moved_whole(part, folder)
+        copy_atomically(files.nvram, part / "nvram")
+        copy_atomically(files.tpm, part / "tpm")
+        move_atomically(part, folder)
 
 
-def _kept(volume: Volume) -> bool:
+def _has_state(volume: Volume) -> bool:
     return volume.labels is not None and bool(volume.labels.state)
 
 
 def _put(source: Path, files: StateFiles) -> None:
     if files.nvram:
-        copied_whole(source / "nvram", files.nvram)
+        copy_atomically(source / "nvram", files.nvram)
     if files.tpm:
-        copied_whole(source / "tpm", files.tpm)
+        copy_atomically(source / "tpm", files.tpm)
 
 
 def _fault(volume: Volume, error: OSError) -> StorageFault:

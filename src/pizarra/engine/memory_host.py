@@ -10,13 +10,13 @@ from pizarra.errors import NotFound
 from pizarra.model.facts import StorageFacts, StorageKind
 from pizarra.settings import Settings
 from pizarra.storage.interface import Capabilities, Storage
-from pizarra.storage.memory import MemoryStorage
+from pizarra.storage.memory.store import MemoryStore
 
 
 class MemoryStorages:
     """One place, ``memory``."""
 
-    def __init__(self, storage: MemoryStorage) -> None:
+    def __init__(self, storage: MemoryStore) -> None:
         self.storage = storage
         self.capabilities: Mapping[StorageKind, Capabilities] = {
             StorageKind.MEMORY: storage.capabilities
@@ -33,6 +33,6 @@ class MemoryStorages:
         return self.storage
 
 
-def memory_host(storage: MemoryStorage, compute: MemoryCompute, settings: Settings) -> Host:
+def memory_host(storage: MemoryStore, compute: MemoryCompute, settings: Settings) -> Host:
     """A host of the two memory drivers."""
     return Host(settings, compute, MemoryStorages(storage))

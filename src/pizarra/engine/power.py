@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pizarra.engine.cut_off import whole_again
+from pizarra.engine.cut_off import ensure_startable
 from pizarra.engine.events import Began, Emit, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, SeatOutcome
-from pizarra.model.sentence import joined
+from pizarra.model.sentence import join
 
 _LOOK_EVERY_S = 0.5
 _ASK_EVERY_S = 10.0
@@ -26,7 +26,7 @@ def each_seat(
     emit(Began(what=verb, total=len(seats)))
 
     def settled(seat: Seat) -> SeatOutcome:
-        outcome = _acted(seat, act)
+        outcome = _act_on(seat, act)
         emit(Settled(outcome=outcome))
         return outcome
 
@@ -34,24 +34,24 @@ def each_seat(
         return tuple(threads.map(settled, seats))
 
 
-def _acted(seat: Seat, act: Callable[[Seat], SeatOutcome]) -> SeatOutcome:
+def _act_on(seat: Seat, act: Callable[[Seat], SeatOutcome]) -> SeatOutcome:
     if seat.fault:
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=seat.fault)
     try:
         return act(seat)
     except PizarraError as error:
-        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([error]))
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([error]))
 
 
-def started(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome, ...]:
+def start_seats(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome, ...]:
     """Switch on. Seats that run already are ``unchanged``."""
 
     def start(seat: Seat) -> SeatOutcome:
         if seat.power is Power.RUNNING:
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason="it runs already")
         watch = Stopwatch()
-        with watch.timed("start", [seat.name]):
-            whole_again(host, seat)
+        with watch.timing("start", [seat.name]):
+            ensure_startable(host, seat)
             if seat.power is Power.PAUSED:
                 host.compute.resume(seat.domain_uuid)
             else:
@@ -63,14 +63,14 @@ def started(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutcome,
     return each_seat(host, "start", seats, start, emit)
 
 
-def stopped(
+def stop_seats(
     host: Host, seats: Sequence[Seat], grace_s: float, emit: Emit
 ) -> tuple[SeatOutcome, ...]:
     """Ask every guest, wait for all together, then switch off those that did not listen."""
     asked = [seat for seat in seats if not seat.fault and seat.power is Power.RUNNING]
     began = time.perf_counter()
     if grace_s > 0:
-        asked_until_off(host, [seat.domain_uuid for seat in asked], grace_s)
+        shut_down_and_wait(host, [seat.domain_uuid for seat in asked], grace_s)
     waited_ms = (time.perf_counter() - began) * 1000
     off = {domain.uuid for domain in host.compute.observe() if domain.power is Power.OFF}
 
@@ -100,7 +100,7 @@ def _ask(host: Host, machines: Sequence[str]) -> None:
         list(threads.map(ask, machines))
 
 
-def asked_until_off(host: Host, machines: Sequence[str], grace_s: float) -> None:
+def shut_down_and_wait(host: Host, machines: Sequence[str], grace_s: float) -> None:
     """Ask all of them (UUIDs), and again now and then: a guest that is still booting hears nothing.
     Until they are off, or the grace has passed."""
     began, waiting = time.monotonic(), set(machines)

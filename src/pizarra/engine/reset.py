@@ -18,13 +18,13 @@ from pizarra.engine import cut_off, undo_notes
 from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.stopwatch import Stopwatch
-from pizarra.engine.undo import hours
+from pizarra.engine.undo import undo_hours
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat, Volume
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
-from pizarra.storage.interface import Change, Pair
+from pizarra.storage.interface import Change, RewindTarget
 
 _Place = tuple[str, str]
 _TURN = 16  # seats rewound and proven at a time: they start while the next ones are rewound
@@ -48,7 +48,7 @@ class SeatRun(ABC):
             queue.SimpleQueue
         )
 
-    def outcomes(self) -> tuple[SeatOutcome, ...]:
+    def run(self) -> tuple[SeatOutcome, ...]:
         """Do it all; in the plan's order."""
         self.emit(Began(what=self.plan.verb, total=len(self.plan.seats)))
         rewinds = [one for one in self.plan.seats if self.step in one.steps]
@@ -56,12 +56,12 @@ class SeatRun(ABC):
         with ThreadPoolExecutor(at_once) as stops, ThreadPoolExecutor(at_once) as starts:
             for one in self.plan.seats:
                 if self.step not in one.steps:
-                    self._ending.append(starts.submit(self._kept, one))
-            stopping = [stops.submit(self._halted, one) for one in rewinds]
+                    self._ending.append(starts.submit(self._settle_without_rewind, one))
+            stopping = [stops.submit(self._halt, one) for one in rewinds]
             self._rewind_all(rewinds, stopping, starts)
             for ending in self._ending:
                 ending.result()
-        undo_notes.ended(self._done)
+        undo_notes.end(self._done)
         return tuple(self._outcomes[one.seat.name] for one in self.plan.seats)
 
     def _rewind_all(
@@ -82,31 +82,31 @@ class SeatRun(ABC):
             for work in working:
                 work.result()
 
-    def _kept(self, one: SeatPlan) -> None:
+    def _settle_without_rewind(self, one: SeatPlan) -> None:
         """A seat that needs no rewind: it has its outcome, and may have to be started."""
         outcome = one.outcome or Outcome.UNKNOWN
         if outcome is Outcome.UNCHANGED:
             try:
-                cut_off.whole_again(self.host, one.seat)
+                cut_off.ensure_startable(self.host, one.seat)
             except PizarraError as error:
-                self._settle(one, Outcome.FAILED, joined([error]), verified=False)
+                self._settle(one, Outcome.FAILED, join([error]), verified=False)
                 return
         verified = outcome is Outcome.UNCHANGED
         if Step.START in one.steps:
-            self._started(one, outcome)
+            self._start(one, outcome)
         else:
             self._settle(one, outcome, one.reason, verified=verified)
 
-    def _halted(self, one: SeatPlan) -> None:
+    def _halt(self, one: SeatPlan) -> None:
         try:
             if Step.STOP in one.steps:
-                with self.watch.timed("stop", [one.seat.name]):
+                with self.watch.timing("stop", [one.seat.name]):
                     self.host.compute.kill(one.seat.domain_uuid)
             if Step.PAUSE in one.steps:
-                with self.watch.timed("pause", [one.seat.name]):
+                with self.watch.timing("pause", [one.seat.name]):
                     self.host.compute.pause(one.seat.domain_uuid)
             if Step.PRESS in one.steps:  # now, for it takes longest, and nobody runs meanwhile
-                with self.watch.timed("press", [one.seat.name]):
+                with self.watch.timing("press", [one.seat.name]):
                     self.host.compute.reset_button(one.seat.domain_uuid)
         except PizarraError as error:
             self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
@@ -125,7 +125,7 @@ class SeatRun(ABC):
             seats = [one for one in batch if one is not None]
             all_seats += seats
             for one in self._put_right(seats) if seats else []:
-                self._ending.append(starts.submit(self._continued, one))
+                self._ending.append(starts.submit(self._continue, one))
         self._over(all_seats)
 
     @abstractmethod
@@ -136,19 +136,19 @@ class SeatRun(ABC):
         """No disk waits any more; machines may still start."""
         _ = seats
 
-    def _continued(self, one: SeatPlan) -> None:
+    def _continue(self, one: SeatPlan) -> None:
         if Step.RESUME in one.steps:
-            self._resumed(one)
+            self._resume(one)
         elif Step.WAKE in one.steps:
-            self._woken(one)
+            self._wake(one)
         elif Step.START in one.steps:
-            self._started(one, Outcome.DONE)
+            self._start(one, Outcome.DONE)
         else:
             self._settle(one, Outcome.DONE, verified=self.proven)
 
-    def _started(self, one: SeatPlan, outcome: Outcome) -> None:
+    def _start(self, one: SeatPlan, outcome: Outcome) -> None:
         try:
-            with self.watch.timed("start", [one.seat.name]):
+            with self.watch.timing("start", [one.seat.name]):
                 self.host.compute.start(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are right, but it did not start: {why}", why=error)
@@ -156,32 +156,32 @@ class SeatRun(ABC):
         else:
             self._settle(one, outcome, one.reason, verified=self.proven)
 
-    def _woken(self, one: SeatPlan) -> None:
+    def _wake(self, one: SeatPlan) -> None:
         """From its saved RAM; a machine that refuses it boots, and its outcome says why."""
         assert one.sources is not None, "planned with what was saved"
         ram = self.host.states.ram(one.sources[one.seat.volumes[0].uuid])
         try:
-            with self.watch.timed("start", [one.seat.name]):
-                self.host.compute.ram_restored(one.seat.domain_uuid, ram)
+            with self.watch.timing("start", [one.seat.name]):
+                self.host.compute.restore_ram(one.seat.domain_uuid, ram)
         except PizarraError as error:
-            self._booted_instead(replace(one, reason=Sentence("it starts cold: {why}", why=error)))
+            self._boot_instead(replace(one, reason=Sentence("it starts cold: {why}", why=error)))
         else:
             self._settle(one, Outcome.DONE, verified=self.proven)
 
-    def _booted_instead(self, one: SeatPlan) -> None:
+    def _boot_instead(self, one: SeatPlan) -> None:
         """From the original, after a reset; from what was saved, after a restore."""
         if self.plan.mode is not Mode.WARM:
-            self._started(one, Outcome.DONE)
+            self._start(one, Outcome.DONE)
             return
         cold = replace(one, sources=None)
         pairs = list(cold.pairs)
-        faults = self.host.rewound(pairs)  # what is kept for an undo stays: it is the student's
+        faults = self.host.rewind(pairs)  # what is kept for an undo stays: it is the student's
         if self._is_proven(cold, {**self.host.changes(pairs), **_only(faults)}):
-            self._started(cold, Outcome.DONE)
+            self._start(cold, Outcome.DONE)
 
-    def _resumed(self, one: SeatPlan) -> None:
+    def _resume(self, one: SeatPlan) -> None:
         try:
-            with self.watch.timed("start", [one.seat.name]):
+            with self.watch.timing("start", [one.seat.name]):
                 self.host.compute.resume(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are original, but it did not go on: {why}", why=error)
@@ -195,7 +195,7 @@ class SeatRun(ABC):
             if isinstance(answer, Change) and answer.original:
                 continue
             why = answer if isinstance(answer, PizarraError) else Sentence("it still differs")
-            reason = joined((volume.name, why), ": ")
+            reason = join((volume.name, why), ": ")
             self._settle(one, Outcome.FAILED, reason, verified=False)
             return False
         return True
@@ -229,61 +229,61 @@ class ResetRun(SeatRun):
         """Rewind and prove a batch; those that are original again."""
         names = [one.seat.name for one in seats]
         pairs = [pair for one in seats for pair in one.pairs]
-        with self.watch.timed("rewind", names):
-            faults = self._rewound(seats)
-        with self.watch.timed("prove", names):
-            whole = [pair for pair in pairs if faults[pair.seat.uuid] is None]
+        with self.watch.timing("rewind", names):
+            faults = self._rewind(seats)
+        with self.watch.timing("prove", names):
+            whole = [pair for pair in pairs if faults[pair.volume.uuid] is None]
             changes = self.host.changes(whole)
         proven = [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
-        return self._arrived(proven)
+        return self._write_labels(proven)
 
     def _over(self, seats: Sequence[SeatPlan]) -> None:
         volumes = [volume for one in seats for volume in one.seat.volumes]
-        for fault in filter(None, self.host.given_back(volumes).values()):
+        for fault in filter(None, self.host.reclaim_space(volumes).values()):
             text = "{why} What the reset took away has its space until: pizarra recover"
             self.emit(Noted(text=text, facts={"why": fault}))
             return  # what stops one stops all
 
-    def _rewound(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
+    def _rewind(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
-        ways: dict[bool | None, list[Pair]] = {None: [], True: [], False: []}
+        ways: dict[bool | None, list[RewindTarget]] = {None: [], True: [], False: []}
         faults: dict[str, PizarraError | None] = {}
         for one in seats:
             try:
-                again = self._kept_already(one)
+                again = self._volumes_to_resume(one)
             except PizarraError as error:
                 faults |= {volume.uuid: error for volume in one.seat.volumes}
                 continue
             for pair in one.pairs:
-                ways[None if pair.seat.uuid in again else self._keeps(one)].append(pair)
-        sources = {pair.seat: pair.baseline.uuid for pair in ways[True]}
+                ways[None if pair.volume.uuid in again else self._keeps_undo(one)].append(pair)
+        sources = {pair.volume: pair.source.uuid for pair in ways[True]}
         try:
-            cut_off.begun(self.host, cut_off.RESET, sources)
+            cut_off.begin(self.host, cut_off.RESET, sources)
         except PizarraError as error:
             return {volume.uuid: error for one in seats for volume in one.seat.volumes}
         for keep, pairs in ways.items():
             if pairs:
-                faults |= self.host.rewound(pairs, keep=keep, give_back=False)
+                faults |= self.host.rewind(pairs, keep=keep, give_back=False)
         for one in seats:
             if any(faults[volume.uuid] for volume in one.seat.volumes):
-                cut_off.failed(self.host, one.seat)
+                cut_off.cancel(self.host, one.seat)
             else:
                 self._done += one.seat.volumes
         return faults
 
-    def _kept_already(self, one: SeatPlan) -> frozenset[str]:
-        if not self._keeps(one):
+    def _volumes_to_resume(self, one: SeatPlan) -> frozenset[str]:
+        if not self._keeps_undo(one):
             return frozenset()
-        return cut_off.gone_on_with(self.host, one.seat, one.pairs)
+        return cut_off.volumes_to_resume(self.host, one.seat, one.pairs)
 
-    def _keeps(self, one: SeatPlan) -> bool:
-        return not one.no_undo and hours(self.host, one.seat) > 0
+    def _keeps_undo(self, one: SeatPlan) -> bool:
+        return not one.no_undo and undo_hours(self.host, one.seat) > 0
 
-    def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+    def _write_labels(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""
         moving = [one for one in seats if one.seat.labels.still and one.sources is None]
         try:
-            self.host.relabelled(
+            self.host.set_labels(
                 {
                     volume: volume.labels.but(still=0)
                     for one in moving
@@ -308,13 +308,13 @@ class HandOutRun(ResetRun):
         super().__init__(host, plan, emit)
         self._own = own
 
-    def _arrived(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
-        arrived = super()._arrived(seats)
+    def _write_labels(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        arrived = super()._write_labels(seats)
         with ThreadPoolExecutor(self.host.settings.at_once) as threads:
-            own = threads.map(self._own_again, arrived)
+            own = threads.map(self._restore_identity, arrived)
         return [one for one, is_own in zip(arrived, own, strict=True) if is_own]
 
-    def _own_again(self, one: SeatPlan) -> bool:
+    def _restore_identity(self, one: SeatPlan) -> bool:
         try:
             self._own(one.seat)
         except PizarraError as error:
@@ -333,18 +333,18 @@ class UndoRun(SeatRun):
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Exchange a batch."""
         volumes = [volume for one in seats for volume in one.seat.volumes]
-        with self.watch.timed("undo", [one.seat.name for one in seats]):
+        with self.watch.timing("undo", [one.seat.name for one in seats]):
             try:
-                cut_off.begun(self.host, cut_off.UNDO, dict.fromkeys(volumes, "-"))
-                faults = self.host.put_back(volumes)
+                cut_off.begin(self.host, cut_off.UNDO, dict.fromkeys(volumes, "-"))
+                faults = self.host.swap_with_undo(volumes)
             except PizarraError as error:
                 faults = {volume.uuid: error for volume in volumes}
         right = []
         for one in seats:
             why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]
             if why:
-                cut_off.failed(self.host, one.seat)
-                self._settle(one, Outcome.FAILED, joined(why))
+                cut_off.cancel(self.host, one.seat)
+                self._settle(one, Outcome.FAILED, join(why))
             else:
                 self._done += one.seat.volumes
                 right.append(one)

@@ -15,7 +15,7 @@ class Stopwatch:
         self._ms: dict[str, dict[str, float]] = defaultdict(dict)
 
     @contextmanager
-    def timed(self, step: str, names: Iterable[str]) -> Iterator[None]:
+    def timing(self, step: str, names: Iterable[str]) -> Iterator[None]:
         """The time of a batch is shared out evenly among its names."""
         names = list(names)
         began = time.perf_counter()

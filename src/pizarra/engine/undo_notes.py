@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Seat, Volume
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import sync
 
 NOTES = Path("/var/lib/pizarra/undo")
 
@@ -31,7 +31,7 @@ class Note:
     at: float  # seconds since 1970
 
 
-def begun(what: str, sources: Mapping[Volume, str], marks: Mapping[str, str]) -> None:
+def begin(what: str, sources: Mapping[Volume, str], marks: Mapping[str, str]) -> None:
     """Noted before: now these get what is in volumes of these UUIDs. Raises StorageFault."""
     try:
         NOTES.mkdir(parents=True, exist_ok=True)
@@ -39,12 +39,12 @@ def begun(what: str, sources: Mapping[Volume, str], marks: Mapping[str, str]) ->
             (NOTES / volume.uuid).touch()
             _link(volume).unlink(missing_ok=True)
             _link(volume).symlink_to(f"{what} {source} {marks.get(volume.uuid, '-')}")
-        synced(NOTES)
+        sync(NOTES)
     except OSError as error:
         raise StorageFault("{name}: {cause}.", name=NOTES, cause=error.strerror) from None
 
 
-def ended(volumes: Sequence[Volume]) -> None:
+def end(volumes: Sequence[Volume]) -> None:
     """All these were done."""
     for volume in volumes:
         _link(volume).unlink(missing_ok=True)
@@ -79,12 +79,12 @@ def since(volume: Volume) -> float | None:
         return None
 
 
-def is_noted(seat: Seat) -> bool:
+def has_note(seat: Seat) -> bool:
     """Whether something may be kept of it."""
     return any(since(volume) is not None for volume in seat.volumes)
 
 
-def forgotten(volumes: Sequence[Volume]) -> None:
+def forget(volumes: Sequence[Volume]) -> None:
     """Nothing is kept of these any more."""
     for volume in volumes:
         (NOTES / volume.uuid).unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pizarra.errors import BadInput
 from pizarra.model.facts import StorageKind
-from pizarra.model.names import SEATS_MAX, name_checked
+from pizarra.model.names import SEATS_MAX, check_name
 from pizarra.model.policy import Policy
 from pizarra.model.sizes import GIB, MIB, TIB, size_text
 
@@ -36,15 +36,15 @@ class ClassroomSpec:
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
-        name_checked(self.name, "classroom")
-        name_checked(self.template, "template")
+        check_name(self.name, "classroom")
+        check_name(self.template, "template")
         _within("seats", self.seats, 1, SEATS_MAX)
-        machine_checked(self.memory_bytes, self.vcpus)
-        network_checked(self.network)
-        version_checked(self.version)
+        check_machine(self.memory_bytes, self.vcpus)
+        check_network(self.network)
+        check_version(self.version)
 
 
-def machine_checked(memory_bytes: int, vcpus: int) -> None:
+def check_machine(memory_bytes: int, vcpus: int) -> None:
     """Raises BadInput unless a machine can be so."""
     _within("vcpus", vcpus, 1, VCPUS_MAX)
     if not 4 * MIB <= memory_bytes <= TIB:
@@ -55,7 +55,7 @@ def machine_checked(memory_bytes: int, vcpus: int) -> None:
         )
 
 
-def version_checked(version: int) -> int:
+def check_version(version: int) -> int:
     """Raises BadInput unless it is a version, or 0 for the newest."""
     if 0 <= version <= VERSION_MAX:
         return version
@@ -64,7 +64,7 @@ def version_checked(version: int) -> int:
     )
 
 
-def network_checked(network: str) -> str:
+def check_network(network: str) -> str:
     """Raises BadInput unless it is a network that a seat can be on."""
     if network in ("isolated", "nat", "none") or _BRIDGE.fullmatch(network):
         return network

@@ -125,7 +125,7 @@ def labels_from_dict(raw: Mapping[str, str]) -> Labels:
         if key not in _TYPES:
             raise NotOurs("the label {key!r} is not one of ours", key=key)
         try:
-            values[key] = _value_parsed(key, text)
+            values[key] = _parse_value(key, text)
         except ValueError:
             raise NotOurs("the label {key} says {value!r}", key=key, value=text) from None
     if "role" not in values:
@@ -133,7 +133,7 @@ def labels_from_dict(raw: Mapping[str, str]) -> Labels:
     return Labels(**values)  # type: ignore[arg-type]
 
 
-def _value_parsed(key: str, text: str) -> object:
+def _parse_value(key: str, text: str) -> object:
     if not isinstance(text, str):
         raise ValueError(key)
     if key in _ENUMS:

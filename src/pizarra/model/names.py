@@ -13,7 +13,7 @@ SEATS_MAX = 1000
 _SPACE = uuid.UUID("6f1d7b0e-6c3a-4d6e-9d0a-70697a617272")  # ends in "pizarr"
 
 
-def name_checked(name: str, what: str) -> str:
+def check_name(name: str, what: str) -> str:
     """Return ``name`` if a template or classroom may be called so. Raises BadInput."""
     if len(name) <= NAME_LENGTH_MAX and _NAME.fullmatch(name):
         return name
@@ -43,7 +43,7 @@ def seat_mac(classroom: str, number: int, nic: int = 0) -> str:
     return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
 
 
-def seat_name_parsed(text: str) -> tuple[str, int]:
+def parse_seat_name(text: str) -> tuple[str, int]:
     """``net-07`` -> ("net", 7). Raises BadInput."""
     classroom, _, digits = text.rpartition("-")
     if not classroom or not re.fullmatch(r"[0-9]{2,4}", digits, re.ASCII):
@@ -52,10 +52,10 @@ def seat_name_parsed(text: str) -> tuple[str, int]:
             "A seat is a classroom and a number of two digits or more: net-07.",
             text=text,
         )
-    return name_checked(classroom, "classroom"), int(digits)
+    return check_name(classroom, "classroom"), int(digits)
 
 
-def seat_numbers_parsed(text: str) -> tuple[int, ...]:
+def parse_seat_numbers(text: str) -> tuple[int, ...]:
     """``"1-8,11"`` -> (1, …, 8, 11), sorted and each once. Raises BadInput."""
     numbers: set[int] = set()
     for part in text.split(","):

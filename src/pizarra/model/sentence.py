@@ -23,7 +23,7 @@ class Sentence(str):
         return made
 
 
-def joined(parts: Iterable[object], between: str = ", ") -> Sentence:
+def join(parts: Iterable[object], between: str = ", ") -> Sentence:
     """Sentences, errors and names in a row; each is put into the reader's language by itself."""
     facts = {f"part{number}": part for number, part in enumerate(parts)}
     return Sentence(between.join(f"{{{name}}}" for name in facts), **facts)

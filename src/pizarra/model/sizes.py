@@ -11,7 +11,7 @@ _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
 _SIZE = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*([KMGT]?)(?:i?B)?\s*", re.ASCII | re.I)
 
 
-def size_parsed(text: str) -> int:
+def parse_size(text: str) -> int:
     """``"2G"``, ``"512MiB"``, ``"1.5 T"`` -> bytes. Raises BadInput."""
     match = _SIZE.fullmatch(text)
     size_bytes = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
@@ -30,6 +30,6 @@ def size_text(size_bytes: int) -> str:
     return f"{size_bytes} B"
 
 
-def rounded_up(size_bytes: int, step_bytes: int) -> int:
+def round_up(size_bytes: int, step_bytes: int) -> int:
     """The least multiple of ``step_bytes`` that is not below ``size_bytes``."""
     return -(-size_bytes // step_bytes) * step_bytes

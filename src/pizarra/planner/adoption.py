@@ -11,11 +11,11 @@ from typing import Any
 
 from pizarra.compute.domain_edit import (
     DiskSeen,
+    add_seat_metadata,
     firmware_of,
+    replace_disk_source,
     resources_of,
     state_of,
-    with_disk_moved,
-    with_seat_metadata,
 )
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
@@ -23,7 +23,7 @@ from pizarra.model.facts import Domain, Power, StorageKind, Volume
 from pizarra.model.labels import Labels, Role, Way
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.outcome import Outcome
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_name
 from pizarra.storage.images import ImageInfo
@@ -126,7 +126,7 @@ def baseline_name(volume: str) -> str:
     return f"{volume}.original"
 
 
-def classroom_checked(facts: HostFacts, classroom: str) -> None:
+def check_classroom(facts: HostFacts, classroom: str) -> None:
     """Raises BadInput for a classroom whose seats are made of a template."""
     present = facts.classrooms.get(classroom)
     if present and any(not seat.labels.name for seat in present.seats):
@@ -156,7 +156,7 @@ def plan_adoption(
     for machine in machines:
         settled = _already(facts, machine) or _refusal(machine)
         number = 0 if settled else next(free, 0)
-        plans.append(settled or _planned(facts, classroom, machine, number, to))
+        plans.append(settled or _plan(facts, classroom, machine, number, to))
     return tuple(plans)
 
 
@@ -175,10 +175,10 @@ def _already(facts: HostFacts, machine: MachineFound) -> MachinePlan | None:
 
 def _refusal(machine: MachineFound) -> MachinePlan | None:
     why = _why_not(machine) or next(filter(None, map(_disk_refusal, machine.disks)), None)
-    return _refused(machine, why) if why else None
+    return _refuse(machine, why) if why else None
 
 
-def _refused(machine: MachineFound, why: str) -> MachinePlan:
+def _refuse(machine: MachineFound, why: str) -> MachinePlan:
     return MachinePlan(name=machine.domain.name, outcome=Outcome.SKIPPED, reason=why)
 
 
@@ -266,7 +266,7 @@ def _volume_refusal(volume: Volume) -> str | None:
     return None
 
 
-def _planned(
+def _plan(
     facts: HostFacts,
     classroom: str,
     machine: MachineFound,
@@ -274,7 +274,7 @@ def _planned(
     to: tuple[StorageKind, str] | None,
 ) -> MachinePlan:
     if not number:
-        return _refused(machine, Sentence("the classroom {name} is full", name=classroom))
+        return _refuse(machine, Sentence("the classroom {name} is full", name=classroom))
     labels = _labels(machine, classroom, number)
     wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
     first, *others = wanted
@@ -284,11 +284,11 @@ def _planned(
     )
     why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
     if why:
-        return _refused(machine, why)
+        return _refuse(machine, why)
     try:
         xml = _xml(machine, classroom, number, disks)
     except BadInput as error:
-        return _refused(machine, joined([error]))
+        return _refuse(machine, join([error]))
     return MachinePlan(
         name=machine.domain.name, domain=machine.domain, number=number, disks=disks, xml=xml
     )
@@ -357,6 +357,6 @@ def _xml(machine: MachineFound, classroom: str, number: int, disks: Sequence[Dis
     xml = machine.xml
     for disk in disks:
         if disk.action is Action.MOVE:
-            xml = with_disk_moved(xml, disk.labels.disk, Path("/dev") / disk.place / disk.name)
+            xml = replace_disk_source(xml, disk.labels.disk, Path("/dev") / disk.place / disk.name)
     seat = SeatMetadata(classroom=classroom, number=number, template="", version=0)
-    return with_seat_metadata(xml, seat)
+    return add_seat_metadata(xml, seat)

@@ -13,7 +13,7 @@ from pizarra.model.names import seat_name
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
 from pizarra.planner.provision import disk_name
-from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
+from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable, untouchable_plan
 from pizarra.storage.interface import Capabilities, NewVolume
 
 
@@ -61,7 +61,7 @@ def checkpoints(volumes: Iterable[Volume], classroom: str) -> tuple[Checkpoint, 
     return tuple(sorted(made, key=lambda one: (one.saved, one.name)))
 
 
-def chosen(volumes: Iterable[Volume], classroom: str, name: str) -> Checkpoint:
+def find_checkpoint(volumes: Iterable[Volume], classroom: str, name: str) -> Checkpoint:
     """Raises NotFound naming those there are."""
     there = checkpoints(volumes, classroom)
     for one in there:
@@ -88,7 +88,7 @@ def of_seats(volumes: Iterable[Volume], seats: Sequence[Seat]) -> list[Volume]:
     ]
 
 
-def unreserved_checked(name: str) -> None:
+def check_unreserved(name: str) -> None:
     """Raises BadInput for the name of what `classroom identify` keeps."""
     if name == IDENTITY:
         raise BadInput(
@@ -98,7 +98,7 @@ def unreserved_checked(name: str) -> None:
         )
 
 
-def new_checked(
+def check_new(
     there: Iterable[Checkpoint],
     name: str,
     seats: Sequence[Seat],
@@ -165,7 +165,7 @@ def _seat_plan(
     source: int,
     capabilities: Mapping[StorageKind, Capabilities],
 ) -> SeatPlan:
-    if untouchable := left_alone(seat):
+    if untouchable := untouchable_plan(seat):
         return untouchable
     saved = {volume.labels.disk: volume for volume in checkpoint.volumes.get(source, ())
              if volume.labels}  # fmt: skip

@@ -22,7 +22,7 @@ from pizarra.model.facts import (
 from pizarra.model.labels import IDENTITY, Role
 from pizarra.model.names import seat_name
 from pizarra.model.policy import is_readable
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner.template_facts import maintenances, templates
 
 
@@ -106,7 +106,7 @@ class HostFacts:
         )
 
 
-def assembled(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> HostFacts:
+def assemble(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> HostFacts:
     """One pass over everything; linear in the number of volumes and domains."""
     parts = list(storage)
     volumes = {volume.uuid: volume for part in parts for volume in part.volumes}
@@ -205,7 +205,7 @@ def _data_fault(system: Sequence[Volume], data: Sequence[Volume]) -> str | None:
         return Sentence("only its data disk is left")
     if len({_disk(disk) for disk in (*system, *data)}) != len(system) + len(data):
         return Sentence("two volumes say that they are the same disk of it")
-    return next((joined((disk.name, disk.fault), ": ") for disk in data if disk.fault), None)
+    return next((join((disk.name, disk.fault), ": ") for disk in data if disk.fault), None)
 
 
 def _seat_fault(
@@ -228,7 +228,7 @@ def _seat_fault(
         return Sentence("its policy cannot be read: pizarra classroom apply writes it again")
     for disk in disks:
         if disk.fault:
-            return joined((disk.name, disk.fault), ": ")
+            return join((disk.name, disk.fault), ": ")
         baseline = baselines.get(disk.uuid)
         if baseline is None:
             return Sentence("the original state of {name} is missing", name=disk.name)
@@ -256,7 +256,7 @@ def _classrooms(seats: Iterable[Seat]) -> dict[str, Classroom]:
     }
 
 
-def seats_chosen(classroom: Classroom, numbers: Iterable[int] | None) -> tuple[Seat, ...]:
+def choose_seats(classroom: Classroom, numbers: Iterable[int] | None) -> tuple[Seat, ...]:
     """All of them, or those of ``numbers``. Raises NotFound naming the ones that are not there."""
     if numbers is None:
         return classroom.seats

@@ -15,7 +15,7 @@ from pizarra.errors import BadInput, NotOurs, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.outcome import Mode
 from pizarra.model.sentence import Sentence
-from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
+from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable, untouchable_plan
 from pizarra.storage.interface import Capabilities
 
 SEED_LABEL = "CIDATA"  # as cloud-init looks for it
@@ -52,12 +52,12 @@ def plan_fresh(
 ) -> ResetPlan:
     """Every seat off and as its template is, whatever it is called now. Raises Unsupported."""
     for seat in seats:
-        _possible_checked(seat, capabilities)
+        _check_possible(seat, capabilities)
     plans = tuple(_seat_plan(seat, volumes, capabilities) for seat in seats)
     return ResetPlan(classroom=classroom, mode=Mode.COLD, seats=plans, verb="classroom identify")
 
 
-def _possible_checked(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> None:
+def _check_possible(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> None:
     if seat.labels.name:
         raise Unsupported(
             "{seat} is an adopted machine and keeps the identity that it has.", seat=seat.name
@@ -75,7 +75,7 @@ def _possible_checked(seat: Seat, capabilities: Mapping[StorageKind, Capabilitie
 def _seat_plan(
     seat: Seat, volumes: Mapping[str, Volume], capabilities: Mapping[StorageKind, Capabilities]
 ) -> SeatPlan:
-    if untouchable := left_alone(seat):
+    if untouchable := untouchable_plan(seat):
         return untouchable
     golden = {one.uuid: volumes.get(one.labels.baseline) for one in seat.volumes if one.labels}
     sources = {uuid: volume for uuid, volume in golden.items() if volume is not None}
@@ -129,7 +129,7 @@ _TOLD = (
 )
 
 
-def cloud_init_failed(result: str | None) -> str | None:
+def cloud_init_failure(result: str | None) -> str | None:
     """What of the identity went wrong, from what the guest said on its seed; None when nothing.
 
     What else a template asks of cloud-init (a locale that is not there) is the template's matter.

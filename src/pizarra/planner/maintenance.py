@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pizarra.compute.interface import DomainSpec, Lease, NetworkSpec
 from pizarra.errors import BadInput, Busy, NotFound, NotOurs
-from pizarra.model.classroom_spec import machine_checked, network_checked
+from pizarra.model.classroom_spec import check_machine, check_network
 from pizarra.model.facts import Maintenance, StorageKind, Template, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.names import seat_mac, seat_uuid
@@ -28,8 +28,8 @@ class MaintenanceWish:
     disk_bytes: int | None = None  # a larger first disk for the next version
 
     def __post_init__(self) -> None:
-        machine_checked(self.memory_bytes, self.vcpus)
-        network_checked(self.network)
+        check_machine(self.memory_bytes, self.vcpus)
+        check_network(self.network)
 
 
 def room(template: str) -> str:
@@ -37,7 +37,7 @@ def room(template: str) -> str:
     return f"template.{template}"
 
 
-def beginning_checked(facts: HostFacts, template: Template) -> None:
+def check_can_begin(facts: HostFacts, template: Template) -> None:
     """Raises Busy, NotOurs when the next version cannot be begun."""
     nobody_maintains(facts, template.name)
     if template.fault:
@@ -66,7 +66,7 @@ def nobody_maintains(facts: HostFacts, template: str) -> None:
         )
 
 
-def needed(facts: HostFacts, template: str) -> Maintenance:
+def find_maintenance(facts: HostFacts, template: str) -> Maintenance:
     """The maintenance that there must be. Raises NotFound."""
     present = facts.maintenance(template)
     if present is None:
@@ -114,12 +114,12 @@ def _draft(golden: Volume, version: int, wish: MaintenanceWish) -> NewVolume:
     return NewVolume(labels=labels, size_bytes=size_bytes, name=name)
 
 
-def begun(labels: Labels) -> Labels:
+def labels_of_draft(labels: Labels) -> Labels:
     """Of a draft when all are there: it belongs to the machine."""
     return labels.but(role=Role.MAINTENANCE, domain=seat_uuid(room(labels.template), 0))
 
 
-def ended(labels: Labels, *, warm: bool = False) -> Labels:
+def labels_when_sealed(labels: Labels, *, warm: bool = False) -> Labels:
     """Of a draft that is sealed: nothing is left of the machine."""
     return labels.but(
         role=Role.TEMPLATE, domain="", baseline="", memory_bytes=0, vcpus=0, network="",

@@ -10,7 +10,7 @@ from pizarra.planner.host_facts import HostFacts
 _LVM = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
 
 
-def placed(
+def place_for(
     facts: HostFacts, kind: StorageKind | None, vg: str, vg_preferred: str, folder: str
 ) -> tuple[StorageKind, str]:
     """The kind and place to use: thin volumes where there is a volume group, else files.

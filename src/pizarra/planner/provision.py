@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Interface, IPv4Network
 
-from pizarra.compute.addresses import chosen_subnet, gateway_address, seat_address
+from pizarra.compute.addresses import choose_subnet, gateway_address, seat_address
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.errors import AlreadyExists, BadInput, NotOurs
 from pizarra.model.classroom_spec import ClassroomSpec
@@ -35,7 +35,7 @@ def network_uuid(classroom: str) -> str:
     return str(uuid.uuid5(uuid.UUID(seat_uuid(classroom, 0)), "network"))
 
 
-def seats_free_checked(facts: HostFacts, spec: ClassroomSpec, numbers: Iterable[int]) -> None:
+def check_names_free(facts: HostFacts, spec: ClassroomSpec, numbers: Iterable[int]) -> None:
     """Raises NotOurs when a machine or volume that is not ours has a name that we would use."""
     domains = {domain.name for domain in facts.domains.values()}
     volumes = {volume.name for volume in facts.volumes.values()}
@@ -49,7 +49,7 @@ def seats_free_checked(facts: HostFacts, spec: ClassroomSpec, numbers: Iterable[
             )
 
 
-def new_checked(facts: HostFacts, spec: ClassroomSpec) -> None:
+def check_new(facts: HostFacts, spec: ClassroomSpec) -> None:
     """Raises AlreadyExists when there is a classroom of this name."""
     if spec.name in facts.classrooms:
         raise AlreadyExists(
@@ -57,10 +57,10 @@ def new_checked(facts: HostFacts, spec: ClassroomSpec) -> None:
             "Choose another name, change it with `pizarra classroom resize`, or delete it.",
             name=spec.name,
         )
-    seats_free_checked(facts, spec, range(1, spec.seats + 1))
+    check_names_free(facts, spec, range(1, spec.seats + 1))
 
 
-def template_checked(template: Template, spec: ClassroomSpec) -> None:
+def check_template(template: Template, spec: ClassroomSpec) -> None:
     """Raises NotOurs, BadInput when no seat can stand on it, or none of the size wished."""
     if template.fault:
         raise NotOurs(
@@ -160,7 +160,7 @@ def network_spec(
         subnet = IPv4Interface(gateways[own]).network
     else:
         taken = [IPv4Interface(gateway).network for gateway in gateways.values()]
-        subnet = chosen_subnet(classroom, max(numbers, default=0), taken)
+        subnet = choose_subnet(classroom, max(numbers, default=0), taken)
     return NetworkSpec(
         classroom=classroom,
         uuid=own,
@@ -179,7 +179,7 @@ def _lease(classroom: str, number: int, subnet: IPv4Network) -> Lease:
     )
 
 
-def numbers_added(classroom: Classroom, seats: int) -> list[int]:
+def missing_numbers(classroom: Classroom, seats: int) -> list[int]:
     """The numbers of seats that a classroom lacks to have ``seats``: gaps first."""
     present = {seat.number for seat in classroom.seats}
     missing = seats - len(present)

@@ -12,7 +12,7 @@ from pizarra.model.labels import Way
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.model.sentence import Sentence
-from pizarra.storage.interface import Capabilities, Change, Pair
+from pizarra.storage.interface import Capabilities, Change, RewindTarget
 
 
 class Step(StrEnum):
@@ -41,12 +41,12 @@ class SeatPlan:
     sources: Mapping[str, Volume] | None = None  # of a checkpoint, by the UUID of the volume
 
     @property
-    def pairs(self) -> tuple[Pair, ...]:
+    def pairs(self) -> tuple[RewindTarget, ...]:
         """Its volumes, each with its baseline, or with what it goes to instead."""
         if self.sources is None:
             return pairs_of(self.seat)
         volumes = self.seat.volumes
-        return tuple(Pair(seat=one, baseline=self.sources[one.uuid]) for one in volumes)
+        return tuple(RewindTarget(volume=one, source=self.sources[one.uuid]) for one in volumes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,16 +78,16 @@ class ResetPlan:
         }
 
 
-def pairs_of(seat: Seat) -> tuple[Pair, ...]:
+def pairs_of(seat: Seat) -> tuple[RewindTarget, ...]:
     """Its volumes, each with its baseline; only those whose baseline is there."""
     return tuple(
-        Pair(seat=volume, baseline=seat.baselines[volume.uuid])
+        RewindTarget(volume=volume, source=seat.baselines[volume.uuid])
         for volume in seat.volumes
         if volume.uuid in seat.baselines
     )
 
 
-def worth_proving(seats: Iterable[Seat]) -> list[Pair]:
+def worth_proving(seats: Iterable[Seat]) -> list[RewindTarget]:
     """The volumes of seats that are off: they may be original still, and then need nothing."""
     return [
         pair
@@ -117,7 +117,7 @@ def _seat_plan(
     changes: Mapping[str, Change | Exception],
     capabilities: Mapping[StorageKind, Capabilities],
 ) -> SeatPlan:
-    if untouchable := left_alone(seat):
+    if untouchable := untouchable_plan(seat):
         return untouchable
     on = seat.power is not Power.OFF
     if on and mode is Mode.HOT and (why := _not_hot(seat, capabilities)):
@@ -144,7 +144,7 @@ def _seat_plan(
     return SeatPlan(seat=seat, steps=steps, no_undo=no_undo)
 
 
-def left_alone(seat: Seat) -> SeatPlan | None:
+def untouchable_plan(seat: Seat) -> SeatPlan | None:
     """The plan for a seat that nothing may be done to, and why."""
     if seat.fault:
         return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)

@@ -58,7 +58,9 @@ def _fault(by_role: Mapping[Role, list[Volume]]) -> str | None:
     return next((volume.fault for volume in by_role[Role.TEMPLATE] if volume.fault), None)
 
 
-def cut_off(volumes: Mapping[str, Volume]) -> tuple[tuple[Volume, ...], tuple[Volume, ...]]:
+def unfinished_imports(
+    volumes: Mapping[str, Volume],
+) -> tuple[tuple[Volume, ...], tuple[Volume, ...]]:
     """(to seal, to remove): what versions consist of that were cut off while being made.
 
     Sealing begins when every disk is whole; so where one is sealed, the others may be. A draft

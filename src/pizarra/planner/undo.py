@@ -8,7 +8,7 @@ from types import MappingProxyType
 from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
-from pizarra.planner.reset import ResetPlan, SeatPlan, Step, left_alone, not_undoable
+from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable, untouchable_plan
 from pizarra.storage.interface import Capabilities
 
 
@@ -34,7 +34,7 @@ def plan_undo(
 def _seat_plan(
     seat: Seat, kept: Collection[str], capabilities: Mapping[StorageKind, Capabilities]
 ) -> SeatPlan:
-    if untouchable := left_alone(seat):
+    if untouchable := untouchable_plan(seat):
         return untouchable
     if why := not_undoable(seat, capabilities):
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)

@@ -9,7 +9,7 @@ from pizarra.errors import NotOurs, Unsupported
 from pizarra.model.facts import Power, Seat, Template, Volume
 from pizarra.model.outcome import Outcome
 from pizarra.model.sentence import Sentence
-from pizarra.storage.interface import Move
+from pizarra.storage.interface import Rebase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,12 @@ class SeatMove:
     """One seat: the moves of its volumes, or an outcome already and its reason."""
 
     seat: Seat
-    moves: tuple[Move, ...] = ()
+    moves: tuple[Rebase, ...] = ()
     outcome: Outcome | None = None
     reason: str | None = None
 
 
-def target_checked(target: Template, present: Template) -> None:
+def check_target(target: Template, present: Template) -> None:
     """Raises NotOurs, Unsupported when no seat of ``present`` can go to ``target``."""
     if target.fault:
         raise NotOurs(
@@ -70,7 +70,7 @@ def _seat_move(seat: Seat, target: Template, at_reset: bool) -> SeatMove:
     return SeatMove(seat=seat, moves=moves)
 
 
-def seat_volume_moves(seat: Seat, target: Template) -> tuple[Move, ...]:
+def seat_volume_moves(seat: Seat, target: Template) -> tuple[Rebase, ...]:
     """Of the volumes that do not name this version yet."""
     goldens = {golden.labels.disk: golden for golden in target.volumes if golden.labels}
     return tuple(
@@ -82,9 +82,9 @@ def seat_volume_moves(seat: Seat, target: Template) -> tuple[Move, ...]:
     )
 
 
-def _move(volume: Volume, golden: Volume, version: int) -> Move:
+def _move(volume: Volume, golden: Volume, version: int) -> Rebase:
     labels = volume.labels
     assert labels is not None, "a seat is made of labelled volumes"
     runs = labels.still or labels.version
     going = labels.but(baseline=golden.uuid, version=version, still=0 if runs == version else runs)
-    return Move(volume=volume, golden=golden, labels=going)
+    return Rebase(volume=volume, golden=golden, labels=going)

@@ -96,7 +96,7 @@ def _sits(user: User, room: Room, number: int | None) -> bool:
     return (seats if number is None else seats.filter(number=number)).exists()
 
 
-def checked(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None) -> None:
+def check(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None) -> None:
     """Raises NotSignedIn or PermissionDenied."""
     if may(who, rule, classroom, number):
         return
@@ -145,7 +145,7 @@ class EveryViewHasARule:
         if found is None:
             raise PermissionDenied
         try:
-            checked(request.user, found, kwargs.get("classroom", ""), kwargs.get("number"))
+            check(request.user, found, kwargs.get("classroom", ""), kwargs.get("number"))
         except NotSignedIn:
             here = request.get_full_path()
             return redirect_to_login(here, resolve_url(settings.LOGIN_URL))

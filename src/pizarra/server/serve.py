@@ -26,19 +26,19 @@ from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import GIB, MIB
 from pizarra.server.project.secret import NAME as SECRET
-from pizarra.server.project.secret import secret_key_made, tls_files, tls_made
+from pizarra.server.project.secret import make_secret_key, make_tls, tls_files
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.memory import MemoryStorage
+from pizarra.storage.memory.store import MemoryStore
 from pizarra.system.process import beside, run
 
 _PAGES_S = 120.0  # a slow machine's Python takes its time
 Say = Callable[[str, str], None]  # the address, and a password that was made
 
 
-def served(
+def serve(
     settings: Settings, host: Host, say: Say, ready: Callable[[], None] = lambda: None
 ) -> None:
     """Until it is told to end. ``ready`` may add to the database before anybody comes.
@@ -46,7 +46,7 @@ def served(
     Raises HostNotFit when the pages cannot be served.
     """
     folder = settings.server_folder
-    user = _laid_out(settings, folder)
+    user = _lay_out(settings, folder)
     argv = [sys.executable, "-m", "pizarra.server.manage"]
     os.environ |= {"PIZARRA_SERVER_FOLDER": str(folder),
                    "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings"}  # fmt: skip
@@ -55,12 +55,12 @@ def served(
     import django
 
     django.setup()
-    from pizarra.server.project.database import encoding_checked
+    from pizarra.server.project.database import check_encoding
 
-    encoding_checked()
+    check_encoding()
     first = _first_technician()
     ready()
-    from pizarra.server.host_door import SOCKET
+    from pizarra.server.host_client import SOCKET
     from pizarra.server.worker.door import Door
     from pizarra.server.worker.worker import Worker
 
@@ -96,13 +96,13 @@ def _watch(wait: Callable[[], int], stopping: threading.Event) -> None:
     stopping.set()
 
 
-def _laid_out(settings: Settings, folder: Path) -> str:
+def _lay_out(settings: Settings, folder: Path) -> str:
     """The folder, the key that signs, and the user; its name, or nothing where we are not root."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     (folder / "static").mkdir(exist_ok=True)
-    secret_key_made(folder)
+    make_secret_key(folder)
     if settings.server_self_signed:
-        tls_made(folder, settings.server_names)
+        make_tls(folder, settings.server_names)
     if os.geteuid() != 0:
         return ""
     user = settings.server_user
@@ -112,7 +112,7 @@ def _laid_out(settings: Settings, folder: Path) -> str:
         home = ["--home-dir", str(folder), "--shell", "/usr/sbin/nologin"]
         run(["useradd", "--system", "--user-group", *home, user])
         known = pwd.getpwnam(user)
-    _readable_checked(user)
+    _check_readable(user)
     ours = (folder, folder / SECRET, *map(Path, tls_files(folder)), *folder.glob("server.sqlite*"))
     for path in ours:
         if path.exists():
@@ -120,7 +120,7 @@ def _laid_out(settings: Settings, folder: Path) -> str:
     return user
 
 
-def _readable_checked(user: str) -> None:
+def _check_readable(user: str) -> None:
     """A checkout under /root, say, is closed to the user of the pages."""
     here = Path(__file__).resolve()
     closed = [one for one in here.parents if user != "root" and not one.stat().st_mode & 0o005]
@@ -155,18 +155,18 @@ def demonstration_host(settings: Settings, seats: int) -> Host:
     """A host in memory with a classroom that runs: to look at the pages without any machine."""
     from pizarra.compute.memory import MemoryCompute
 
-    storage = MemoryStorage()
+    storage = MemoryStore()
     host = memory_host(storage, MemoryCompute(), settings)
     labels = Labels(role=Role.FILLING, template="debian", version=1)
     new = NewVolume(labels=labels, size_bytes=8 * GIB, name="debian.v1.vda")
-    golden = storage.golden_created(new)
-    storage.golden_sealed(golden, labels.but(role=Role.TEMPLATE))
+    golden = storage.create_golden(new)
+    storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
     context = Context(host)
     if not 1 <= seats <= 1000:
         raise NotFound("A demonstration has 1 to 1000 seats.")
     spec = ClassroomSpec(name="net", template="debian", seats=seats, memory_bytes=2048 * MIB,
                          storage=StorageKind.MEMORY)  # fmt: skip
-    classrooms.created(context, spec)
+    classrooms.create(context, spec)
     verbs.start(context, "net")
     for number in range(1, seats + 1, 3):  # some students have done something
         storage.write(f"net-{number:02d}.vda", 0, bytes(4096) + b"x" * (number * 65536 % (3 << 20)))

@@ -49,11 +49,11 @@ class Upload:
         return self.received == self.size_bytes
 
 
-def begun(server_folder: Path, user: int, size_bytes: int) -> Upload:
+def begin(server_folder: Path, user: int, size_bytes: int) -> Upload:
     """Room for so many bytes. Raises NoSpace, Busy."""
     folder = server_folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    mine = [one for one in _all(folder) if not _forgotten(one) and one.user == user]
+    mine = [one for one in _all(folder) if not _forget(one) and one.user == user]
     if len(mine) >= _AT_ONCE:
         raise Busy(
             "{n} of your uploads have not ended.", "End one of them, or wait a day.", n=len(mine)
@@ -74,7 +74,7 @@ def begun(server_folder: Path, user: int, size_bytes: int) -> Upload:
     return upload
 
 
-def found(server_folder: Path, upload_id: UUID, user: int) -> Upload:
+def find(server_folder: Path, upload_id: UUID, user: int) -> Upload:
     """Raises NotFound, also for somebody else's."""
     for one in _all(server_folder / FOLDER):
         if (one.id, one.user) == (upload_id, user):
@@ -82,7 +82,7 @@ def found(server_folder: Path, upload_id: UUID, user: int) -> Upload:
     raise NotFound("There is no such upload.")
 
 
-def added(upload: Upload, offset: int, piece: BinaryIO) -> None:
+def add(upload: Upload, offset: int, piece: BinaryIO) -> None:
     """What comes from there on. Raises BadInput; then the upload is as it was."""
     if offset != upload.received:
         raise BadInput(
@@ -98,13 +98,13 @@ def added(upload: Upload, offset: int, piece: BinaryIO) -> None:
             file.write(data)
 
 
-def dropped(upload: Upload) -> None:
+def drop(upload: Upload) -> None:
     """Nothing of it stays."""
-    _removed(upload.path)
+    _remove(upload.path)
 
 
 @contextmanager
-def taken(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
+def opening(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
     """For the worker, who is root: a path to the file itself, whatever its name may become.
 
     Raises NotFound for what is no plain file. It goes when the block ends well.
@@ -121,10 +121,10 @@ def taken(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
         yield Path(f"/proc/{os.getpid()}/fd/{fd}")
     finally:
         os.close(fd)
-    _removed(path)
+    _remove(path)
 
 
-def _removed(path: Path) -> None:
+def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)
 
@@ -145,9 +145,9 @@ def _all(folder: Path) -> Iterator[Upload]:
         yield one
 
 
-def _forgotten(upload: Upload) -> bool:
+def _forget(upload: Upload) -> bool:
     """Take it away, if nothing has come for long."""
     if time.time() - upload.path.stat().st_mtime < _FORGOTTEN_AFTER_S:
         return False
-    dropped(upload)
+    drop(upload)
     return True

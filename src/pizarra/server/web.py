@@ -7,14 +7,14 @@ import warnings
 import uvicorn
 
 from pizarra.server.project.secret import tls_files
-from pizarra.settings import settings_read
+from pizarra.settings import read_settings
 
 
 def main() -> None:
     """Serve until told to end."""
     # WhiteNoise reads its files in one go, and they are small
     warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
-    settings = settings_read()
+    settings = read_settings()
     host, _, port = settings.server_listen.rpartition(":")
     tls = tls_files(settings.server_folder) if settings.server_self_signed else (None, None)
     uvicorn.run(

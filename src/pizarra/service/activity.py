@@ -18,7 +18,7 @@ LATELY_S = 600
 _AGAIN_S = 5.0
 
 
-def noted(server_folder: Path, classroom: str, number: int) -> None:
+def record_activity(server_folder: Path, classroom: str, number: int) -> None:
     """Now; written at most every few seconds."""
     file = _file(server_folder, classroom, number)
     ago = active_s_ago(server_folder, classroom, number)
@@ -36,7 +36,7 @@ def active_s_ago(server_folder: Path, classroom: str, number: int) -> int | None
     return max(0, int(time.time() - then))
 
 
-def told_before(context: Context, seats: Sequence[Seat]) -> None:
+def warn_active(context: Context, seats: Sequence[Seat]) -> None:
     """Which of these are somebody's work of minutes ago."""
     folder = context.host.settings.server_folder
     lately = []
@@ -49,7 +49,7 @@ def told_before(context: Context, seats: Sequence[Seat]) -> None:
         context.emit(Noted(text=text, facts={"names": ", ".join(lately)}))
 
 
-def forgotten(context: Context, seats: Sequence[Seat]) -> None:
+def forget(context: Context, seats: Sequence[Seat]) -> None:
     """What was done there is no more."""
     for seat in seats:
         _file(context.host.settings.server_folder, seat.classroom, seat.number).unlink(

@@ -15,9 +15,9 @@ from pathlib import Path
 from pizarra.compute.domain_edit import (
     DiskSeen,
     disks_of,
+    remove_seat_metadata,
     seat_of,
     state_files_of,
-    without_seat_metadata,
 )
 from pizarra.engine import undo
 from pizarra.engine.events import Advanced, Began, Settled
@@ -25,30 +25,30 @@ from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Role
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner.adoption import (
     Action,
     DiskFound,
     DiskPlan,
     MachineFound,
     MachinePlan,
-    classroom_checked,
+    check_classroom,
     needs_a_place,
     plan_adoption,
 )
 from pizarra.planner.host_facts import HostFacts
-from pizarra.planner.placement import fits, placed
+from pizarra.planner.placement import fits, place_for
 from pizarra.planner.reset import pairs_of
-from pizarra.service.adoption_ends import settled
+from pizarra.service.adoption_ends import finish_adoption
 from pizarra.service.context import Context
-from pizarra.storage.images import ImageInfo, compared, copied, image_info
-from pizarra.storage.interface import Change, first_raised
-from pizarra.storage.lvm_adoption import LVM_KINDS, file_stamp, unlabelled, volume_at, written_out
-from pizarra.storage.lvm_thick import cow_bytes
-from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
-from pizarra.system.locks import claimed
+from pizarra.storage.dm_snapshot.store import cow_bytes
+from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
+from pizarra.storage.interface import Change, raise_first
+from pizarra.storage.lvm.adoption import LVM_KINDS, file_stamp, flush, remove_labels, volume_at
+from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
+from pizarra.system.locks import claiming
 
 DEFAULT_CLASSROOM = "adopted"
 
@@ -62,18 +62,18 @@ class Wish:
     vg: str = ""
 
 
-def planned(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePlan, ...]:
+def plan(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePlan, ...]:
     """What would be done to each, in the order of ``names``. Raises BadInput, HostNotFit."""
-    name_checked(wish.classroom, "classroom")
+    check_name(wish.classroom, "classroom")
     facts = context.host.observe()
-    classroom_checked(facts, wish.classroom)
-    found = {name: _found(context, facts, name) for name in dict.fromkeys(names)}
+    check_classroom(facts, wish.classroom)
+    found = {name: _find(context, facts, name) for name in dict.fromkeys(names)}
     machines = [one for one in found.values() if isinstance(one, MachineFound)]
     to = _place(context, facts, wish) if needs_a_place(machines) else None
     plans = {plan.name: plan for plan in plan_adoption(facts, wish.classroom, machines, to)}
     for name, one in found.items():
         if isinstance(one, PizarraError):
-            plans[name] = MachinePlan(name=name, outcome=Outcome.FAILED, reason=joined([one]))
+            plans[name] = MachinePlan(name=name, outcome=Outcome.FAILED, reason=join([one]))
     return tuple(plans[name] for name in found)
 
 
@@ -85,10 +85,10 @@ def _place(context: Context, facts: HostFacts, wish: Wish) -> tuple[StorageKind,
             kind=wish.kind,
         )
     kind = wish.kind or StorageKind.LVM_THIN
-    return placed(facts, kind, wish.vg, context.host.settings.vg, "")
+    return place_for(facts, kind, wish.vg, context.host.settings.vg, "")
 
 
-def _found(context: Context, facts: HostFacts, name: str) -> MachineFound | PizarraError:
+def _find(context: Context, facts: HostFacts, name: str) -> MachineFound | PizarraError:
     domain = next((one for one in facts.domains.values() if one.name == name), None)
     if domain is None:
         return NotFound(
@@ -96,14 +96,14 @@ def _found(context: Context, facts: HostFacts, name: str) -> MachineFound | Piza
         )
     try:
         xml = context.host.compute.xml(domain.uuid)
-        disks = tuple(_disk_found(facts, seen) for seen in disks_of(xml))
+        disks = tuple(_find_disk(facts, seen) for seen in disks_of(xml))
         saved = context.host.compute.has_saved_ram(domain.uuid)
     except PizarraError as error:
         return error
     return MachineFound(domain=domain, xml=xml, disks=disks, saved=saved)
 
 
-def _disk_found(facts: HostFacts, seen: DiskSeen) -> DiskFound:
+def _find_disk(facts: HostFacts, seen: DiskSeen) -> DiskFound:
     if not seen.path or seen.device != "disk" or seen.read_only:
         return DiskFound(seen=seen)
     volume = volume_at(seen.path, facts.volumes.values())
@@ -116,7 +116,7 @@ def _disk_found(facts: HostFacts, seen: DiskSeen) -> DiskFound:
     try:
         return DiskFound(seen=seen, image=_image(path, seen.format))
     except BadInput as error:
-        return DiskFound(seen=seen, why_not=joined([error]))
+        return DiskFound(seen=seen, why_not=join([error]))
 
 
 def _image(path: Path, form: str) -> ImageInfo:
@@ -125,7 +125,7 @@ def _image(path: Path, form: str) -> ImageInfo:
     Raises BadInput.
     """
     if form != "raw":
-        _no_snapshots_checked(path)
+        _check_no_snapshots(path)
         return image_info(path)
     seen = path.stat()
     if not seen.st_size or seen.st_size % 512:
@@ -134,11 +134,11 @@ def _image(path: Path, form: str) -> ImageInfo:
                      actual_bytes=seen.st_blocks * 512)  # fmt: skip
 
 
-def _no_snapshots_checked(path: Path) -> None:
-    with file_opened(path) as file:
+def _check_no_snapshots(path: Path) -> None:
+    with open_file(path) as file:
         start = file.read(64 * 1024)
     try:
-        snapshots = header_parsed(start).snapshots if start.startswith(MAGIC) else 0
+        snapshots = parse_header(start).snapshots if start.startswith(MAGIC) else 0
     except ValueError as error:
         raise BadInput("{path}: {why}.", path=path, why=error) from None
     if snapshots:
@@ -150,13 +150,13 @@ def _no_snapshots_checked(path: Path) -> None:
         )
 
 
-def adopted(context: Context, names: Sequence[str], wish: Wish) -> Report:
+def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
     """Adopt one after another; each has its own outcome."""
     began = time.perf_counter()
-    name_checked(wish.classroom, "classroom")
+    check_name(wish.classroom, "classroom")
     outcomes: list[SeatOutcome] = []
-    with claimed([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
-        planned(context, names, wish)  # what is wrong with the command is said before anything
+    with claiming([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
+        plan(context, names, wish)  # what is wrong with the command is said before anything
         context.emit(Began(what="adopt", total=len(set(names))))
         for name in dict.fromkeys(names):
             outcome = _one(context, name, wish)
@@ -176,38 +176,38 @@ def _one(context: Context, name: str, wish: Wish) -> SeatOutcome:
     try:
         domain = context.host.compute.find(name)
         if domain is not None:
-            settled(context, domain.uuid)
-        plan = planned(context, [name], wish)[0]
-        if plan.outcome is not None:
-            return SeatOutcome(seat=name, outcome=plan.outcome, reason=plan.reason)
-        return _carried_out(context, plan)
+            finish_adoption(context, domain.uuid)
+        machine = plan(context, [name], wish)[0]
+        if machine.outcome is not None:
+            return SeatOutcome(seat=name, outcome=machine.outcome, reason=machine.reason)
+        return _carry_out(context, machine)
     except PizarraError as error:
-        return SeatOutcome(seat=name, outcome=Outcome.FAILED, reason=joined([error]))
+        return SeatOutcome(seat=name, outcome=Outcome.FAILED, reason=join([error]))
 
 
-def _carried_out(context: Context, plan: MachinePlan) -> SeatOutcome:
+def _carry_out(context: Context, plan: MachinePlan) -> SeatOutcome:
     assert plan.domain is not None, "planned to be adopted"
     watch = Stopwatch()
     files = [disk.image.path for disk in plan.disks if disk.image]
     stamps = {path: file_stamp(path) for path in files}
     try:
         for disk in plan.disks:
-            _space_checked(context, disk)
+            _check_space(context, disk)
         volumes = [_volume(context, plan, disk, watch) for disk in plan.disks]
-        with watch.timed("baseline", [plan.name]):
+        with watch.timing("baseline", [plan.name]):
             for disk, volume in zip(plan.disks, volumes, strict=True):
                 storage = context.host.storages.at(disk.kind, disk.place)
-                baseline = storage.baseline_created(volume, disk.baseline)
+                baseline = storage.create_baseline(volume, disk.baseline)
                 if disk.labels.state:
-                    context.host.states.saved_from(state_files_of(plan.xml), baseline)
-        _untouched_checked(context, plan, stamps)
+                    context.host.states.save_from(state_files_of(plan.xml), baseline)
+        _check_untouched(context, plan, stamps)
         context.host.compute.redefine(plan.xml)
     finally:  # also when it cannot be known whether libvirt took the XML: this looks
-        settled(context, plan.domain.uuid)
+        finish_adoption(context, plan.domain.uuid)
     return _outcome(context, plan, files, watch)
 
 
-def _space_checked(context: Context, disk: DiskPlan) -> None:
+def _check_space(context: Context, disk: DiskPlan) -> None:
     storage = context.host.storages.at(disk.kind, disk.place)
     store = cow_bytes(disk.size_bytes) if disk.kind is StorageKind.LVM_THICK else 0
     new = 0
@@ -217,7 +217,7 @@ def _space_checked(context: Context, disk: DiskPlan) -> None:
         new = disk.image.actual_bytes if storage.capabilities.new_is_zero else disk.size_bytes
     if new + store:
         names = {"name": disk.labels.name, "disk": disk.labels.disk}
-        storage.space_checked(new + store, Sentence("{name}, its disk {disk},", **names))
+        storage.check_space(new + store, Sentence("{name}, its disk {disk},", **names))
 
 
 def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatch) -> Volume:
@@ -227,12 +227,12 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
         return disk.volume
     assert disk.image is not None, "moved because it is a file"
     storage = context.host.storages.at(disk.kind, disk.place)
-    volume = storage.golden_created(disk.filling)
+    volume = storage.create_golden(disk.filling)
     source, size_bytes = disk.image, disk.image.virtual_size_bytes
     what = f"{plan.name} {disk.labels.disk}"
     context.emit(Began(what=what, total=size_bytes, unit="bytes"))
-    with watch.timed("copy", [plan.name]):
-        copied(
+    with watch.timing("copy", [plan.name]):
+        copy(
             source.path,
             source.format,
             volume.path,
@@ -240,9 +240,9 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
             target_is_zero=storage.capabilities.new_is_zero,
             progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
         )
-        written_out(volume)
-    with watch.timed("compare", [plan.name]):
-        if not compared(source.path, source.format, volume.path, "raw"):
+        flush(volume)
+    with watch.timing("compare", [plan.name]):
+        if not is_same_content(source.path, source.format, volume.path, "raw"):
             raise StorageFault(
                 "The copy of {path} differs from it.",
                 "Is the machine, or something else, writing to the file?",
@@ -251,7 +251,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
     return volume
 
 
-def _untouched_checked(
+def _check_untouched(
     context: Context, plan: MachinePlan, stamps: dict[Path, tuple[int, int, int, int]]
 ) -> None:
     """Raises BadInput when the machine was started, or its file written to, meanwhile."""
@@ -295,38 +295,38 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
     A run that is cut off is done again: the labels go last.
     """
     host = context.host
-    _wholeness_checked(context, seat)
+    _check_whole(context, seat)
     if seat.power is not Power.ABSENT:
         xml = host.compute.xml(seat.domain_uuid)
         if seat_of(xml):
-            host.compute.redefine(without_seat_metadata(xml))
-    undo.dropped(host, [seat])
+            host.compute.redefine(remove_seat_metadata(xml))
+    undo.discard_undo(host, [seat])
     snapshots = [
         volume
         for volume in seat.baselines.values()
         if volume.labels and volume.labels.role is Role.BASELINE
     ]
-    faults = host.removed(snapshots)
+    faults = host.remove(snapshots)
     if fault := next(filter(None, faults.values()), None):
-        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
-    host.states.dropped(seat.volumes)
+        return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
+    host.states.discard(seat.volumes)
     for volume in seat.volumes:
-        unlabelled(volume)
+        remove_labels(volume)
     return SeatOutcome(
         seat=seat.name, outcome=Outcome.DONE, reason="let go: it is an ordinary machine again"
     )
 
 
-def _wholeness_checked(context: Context, seat: Seat) -> None:
+def _check_whole(context: Context, seat: Seat) -> None:
     """Its disks are awake, with their contents. Raises StorageFault: nobody would ever mend it."""
     disks = [(context.host.storage_of(one), one) for one in seat.volumes]
     is_off = seat.power in (Power.OFF, Power.ABSENT)
-    if is_off or not any(storage.is_detached(one) for storage, one in disks):
+    if is_off or not any(storage.has_error_table(one) for storage, one in disks):
         for storage, one in disks:
-            storage.woken(one)
-        first_raised(context.host.given_back(seat.volumes))
+            storage.activate(one)
+        raise_first(context.host.reclaim_space(seat.volumes))
     for storage, one in disks:
-        if storage.is_detached(one) or not storage.woken(one):
+        if storage.has_error_table(one) or not storage.activate(one):
             raise StorageFault(
                 "A reset of {place}/{name} was cut off.",
                 "Run: pizarra recover",

@@ -10,17 +10,17 @@ from pizarra.model.labels import Role
 from pizarra.planner.adoption import baseline_name
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
-from pizarra.storage.interface import first_raised
-from pizarra.storage.lvm_thick import MERGING, LvmThickStorage
-from pizarra.system.locks import claimed
+from pizarra.storage.dm_snapshot.store import MERGING, DmSnapshotStore
+from pizarra.storage.interface import raise_first
+from pizarra.system.locks import claiming
 
 
-def left_over_settled(context: Context, facts: HostFacts) -> None:
+def finish_adoptions(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
-    for classroom, domain in sorted(_unended(facts)):
+    for classroom, domain in sorted(_unfinished(facts)):
         try:
-            with claimed([classroom], "recover", wait_s=context.wait_s):
-                told = settled(context, domain)
+            with claiming([classroom], "recover", wait_s=context.wait_s):
+                told = finish_adoption(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
             text = "An adoption for {name} is not settled: {why}"
             told = [Noted(text=text, facts={"name": classroom, "why": error})]
@@ -28,7 +28,7 @@ def left_over_settled(context: Context, facts: HostFacts) -> None:
             context.emit(one)
 
 
-def _unended(facts: HostFacts) -> set[tuple[str, str]]:
+def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
     """(classroom, domain) of machines with a volume that should not be there, or lacks one."""
     ours = [volume.labels for volume in facts.volumes.values() if volume.labels]
     known = {labels.baseline for labels in ours if labels.role is Role.SEAT}
@@ -42,7 +42,7 @@ def _unended(facts: HostFacts) -> set[tuple[str, str]]:
     }
 
 
-def settled(context: Context, domain_uuid: str) -> list[Noted]:
+def finish_adoption(context: Context, domain_uuid: str) -> list[Noted]:
     """Put in order what is there of one machine. What it did, in words; nothing when all was well.
 
     Raises StorageFault, ComputeFault.
@@ -54,13 +54,13 @@ def settled(context: Context, domain_uuid: str) -> list[Noted]:
     known = {v.labels.baseline for v in seats if v.labels}
     loose = [v for v in its if v.labels and v.labels.role is Role.BASELINE and v.uuid not in known]
     if not filling and not loose:
-        return _merges_ended(seats)
+        return _finish_merges(seats)
     name = next(v.labels.name for v in its if v.labels)
     if seats or _is_committed(context, facts, domain_uuid, filling + loose):
-        _ended(context, facts, loose)
+        _finish(context, facts, loose)
         return [Noted(text="{name}: its adoption is ended.", facts={"name": name})]
     for volumes in (loose, filling):  # a snapshot goes before what it stands on
-        first_raised(context.host.removed(volumes))
+        raise_first(context.host.remove(volumes))
     text = "{name}: an adoption that never ended is taken back."
     return [Noted(text=text, facts={"name": name})]
 
@@ -80,7 +80,7 @@ def _is_committed(
     return ours and all(str(volume.path) in used for volume in filled)
 
 
-def _ended(context: Context, facts: HostFacts, baselines: list[Volume]) -> None:
+def _finish(context: Context, facts: HostFacts, baselines: list[Volume]) -> None:
     """Each volume that has a baseline is a seat's."""
     by_name = {(volume.place, volume.name): volume for volume in facts.volumes.values()}
     for baseline in baselines:
@@ -94,18 +94,18 @@ def _ended(context: Context, facts: HostFacts, baselines: list[Volume]) -> None:
             )
         labels = baseline.labels.but(role=Role.SEAT, baseline=baseline.uuid)
         storage = context.host.storage_of(volume)
-        storage.relabelled({volume.uuid: labels}, storage.observe())
+        storage.set_labels({volume.uuid: labels}, storage.observe())
 
 
-def _merges_ended(seats: list[Volume]) -> list[Noted]:
+def _finish_merges(seats: list[Volume]) -> list[Noted]:
     """A merge that was cut off: what it was to bring back is there, and gets its snapshot again."""
     told: list[Noted] = []
     for volume in seats:
         labels = volume.labels
         if labels is None or labels.baseline != MERGING or volume.kind is not StorageKind.LVM_THICK:
             continue
-        storage = LvmThickStorage(volume.place)
+        storage = DmSnapshotStore(volume.place)
         again = labels.but(role=Role.BASELINE, baseline="")
-        storage.baseline_again(volume, again, baseline_name(volume.name))
+        storage.recreate_baseline(volume, again, baseline_name(volume.name))
         told.append(Noted(text="{name}: its reset is ended.", facts={"name": labels.name}))
     return told

@@ -18,9 +18,9 @@ from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
 from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import Sentence
-from pizarra.model.sizes import size_parsed, size_text
+from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
-from pizarra.planner.provision import new_checked, template_checked
+from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
 
@@ -102,7 +102,7 @@ class ApplyPlan:
                 "changes": list(self.lines)}  # fmt: skip
 
 
-def spec_read(path: Path) -> ClassroomSpec:
+def read_spec(path: Path) -> ClassroomSpec:
     """Raises BadInput naming the file and the field."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -137,12 +137,12 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
         template=told.template,
         seats=told.seats,
         version=told.version or 0,
-        memory_bytes=size_parsed(told.memory),
+        memory_bytes=parse_size(told.memory),
         vcpus=told.vcpus,
         network=told.network,
         storage=_one_of(StorageKind, path, "storage", told.storage) if told.storage else None,
         vg=told.vg,
-        disk_bytes=size_parsed(told.disk) if told.disk else None,
+        disk_bytes=parse_size(told.disk) if told.disk else None,
         identify=told.identify,
         warm=told.warm,
         policy=Policy(
@@ -169,30 +169,30 @@ def _one_of(kind: type[Word], path: Path, field: str, text: str) -> Word:
         ) from None
 
 
-def planned(context: Context, spec: ClassroomSpec) -> ApplyPlan:
+def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     """Compare the wish with what there is. Raises BadInput for what cannot be changed in place."""
     facts = context.host.observe()
     present = facts.classrooms.get(spec.name)
     if present is None:
-        new_checked(facts, spec)
+        check_new(facts, spec)
         template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
-        template_checked(template, spec)
-        creation.possible_checked(context, template, spec)
+        check_template(template, spec)
+        creation.check_possible(context, template, spec)
         return ApplyPlan(
             spec=spec,
             present=None,
             lines=(Sentence("+ {n} seats: {name}", n=spec.seats, name=spec.name),),
         )
     is_now = classrooms.spec_of(present)
-    _fixed_checked(spec, is_now)
+    _check_fixed(spec, is_now)
     version = spec.version or is_now.version
     template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
-    creation.possible_checked(context, template, spec)
-    lines = [*_differences(spec, is_now, present), *_wanted(facts, spec)]
+    creation.check_possible(context, template, spec)
+    lines = [*_differences(spec, is_now, present), *_wish(facts, spec)]
     return ApplyPlan(spec=spec, present=present, lines=tuple(lines))
 
 
-def _fixed_checked(spec: ClassroomSpec, is_now: ClassroomSpec) -> None:
+def _check_fixed(spec: ClassroomSpec, is_now: ClassroomSpec) -> None:
     wished = {"template": spec.template, "storage": spec.storage, "vg": spec.vg}
     present = {"template": is_now.template, "storage": is_now.storage, "vg": is_now.vg}
     for field, wish in wished.items():
@@ -221,9 +221,9 @@ def _differences(spec: ClassroomSpec, is_now: ClassroomSpec, present: Classroom)
     return [f"~ {what}: {was} -> {wish}" for what, was, wish in changes if was != wish]
 
 
-def _wanted(facts: HostFacts, spec: ClassroomSpec) -> Iterator[str]:
+def _wish(facts: HostFacts, spec: ClassroomSpec) -> Iterator[str]:
     seats = len(facts.classroom(spec.name).seats)
-    for what, numbers in creation.lacking(facts, spec).items():
+    for what, numbers in creation.missing_parts(facts, spec).items():
         if numbers:
             text = "~ {what}: {n} of {all} have none; what is on them goes, as by a reset"
             yield Sentence(text, what=what, n=len(numbers), all=seats)
@@ -232,10 +232,10 @@ def _wanted(facts: HostFacts, spec: ClassroomSpec) -> Iterator[str]:
 def _policy_differences(is_now: Policy, wish: Policy) -> Iterator[tuple[str, str, str]]:
     present, wished = classrooms.policy_json(is_now), classrooms.policy_json(wish)
     for key, value in present.items():
-        yield key, _shown(value), _shown(wished[key])
+        yield key, _display(value), _display(wished[key])
 
 
-def _shown(value: object) -> str:
+def _display(value: object) -> str:
     if value is None:
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -245,17 +245,17 @@ def _versions(classroom: Classroom) -> str:
     return ", ".join(str(one) for one in sorted({seat.labels.version for seat in classroom.seats}))
 
 
-def carried_out(context: Context, plan: ApplyPlan) -> Report:
+def carry_out(context: Context, plan: ApplyPlan) -> Report:
     """Make or change it."""
     began = time.perf_counter()
     spec, present = plan.spec, plan.present
     if present is None:
-        return replace(creation.made(context, spec), verb="apply")
+        return replace(creation.create(context, spec), verb="apply")
     if not plan.lines:
         numbers = [seat.number for seat in present.seats]
         seats = outcomes_for(spec.name, numbers, Outcome.UNCHANGED, "it is as declared")
     else:
-        seats = _changed(context, spec, present)
+        seats = _change(context, spec, present)
     return Report(
         classroom=spec.name,
         verb="apply",
@@ -265,19 +265,19 @@ def carried_out(context: Context, plan: ApplyPlan) -> Report:
     )
 
 
-def _changed(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[Any, ...]:
+def _change(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[Any, ...]:
     """Machines first, so that seats added afterwards are made as declared."""
-    outcomes = classrooms.respecified(context, spec)
+    outcomes = classrooms.change_machines(context, spec)
     if spec.version and str(spec.version) != _versions(present):
-        moved = upgrade.upgraded(context, spec.name, version=spec.version).seats
+        moved = upgrade.upgrade(context, spec.name, version=spec.version).seats
         outcomes = tuple({one.seat: one for one in (*outcomes, *moved)}.values())
     size_bytes = present.seats[0].volumes[0].size_bytes
     disk = spec.disk_bytes if spec.disk_bytes and spec.disk_bytes != size_bytes else None
     seats = spec.seats if spec.seats != len(present.seats) else None
     if disk is not None or seats is not None:
-        resized = classrooms.resized(context, spec.name, seats=seats, disk_bytes=disk).seats
+        resized = classrooms.resize(context, spec.name, seats=seats, disk_bytes=disk).seats
         outcomes = (*outcomes, *resized)
     if spec.identify or spec.warm:
-        outcomes = (*outcomes, *creation.completed(context, spec))
+        outcomes = (*outcomes, *creation.complete(context, spec))
     last = {one.seat: one for one in outcomes}
     return tuple(last.values())

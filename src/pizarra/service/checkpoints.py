@@ -12,76 +12,76 @@ from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.reset import HandOutRun, ResetRun
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import joined
+from pizarra.model.sentence import join
 from pizarra.planner import checkpoints as planner
 from pizarra.planner.checkpoints import Checkpoint
-from pizarra.planner.host_facts import seats_chosen
+from pizarra.planner.host_facts import choose_seats
 from pizarra.planner.reset import ResetPlan
 from pizarra.service import identity_offline
-from pizarra.service.claims import Numbers, claimed_seats
+from pizarra.service.claims import Numbers, claiming_seats
 from pizarra.service.context import Context
-from pizarra.storage.interface import Change, Faults, Pair
+from pizarra.storage.interface import Change, Faults, RewindTarget
 
 _AT_ONCE = 8  # seats that stand still together while LVM makes their snapshots
 
 
-def saved(
+def save(
     context: Context, classroom: str, name: str, numbers: Numbers = None, *, ram: bool = False
 ) -> Report:
     """Save the present state of seats under a name. A seat that runs stands still meanwhile.
 
     With ``ram`` what is in the RAM of those that run is saved too, at the same instant.
     """
-    name_checked(name, "checkpoint")
-    planner.unreserved_checked(name)
+    check_name(name, "checkpoint")
+    planner.check_unreserved(name)
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, "checkpoint save") as seats:
-        outcomes = saved_now(context, classroom, name, seats, ram=ram)
+    with claiming_seats(context, classroom, numbers, "checkpoint save") as seats:
+        outcomes = save_claimed(context, classroom, name, seats, ram=ram)
     return _report(classroom, "checkpoint save", outcomes, began, checkpoint=name)
 
 
-def saved_now(
+def save_claimed(
     context: Context, classroom: str, name: str, seats: Sequence[Seat], *, ram: bool = False
 ) -> tuple[SeatOutcome, ...]:
     """The same of seats that are claimed."""
     now, host = int(time.time()), context.host
     there = planner.checkpoints(host.observe().volumes.values(), classroom)
-    planner.new_checked(there, name, seats, host.storages.capabilities)
+    planner.check_new(there, name, seats, host.storages.capabilities)
     context.emit(Began(what="checkpoint save", total=len(seats)))
     outcomes: tuple[SeatOutcome, ...] = ()
     for first in range(0, len(seats), _AT_ONCE):
-        outcomes += _batch_saved(context, seats[first : first + _AT_ONCE], name, now, ram=ram)
+        outcomes += _save_batch(context, seats[first : first + _AT_ONCE], name, now, ram=ram)
     return outcomes
 
 
-def _batch_saved(
+def _save_batch(
     context: Context, seats: Sequence[Seat], name: str, now: int, *, ram: bool
 ) -> tuple[SeatOutcome, ...]:
     sound = [seat for seat in seats if not seat.fault]
     why: dict[str, object] = {seat.name: seat.fault for seat in seats if seat.fault}
-    with _standing_still(context, sound, why, ram=ram) as still:
+    with _paused(context, sound, why, ram=ram) as still:
         made = [
             pair
             for seat in still
             for pair in planner.new_volumes(name, seat, now, _ram_bytes(context, seat, ram))
         ]
-        faults = context.host.checkpoints_created(made)
+        faults = context.host.create_checkpoints(made)
     for seat in still:
         wrong = [fault for volume in seat.volumes if (fault := faults.get(volume.uuid))]
         if wrong:
             why[seat.name] = wrong[0]
-    _half_made_removed(context, [seat for seat in still if seat.name in why], name)
-    return tuple(_settled(context, seat, why.get(seat.name)) for seat in seats)
+    _remove_half_made(context, [seat for seat in still if seat.name in why], name)
+    return tuple(_settle(context, seat, why.get(seat.name)) for seat in seats)
 
 
-def _settled(context: Context, seat: Seat, why: object) -> SeatOutcome:
+def _settle(context: Context, seat: Seat, why: object) -> SeatOutcome:
     failed = Outcome.UNKNOWN if seat.fault else Outcome.FAILED
     outcome = SeatOutcome(
         seat=seat.name,
         outcome=failed if why else Outcome.DONE,
-        reason=joined([why]) if why else None,
+        reason=join([why]) if why else None,
     )
     context.emit(Settled(outcome=outcome))
     return outcome
@@ -94,7 +94,7 @@ def _ram_bytes(context: Context, seat: Seat, ram: bool) -> int:
 
 
 @contextmanager
-def _standing_still(
+def _paused(
     context: Context, seats: Sequence[Seat], why: dict[str, object], *, ram: bool
 ) -> Iterator[list[Seat]]:
     """Those whose disks nobody writes to now; ``why`` gets the others. They go on in any case."""
@@ -104,7 +104,7 @@ def _standing_still(
     def paused(seat: Seat) -> PizarraError | None:
         try:
             if ram:
-                compute.ram_saved(seat.domain_uuid, states.ram_new(seat.volumes[0]))
+                compute.save_ram(seat.domain_uuid, states.ram_new(seat.volumes[0]))
             else:
                 compute.pause(seat.domain_uuid)
         except PizarraError as error:
@@ -116,7 +116,7 @@ def _standing_still(
         try:
             if ram:
                 path = states.ram(seat.volumes[0])
-                compute.ram_restored(seat.domain_uuid, path)
+                compute.restore_ram(seat.domain_uuid, path)
                 path.unlink()
             else:
                 compute.resume(seat.domain_uuid)
@@ -134,7 +134,7 @@ def _standing_still(
             list(threads.map(resumed, [seat for seat in running if seat.name not in refused]))
 
 
-def _half_made_removed(context: Context, seats: Sequence[Seat], name: str) -> None:
+def _remove_half_made(context: Context, seats: Sequence[Seat], name: str) -> None:
     if not seats:
         return
     left = [
@@ -142,14 +142,14 @@ def _half_made_removed(context: Context, seats: Sequence[Seat], name: str) -> No
         for volume in planner.of_seats(context.host.observe().volumes.values(), seats)
         if volume.labels and volume.labels.checkpoint == name
     ]
-    context.host.removed(left)
+    context.host.remove(left)
 
 
-def restored(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
+def restore(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
     """Seats go back to what was saved under a name, proven equal to it; undo takes it back."""
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, "checkpoint restore") as claimed:
-        checkpoint = _chosen(context, classroom, name)
+    with claiming_seats(context, classroom, numbers, "checkpoint restore") as claimed:
+        checkpoint = _choose(context, classroom, name)
         its = tuple(seat for seat in claimed if seat.number in checkpoint.volumes)
         seats = its if numbers is None else claimed
         plan = planner.plan_restore(checkpoint, seats, context.host.storages.capabilities)
@@ -157,24 +157,24 @@ def restored(context: Context, classroom: str, name: str, numbers: Numbers = Non
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 
 
-def handed_out(
+def hand_out(
     context: Context, classroom: str, name: str, source: int, numbers: Numbers = None
 ) -> Report:
     """What was saved of one seat is the start of all, and each that has an identity of its own
     stays itself where we can write it to its disk."""
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, "checkpoint hand-out") as seats:
-        checkpoint = _chosen(context, classroom, name)
-        seats_chosen(context.host.observe().classroom(classroom), [source])
+    with claiming_seats(context, classroom, numbers, "checkpoint hand-out") as seats:
+        checkpoint = _choose(context, classroom, name)
+        choose_seats(context.host.observe().classroom(classroom), [source])
         capabilities = context.host.storages.capabilities
         plan = planner.plan_restore(checkpoint, seats, capabilities, source=source)
         others: list[str] = []
 
         def own(seat: Seat) -> None:
-            if seat.number != source and not identity_offline.own_again(context, seat):
+            if seat.number != source and not identity_offline.restore_own(context, seat):
                 others.append(seat.name)
 
-        outcomes = HandOutRun(context.host, plan, context.emit, own).outcomes()
+        outcomes = HandOutRun(context.host, plan, context.emit, own).run()
         if others and any(seat.identity for seat in seats):
             text = "These have the name and keys of machine {n} now: {names}"
             names = ", ".join(sorted(others))
@@ -182,23 +182,23 @@ def handed_out(
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 
 
-def _chosen(context: Context, classroom: str, name: str) -> Checkpoint:
-    name_checked(name, "checkpoint")
-    return planner.chosen(context.host.observe().volumes.values(), classroom, name)
+def _choose(context: Context, classroom: str, name: str) -> Checkpoint:
+    check_name(name, "checkpoint")
+    return planner.find_checkpoint(context.host.observe().volumes.values(), classroom, name)
 
 
 def _run(context: Context, plan: ResetPlan) -> tuple[SeatOutcome, ...]:
-    return ResetRun(context.host, plan, context.emit).outcomes()
+    return ResetRun(context.host, plan, context.emit).run()
 
 
-def listed(context: Context, classroom: str) -> list[dict[str, Any]]:
+def list_checkpoints(context: Context, classroom: str) -> list[dict[str, Any]]:
     """Each with its seats, when it was saved, and how much of it is not the original's."""
-    name_checked(classroom, "classroom")
+    check_name(classroom, "classroom")
     facts = context.host.observe()
     facts.classroom(classroom)
     there = planner.checkpoints(facts.volumes.values(), classroom)
     pairs = [
-        Pair(seat=volume, baseline=facts.volumes[volume.labels.baseline])
+        RewindTarget(volume=volume, source=facts.volumes[volume.labels.baseline])
         for one in there
         for volume in one.all_volumes
         if volume.labels and volume.labels.baseline in facts.volumes
@@ -222,16 +222,16 @@ def listed(context: Context, classroom: str) -> list[dict[str, Any]]:
     ]
 
 
-def deleted(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
+def delete(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
     """Forget what was saved; the seats stay as they are."""
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, "checkpoint delete") as seats:
-        checkpoint = _chosen(context, classroom, name)
+    with claiming_seats(context, classroom, numbers, "checkpoint delete") as seats:
+        checkpoint = _choose(context, classroom, name)
         wanted = {seat.number for seat in seats} & set(checkpoint.volumes)
         gone = [volume for number in wanted for volume in checkpoint.volumes[number]]
-        faults = context.host.removed(gone)
+        faults = context.host.remove(gone)
         outcomes = tuple(
-            _settled(context, seat, _fault(checkpoint, seat, faults))
+            _settle(context, seat, _fault(checkpoint, seat, faults))
             for seat in seats
             if seat.number in wanted
         )

@@ -10,48 +10,48 @@ from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
-from pizarra.engine.undo_notes import forgotten
+from pizarra.engine.undo_notes import forget
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
 from pizarra.model.labels import IDENTITY
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.policy import Policy, policy_of
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect
 from pizarra.service.adopt import let_go
 from pizarra.service.context import Context
-from pizarra.storage.interface import Faults, Pair
-from pizarra.system.locks import claimed
+from pizarra.storage.interface import Faults, RewindTarget
+from pizarra.system.locks import claiming
 
 
-def created(context: Context, spec: ClassroomSpec) -> Report:
+def create(context: Context, spec: ClassroomSpec) -> Report:
     """Make N seats of a template, all or none."""
     began = time.perf_counter()
-    with claimed(
+    with claiming(
         [spec.name],
         "classroom create",
         shared=[f"template-{spec.template}"],
         wait_s=context.wait_s,
     ):
         facts = context.host.observe()
-        provision.new_checked(facts, spec)
+        provision.check_new(facts, spec)
         template = _template(facts, spec)
-        seats = _seats_made(context, facts, template, spec, list(range(1, spec.seats + 1)))
+        seats = _make_seats(context, facts, template, spec, list(range(1, spec.seats + 1)))
     return _report(spec.name, "create", seats, began)
 
 
 def _template(facts: HostFacts, spec: ClassroomSpec) -> Template:
     template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
-    provision.template_checked(template, spec)
+    provision.check_template(template, spec)
     return template
 
 
-def _seats_made(
+def _make_seats(
     context: Context,
     facts: HostFacts,
     template: Template,
@@ -63,16 +63,16 @@ def _seats_made(
     try:
         storage = context.host.storages.at(template.kind, template.place)
         for golden, new in provision.seat_volumes(template, spec, numbers):
-            storage.seats_created(golden, new)
-        made = _made(context.host.observe(), spec.name, numbers)
-        _network_made(context, facts, spec, numbers)
-        return _machines_made(context, made)
+            storage.create_seats(golden, new)
+        made = _make(context.host.observe(), spec.name, numbers)
+        _make_network(context, facts, spec, numbers)
+        return _make_machines(context, made)
     except BaseException:
-        _taken_back(context, facts, spec.name, numbers)
+        _take_back(context, facts, spec.name, numbers)
         raise
 
 
-def _made(facts: HostFacts, name: str, numbers: Sequence[int]) -> list[Seat]:
+def _make(facts: HostFacts, name: str, numbers: Sequence[int]) -> list[Seat]:
     """The seats just made, as LVM reports them. Raises PizarraError when one is missing."""
     present = facts.classrooms.get(name)
     seats = [seat for seat in present.seats if seat.number in set(numbers)] if present else []
@@ -86,7 +86,7 @@ def _made(facts: HostFacts, name: str, numbers: Sequence[int]) -> list[Seat]:
     return seats
 
 
-def _network_made(
+def _make_network(
     context: Context, facts: HostFacts, spec: ClassroomSpec, added: Sequence[int]
 ) -> None:
     if spec.network not in provision.OWN_NETWORKS:
@@ -95,25 +95,25 @@ def _network_made(
     numbers = sorted({*added, *(seat.number for seat in before.seats)} if before else set(added))
     gateways = context.host.compute.network_gateways()
     network = provision.network_spec(spec.name, spec.network, numbers, gateways)
-    context.host.compute.network_define(network)
+    context.host.compute.define_network(network)
 
 
-def network_restored(context: Context, classroom: Classroom) -> None:
+def restore_network(context: Context, classroom: Classroom) -> None:
     """Define and start the classroom's network again, if it has one of its own."""
     mode = classroom.labels.network
     numbers = [seat.number for seat in classroom.seats if not seat.labels.name]
     if mode in provision.OWN_NETWORKS and numbers:
         gateways = context.host.compute.network_gateways()
         network = provision.network_spec(classroom.name, mode, numbers, gateways)
-        context.host.compute.network_define(network)
+        context.host.compute.define_network(network)
 
 
-def _machines_made(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
+def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
     capabilities = context.host.storages.capabilities
 
     def make(seat: Seat) -> SeatOutcome:
         context.host.compute.define(provision.domain_spec(seat, capabilities))
-        _state_given(context, seat)
+        _give_state(context, seat)
         outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
         context.emit(Settled(outcome=outcome))
         return outcome
@@ -122,16 +122,16 @@ def _machines_made(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
         return tuple(threads.map(make, seats))
 
 
-def _state_given(context: Context, seat: Seat) -> None:
+def _give_state(context: Context, seat: Seat) -> None:
     """Its firmware variables and TPM, if it has none of its own yet. Raises StorageFault."""
     first = seat.volumes[0]
     if seat.power is Power.ABSENT and first.uuid in seat.baselines:
-        pair = Pair(seat=first, baseline=seat.baselines[first.uuid])
-        if fault := context.host.states.put(pair):
+        pair = RewindTarget(volume=first, source=seat.baselines[first.uuid])
+        if fault := context.host.states.commit(pair):
             raise fault
 
 
-def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequence[int]) -> None:
+def _take_back(context: Context, before: HostFacts, name: str, numbers: Sequence[int]) -> None:
     """Remove what was made just now: only what was not there before, and is ours.
 
     What refuses is told, and never keeps the rest from going.
@@ -152,26 +152,26 @@ def _taken_back(context: Context, before: HostFacts, name: str, numbers: Sequenc
     for seat in seats:
         if seat.domain_uuid not in before.domains:
             tried(partial(context.host.compute.undefine, seat.domain_uuid))
-    tried(partial(_network_as_before, context, before, name))
+    tried(partial(_restore_network_of, context, before, name))
     volumes = [v for seat in seats for v in seat.all_volumes if v.uuid not in before.volumes]
-    tried(partial(context.host.removed, volumes))
+    tried(partial(context.host.remove, volumes))
 
 
-def _network_as_before(context: Context, before: HostFacts, name: str) -> None:
+def _restore_network_of(context: Context, before: HostFacts, name: str) -> None:
     if name in before.classrooms:
-        network_restored(context, before.classrooms[name])
+        restore_network(context, before.classrooms[name])
     else:
-        context.host.compute.network_remove(name, provision.network_uuid(name))
+        context.host.compute.remove_network(name, provision.network_uuid(name))
 
 
-def listed(context: Context) -> tuple[Classroom, ...]:
+def list_classrooms(context: Context) -> tuple[Classroom, ...]:
     """All classrooms of this host."""
     return tuple(context.host.observe().classrooms.values())
 
 
-def shown(context: Context, name: str) -> dict[str, Any]:
+def show(context: Context, name: str) -> dict[str, Any]:
     """One classroom, with the address of each seat."""
-    name_checked(name, "classroom")
+    check_name(name, "classroom")
     classroom = context.host.observe().classroom(name)
     return classroom_json(classroom) | {"addresses": addresses(context, classroom)}
 
@@ -237,12 +237,12 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
     )
 
 
-def respecified(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
+def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with claimed([spec.name], "classroom apply", wait_s=context.wait_s):
+    with claiming([spec.name], "classroom apply", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
-        _not_adopted(classroom, "changed")
+        _check_not_adopted(classroom, "changed")
         for kind, place in sorted({(v.kind, v.place) for s in classroom.seats for v in s.volumes}):
             wished = {
                 volume.uuid: spec.policy.on(volume.labels).but(
@@ -253,16 +253,16 @@ def respecified(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...
                 if volume.labels and (volume.kind, volume.place) == (kind, place)
             }
             storage = context.host.storages.at(kind, place)
-            storage.relabelled(wished, storage.observe())
+            storage.set_labels(wished, storage.observe())
         facts = context.host.observe()
-        _network_made(context, facts, spec, [seat.number for seat in classroom.seats])
-        outcomes = _machines_made(context, facts.classroom(spec.name).seats)
+        _make_network(context, facts, spec, [seat.number for seat in classroom.seats])
+        outcomes = _make_machines(context, facts.classroom(spec.name).seats)
         if spec.network not in provision.OWN_NETWORKS:
-            context.host.compute.network_remove(spec.name, provision.network_uuid(spec.name))
+            context.host.compute.remove_network(spec.name, provision.network_uuid(spec.name))
     return outcomes
 
 
-def resized(
+def resize(
     context: Context,
     name: str,
     *,
@@ -272,31 +272,31 @@ def resized(
 ) -> Report:
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
-    name_checked(name, "classroom")
-    with claimed([name], "classroom resize", wait_s=context.wait_s):
+    check_name(name, "classroom")
+    with claiming([name], "classroom resize", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
-        _not_adopted(classroom, "resized")
+        _check_not_adopted(classroom, "resized")
         outcomes: tuple[SeatOutcome, ...] = ()
         if disk_bytes is not None:
-            outcomes += _disks_grown(context, classroom, disk_bytes)
+            outcomes += _grow_disks(context, classroom, disk_bytes)
         if seats is not None and seats > len(classroom.seats):
-            outcomes += _seats_added(context, facts, classroom, seats)
+            outcomes += _add_seats(context, facts, classroom, seats)
         elif seats is not None and seats < len(classroom.seats):
-            _at_least_one(seats)
-            _data_checked(classroom.seats[seats:], with_data=with_data)
-            outcomes += _seats_removed(context, classroom.seats[seats:])
+            _check_at_least_one(seats)
+            _check_data(classroom.seats[seats:], with_data=with_data)
+            outcomes += _remove_seats(context, classroom.seats[seats:])
     return _report(name, "resize", outcomes, began)
 
 
-def _at_least_one(seats: int) -> None:
+def _check_at_least_one(seats: int) -> None:
     if seats < 1:
         raise BadInput(
             "A classroom has at least one seat.", "To remove it: pizarra classroom delete"
         )
 
 
-def _not_adopted(classroom: Classroom, verb: str) -> None:
+def _check_not_adopted(classroom: Classroom, verb: str) -> None:
     if any(seat.labels.name for seat in classroom.seats):
         raise Unsupported(
             "The classroom {name} has adopted machines and cannot be {verb}.",
@@ -306,14 +306,14 @@ def _not_adopted(classroom: Classroom, verb: str) -> None:
         )
 
 
-def _seats_added(
+def _add_seats(
     context: Context, facts: HostFacts, classroom: Classroom, seats: int
 ) -> tuple[SeatOutcome, ...]:
     spec = spec_of(classroom, seats=seats)
-    numbers = provision.numbers_added(classroom, seats)
-    provision.seats_free_checked(facts, spec, numbers)
+    numbers = provision.missing_numbers(classroom, seats)
+    provision.check_names_free(facts, spec, numbers)
     template = _template(facts, spec)
-    made = _seats_made(context, facts, template, spec, numbers)
+    made = _make_seats(context, facts, template, spec, numbers)
     if any(seat.identity for seat in classroom.seats):
         text = "The new ones have no identity yet: pizarra classroom identify {name} {seats}"
         seats_text = ",".join(map(str, numbers))
@@ -321,9 +321,7 @@ def _seats_added(
     return made
 
 
-def _disks_grown(
-    context: Context, classroom: Classroom, size_bytes: int
-) -> tuple[SeatOutcome, ...]:
+def _grow_disks(context: Context, classroom: Classroom, size_bytes: int) -> tuple[SeatOutcome, ...]:
     def grow(seat: Seat) -> SeatOutcome:
         volume = seat.volumes[0]
         if volume.size_bytes == size_bytes:
@@ -337,31 +335,31 @@ def _disks_grown(
             )
         if why:
             return SeatOutcome(seat=seat.name, outcome=Outcome.SKIPPED, reason=why)
-        context.host.storage_of(volume).grown(volume, size_bytes)
+        context.host.storage_of(volume).grow(volume, size_bytes)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
     return each_seat(context.host, "resize", classroom.seats, grow, context.emit)
 
 
-def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
+def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
     """Machines first, then disks in one batch; an adopted machine is let go, with its disks."""
 
-    def forget(seat: Seat) -> SeatOutcome:
-        inspect.of_seat_removed(context, seat)
+    def remove_machine(seat: Seat) -> SeatOutcome:
+        inspect.remove_views_of(context, seat)
         if seat.labels.name:
             return let_go(context, seat)
         context.host.compute.kill(seat.domain_uuid)
         context.host.compute.undefine(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    outcomes = each_seat(context.host, "delete", seats, forget, context.emit)
+    outcomes = each_seat(context.host, "delete", seats, remove_machine, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
     made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
     volumes = [volume for seat in made for volume in seat.all_volumes]
     going = [seat for seat in seats if seat.name in gone]
     saved = of_seats(context.host.observe().volumes.values(), going)
-    faults = context.host.removed([*volumes, *saved])
-    forgotten([volume for volume in volumes if faults.get(volume.uuid) is None])
+    faults = context.host.remove([*volumes, *saved])
+    forget([volume for volume in volumes if faults.get(volume.uuid) is None])
     by_seat = {
         seat.name: fault
         for seat in seats
@@ -369,14 +367,14 @@ def _seats_removed(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
         if (fault := faults.get(volume.uuid)) is not None
     }
     return tuple(
-        SeatOutcome(seat=one.seat, outcome=Outcome.FAILED, reason=joined([by_seat[one.seat]]))
+        SeatOutcome(seat=one.seat, outcome=Outcome.FAILED, reason=join([by_seat[one.seat]]))
         if one.seat in by_seat
         else one
         for one in outcomes
     )
 
 
-def _data_checked(seats: Sequence[Seat], *, with_data: bool) -> None:
+def _check_data(seats: Sequence[Seat], *, with_data: bool) -> None:
     """Raises BadInput when data disks would go, and nobody said so."""
     having = [seat.name for seat in seats if seat.data]
     if having and not with_data:
@@ -387,19 +385,19 @@ def _data_checked(seats: Sequence[Seat], *, with_data: bool) -> None:
         )
 
 
-def deleted(context: Context, name: str, *, with_data: bool = False) -> Report:
+def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """Remove a classroom: machines, disks, network. Adopted machines are let go, not removed.
 
     Raises BadInput when there are data disks, but ``with_data`` was not said.
     """
     began = time.perf_counter()
-    name_checked(name, "classroom")
-    with claimed([name], "classroom delete", wait_s=context.wait_s):
+    check_name(name, "classroom")
+    with claiming([name], "classroom delete", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
-        _data_checked(classroom.seats, with_data=with_data)
-        outcomes = _seats_removed(context, classroom.seats)
+        _check_data(classroom.seats, with_data=with_data)
+        outcomes = _remove_seats(context, classroom.seats)
         if all(one.outcome is Outcome.DONE for one in outcomes):
-            context.host.compute.network_remove(name, provision.network_uuid(name))
+            context.host.compute.remove_network(name, provision.network_uuid(name))
     return _report(name, "delete", outcomes, began)
 
 

@@ -9,7 +9,7 @@ from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Emit, silent
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import HostNotFit
-from pizarra.settings import Settings, settings_read
+from pizarra.settings import Settings, read_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,6 @@ def context_here(
         raise HostNotFit(
             "Pizarra changes volumes and machines, and only root may.", "Run it with sudo."
         )
-    settings = settings or settings_read()
+    settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
     return Context(Host(settings, compute, RealStorages(settings)), emit, wait_s)

@@ -17,29 +17,29 @@ from pizarra.planner.identity import Person
 from pizarra.planner.warm import WARM
 from pizarra.service import classrooms
 from pizarra.service.context import Context
-from pizarra.service.identity import identified
-from pizarra.service.warm import warmed
+from pizarra.service.identity import identify
+from pizarra.service.warm import warm
 
 
-def made(context: Context, spec: ClassroomSpec, person: Person | None = None) -> Report:
+def create(context: Context, spec: ClassroomSpec, person: Person | None = None) -> Report:
     """Seats are made all or none; what one of them lacks after that is told of it."""
     began = time.perf_counter()
     facts = context.host.observe()
     template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
     wish = replace(spec, warm=spec.warm or template.warm)
-    possible_checked(context, template, wish)
-    report = classrooms.created(context, spec)
+    check_possible(context, template, wish)
+    report = classrooms.create(context, spec)
     numbers = list(range(1, spec.seats + 1))
     outcomes = {one.seat: one for one in report.seats}
     if wish.identify:
-        named = identified(context, spec.name, numbers, person=person)
+        named = identify(context, spec.name, numbers, person=person)
         outcomes |= {one.seat: one for one in named.seats}
     if wish.warm:
-        outcomes |= {one.seat: one for one in _warmed(context, spec.name, numbers)}
+        outcomes |= {one.seat: one for one in _warm(context, spec.name, numbers)}
     return replace(report, elapsed_s=time.perf_counter() - began, seats=tuple(outcomes.values()))
 
 
-def possible_checked(context: Context, template: Template, spec: ClassroomSpec) -> None:
+def check_possible(context: Context, template: Template, spec: ClassroomSpec) -> None:
     """Before anything is made or changed. Raises Unsupported."""
     able = context.host.storages.capabilities[template.kind].checkpoints
     if (spec.identify or spec.warm) and not able:
@@ -51,7 +51,7 @@ def possible_checked(context: Context, template: Template, spec: ClassroomSpec) 
         )
 
 
-def lacking(facts: HostFacts, spec: ClassroomSpec) -> dict[str, list[int]]:
+def missing_parts(facts: HostFacts, spec: ClassroomSpec) -> dict[str, list[int]]:
     """The seats that a file wishes more for: by ``identity`` and ``warm``."""
     seats = facts.classroom(spec.name).seats
     there = checkpoints(facts.volumes.values(), spec.name)
@@ -62,19 +62,19 @@ def lacking(facts: HostFacts, spec: ClassroomSpec) -> dict[str, list[int]]:
     }
 
 
-def completed(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
+def complete(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give them that. What is on those goes, as by a reset."""
-    wanted, outcomes = lacking(context.host.observe(), spec), dict[str, SeatOutcome]()
+    wanted, outcomes = missing_parts(context.host.observe(), spec), dict[str, SeatOutcome]()
     if wanted["identity"]:
-        named = identified(context, spec.name, wanted["identity"])
+        named = identify(context, spec.name, wanted["identity"])
         outcomes |= {one.seat: one for one in named.seats}
     # an identity makes a warm baseline of before it too old
     if warm := sorted({*wanted["warm"], *(wanted["identity"] if spec.warm else ())}):
-        outcomes |= {one.seat: one for one in _warmed(context, spec.name, warm)}
+        outcomes |= {one.seat: one for one in _warm(context, spec.name, warm)}
     return tuple(outcomes.values())
 
 
-def _warmed(context: Context, name: str, numbers: Sequence[int]) -> tuple[SeatOutcome, ...]:
+def _warm(context: Context, name: str, numbers: Sequence[int]) -> tuple[SeatOutcome, ...]:
     """A machine that cannot be warm is made all the same: it starts cold."""
     return tuple(
         one
@@ -84,5 +84,5 @@ def _warmed(context: Context, name: str, numbers: Sequence[int]) -> tuple[SeatOu
             outcome=Outcome.DONE,
             reason=Sentence("it has no warm baseline: {why}", why=one.reason or "-"),
         )
-        for one in warmed(context, name, numbers).seats
+        for one in warm(context, name, numbers).seats
     )

@@ -18,29 +18,29 @@ from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
-from pizarra.service.claims import claimed_seats, seats_seen
+from pizarra.service.claims import claiming_seats, look_at_seats
 from pizarra.service.context import Context
-from pizarra.system.file_copies import written_whole
+from pizarra.system.file_copies import write_atomically
 
 NOTES = Path("/var/lib/pizarra/data-swaps")
 
 
-def swapped(context: Context, classroom: str, one: int, other: int) -> Report:
+def swap(context: Context, classroom: str, one: int, other: int) -> Report:
     """The data disks of two seats that are off change places. Raises BadInput."""
     began = time.perf_counter()
     if one == other:
         raise BadInput("A seat has its own data already.", "Name two seats.")
-    with claimed_seats(context, classroom, [one, other], "classroom swap-data") as seats:
+    with claiming_seats(context, classroom, [one, other], "classroom swap-data") as seats:
         for seat in seats:
-            _ready_checked(seat)
+            _check_ready(seat)
         first, second = seats
         going = {volume.uuid: second.number for volume in first.data}
         going |= {volume.uuid: first.number for volume in second.data}
         note = NOTES / f"{classroom}-{min(one, other)}-{max(one, other)}"
         NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
         what = {"classroom": classroom, "seats": [one, other], "going": going}
-        written_whole(note, json.dumps(what))  # before anything changes
-        _ended(context, classroom, [one, other], going)
+        write_atomically(note, json.dumps(what))  # before anything changes
+        _finish(context, classroom, [one, other], going)
         note.unlink()
     return Report(
         classroom=classroom,
@@ -51,14 +51,14 @@ def swapped(context: Context, classroom: str, one: int, other: int) -> Report:
     )
 
 
-def recovered(context: Context) -> None:
+def recover(context: Context) -> None:
     """Swaps that were cut off are ended. Raises PizarraError."""
     for note in sorted(NOTES.glob("[!.]*")):
         told = json.loads(note.read_text(encoding="utf-8"))
         room, numbers = told["classroom"], told["seats"]
         try:
-            with claimed_seats(context, room, numbers, "recover"):
-                _ended(context, room, numbers, told["going"])
+            with claiming_seats(context, room, numbers, "recover"):
+                _finish(context, room, numbers, told["going"])
         except NotFound:
             pass  # deleted since, with its data or without
         else:
@@ -68,9 +68,9 @@ def recovered(context: Context) -> None:
         note.unlink()
 
 
-def _ended(context: Context, classroom: str, numbers: list[int], going: Mapping[str, int]) -> None:
+def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping[str, int]) -> None:
     """Twice is once."""
-    facts, seats = seats_seen(context, classroom, numbers)
+    facts, seats = look_at_seats(context, classroom, numbers)
     by_number = {seat.number: seat for seat in seats}
     capabilities = context.host.storages.capabilities
     for seat in seats:
@@ -82,12 +82,12 @@ def _ended(context: Context, classroom: str, numbers: list[int], going: Mapping[
         if volume is not None and volume.labels is not None:
             machine = by_number[number].domain_uuid
             wished[volume] = volume.labels.but(seat=number, domain=machine)
-    context.host.relabelled(wished)
-    for seat in seats_seen(context, classroom, numbers)[1]:
+    context.host.set_labels(wished)
+    for seat in look_at_seats(context, classroom, numbers)[1]:
         context.host.compute.define(provision.domain_spec(seat, capabilities))
 
 
-def _ready_checked(seat: Seat) -> None:
+def _check_ready(seat: Seat) -> None:
     if seat.fault:
         raise BadInput("{seat}: {why}.", seat=seat.name, why=seat.fault)
     if not seat.data:

@@ -19,16 +19,16 @@ from pizarra.engine.events import Advanced, Began
 from pizarra.errors import AlreadyExists, BadInput, NotFound, NotOurs, StorageFault
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Firmware, Labels, Role
-from pizarra.model.names import name_checked
-from pizarra.planner.checkpoints import chosen
-from pizarra.service.claims import claimed_seats
+from pizarra.model.names import check_name
+from pizarra.planner.checkpoints import find_checkpoint
+from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource, Source
-from pizarra.storage.images import exported, image_info
+from pizarra.storage.images import export, image_info
 from pizarra.storage.interface import NewVolume, Progress
 from pizarra.system.checksum import sha256_of
-from pizarra.system.file_copies import copied_whole, synced, written
-from pizarra.system.locks import claimed
+from pizarra.system.file_copies import copy_atomically, sync, write_new
+from pizarra.system.locks import claiming
 
 MANIFEST = "manifest.json"
 _STATE = "state"
@@ -70,7 +70,7 @@ class Manifest(BaseModel):
     state: list[_StateFile] = Field(default_factory=list, max_length=64)
 
 
-def template_exported(
+def export_template(
     context: Context,
     name: str,
     to: Path,
@@ -80,22 +80,22 @@ def template_exported(
     place: str = "",
 ) -> Manifest:
     """Write a version into a new folder; one that cannot be whole is not there at all."""
-    name_checked(name, "template")
-    with claimed([], "template export", shared=[f"template-{name}"]):
+    check_name(name, "template")
+    with claiming([], "template export", shared=[f"template-{name}"]):
         template = context.host.observe().template(name, kind, place, version)
         if template.fault:
             raise NotOurs("The template {name} cannot be used: {why}.", name=name,
                           why=template.fault)  # fmt: skip
-        return _exported(context, name, template.version, template.volumes, to)
+        return _export(context, name, template.version, template.volumes, to)
 
 
-def checkpoint_exported(
+def export_checkpoint(
     context: Context, classroom: str, name: str, number: int, to: Path
 ) -> Manifest:
     """What was saved of one seat, as a template is; without RAM, and without its data disks."""
-    name_checked(name, "checkpoint")
-    with claimed_seats(context, classroom, [number], "checkpoint export"):
-        checkpoint = chosen(context.host.observe().volumes.values(), classroom, name)
+    check_name(name, "checkpoint")
+    with claiming_seats(context, classroom, [number], "checkpoint export"):
+        checkpoint = find_checkpoint(context.host.observe().volumes.values(), classroom, name)
         volumes = sorted(checkpoint.volumes.get(number, ()), key=lambda one: one.name)
         if not volumes:
             raise NotFound(
@@ -107,18 +107,18 @@ def checkpoint_exported(
             )
         if why := next((one.fault for one in volumes if one.fault), None):
             raise NotOurs("The checkpoint {name} cannot be used: {why}.", name=name, why=why)
-        return _exported(context, f"{classroom}-{name}", 1, volumes, to)
+        return _export(context, f"{classroom}-{name}", 1, volumes, to)
 
 
-def _exported(
+def _export(
     context: Context, title: str, version: int, volumes: Sequence[Volume], to: Path
 ) -> Manifest:
     to = to.absolute()
     part = to.with_name(f".{to.name}.part{os.getpid()}")
-    _new_checked(to)
+    _check_new(to)
     try:
         part.mkdir(mode=0o755)
-        manifest = _written(context, title, version, volumes, part)
+        manifest = _write(context, title, version, volumes, part)
         part.replace(to)
     except OSError as error:
         raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
@@ -127,7 +127,7 @@ def _exported(
     return manifest
 
 
-def _new_checked(to: Path) -> None:
+def _check_new(to: Path) -> None:
     """An empty folder is as good as none: a rename takes its place."""
     if not to.parent.is_dir():
         raise BadInput("There is no folder {path}.", "Make it: mkdir -p {path}", path=to.parent)
@@ -135,7 +135,7 @@ def _new_checked(to: Path) -> None:
         raise AlreadyExists("{path} is there already.", "Name a new folder.", path=to)
 
 
-def _written(
+def _write(
     context: Context, title: str, version: int, volumes: Sequence[Volume], folder: Path
 ) -> Manifest:
     labels = volumes[0].labels
@@ -145,21 +145,21 @@ def _written(
         version=version,
         firmware=str(labels.firmware),  # type: ignore[arg-type]
         tpm="tpm" in labels.state,
-        disks=[_disk_written(context, volume, folder) for volume in volumes],
-        state=_state_written(context, volumes[0], folder),
+        disks=[_write_disk(context, volume, folder) for volume in volumes],
+        state=_write_state(context, volumes[0], folder),
     )
     path = folder / MANIFEST
-    written(path, json.dumps(manifest.model_dump(), indent=2) + "\n")
+    write_new(path, json.dumps(manifest.model_dump(), indent=2) + "\n")
     return manifest
 
 
-def _disk_written(context: Context, volume: Volume, folder: Path) -> _Disk:
+def _write_disk(context: Context, volume: Volume, folder: Path) -> _Disk:
     assert volume.labels is not None, "a template is made of labelled volumes"
     path = folder / f"{volume.name}.qcow2"
     form = context.host.storages.capabilities[volume.kind].disk_format
     with _readable(context, volume) as source:
-        exported(source, form, path, _told(context, "export", volume.size_bytes))
-    synced(path)
+        export(source, form, path, _tell(context, "export", volume.size_bytes))
+    sync(path)
     file_bytes = path.stat().st_size
     return _Disk(
         disk=volume.labels.disk,
@@ -171,9 +171,9 @@ def _disk_written(context: Context, volume: Volume, folder: Path) -> _Disk:
     )
 
 
-def _state_written(context: Context, volume: Volume, folder: Path) -> list[_StateFile]:
+def _write_state(context: Context, volume: Volume, folder: Path) -> list[_StateFile]:
     for name, path in context.host.states.files(volume).items():
-        copied_whole(path, folder / _STATE / name)
+        copy_atomically(path, folder / _STATE / name)
     files = [one for one in sorted((folder / _STATE).rglob("*")) if one.is_file()]
     return [
         _StateFile(
@@ -183,7 +183,7 @@ def _state_written(context: Context, volume: Volume, folder: Path) -> list[_Stat
     ]
 
 
-def _told(context: Context, what: str, size_bytes: int) -> Progress:
+def _tell(context: Context, what: str, size_bytes: int) -> Progress:
     context.emit(Began(what=what, total=size_bytes, unit="bytes"))
     return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
 
@@ -193,16 +193,16 @@ def _readable(context: Context, volume: Volume) -> Iterator[Path]:
     """The content; a thin golden sleeps on, so that classes can be reset meanwhile."""
     storage = context.host.storage_of(volume)
     if volume.kind is not StorageKind.LVM_THIN:
-        with storage.opened(volume) as path:
+        with storage.opening(volume) as path:
             yield path
         return
     labels = Labels(role=Role.INSPECTION, disk=volume.labels.disk if volume.labels else "vda")
     new = NewVolume(labels=labels, size_bytes=volume.size_bytes, name=f"{volume.name}.export")
-    view = storage.draft_created(volume, new)
+    view = storage.create_draft(volume, new)
     try:
         yield view.path
     finally:
-        storage.removed([view])
+        storage.remove([view])
 
 
 def is_manifest(path: Path) -> bool:
@@ -213,7 +213,7 @@ def is_manifest(path: Path) -> bool:
 def sources_of_manifest(context: Context, path: Path) -> tuple[list[Source], MachineSource]:
     """What a manifest names, each as it was written. Raises BadInput."""
     path = path / MANIFEST if path.is_dir() else path
-    manifest = _manifest_read(path)
+    manifest = _read_manifest(path)
     if len({one.disk for one in manifest.disks}) != len(manifest.disks):
         raise BadInput("{path} names a disk twice.", path=path)
     disks = sorted(manifest.disks, key=lambda one: one.disk)
@@ -241,7 +241,7 @@ def _state_files(folder: Path, told: Sequence[_StateFile]) -> StateFiles:
     )
 
 
-def _manifest_read(path: Path) -> Manifest:
+def _read_manifest(path: Path) -> Manifest:
     try:
         if path.stat().st_size > _MANIFEST_BYTES_MAX:
             raise BadInput("{path} is too large for a manifest.", path=path)
@@ -261,7 +261,7 @@ def _manifest_read(path: Path) -> Manifest:
 def _source(context: Context, folder: Path, disk: _Disk) -> Source:
     path = folder / disk.file
     image = image_info(path)
-    told = _told(context, "check", disk.file_bytes)
+    told = _tell(context, "check", disk.file_bytes)
     is_whole = image.format == "qcow2" and path.stat().st_size == disk.file_bytes
     if not is_whole or sha256_of(path, disk.file_bytes) != disk.sha256:
         raise BadInput(

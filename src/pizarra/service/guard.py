@@ -14,20 +14,20 @@ from pizarra.model.facts import Classroom, Pool, Power, Seat, StorageKind
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
-from pizarra.service.claims import claimed_seats
+from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
-from pizarra.storage.lvm_thick import LvmThickStorage
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 
 SOON_S = 8 * 3600
 
 
-def room_checked(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
+def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
     """Says what ``seats`` may need that are to start; makes room if a pool is nearly full: others
     that are ``claimed`` may have something kept, too. Raises NoSpace."""
     if not seats:
         return
     for seen in needs(context.host.observe().pools, seats):
-        need = _undos_dropped(context, seen, seats, claimed) if seen.is_full else seen
+        need = _discard_undos(context, seen, seats, claimed) if seen.is_full else seen
         if need.is_full:
             raise NoSpace(
                 "{n} seats need up to {needs}, {free} are free in {place}/{pool}: not started.",
@@ -37,10 +37,10 @@ def room_checked(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat
         if need.may_fill:
             text = "{n} seats need up to {needs}, {free} are free in {place}/{pool}."
             context.emit(Noted(text=text, facts=_numbers(need)))
-        _foreseen(context, need.pool)
+        _foresee(context, need.pool)
 
 
-def _foreseen(context: Context, pool: Pool) -> None:
+def _foresee(context: Context, pool: Pool) -> None:
     left_s = full_in_s(growth.history(pool), pool.free_bytes)
     if left_s is not None and left_s < SOON_S:
         text = "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
@@ -58,7 +58,7 @@ def _numbers(need: PoolNeed) -> dict[str, object]:
     }
 
 
-def _undos_dropped(
+def _discard_undos(
     context: Context, need: PoolNeed, seats: Sequence[Seat], claimed: Sequence[Seat]
 ) -> PoolNeed:
     """The oldest first, one by one, until it is not full any more. What another command works on
@@ -70,16 +70,16 @@ def _undos_dropped(
         for seat in room.seats
         if seat.volumes[0].place == need.pool.place and not seat.fault
     }
-    if not any(host.given_back([v for one in everybody.values() for v in one.volumes]).values()):
+    if not any(host.reclaim_space([v for one in everybody.values() for v in one.volumes]).values()):
         need = _again(context, need, seats)  # what a reset that was cut off had not given back yet
-    kept = undo.kept(host, list(everybody.values())) if need.is_full else {}
+    kept = undo.undo_ages(host, list(everybody.values())) if need.is_full else {}
     for name, since in kept.items():
         seat = everybody[name]
         try:
-            with _left_to_us(context, seat, claimed):
-                if undo.kept(host, [seat]).get(name) != since:
+            with _claimable(context, seat, claimed):
+                if undo.undo_ages(host, [seat]).get(name) != since:
                     continue  # something else is kept by now
-                undo.dropped(host, [seat])
+                undo.discard_undo(host, [seat])
         except Busy:
             continue
         text = "{pool} is nearly full: the last reset of {name} can be undone no more."
@@ -90,13 +90,13 @@ def _undos_dropped(
     return need
 
 
-def _left_to_us(
+def _claimable(
     context: Context, seat: Seat, claimed: Sequence[Seat]
 ) -> AbstractContextManager[object]:
     """Raises Busy."""
     if seat.name in {one.name for one in claimed}:
         return nullcontext()
-    return claimed_seats(replace(context, wait_s=0), seat.classroom, [seat.number], "guard")
+    return claiming_seats(replace(context, wait_s=0), seat.classroom, [seat.number], "guard")
 
 
 def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
@@ -106,19 +106,19 @@ def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
     return now[need.pool.place, need.pool.name]
 
 
-def guarded(context: Context) -> dict[str, Any]:
+def guard(context: Context) -> dict[str, Any]:
     """What a timer runs each minute: nothing runs full unnoticed, no undo outlives its time.
 
     A machine that somebody works on with another command is left to that command.
     """
     host = context.host
     facts = host.observe()
-    growth.recorded(facts.pools)
+    growth.record(facts.pools)
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
     for seat in seats:
-        _stores_guarded(context, seat)
+        _guard_stores(context, seat)
     for room in facts.classrooms.values():
-        _aged(context, room)
+        _discard_old(context, room)
     running = [seat for seat in seats if seat.power is Power.RUNNING]
     for need in needs(facts.pools, running):
         if need.is_full:
@@ -142,7 +142,7 @@ def pool_json(pool: Pool) -> dict[str, Any]:
     }
 
 
-def _stores_guarded(context: Context, seat: Seat) -> None:
+def _guard_stores(context: Context, seat: Seat) -> None:
     """Its changes are in a classic store of their own; one that overflows is lost."""
     volumes = [*seat.volumes, *(one for one in seat.baselines.values() if one.origin)]
     for volume in volumes:
@@ -154,15 +154,15 @@ def _stores_guarded(context: Context, seat: Seat) -> None:
             "percent": 100 * (volume.used_share or 0),
         }
         try:
-            LvmThickStorage(volume.place).store_extended(volume)
+            DmSnapshotStore(volume.place).extend_store(volume)
         except PizarraError as error:
-            _stopped_before(context, seat, {**facts, "why": error})
+            _paused_before(context, seat, {**facts, "why": error})
         else:
             text = "{name} was {percent:.0f} % full of changes: its store is larger now."
             context.emit(Noted(text=text, facts=facts))
 
 
-def _stopped_before(context: Context, seat: Seat, facts: dict[str, object]) -> None:
+def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> None:
     """Nothing more is written; what is there stays there."""
     text = "{name} is {percent:.0f} % full of changes, and cannot grow: {why}"
     context.emit(Noted(text=text, facts=facts))
@@ -172,26 +172,26 @@ def _stopped_before(context: Context, seat: Seat, facts: dict[str, object]) -> N
         context.emit(Noted(text=text, facts=facts))
 
 
-def _aged(context: Context, room: Classroom) -> None:
+def _discard_old(context: Context, room: Classroom) -> None:
     for seat in room.seats:
-        if seat.fault or not undo_notes.is_noted(seat):
+        if seat.fault or not undo_notes.has_note(seat):
             continue
         try:
-            with claimed_seats(context, room.name, [seat.number], "guard") as seats:
-                undo.aged_dropped(context.host, seats, context.emit)
+            with claiming_seats(context, room.name, [seat.number], "guard") as seats:
+                undo.discard_old_undo(context.host, seats, context.emit)
         except PizarraError:
             continue  # somebody works on it, and drops it then
 
 
 def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
     """Undos go first; then it is said, every time, to whoever reads the journal."""
-    left = _undos_dropped(context, need, running, ())
+    left = _discard_undos(context, need, running, ())
     if left.is_full:
         text = "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
         context.emit(Noted(text=text, facts=_numbers(left)))
 
 
-def sampled(pool: Pool, most: int = 100) -> list[list[float]]:
+def sample(pool: Pool, most: int = 100) -> list[list[float]]:
     """(seconds since 1970, share used), evenly chosen, for a chart."""
     samples = growth.history(pool)
     step = max(1, len(samples) // most)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pizarra.engine.events import Emit, silent
-from pizarra.engine.fitness.findings import Finding, Level, found, is_fit
-from pizarra.engine.fitness.judge import host_judged
-from pizarra.engine.fitness.look import host_seen
-from pizarra.engine.fitness.repair import packages_of, repaired
+from pizarra.engine.fitness.findings import Finding, Level, finding, is_fit
+from pizarra.engine.fitness.judge import judge_host
+from pizarra.engine.fitness.look import look_at_host
+from pizarra.engine.fitness.repair import packages_of, repair
 from pizarra.settings import Settings
 
 _ROUNDS = 3  # a pool that was just made is watched and grown in the next
@@ -49,14 +49,14 @@ class HostReport:
         return {"fit": self.fit, "findings": findings}
 
 
-def host_checked(settings: Settings) -> HostReport:
+def check_host(settings: Settings) -> HostReport:
     """Changes nothing. Raises nothing of ours: what cannot be seen is a finding."""
     if os.geteuid() != 0:
         return HostReport(findings=(_NOT_ROOT,))
-    return HostReport(findings=host_judged(host_seen(settings)))
+    return HostReport(findings=judge_host(look_at_host(settings)))
 
 
-_NOT_ROOT = found(
+_NOT_ROOT = finding(
     Level.UNFIT,
     "permissions",
     "Only root sees enough of LVM and libvirt to tell.",
@@ -64,9 +64,9 @@ _NOT_ROOT = found(
 )
 
 
-def host_fixed(settings: Settings, may_install: Consent, emit: Emit = silent) -> HostReport:
+def fix_host(settings: Settings, may_install: Consent, emit: Emit = silent) -> HostReport:
     """The same after mending what is safe to mend; ``may_install`` is asked at most once."""
-    report = host_checked(settings)
+    report = check_host(settings)
     packages = packages_of(report.findings)
     install = bool(packages) and may_install(packages)
     tried: set[str] = set()
@@ -79,7 +79,7 @@ def host_fixed(settings: Settings, may_install: Consent, emit: Emit = silent) ->
         if not to_mend:
             break
         tried |= {one.check for one in to_mend}
-        repaired(to_mend, emit, install=install)
-        report = host_checked(settings)
+        repair(to_mend, emit, install=install)
+        report = check_host(settings)
     troubled = {one.check for one in report.findings if one.level is not Level.GOOD}
     return HostReport(findings=report.findings, fixed=frozenset(tried - troubled))

@@ -14,13 +14,13 @@ from dataclasses import replace
 
 from pizarra.engine.events import Noted
 from pizarra.engine.guest_agent import GuestAgent
-from pizarra.engine.power import asked_until_off, each_seat, started
+from pizarra.engine.power import each_seat, shut_down_and_wait, start_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.labels import IDENTITY
 from pizarra.model.outcome import WELL, Outcome, Report, SeatOutcome
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner import identity as planner
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import checkpoints
@@ -29,9 +29,9 @@ from pizarra.planner.identity import Person
 from pizarra.planner.reset import pairs_of
 from pizarra.service import checkpoints as saving
 from pizarra.service import identity_offline
-from pizarra.service.claims import Numbers, claimed_seats
+from pizarra.service.claims import Numbers, claiming_seats
 from pizarra.service.context import Context
-from pizarra.storage.interface import first_raised
+from pizarra.storage.interface import raise_first
 from pizarra.system import seed
 from pizarra.system.process import run
 
@@ -47,7 +47,7 @@ def password_hash(password: str) -> str:
     return run(["openssl", "passwd", "-6", "-stdin"], input_text=password + "\n").stdout.strip()
 
 
-def identified(
+def identify(
     context: Context,
     classroom: str,
     numbers: Numbers = None,
@@ -57,25 +57,25 @@ def identified(
 ) -> Report:
     """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
     began, host, person = time.perf_counter(), context.host, person or Person()
-    with claimed_seats(context, classroom, numbers, "classroom identify") as seats:
+    with claiming_seats(context, classroom, numbers, "classroom identify") as seats:
         volumes = host.observe().volumes
         plan = planner.plan_fresh(classroom, seats, volumes, host.storages.capabilities)
-        fresh = ResetRun(host, plan, context.emit).outcomes()
+        fresh = ResetRun(host, plan, context.emit).run()
         outcomes = {one.seat: replace(one, verified=None) for one in fresh}
         ready = [seat for seat in seats if outcomes[seat.name].outcome in WELL]
         given = each_seat(
             host,
             "classroom identify",
             ready,
-            lambda seat: _given(context, seat, person, limit_s),
+            lambda seat: _give(context, seat, person, limit_s),
             context.emit,
         )
         outcomes |= {one.seat: one for one in given}
         named = [seat for seat in ready if outcomes[seat.name].outcome is Outcome.DONE]
-        outcomes |= _kept(context, classroom, named)
-        _original_again(context, classroom, {seat.name for seat in ready}, outcomes)
+        outcomes |= _keep(context, classroom, named)
+        _return_to_original(context, classroom, {seat.name for seat in ready}, outcomes)
         ran = [s for s in ready if s.power is Power.RUNNING and outcomes[s.name].outcome in WELL]
-        again = started(host, [replace(seat, power=Power.OFF) for seat in ran], context.emit)
+        again = start_seats(host, [replace(seat, power=Power.OFF) for seat in ran], context.emit)
         outcomes |= {one.seat: one for one in again if one.outcome not in WELL}
     return Report(
         classroom=classroom,
@@ -86,10 +86,10 @@ def identified(
     )
 
 
-def _given(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
+def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
     """It is off again afterwards, and has no seed, whatever happens. Raises ComputeFault."""
     host = context.host
-    if identity_offline.written(context, seat, person):
+    if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
     spec = provision.domain_spec(seat, host.storages.capabilities)
     path = seed.seed_path(seat.domain_uuid)
@@ -98,10 +98,10 @@ def _given(context: Context, seat: Seat, person: Person, limit_s: float) -> Seat
         "user-data": planner.user_data(seat, person),
     }
     try:
-        seed.seed_made(path, planner.SEED_LABEL, files)
+        seed.make_seed(path, planner.SEED_LABEL, files)
         host.compute.define(replace(spec, seed=path))
         host.compute.start(seat.domain_uuid)
-        _waited_for(context, seat, person, limit_s)
+        _wait_for(context, seat, person, limit_s)
     finally:
         with suppress(PizarraError):
             host.compute.kill(seat.domain_uuid)
@@ -110,15 +110,15 @@ def _given(context: Context, seat: Seat, person: Person, limit_s: float) -> Seat
     return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
 
-def _waited_for(context: Context, seat: Seat, person: Person, limit_s: float) -> None:
+def _wait_for(context: Context, seat: Seat, person: Person, limit_s: float) -> None:
     """Until cloud-init has switched the machine off, or its agent has done it instead."""
     machine, deadline = seat.domain_uuid, time.monotonic() + limit_s
     agent = GuestAgent(compute=context.host.compute, machine=machine, limit_s=limit_s)
     has_cloud_init, why = None, _SILENT
     while time.monotonic() < deadline:
         if _is_off(context, seat):
-            said = seed.seed_read(seed.seed_path(machine), planner.RESULT)
-            if wrong := planner.cloud_init_failed(said):
+            said = seed.read_seed(seed.seed_path(machine), planner.RESULT)
+            if wrong := planner.cloud_init_failure(said):
                 raise ComputeFault("{why}", why=wrong)
             return
         if has_cloud_init is None and agent.answers():
@@ -158,12 +158,12 @@ def _by_agent(context: Context, seat: Seat, agent: GuestAgent, person: Person) -
     status, said = agent.shell(planner.agent_script(seat, person))
     if status != 0:
         raise ComputeFault("its guest refused: {said}", said=said.strip()[-300:] or status)
-    asked_until_off(context.host, [seat.domain_uuid], _OFF_S)
+    shut_down_and_wait(context.host, [seat.domain_uuid], _OFF_S)
     if not _is_off(context, seat):
         raise ComputeFault("it did not shut down within {s:.0f} s", s=_OFF_S)
 
 
-def _kept(context: Context, classroom: str, seats: Sequence[Seat]) -> dict[str, SeatOutcome]:
+def _keep(context: Context, classroom: str, seats: Sequence[Seat]) -> dict[str, SeatOutcome]:
     """Their present state is their original from now on, in the place of an older one."""
     if not seats:
         return {}
@@ -172,13 +172,13 @@ def _kept(context: Context, classroom: str, seats: Sequence[Seat]) -> dict[str, 
     old = [
         one.volumes[n] for one in there if one.name == IDENTITY for n in numbers & {*one.volumes}
     ]
-    context.host.removed([volume for volumes in old for volume in volumes])
+    context.host.remove([volume for volumes in old for volume in volumes])
     off = [replace(seat, power=Power.OFF) for seat in seats]
-    saved = saving.saved_now(context, classroom, IDENTITY, off)
+    saved = saving.save_claimed(context, classroom, IDENTITY, off)
     return {one.seat: one for one in saved if one.outcome not in WELL}
 
 
-def _original_again(
+def _return_to_original(
     context: Context, classroom: str, names: set[str], outcomes: dict[str, SeatOutcome]
 ) -> None:
     """Those that failed half-way go back to the original that they have."""
@@ -188,14 +188,14 @@ def _original_again(
     seats = context.host.observe().classroom(classroom).seats
     pairs = [pair for seat in seats if seat.name in failed for pair in pairs_of(seat)]
     by_volume = {v.uuid: seat.name for seat in seats for v in seat.volumes}
-    for uuid, fault in context.host.rewound(pairs).items():
+    for uuid, fault in context.host.rewind(pairs).items():
         if fault is not None:
             name = by_volume[uuid]
             told = (outcomes[name].reason or "", fault)
-            outcomes[name] = replace(outcomes[name], reason=joined(told))
+            outcomes[name] = replace(outcomes[name], reason=join(told))
 
 
-def recovered(context: Context, facts: HostFacts) -> None:
+def recover(context: Context, facts: HostFacts) -> None:
     """Runs that were cut off: their machines go off and back to the original that they have."""
     for path in sorted(seed.FOLDER.glob("*.img")):
         seats = (seat for room in facts.classrooms.values() for seat in room.seats)
@@ -203,15 +203,15 @@ def recovered(context: Context, facts: HostFacts) -> None:
         if seat is not None and seat.fault:
             continue  # nobody touches it, and its machine names the seed
         if seat is not None and seat.power is not Power.ABSENT:
-            with claimed_seats(context, seat.classroom, [seat.number], "recover"):
-                _taken_back(context, seat)
+            with claiming_seats(context, seat.classroom, [seat.number], "recover"):
+                _take_back(context, seat)
         path.unlink(missing_ok=True)
 
 
-def _taken_back(context: Context, seat: Seat) -> None:
+def _take_back(context: Context, seat: Seat) -> None:
     host = context.host
     host.compute.kill(seat.domain_uuid)
     host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
-    first_raised(host.rewound(list(pairs_of(seat))))
+    raise_first(host.rewind(list(pairs_of(seat))))
     text = "{name}: giving it an identity was cut off, and is taken back."
     context.emit(Noted(text=text, facts={"name": seat.name}))

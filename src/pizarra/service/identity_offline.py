@@ -27,24 +27,24 @@ _ACCOUNTS = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
 _DAY_S = 86_400
 
 
-def written(context: Context, seat: Seat, person: Person) -> bool:
+def write(context: Context, seat: Seat, person: Person) -> bool:
     """False, and nothing is changed, when its system has somebody to ask, or is not one that we
     can read. The machine is off. Raises StorageFault."""
     with _root_of(context, seat) as root:
         if root is None or any(root.has(name) for name in _ASKED_INSTEAD):
             return False
-        new = _named(root, seat)
+        new = _file_names(root, seat)
         kinds = [kind for kind in _KEYS if root.has(f"/etc/ssh/ssh_host_{kind}_key")]
-        new |= _keys_made(kinds, f"root@{seat.name}")
+        new |= _make_keys(kinds, f"root@{seat.name}")
         if person.user:
             new |= _account(root, person)
         if root.has("/etc/selinux/config"):
             new["/.autorelabel"] = NewFile()
-        root.changed(new, _GONE)
+        root.change(new, _GONE)
     return True
 
 
-def own_again(context: Context, seat: Seat) -> bool:
+def restore_own(context: Context, seat: Seat) -> bool:
     """Somebody else's content gets the name and keys that are the seat's own by its original.
     False, and nothing is changed, when there is none, or no system that we can read."""
     if seat.identity is None:
@@ -54,11 +54,11 @@ def own_again(context: Context, seat: Seat) -> bool:
             return False
         names = [name for kind in _KEYS for name in _key_files(kind)]
         keys = {name: own.read(name) for name in names}
-        new = _named(root, seat)
+        new = _file_names(root, seat)
         for name, data in keys.items():
             if data is not None:
                 new[name] = NewFile(data=data, mode=_key_mode(name))
-        root.changed(new, [*_GONE, *(name for name in names if name not in new)])
+        root.change(new, [*_GONE, *(name for name in names if name not in new)])
     return True
 
 
@@ -81,14 +81,14 @@ def _first_root(
 ) -> Iterator[ExtFiles | None]:
     for volume in volumes:
         storage = context.host.storage_of(volume)
-        with storage.raw(volume, writable=writable) as disk:
+        with storage.opening_raw(volume, writable=writable) as disk:
             if root := linux_root(disk):
                 yield root
                 return
     yield None
 
 
-def _named(root: ExtFiles, seat: Seat) -> dict[str, NewFile]:
+def _file_names(root: ExtFiles, seat: Seat) -> dict[str, NewFile]:
     old = _text(root, "/etc/hostname").strip()
     new = {
         "/etc/hostname": f"{seat.name}\n",
@@ -106,7 +106,7 @@ def _key_mode(name: str) -> int:
     return 0o644 if name.endswith(".pub") else 0o600
 
 
-def _keys_made(kinds: Sequence[str], comment: str) -> dict[str, NewFile]:
+def _make_keys(kinds: Sequence[str], comment: str) -> dict[str, NewFile]:
     """New SSH host keys."""
     new: dict[str, NewFile] = {}
     with tempfile.TemporaryDirectory() as folder:

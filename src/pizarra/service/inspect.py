@@ -12,7 +12,7 @@ from pizarra.engine.events import Noted
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.names import seat_name
-from pizarra.model.sentence import joined
+from pizarra.model.sentence import join
 from pizarra.planner.reset import pairs_of
 from pizarra.service import views
 from pizarra.service.context import Context
@@ -20,7 +20,7 @@ from pizarra.service.views import NOTES, View, Which
 from pizarra.storage.interface import Change
 from pizarra.system import guest_files
 from pizarra.system.guest_files import Copied
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Where:
     partition: int | None = None
 
 
-def seat_named(context: Context, name: str) -> Seat:
+def find_seat(context: Context, name: str) -> Seat:
     """By its full name, or an adopted machine's own. Raises NotFound."""
     classrooms = context.host.observe().classrooms
     for classroom in classrooms.values():
@@ -47,9 +47,9 @@ def seat_named(context: Context, name: str) -> Seat:
     )
 
 
-def shown(context: Context, name: str) -> dict[str, Any]:
+def show(context: Context, name: str) -> dict[str, Any]:
     """What a seat is, and how much of each disk changed: from metadata, without reading data."""
-    seat = seat_named(context, name)
+    seat = find_seat(context, name)
     changes = {} if seat.fault else context.host.changes(list(pairs_of(seat)))
     labels = seat.labels
     return {
@@ -73,7 +73,7 @@ def _disk(seat: Seat, volume: Volume, change: Change | PizarraError | None) -> d
         "storage": str(volume.kind),
         "size_bytes": volume.size_bytes,
         "changed_bytes": change.changed_bytes if isinstance(change, Change) else None,
-        "why": joined([change]) if isinstance(change, PizarraError) else None,
+        "why": join([change]) if isinstance(change, PizarraError) else None,
         "present": str(volume.path),
         "original": str(baseline.path) if baseline else None,
     }
@@ -88,24 +88,24 @@ def _view(view: View) -> dict[str, Any]:
     }
 
 
-def attached(context: Context, name: str, where: Where, at: Path | None = None) -> dict[str, Any]:
+def attach(context: Context, name: str, where: Where, at: Path | None = None) -> dict[str, Any]:
     """A read-only device of one state of a disk, mounted ``at`` a folder if one is named.
 
     It stays until ``detached``.
     """
     folder = _mount_point(at) if at else None
-    seat = seat_named(context, name)
-    with _claimed(seat):
-        seat = seat_named(context, name)
-        view = views.made(context, seat, _volume(seat, where), where.which, stays=True)
+    seat = find_seat(context, name)
+    with _claiming(seat):
+        seat = find_seat(context, name)
+        view = views.make(context, seat, _volume(seat, where), where.which, stays=True)
         if folder is not None:
-            view = _mounted(context, view, folder, where.partition)
+            view = _mount(context, view, folder, where.partition)
     return {"seat": seat.name, **_view(view)}
 
 
-def _claimed(seat: Seat) -> AbstractContextManager[None]:
+def _claiming(seat: Seat) -> AbstractContextManager[None]:
     number = seat_name(seat.classroom, seat.number)
-    return claimed([number], "inspect", shared=[seat.classroom])
+    return claiming([number], "inspect", shared=[seat.classroom])
 
 
 def _mount_point(at: Path) -> Path:
@@ -128,34 +128,34 @@ def _volume(seat: Seat, where: Where) -> Volume:
     )
 
 
-def _mounted(context: Context, view: View, folder: Path, partition: int | None) -> View:
+def _mount(context: Context, view: View, folder: Path, partition: int | None) -> View:
     """Noted before it is mounted; a view that cannot be mounted is taken away again."""
-    noted = replace(view, mount=str(folder)).written()
+    noted = replace(view, mount=str(folder)).write()
     try:
-        guest_files.mounted(Path(view.device), folder, partition)
+        guest_files.mount(Path(view.device), folder, partition)
     except BaseException:
-        views.removed(context, noted)
+        views.remove(context, noted)
         raise
     return noted
 
 
-def detached(context: Context, name: str) -> list[dict[str, Any]]:
+def detach(context: Context, name: str) -> list[dict[str, Any]]:
     """Take away every view of a seat; what was there."""
-    seat = seat_named(context, name)
-    with _claimed(seat):
+    seat = find_seat(context, name)
+    with _claiming(seat):
         found = views.views(seat.name)
         for view in found:
-            views.removed(context, view)
+            views.remove(context, view)
     return [_view(view) for view in found]
 
 
-def copied(context: Context, name: str, paths: Sequence[str], to: Path, where: Where) -> Copied:
+def copy(context: Context, name: str, paths: Sequence[str], to: Path, where: Where) -> Copied:
     """Copy files and folders out of a seat's disk. Raises NotFound, BadInput, AlreadyExists."""
     to.mkdir(parents=True, exist_ok=True)
     total = Copied()
-    with _looked_into(context, name, where) as root:
+    with _looking_into(context, name, where) as root:
         for path in paths:
-            one = guest_files.copied_out(root, path, to.absolute())
+            one = guest_files.copy_out(root, path, to.absolute())
             total.files += one.files
             total.size_bytes += one.size_bytes
             total.left_out += one.left_out
@@ -163,34 +163,34 @@ def copied(context: Context, name: str, paths: Sequence[str], to: Path, where: W
 
 
 @contextmanager
-def _looked_into(context: Context, name: str, where: Where) -> Iterator[Path]:
+def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
     """The seat's files, for as long as the block lasts. A thin seat may be reset meanwhile."""
-    seat = seat_named(context, name)
+    seat = find_seat(context, name)
     with ExitStack() as claim:
-        claim.enter_context(_claimed(seat))
-        seat = seat_named(context, name)
+        claim.enter_context(_claiming(seat))
+        seat = find_seat(context, name)
         volume = _volume(seat, where)
-        view = views.made(context, seat, volume, where.which, stays=False)
+        view = views.make(context, seat, volume, where.which, stays=False)
         folder = NOTES / f"{seat.name}.files"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        view = _mounted(context, view, folder, where.partition)
+        view = _mount(context, view, folder, where.partition)
         if volume.kind is StorageKind.LVM_THIN:
             claim.close()
         try:
             yield folder
         finally:
-            views.removed(context, view)
+            views.remove(context, view)
 
 
-def of_seat_removed(context: Context, seat: Seat) -> None:
+def remove_views_of(context: Context, seat: Seat) -> None:
     """Before a seat is deleted. Raises StorageFault when somebody looks at it right now."""
     for view in views.views(seat.name):
-        views.removed(context, view)
+        views.remove(context, view)
 
 
-def left_over_removed(context: Context) -> None:
+def remove_left_over(context: Context) -> None:
     """For ``recover``."""
-    for name in views.left_over_removed(context):
+    for name in views.remove_left_over(context):
         context.emit(Noted(text="Removed {name}: nobody looks at it.", facts={"name": name}))
 
 

@@ -25,7 +25,7 @@ def word(text: str, spoken: gettext.NullTranslations) -> str:
     return spoken.gettext(text) if text else ""
 
 
-def translated(text: str, facts: Mapping[str, object], spoken: gettext.NullTranslations) -> str:
+def translate(text: str, facts: Mapping[str, object], spoken: gettext.NullTranslations) -> str:
     """A template over facts; so are facts that are words of ours."""
     told = {name: _fact(name, fact, spoken) for name, fact in facts.items()}
     return word(text, spoken).format(**told)
@@ -33,12 +33,12 @@ def translated(text: str, facts: Mapping[str, object], spoken: gettext.NullTrans
 
 def _fact(name: str, fact: object, spoken: gettext.NullTranslations) -> object:
     if isinstance(fact, PizarraError | Sentence | StrEnum):
-        return in_words(fact, spoken)
+        return say(fact, spoken)
     return word(fact, spoken) if name in _OURS and isinstance(fact, str) else fact
 
 
-def in_words(told: str | PizarraError, spoken: gettext.NullTranslations) -> str:
+def say(told: str | PizarraError, spoken: gettext.NullTranslations) -> str:
     """A reason, a fault, an error or a word of ours."""
     if isinstance(told, PizarraError | Sentence):
-        return translated(told.text, told.facts, spoken) if told.facts else word(told.text, spoken)
+        return translate(told.text, told.facts, spoken) if told.facts else word(told.text, spoken)
     return word(str(told), spoken)

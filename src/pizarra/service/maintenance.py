@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pizarra.engine.events import Advanced, Began, Noted
-from pizarra.engine.power import asked_until_off
+from pizarra.engine.power import shut_down_and_wait
 from pizarra.errors import Busy, PizarraError, Unsupported
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
 from pizarra.model.labels import Role
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.planner import maintenance as plan
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import MaintenanceWish
 from pizarra.planner.provision import OWN_NETWORKS
-from pizarra.planner.template_facts import cut_off
+from pizarra.planner.template_facts import unfinished_imports
 from pizarra.service.context import Context
-from pizarra.storage.interface import Pair, Progress, Storage, first_raised
-from pizarra.system.locks import claimed
+from pizarra.storage.interface import Progress, RewindTarget, Storage, raise_first
+from pizarra.system.locks import claiming
 
 _DEFAULT = MaintenanceWish()
 
 
-def begun(
+def begin(
     context: Context,
     name: str,
     wish: MaintenanceWish = _DEFAULT,
@@ -29,33 +29,33 @@ def begun(
     place: str = "",
 ) -> Maintenance:
     """Start a writable machine made of the newest version. What fails leaves nothing behind."""
-    name_checked(name, "template")
-    with claimed([f"template-{name}"], "template maintain"):
+    check_name(name, "template")
+    with claiming([f"template-{name}"], "template maintain"):
         facts = context.host.observe()
         template = facts.template(name, kind, place)
-        plan.beginning_checked(facts, template)
+        plan.check_can_begin(facts, template)
         version = plan.next_version(facts, template)
         drafts = plan.drafts(template, version, wish)
         storage = context.host.storages.at(template.kind, template.place)
         try:
             for golden, new in drafts:
-                storage.draft_created(golden, new, _told(context, "copy", golden.size_bytes))
-            _drafts_labelled(storage, name, version)
-            return _machine_started(context, name)
+                storage.create_draft(golden, new, _tell(context, "copy", golden.size_bytes))
+            _label_drafts(storage, name, version)
+            return _start_machine(context, name)
         except BaseException:
-            _taken_back(context, storage, name, version)
+            _take_back(context, storage, name, version)
             raise
 
 
-def _told(context: Context, what: str, size_bytes: int) -> Progress:
+def _tell(context: Context, what: str, size_bytes: int) -> Progress:
     context.emit(Began(what=what, total=size_bytes, unit="bytes"))
     return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
 
 
-def _drafts_labelled(storage: Storage, name: str, version: int) -> None:
+def _label_drafts(storage: Storage, name: str, version: int) -> None:
     facts = storage.observe()
     its = [v for v in _of(facts.volumes, name, version) if v.labels]
-    storage.relabelled({v.uuid: plan.begun(v.labels) for v in its if v.labels}, facts)
+    storage.set_labels({v.uuid: plan.labels_of_draft(v.labels) for v in its if v.labels}, facts)
 
 
 def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
@@ -70,59 +70,59 @@ def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
     ]
 
 
-def _machine_started(context: Context, name: str) -> Maintenance:
+def _start_machine(context: Context, name: str) -> Maintenance:
     """The network, the machine, and on."""
     compute = context.host.compute
-    present = plan.needed(context.host.observe(), name)
-    network_made(context, present)
+    present = plan.find_maintenance(context.host.observe(), name)
+    make_network(context, present)
     compute.define(plan.machine(present, context.host.storages.capabilities))
-    _state_put(context, present)
+    _put_state(context, present)
     compute.start(present.domain_uuid)
-    return plan.needed(context.host.observe(), name)
+    return plan.find_maintenance(context.host.observe(), name)
 
 
-def _state_put(context: Context, present: Maintenance) -> None:
+def _put_state(context: Context, present: Maintenance) -> None:
     """Its firmware variables and TPM are the newest version's. Raises StorageFault."""
     facts = context.host.observe()
     first = present.volumes[0]
     for golden in facts.template(present.template, present.kind, present.place).volumes[:1]:
-        if fault := context.host.states.put(Pair(seat=first, baseline=golden)):
+        if fault := context.host.states.commit(RewindTarget(volume=first, source=golden)):
             raise fault
 
 
-def network_made(context: Context, maintenance: Maintenance) -> None:
+def make_network(context: Context, maintenance: Maintenance) -> None:
     """Define and start the network of its machine, if it has one of its own."""
     mode = maintenance.labels.network
     if mode in OWN_NETWORKS:
         gateways = context.host.compute.network_gateways()
-        context.host.compute.network_define(plan.network(maintenance.template, mode, gateways))
+        context.host.compute.define_network(plan.network(maintenance.template, mode, gateways))
 
 
-def _taken_back(context: Context, storage: Storage, name: str, version: int) -> None:
+def _take_back(context: Context, storage: Storage, name: str, version: int) -> None:
     volumes = _of(storage.observe().volumes, name, version)
     domains = {v.labels.domain for v in volumes if v.labels and v.labels.domain}
     try:
         for domain in domains:
             context.host.compute.kill(domain)
             context.host.compute.undefine(domain)
-        _network_removed(context, name)
-        faults = [*filter(None, storage.removed(volumes).values())]
+        _remove_network(context, name)
+        faults = [*filter(None, storage.remove(volumes).values())]
     except PizarraError as error:
         faults = [error]
     for fault in faults:
         context.emit(Noted(text="Not all was taken back: {why}", facts={"why": fault}))
 
 
-def _network_removed(context: Context, name: str) -> None:
-    context.host.compute.network_remove(plan.room(name), plan.network_of(name))
+def _remove_network(context: Context, name: str) -> None:
+    context.host.compute.remove_network(plan.room(name), plan.network_of(name))
 
 
-def published(context: Context, name: str, *, warm: bool = False) -> Template:
+def publish(context: Context, name: str, *, warm: bool = False) -> Template:
     """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
     that is ``warm``, classrooms get warm baselines when they are made."""
-    name_checked(name, "template")
-    with claimed([f"template-{name}"], "template publish"):
-        present = plan.needed(context.host.observe(), name)
+    check_name(name, "template")
+    with claiming([f"template-{name}"], "template publish"):
+        present = plan.find_maintenance(context.host.observe(), name)
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
         if warm and not context.host.storages.capabilities[present.kind].checkpoints:
@@ -133,20 +133,20 @@ def published(context: Context, name: str, *, warm: bool = False) -> Template:
                 kind=present.kind,
             )
         _shut_down(context, present)
-        context.host.states.saved(present.volumes[0], present.volumes[0])
+        context.host.states.save(present.volumes[0], present.volumes[0])
         context.host.compute.undefine(present.domain_uuid)
-        _sealed(context, present.volumes, warm=warm)
-        _network_removed(context, name)
+        _seal(context, present.volumes, warm=warm)
+        _remove_network(context, name)
     facts = context.host.observe()
     return facts.template(name, present.kind, present.place, present.version)
 
 
-def _sealed(context: Context, volumes: tuple[Volume, ...], *, warm: bool = False) -> None:
+def _seal(context: Context, volumes: tuple[Volume, ...], *, warm: bool = False) -> None:
     for volume in volumes:
         assert volume.labels is not None, "chosen by its labels"
-        progress = _told(context, "publish", volume.size_bytes)
+        progress = _tell(context, "publish", volume.size_bytes)
         storage = context.host.storage_of(volume)
-        storage.golden_sealed(volume, plan.ended(volume.labels, warm=warm), progress)
+        storage.seal_golden(volume, plan.labels_when_sealed(volume.labels, warm=warm), progress)
 
 
 def _shut_down(context: Context, maintenance: Maintenance) -> None:
@@ -155,7 +155,7 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
         return
     host, grace_s = context.host, context.host.settings.grace_s
     if maintenance.power is Power.RUNNING:
-        asked_until_off(host, [maintenance.domain_uuid], grace_s)
+        shut_down_and_wait(host, [maintenance.domain_uuid], grace_s)
     domain = next(d for d in host.compute.observe() if d.uuid == maintenance.domain_uuid)
     if domain.power is not Power.OFF:
         raise Busy(
@@ -167,40 +167,40 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
         )
 
 
-def discarded(context: Context, name: str) -> Maintenance:
+def discard(context: Context, name: str) -> Maintenance:
     """Throw the version that is being made away, with its machine."""
-    name_checked(name, "template")
-    with claimed([f"template-{name}"], "template discard"):
-        present = plan.needed(context.host.observe(), name)
+    check_name(name, "template")
+    with claiming([f"template-{name}"], "template discard"):
+        present = plan.find_maintenance(context.host.observe(), name)
         context.host.compute.kill(present.domain_uuid)
         context.host.compute.undefine(present.domain_uuid)
-        _network_removed(context, name)
-        first_raised(context.host.removed(list(present.volumes)))
+        _remove_network(context, name)
+        raise_first(context.host.remove(list(present.volumes)))
     return present
 
 
-def recovered(context: Context, facts: HostFacts) -> None:
+def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
-    to_seal, to_remove = cut_off(facts.volumes)
+    to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({v.labels.template for v in (*to_seal, *to_remove) if v.labels}):
-        with claimed([f"template-{name}"], "recover", wait_s=context.wait_s):
-            to_seal, to_remove = cut_off(context.host.observe().volumes)
-            _sealed(context, tuple(v for v in to_seal if v.labels and v.labels.template == name))
+        with claiming([f"template-{name}"], "recover", wait_s=context.wait_s):
+            to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
+            _seal(context, tuple(v for v in to_seal if v.labels and v.labels.template == name))
             gone = [v for v in to_remove if v.labels and v.labels.template == name]
-            for uuid, fault in context.host.removed(gone).items():
+            for uuid, fault in context.host.remove(gone).items():
                 volume = next(v for v in gone if v.uuid == uuid)
                 text = (
                     "Removed {name}: its import never ended." if fault is None else "{name}: {why}"
                 )
                 context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
-    _machines_recovered(context)
+    _recover_machines(context)
 
 
-def _machines_recovered(context: Context) -> None:
+def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with claimed([f"template-{one.template}"], "recover", wait_s=context.wait_s):
-            network_made(context, one)
+        with claiming([f"template-{one.template}"], "recover", wait_s=context.wait_s):
+            make_network(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one, context.host.storages.capabilities)
                 context.host.compute.define(spec)
@@ -208,4 +208,4 @@ def _machines_recovered(context: Context) -> None:
     known = context.host.compute.network_gateways()
     for name in sorted({template.name for template in facts.templates}):
         if facts.maintenance(name) is None and plan.network_of(name) in known:
-            _network_removed(context, name)
+            _remove_network(context, name)

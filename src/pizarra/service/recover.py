@@ -10,26 +10,26 @@ from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
 from pizarra.service import data_disks, identity, inspect, maintenance, undo, upgrade
-from pizarra.service.adoption_ends import left_over_settled
-from pizarra.service.classrooms import network_restored
+from pizarra.service.adoption_ends import finish_adoptions
+from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 
 
-def recovered(context: Context) -> list[Report]:
+def recover(context: Context) -> list[Report]:
     """Every classroom of the host; left-over imports are removed first.
 
     What goes wrong stops nothing else: it is told, and the first such error is raised at the end.
     """
-    faults = _left_overs_settled(context)
+    faults = _settle_left_overs(context)
     reports = []
     for name in context.host.observe().classrooms:
         try:
-            reports.append(_classroom_recovered(context, name))
+            reports.append(_recover_classroom(context, name))
         except PizarraError as error:
             faults.append(error)
     for fault in faults:
@@ -39,16 +39,16 @@ def recovered(context: Context) -> list[Report]:
     return reports
 
 
-def _left_overs_settled(context: Context) -> list[PizarraError]:
-    faults = undo.settled(context, context.host.observe())  # first: a pool may be stuck in it
-    left_over_settled(context, context.host.observe())
-    inspect.left_over_removed(context)
+def _settle_left_overs(context: Context) -> list[PizarraError]:
+    faults = undo.settle_undos(context, context.host.observe())  # first: a pool may be stuck in it
+    finish_adoptions(context, context.host.observe())
+    inspect.remove_left_over(context)
     try:
-        data_disks.recovered(context)
+        data_disks.recover(context)
     except PizarraError as error:
         faults.append(error)
     facts = context.host.observe()
-    for part in (maintenance.recovered, upgrade.recovered, identity.recovered):
+    for part in (maintenance.recover, upgrade.recover, identity.recover):
         try:
             part(context, facts)
         except PizarraError as error:
@@ -56,17 +56,17 @@ def _left_overs_settled(context: Context) -> list[PizarraError]:
     return faults
 
 
-def _classroom_recovered(context: Context, name: str) -> Report:
+def _recover_classroom(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with claimed([name], "recover", wait_s=context.wait_s):
+    with claiming([name], "recover", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what="recover", total=len(classroom.seats)))
-        network_restored(context, classroom)
+        restore_network(context, classroom)
         outcomes = each_seat(
             context.host,
             "recover",
             classroom.seats,
-            lambda seat: _seat_recovered(context, seat),
+            lambda seat: _recover_seat(context, seat),
             context.emit,
         )
     return Report(
@@ -78,7 +78,7 @@ def _classroom_recovered(context: Context, name: str) -> Report:
     )
 
 
-def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
+def _recover_seat(context: Context, seat: Seat) -> SeatOutcome:
     """A machine that is gone is defined again, a disk that a reset took off its device is put back
     on it as it is; one without any content is rewound."""
     host, mended = context.host, []
@@ -98,27 +98,27 @@ def _seat_recovered(context: Context, seat: Seat) -> SeatOutcome:
         # what it has in its RAM may not meet another disk
         reason = Sentence("a reset of it was cut off while it was on: reset it again")
         return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
-    lost = [pair for pair in pairs_of(seat) if not host.woken(pair.seat)]
-    given_back = host.given_back([pair.seat for pair in lost])
-    lost = [pair for pair in lost if not host.woken(pair.seat)]
+    lost = [pair for pair in pairs_of(seat) if not host.activate(pair.volume)]
+    given_back = host.reclaim_space([pair.volume for pair in lost])
+    lost = [pair for pair in lost if not host.activate(pair.volume)]
     if not (fault := next(filter(None, given_back.values()), None)):  # nowhere else it would be
-        fault = next(filter(None, host.rewound(lost).values()), None)
+        fault = next(filter(None, host.rewind(lost).values()), None)
     if fault:
-        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=joined([fault]))
+        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=join([fault]))
     if lost:
         mended.append(Sentence("disks put back to the original"))
-    has_finished = cut_off.finished(host, seat)
+    has_finished = cut_off.finish(host, seat)
     if detached and not lost:
         mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
     outcome = Outcome.DONE if mended or has_finished else Outcome.UNCHANGED
-    if cut_off.is_undone(host, seat):
-        mended.append(cut_off.undone_already())
+    if cut_off.is_undo_complete(host, seat):
+        mended.append(cut_off.already_undone_reason())
     elif cut_off.is_half_done(host, seat):
-        mended.append(cut_off.half_done())
+        mended.append(cut_off.half_done_reason())
     elif has_finished:
         mended.append(Sentence("disks put back to the original"))
-    return SeatOutcome(seat=seat.name, outcome=outcome, reason=joined(mended) or None)
+    return SeatOutcome(seat=seat.name, outcome=outcome, reason=join(mended) or None)
 
 
 def _is_detached(context: Context, volume: Volume) -> bool:
-    return context.host.storage_of(volume).is_detached(volume)
+    return context.host.storage_of(volume).has_error_table(volume)

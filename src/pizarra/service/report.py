@@ -39,14 +39,14 @@ _SECRET = re.compile(
 )
 
 
-def without_secrets(text: str) -> str:
+def remove_secrets(text: str) -> str:
     """The same, with what looks like a secret left out."""
     return _SECRET.sub(
         lambda found: f"{found[1] or found[3] or ''}[left out]{found[2] or ''}", text
     )
 
 
-def reported(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:
+def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:
     """Write the bundle; what a command refuses to say is said in its place. Raises BadInput."""
     parts = {"pizarra.txt": _own(settings)}
     for name, argv in _COMMANDS.items():
@@ -57,7 +57,7 @@ def reported(settings: Settings, target: Path, told: Callable[[str], None]) -> P
     try:
         with tarfile.open(target, "x:gz") as bundle:
             for name, text in parts.items():
-                _added(bundle, f"pizarra-report/{name}", without_secrets(text))
+                _add(bundle, f"pizarra-report/{name}", remove_secrets(text))
         target.chmod(0o600)
     except FileExistsError:
         raise BadInput(
@@ -90,7 +90,7 @@ def _answer(argv: list[str]) -> str:
     return f"$ {' '.join(argv)}\n{done.stdout}{done.stderr}"
 
 
-def _added(bundle: tarfile.TarFile, name: str, text: str) -> None:
+def _add(bundle: tarfile.TarFile, name: str, text: str) -> None:
     data = text.encode(errors="replace")
     entry = tarfile.TarInfo(name)
     entry.size, entry.mtime, entry.mode = len(data), int(time.time()), 0o600

@@ -10,17 +10,17 @@ from pizarra.engine.events import Advanced, Began, Noted
 from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError, Unsupported
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
 from pizarra.model.labels import Firmware, Labels, Role
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.sentence import Sentence
-from pizarra.model.sizes import size_parsed, size_text
+from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import nobody_maintains
-from pizarra.planner.placement import fits, placed
+from pizarra.planner.placement import fits, place_for
 from pizarra.planner.provision import golden_name
 from pizarra.service.context import Context
-from pizarra.storage.images import ImageInfo, copied, image_info
+from pizarra.storage.images import ImageInfo, copy, image_info
 from pizarra.storage.interface import NewVolume, Storage
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ class MachineSource:
 _PLAIN = MachineSource()
 
 
-def imported(
+def import_template(
     context: Context,
     name: str,
     sources: list[Source],
@@ -61,17 +61,17 @@ def imported(
     new_version: bool = False,
 ) -> Template:
     """Copy disks into a new template, or as its next version. What fails leaves nothing behind."""
-    name_checked(name, "template")
-    with claimed([f"template-{name}"], "template import"):
+    check_name(name, "template")
+    with claiming([f"template-{name}"], "template import"):
         facts = context.host.observe()
         settings = context.host.settings
-        kind, place = placed(facts, kind, vg, settings.vg, str(settings.folder))
+        kind, place = place_for(facts, kind, vg, settings.vg, str(settings.folder))
         version = _version(facts, name, kind, place, sources) if new_version else 1
         if not new_version:
-            _new_checked(facts, name, kind, place)
+            _check_new(facts, name, kind, place)
         storage = context.host.storages.at(kind, place)
-        _data_checked(storage, sources)
-        _space_checked(context, facts, storage, sources)
+        _check_data(storage, sources)
+        _check_space(context, facts, storage, sources)
         made: list[Volume] = []
         try:
             for source in sources:
@@ -84,15 +84,15 @@ def imported(
                     persistent=int(source.persistent),
                     state="" if made else machine.state,
                 )
-                made.append(_filled(context, storage, labels, source))
+                made.append(_fill(context, storage, labels, source))
             if machine.state:
-                context.host.states.saved_from(machine.files, made[0])
+                context.host.states.save_from(machine.files, made[0])
         except BaseException:
-            _undone(context, storage, name)
+            _take_back(context, storage, name)
             raise
         for volume in made:
             assert volume.labels is not None, "made with labels just now"
-            storage.golden_sealed(volume, volume.labels.but(role=Role.TEMPLATE))
+            storage.seal_golden(volume, volume.labels.but(role=Role.TEMPLATE))
     return context.host.observe().template(name, kind, place)
 
 
@@ -113,7 +113,7 @@ def _version(
     return newest.version + 1
 
 
-def _new_checked(facts: HostFacts, name: str, kind: StorageKind, place: str) -> None:
+def _check_new(facts: HostFacts, name: str, kind: StorageKind, place: str) -> None:
     for one in facts.templates:
         if (one.name, one.kind, one.place) == (name, kind, place):
             raise AlreadyExists(
@@ -125,7 +125,7 @@ def _new_checked(facts: HostFacts, name: str, kind: StorageKind, place: str) -> 
             )
 
 
-def _data_checked(storage: Storage, sources: list[Source]) -> None:
+def _check_data(storage: Storage, sources: list[Source]) -> None:
     if any(one.persistent for one in sources) and not storage.capabilities.undo:
         raise Unsupported(
             "On {kind} a seat has no data disk: its store could overflow.",
@@ -146,11 +146,11 @@ def with_data(sources: list[Source], told: str, folder: Path) -> list[Source]:
     if not path.exists():
         path = folder / f"{disk}.img"
         with path.open("wb") as file:
-            file.truncate(size_parsed(told))
+            file.truncate(parse_size(told))
     return [*sources, Source(disk=disk, image=image_info(path), persistent=True)]
 
 
-def _space_checked(
+def _check_space(
     context: Context, facts: HostFacts, storage: Storage, sources: list[Source]
 ) -> None:
     sparse = storage.capabilities.new_is_zero
@@ -161,7 +161,7 @@ def _space_checked(
     for source in sources:
         what = Sentence("The disk of {name}", name=source.image.path.name)
         fits(facts.pools, storage.kind, storage.place, source.image.virtual_size_bytes, what)
-    storage.space_checked(needs, "the template")
+    storage.check_space(needs, "the template")
     shown = ", ".join(f"{one.image.format}, {size_text(one.image.virtual_size_bytes)}"
                       for one in sources)  # fmt: skip
     context.emit(
@@ -172,16 +172,16 @@ def _space_checked(
     )
 
 
-def _filled(context: Context, storage: Storage, labels: Labels, source: Source) -> Volume:
+def _fill(context: Context, storage: Storage, labels: Labels, source: Source) -> Volume:
     new = NewVolume(
         labels=labels,
         size_bytes=source.image.virtual_size_bytes,
         name=golden_name(labels.template, labels.version, labels.disk),
     )
-    volume = storage.golden_created(new)
+    volume = storage.create_golden(new)
     size_bytes = source.image.virtual_size_bytes
     context.emit(Began(what="import", total=size_bytes, unit="bytes"))
-    copied(
+    copy(
         source.image.path,
         source.image.format,
         volume.path,
@@ -192,13 +192,13 @@ def _filled(context: Context, storage: Storage, labels: Labels, source: Source) 
     return volume
 
 
-def _undone(context: Context, storage: Storage, name: str) -> None:
+def _take_back(context: Context, storage: Storage, name: str) -> None:
     left = [
         volume
         for volume in storage.observe().volumes
         if volume.labels and volume.labels.role is Role.FILLING and volume.labels.template == name
     ]
-    faults = storage.removed(left)
+    faults = storage.remove(left)
     for fault in faults.values():
         if fault is not None:
             context.emit(Noted(text="Not removed: {why}", facts={"why": fault}))
@@ -235,12 +235,12 @@ def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Machin
     return sources, MachineSource(firmware=firmware_of(xml), tpm=bool(files.tpm), files=files)
 
 
-def listed(context: Context) -> tuple[Template, ...]:
+def list_templates(context: Context) -> tuple[Template, ...]:
     """All templates of this host."""
     return context.host.observe().templates
 
 
-def deleted(
+def delete(
     context: Context,
     name: str,
     kind: StorageKind | None = None,
@@ -249,21 +249,21 @@ def deleted(
     version: int = 0,
 ) -> None:
     """Remove a version, or all of a template, that no seat stands on. Raises BadInput, NotFound."""
-    name_checked(name, "template")
-    with claimed([f"template-{name}"], "template delete"):
+    check_name(name, "template")
+    with claiming([f"template-{name}"], "template delete"):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         one = [facts.template(name, kind, place, version)] if version else []
         versions = one or facts.versions(name, kind, place)
         for template in versions:
-            _unused_checked(template)
-        faults = context.host.removed([v for template in versions for v in template.volumes])
+            _check_unused(template)
+        faults = context.host.remove([v for template in versions for v in template.volumes])
         for fault in faults.values():
             if fault is not None:
                 raise fault
 
 
-def _unused_checked(template: Template) -> None:
+def _check_unused(template: Template) -> None:
     if template.seats:
         raise BadInput(
             "{count} seats stand on the template {name}, version {version}.",
@@ -274,12 +274,12 @@ def _unused_checked(template: Template) -> None:
         )
 
 
-def pruned(
+def prune(
     context: Context, name: str, kind: StorageKind | None = None, place: str = ""
 ) -> tuple[list[Template], dict[int, PizarraError | Sentence]]:
     """Remove the versions that nothing stands on, but the newest; and why others stay."""
-    name_checked(name, "template")
-    with claimed([f"template-{name}"], "template prune"):
+    check_name(name, "template")
+    with claiming([f"template-{name}"], "template prune"):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         *older, newest = facts.versions(name, kind, place)
@@ -290,7 +290,7 @@ def pruned(
                 text = "{count} seats stand on it"
                 stay[template.version] = Sentence(text, count=template.seats)
                 continue
-            faults = context.host.removed(list(template.volumes))
+            faults = context.host.remove(list(template.volumes))
             if fault := next(filter(None, faults.values()), None):
                 stay[template.version] = fault
             else:
@@ -318,7 +318,7 @@ def template_json(template: Template, maintenance: Maintenance | None = None) ->
                 "persistent": bool(volume.labels and volume.labels.persistent),
                 "volume": volume.name,
                 "size_bytes": volume.size_bytes,
-                "used_bytes": _used(volume),
+                "used_bytes": _users(volume),
             }
             for volume in template.volumes
         ],
@@ -339,5 +339,5 @@ def maintenance_json(maintenance: Maintenance) -> dict[str, object]:
     }
 
 
-def _used(volume: Volume) -> int | None:
+def _users(volume: Volume) -> int | None:
     return None if volume.used_share is None else int(volume.used_share * volume.size_bytes)

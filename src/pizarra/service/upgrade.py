@@ -7,30 +7,30 @@ import time
 from pizarra.engine.events import Noted
 from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError, Unsupported
-from pizarra.model.classroom_spec import version_checked
+from pizarra.model.classroom_spec import check_version
 from pizarra.model.facts import Classroom, Seat, StorageKind, Volume
 from pizarra.model.labels import Role
-from pizarra.model.names import name_checked, seat_uuid
+from pizarra.model.names import check_name, seat_uuid
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import joined
+from pizarra.model.sentence import join
 from pizarra.planner import provision
-from pizarra.planner.host_facts import HostFacts, seats_chosen
-from pizarra.planner.upgrade import SeatMove, seat_moves, seat_volume_moves, target_checked
+from pizarra.planner.host_facts import HostFacts, choose_seats
+from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
 from pizarra.service.claims import Numbers
 from pizarra.service.context import Context
+from pizarra.storage.dm_snapshot.store import NEXT, DmSnapshotStore
 from pizarra.storage.interface import Faults, Storage
-from pizarra.storage.lvm_thick import NEXT, LvmThickStorage
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 
 
-def upgraded(context: Context, name: str, numbers: Numbers = None, *, version: int = 0) -> Report:
+def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: int = 0) -> Report:
     """Move seats to a version, the newest when none is named: at their next reset, or at once on
     storage where a seat cannot stand on another golden volume."""
     began = time.perf_counter()
-    name_checked(name, "classroom")
-    version_checked(version)
+    check_name(name, "classroom")
+    check_version(version)
     classroom = context.host.observe().classroom(name)
-    with claimed(
+    with claiming(
         [name],
         "classroom upgrade",
         shared=[f"template-{classroom.labels.template}"],
@@ -40,12 +40,12 @@ def upgraded(context: Context, name: str, numbers: Numbers = None, *, version: i
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)
         target = facts.template(classroom.labels.template, storage.kind, storage.place, version)
-        seats = seats_chosen(classroom, numbers)
+        seats = choose_seats(classroom, numbers)
         for present in {seat.labels.version for seat in seats}:
             its = facts.template(target.name, target.kind, target.place, present)
-            target_checked(target, its)
+            check_target(target, its)
         at_reset = storage.capabilities.moves_at_reset
-        outcomes = _moved(context, storage, seat_moves(seats, target, at_reset=at_reset))
+        outcomes = _move(context, storage, seat_moves(seats, target, at_reset=at_reset))
     return Report(
         classroom=name,
         verb="upgrade",
@@ -73,16 +73,16 @@ def _storage(context: Context, classroom: Classroom) -> Storage:
 
 def at_once(context: Context, name: str) -> bool:
     """Whether an upgrade of this classroom destroys what its seats hold, at once."""
-    name_checked(name, "classroom")
+    check_name(name, "classroom")
     classroom = context.host.observe().classroom(name)
     return not _storage(context, classroom).capabilities.moves_at_reset
 
 
-def _moved(
+def _move(
     context: Context, storage: Storage, plans: tuple[SeatMove, ...]
 ) -> tuple[SeatOutcome, ...]:
     """All volumes in one batch; then each machine says its new version too."""
-    faults = storage.moved([move for one in plans for move in one.moves])
+    faults = storage.rebase([move for one in plans for move in one.moves])
     present = {
         seat.name: seat
         for classroom in context.host.observe().classrooms.values()
@@ -95,7 +95,7 @@ def _moved(
         if plan.outcome is not None:
             return SeatOutcome(seat=seat.name, outcome=plan.outcome, reason=plan.reason)
         if fault := _first(faults, plan):
-            return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=joined([fault]))
+            return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
         now = present.get(seat.name, seat)
         spec = provision.domain_spec(now, context.host.storages.capabilities)
         context.host.compute.define(spec)
@@ -109,22 +109,22 @@ def _first(faults: Faults, plan: SeatMove) -> PizarraError | None:
     return next((fault for fault in its if fault is not None), None)
 
 
-def recovered(context: Context, facts: HostFacts) -> None:
+def recover(context: Context, facts: HostFacts) -> None:
     """Upgrades that were cut off: a seat whose disks name two versions goes where its first disk
     is; a classic snapshot that was to take a place takes it, or goes if the old one stands."""
     for volume in facts.volumes.values():
         labels = volume.labels
         if labels and labels.role is Role.FILLING and labels.classroom and not labels.domain:
-            with claimed([labels.classroom], "recover", wait_s=context.wait_s):
-                _next_settled(context, facts, volume)
+            with claiming([labels.classroom], "recover", wait_s=context.wait_s):
+                _settle_next(context, facts, volume)
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes if v.labels}) > 1:
-                with claimed([classroom.name], "recover", wait_s=context.wait_s):
-                    _versions_settled(context, facts, seat)
+                with claiming([classroom.name], "recover", wait_s=context.wait_s):
+                    _settle_versions(context, facts, seat)
 
 
-def _next_settled(context: Context, facts: HostFacts, volume: Volume) -> None:
+def _settle_next(context: Context, facts: HostFacts, volume: Volume) -> None:
     labels = volume.labels
     assert labels is not None, "chosen by its labels"
     name = volume.name.removesuffix(NEXT)
@@ -134,19 +134,19 @@ def _next_settled(context: Context, facts: HostFacts, volume: Volume) -> None:
         if (one.place, one.name) == (volume.place, name) and one.uuid != volume.uuid
     ]
     if old or volume.kind is not StorageKind.LVM_THICK:
-        fault = context.host.removed([volume])[volume.uuid]
+        fault = context.host.remove([volume])[volume.uuid]
         text = "Removed {name}: its upgrade never ended." if fault is None else "{name}: {why}"
         context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
         return
     domain = seat_uuid(labels.classroom, labels.seat)
-    LvmThickStorage(volume.place).move_ended(volume, domain)
+    DmSnapshotStore(volume.place).finish_rebase(volume, domain)
     context.emit(Noted(text="{name}: its upgrade is ended.", facts={"name": name}))
 
 
-def _versions_settled(context: Context, facts: HostFacts, seat: Seat) -> None:
+def _settle_versions(context: Context, facts: HostFacts, seat: Seat) -> None:
     volume = seat.volumes[0]
     target = facts.template(seat.labels.template, volume.kind, volume.place, seat.labels.version)
     moves = seat_volume_moves(seat, target)
-    faults = context.host.storages.at(volume.kind, volume.place).moved(moves)
+    faults = context.host.storages.at(volume.kind, volume.place).rebase(moves)
     for fault in filter(None, faults.values()):
         context.emit(Noted(text="{name}: {why}", facts={"name": seat.name, "why": fault}))

@@ -7,26 +7,26 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pizarra.engine.events import Began, Noted, Settled
-from pizarra.engine.power import started, stopped
+from pizarra.engine.power import start_seats, stop_seats
 from pizarra.engine.reset import ResetRun
-from pizarra.engine.undo import aged_dropped
+from pizarra.engine.undo import discard_old_undo
 from pizarra.errors import BadInput, OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
 from pizarra.model.policy import After, Policy, ResetBy, policy_of
-from pizarra.model.sentence import Sentence, joined
+from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
 from pizarra.service import activity
-from pizarra.service.claims import Numbers, claimed_seats, seats_seen
+from pizarra.service.claims import Numbers, claiming_seats, look_at_seats
 from pizarra.service.context import Context
-from pizarra.service.guard import room_checked
-from pizarra.storage.interface import Change, Pair
+from pizarra.service.guard import ensure_room
+from pizarra.storage.interface import Change, RewindTarget
 
 _Outcomes = tuple[SeatOutcome, ...]
 
 
-def _claimed_verb(
+def _run_claimed(
     context: Context,
     classroom: str,
     numbers: Numbers,
@@ -34,7 +34,7 @@ def _claimed_verb(
     act: Callable[[tuple[Seat, ...]], _Outcomes],
 ) -> Report:
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, verb) as seats:
+    with claiming_seats(context, classroom, numbers, verb) as seats:
         outcomes = act(seats)
     return Report(
         classroom=classroom,
@@ -47,19 +47,19 @@ def _claimed_verb(
 
 def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     """Switch seats on, so many at a time."""
-    return _claimed_verb(
+    return _run_claimed(
         context,
         classroom,
         numbers,
         "start",
-        lambda seats: _started(context, seats),
+        lambda seats: _start(context, seats),
     )
 
 
-def _started(context: Context, seats: tuple[Seat, ...]) -> _Outcomes:
+def _start(context: Context, seats: tuple[Seat, ...]) -> _Outcomes:
     off = [seat for seat in seats if seat.power is Power.OFF and not seat.fault]
-    room_checked(context, off, seats)
-    return started(context.host, seats, context.emit)
+    ensure_room(context, off, seats)
+    return start_seats(context.host, seats, context.emit)
 
 
 def stop(
@@ -67,12 +67,12 @@ def stop(
 ) -> Report:
     """Shut seats down; switch off those that do not listen within the grace."""
     grace = context.host.settings.grace_s if grace_s is None else grace_s
-    return _claimed_verb(
+    return _run_claimed(
         context,
         classroom,
         numbers,
         "stop",
-        lambda seats: stopped(context.host, seats, grace, context.emit),
+        lambda seats: stop_seats(context.host, seats, grace, context.emit),
     )
 
 
@@ -88,11 +88,11 @@ def reset_plan(
 
     Raises Unsupported when it could do nothing at all, BadInput for what the policy forbids.
     """
-    _, seats = seats_seen(context, classroom, numbers)
-    return _planned(context, classroom, seats, mode, after)
+    _, seats = look_at_seats(context, classroom, numbers)
+    return _plan(context, classroom, seats, mode, after)
 
 
-def _planned(
+def _plan(
     context: Context,
     classroom: str,
     seats: Sequence[Seat],
@@ -126,18 +126,18 @@ def reset(
 ) -> Report:
     """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, "reset") as seats:
-        _allowed_checked(seats, by)
-        aged_dropped(context.host, seats, context.emit)
-        plan = _planned(context, classroom, seats, mode, after)
-        _told_before(context, plan)
-        activity.told_before(context, [one.seat for one in plan.seats if Step.REWIND in one.steps])
+    with claiming_seats(context, classroom, numbers, "reset") as seats:
+        _check_allowed(seats, by)
+        discard_old_undo(context.host, seats, context.emit)
+        plan = _plan(context, classroom, seats, mode, after)
+        _warn_no_undo(context, plan)
+        activity.warn_active(context, [one.seat for one in plan.seats if Step.REWIND in one.steps])
         off = (Power.OFF, Power.ABSENT)
         starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
-        room_checked(context, [seat for seat in starting if seat.power in off], seats)
-        outcomes = ResetRun(context.host, plan, context.emit).outcomes()
+        ensure_room(context, [seat for seat in starting if seat.power in off], seats)
+        outcomes = ResetRun(context.host, plan, context.emit).run()
         done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
-        activity.forgotten(context, [seat for seat in seats if seat.name in done])
+        activity.forget(context, [seat for seat in seats if seat.name in done])
     return Report(
         classroom=classroom,
         verb="reset",
@@ -148,7 +148,7 @@ def reset(
     )
 
 
-def _allowed_checked(seats: Sequence[Seat], by: ResetBy | None) -> None:
+def _check_allowed(seats: Sequence[Seat], by: ResetBy | None) -> None:
     for seat in seats:
         policy = policy_of(seat.labels)
         if by is not None and not policy.may_reset(by):
@@ -160,7 +160,7 @@ def _allowed_checked(seats: Sequence[Seat], by: ResetBy | None) -> None:
             )
 
 
-def _told_before(context: Context, plan: ResetPlan) -> None:
+def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
     """What cannot be taken back is said before it is done."""
     for why in sorted({str(one.no_undo) for one in plan.seats if one.no_undo}):
         these = [one for one in plan.seats if one.no_undo and str(one.no_undo) == why]
@@ -176,7 +176,7 @@ def _rewind_ms(outcome: SeatOutcome) -> float:
 def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     """What each seat does, and how much of it has changed, from metadata."""
     began = time.perf_counter()
-    facts, seats = seats_seen(context, classroom, numbers)
+    facts, seats = look_at_seats(context, classroom, numbers)
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
     outcomes = tuple(_status_of(seat, changes) for seat in seats)
     labels = facts.classrooms[classroom].labels
@@ -199,7 +199,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
     answers = [changes.get(volume.uuid) for volume in seat.volumes]
     labels = seat.labels
     errors = [
-        joined([answer])
+        join([answer])
         for answer in answers
         if isinstance(answer, PizarraError)
         and not (labels.still and isinstance(answer, OtherOriginal))
@@ -235,7 +235,7 @@ def verify(
 ) -> Report:
     """Prove that seats are original: by an independent tool, or ``deep`` from the data itself."""
     began = time.perf_counter()
-    with claimed_seats(context, classroom, numbers, "verify") as seats:
+    with claiming_seats(context, classroom, numbers, "verify") as seats:
         context.emit(Began(what="verify", total=len(seats)))
         pairs = [pair for seat in seats if not seat.fault for pair in pairs_of(seat)]
         sums = _checksums(context, pairs) if deep else {}
@@ -255,10 +255,10 @@ def verify(
 _Sums = Mapping[str, tuple[str, str] | PizarraError]
 
 
-def _checksums(context: Context, pairs: Sequence[Pair]) -> _Sums:
+def _checksums(context: Context, pairs: Sequence[RewindTarget]) -> _Sums:
     """(baseline's, seat's) by the seat's volume; each baseline is read once."""
-    wanted = {(pair.baseline.uuid, pair.baseline.size_bytes): pair.baseline for pair in pairs}
-    wanted |= {(pair.seat.uuid, pair.baseline.size_bytes): pair.seat for pair in pairs}
+    wanted = {(pair.source.uuid, pair.source.size_bytes): pair.source for pair in pairs}
+    wanted |= {(pair.volume.uuid, pair.source.size_bytes): pair.volume for pair in pairs}
 
     def summed(key: tuple[str, int]) -> str | PizarraError:
         volume = wanted[key]
@@ -271,14 +271,14 @@ def _checksums(context: Context, pairs: Sequence[Pair]) -> _Sums:
         sums = dict(zip(wanted, threads.map(summed, wanted), strict=True))
     found: dict[str, tuple[str, str] | PizarraError] = {}
     for pair in pairs:
-        size = pair.baseline.size_bytes
-        original, present = sums[pair.baseline.uuid, size], sums[pair.seat.uuid, size]
+        size = pair.source.size_bytes
+        original, present = sums[pair.source.uuid, size], sums[pair.volume.uuid, size]
         if isinstance(original, PizarraError):
-            found[pair.seat.uuid] = original
+            found[pair.volume.uuid] = original
         elif isinstance(present, PizarraError):
-            found[pair.seat.uuid] = present
+            found[pair.volume.uuid] = present
         else:
-            found[pair.seat.uuid] = (original, present)
+            found[pair.volume.uuid] = (original, present)
     return found
 
 
@@ -298,7 +298,7 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
             return SeatOutcome(
                 seat=seat.name,
                 outcome=outcome,
-                reason=joined((volume.name, why), ": "),
+                reason=join((volume.name, why), ": "),
                 verified=False,
             )
     proof = {"sha256": sums[seat.volumes[0].uuid][1]} if sums else {}  # type: ignore[index]
@@ -315,4 +315,4 @@ def _difference(answer: Change | PizarraError | tuple[str, str] | None) -> str |
         if answer.state:
             return Sentence("its {state} is not the original", state=answer.state)
         return None
-    return joined([answer]) if answer else Sentence("it could not be compared")
+    return join([answer]) if answer else Sentence("it could not be compared")

@@ -18,10 +18,10 @@ from pizarra.errors import AlreadyExists, BadInput, StorageFault, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.service.context import Context
-from pizarra.storage import lvm_commands
-from pizarra.storage.interface import NewVolume, first_raised
-from pizarra.storage.lvm_volumes import lvm
-from pizarra.system.guest_files import unmounted
+from pizarra.storage.interface import NewVolume, raise_first
+from pizarra.storage.lvm import commands as lvm_commands
+from pizarra.storage.lvm.volumes import lvm
+from pizarra.system.guest_files import unmount
 from pizarra.system.process import run
 
 NOTES = Path("/run/pizarra/views")
@@ -55,11 +55,11 @@ class View:
         return NOTES / f"{self.seat}.{self.which}.json"
 
     @property
-    def lives(self) -> bool:
+    def is_wanted(self) -> bool:
         """Whether somebody still wants it."""
         return self.pid == 0 or Path(f"/proc/{self.pid}").exists()
 
-    def written(self) -> View:
+    def write(self) -> View:
         """Note it."""
         NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.note.with_suffix(f".part{os.getpid()}")
@@ -74,7 +74,7 @@ def views(seat: str = "") -> list[View]:
     return [view for view in found if seat in ("", view.seat)]
 
 
-def made(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: bool) -> View:
+def make(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: bool) -> View:
     """A view of one disk of a seat. Raises AlreadyExists, BadInput, Unsupported, StorageFault."""
     assert volume.labels is not None, "a seat's volume is labelled"
     view = View(
@@ -83,7 +83,7 @@ def made(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: b
         disk=volume.labels.disk,
         pid=0 if stays else os.getpid(),
     )
-    if any(one.note == view.note and one.lives for one in views(seat.name)):
+    if any(one.note == view.note and one.is_wanted for one in views(seat.name)):
         raise AlreadyExists(
             "The {which} state of {seat} is being looked at already.",
             "End that first: pizarra inspect {seat} --detach",
@@ -92,16 +92,16 @@ def made(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: b
         )
     source = volume if which is Which.PRESENT else _original(seat, volume)
     if volume.kind is not StorageKind.LVM_THIN and which is Which.PRESENT:
-        _off_checked(seat)
+        _check_off(seat)
     make = _MAKERS.get(volume.kind)
     if make is None:
         raise Unsupported("A disk on {kind} cannot be looked at.", kind=volume.kind)
-    view.written()
+    view.write()
     try:
-        return make(view, source, volume.labels).written()
+        return make(view, source, volume.labels).write()
     except BaseException:
         noted = (one for one in views(seat.name) if one.note == view.note)
-        removed(context, next(noted, view))
+        remove(context, next(noted, view))
         raise
 
 
@@ -112,7 +112,7 @@ def _original(seat: Seat, volume: Volume) -> Volume:
     return baseline
 
 
-def _off_checked(seat: Seat) -> None:
+def _check_off(seat: Seat) -> None:
     if seat.power not in (Power.OFF, Power.ABSENT):
         raise BadInput(
             "{seat} is {power}; on its storage a disk can be looked at only while it is off.",
@@ -126,7 +126,7 @@ def _thin_view(view: View, source: Volume, labels: Labels) -> View:
     told = Labels(role=Role.INSPECTION, disk=labels.disk, classroom=labels.classroom,
                   seat=labels.seat, name=labels.name)  # fmt: skip
     name = f"{view.seat}.{view.disk}.{view.which}-view"
-    noted = replace(view, place=source.place, snapshot=name).written()
+    noted = replace(view, place=source.place, snapshot=name).write()
     new = NewVolume(labels=told, size_bytes=source.size_bytes, name=name)
     lvm(lvm_commands.thin_view(source.place, source.name, new))
     return replace(noted, device=f"/dev/{source.place}/{name}")
@@ -151,7 +151,7 @@ def _file_view(view: View, source: Volume, labels: Labels) -> View:
             path=source.path,
         )
     nbd = f"/dev/{free[0].name}"
-    noted = replace(view, nbd=nbd).written()
+    noted = replace(view, nbd=nbd).write()
     run(["qemu-nbd", "--read-only", "--format=qcow2", f"--connect={nbd}", str(source.path)])
     run(["udevadm", "settle", "--timeout=10"], check=False)
     return replace(noted, device=nbd)
@@ -164,10 +164,10 @@ _MAKERS: dict[StorageKind, Callable[[View, Volume, Labels], View]] = {
 }
 
 
-def removed(context: Context, view: View) -> None:
+def remove(context: Context, view: View) -> None:
     """Unmount and remove what there is of it; twice is fine. Raises StorageFault when in use."""
     if view.mount:
-        unmounted(Path(view.mount))
+        unmount(Path(view.mount))
         if Path(view.mount).parent == NOTES:  # one that we made for a copy
             Path(view.mount).rmdir()
     if view.loop:
@@ -175,30 +175,28 @@ def removed(context: Context, view: View) -> None:
     if view.nbd:
         run(["qemu-nbd", "--disconnect", view.nbd], check=False)
     if view.snapshot:
-        _snapshots_removed(
-            context, lambda one: (one.place, one.name) == (view.place, view.snapshot)
-        )
+        _remove_snapshots(context, lambda one: (one.place, one.name) == (view.place, view.snapshot))
     view.note.unlink(missing_ok=True)
 
 
-def _snapshots_removed(context: Context, wanted: Callable[[Volume], bool]) -> list[Volume]:
+def _remove_snapshots(context: Context, wanted: Callable[[Volume], bool]) -> list[Volume]:
     facts = context.host.observe()
     found = [
         volume
         for volume in facts.volumes.values()
         if volume.labels and volume.labels.role is Role.INSPECTION and wanted(volume)
     ]
-    first_raised(context.host.removed(found))
+    raise_first(context.host.remove(found))
     return found
 
 
-def left_over_removed(context: Context) -> list[str]:
+def remove_left_over(context: Context) -> list[str]:
     """For ``recover``: views that a dead process left, and snapshots that nobody noted."""
     gone = []
     for view in views():
-        if not view.lives:
-            removed(context, view)
+        if not view.is_wanted:
+            remove(context, view)
             gone.append(f"{view.seat}.{view.which}")
     noted = {(view.place, view.snapshot) for view in views()}
-    orphans = _snapshots_removed(context, lambda volume: (volume.place, volume.name) not in noted)
+    orphans = _remove_snapshots(context, lambda volume: (volume.place, volume.name) not in noted)
     return gone + [volume.name for volume in orphans]

@@ -16,15 +16,15 @@ from pizarra.planner.reset import pairs_of
 from pizarra.planner.warm import WARM
 from pizarra.service import checkpoints as saving
 from pizarra.service import verbs
-from pizarra.service.claims import Numbers, claimed_seats, seats_seen
+from pizarra.service.claims import Numbers, claiming_seats, look_at_seats
 from pizarra.service.context import Context
-from pizarra.storage.interface import first_raised
+from pizarra.storage.interface import raise_first
 
 SETTLE_S = 120.0
 _LOOK_EVERY_S = 1.0
 
 
-def warmed(
+def warm(
     context: Context, classroom: str, numbers: Numbers = None, *, settle_s: float = SETTLE_S
 ) -> Report:
     """Make the warm baselines of seats anew. Those that were off are off again afterwards.
@@ -32,14 +32,14 @@ def warmed(
     What is on the machines now goes, as by a reset; an undo has it.
     """
     began = time.perf_counter()
-    _, before = seats_seen(context, classroom, numbers)
+    _, before = look_at_seats(context, classroom, numbers)
     booted = verbs.reset(context, classroom, numbers, mode=Mode.COLD, after=After.RUNNING)
     up = [one for one in booted.seats if one.outcome in WELL]
     outcomes = {one.seat: one for one in booted.seats}
     chosen = [seat for seat in before if seat.name in {one.seat for one in up}]
     if chosen:
         _settle(context, chosen, settle_s)
-        outcomes |= {one.seat: one for one in _saved(context, classroom, chosen).seats}
+        outcomes |= {one.seat: one for one in _save(context, classroom, chosen).seats}
     off = [seat.number for seat in chosen if seat.power is Power.OFF]
     if off:
         _off_again(context, classroom, off)
@@ -56,11 +56,11 @@ def warmed(
 def _off_again(context: Context, classroom: str, numbers: list[int]) -> None:
     """Original too; what is kept for an undo stays what was there before all this."""
     host = context.host
-    with claimed_seats(context, classroom, numbers, "classroom warm") as seats:
+    with claiming_seats(context, classroom, numbers, "classroom warm") as seats:
         for seat in seats:
             host.compute.kill(seat.domain_uuid)
-        faults = host.rewound([pair for seat in seats for pair in pairs_of(seat)])
-    first_raised(faults)
+        faults = host.rewind([pair for seat in seats for pair in pairs_of(seat)])
+    raise_first(faults)
 
 
 def _without_proof(outcome: SeatOutcome) -> SeatOutcome:
@@ -87,15 +87,15 @@ def _answers(context: Context, seat: Seat) -> bool:
         return False
 
 
-def _saved(context: Context, classroom: str, seats: list[Seat]) -> Report:
+def _save(context: Context, classroom: str, seats: list[Seat]) -> Report:
     """The old ones go first, for there is one of a name; a reset starts cold if none comes."""
     numbers = [seat.number for seat in seats]
     there = checkpoints(context.host.observe().volumes.values(), classroom)
     old = next((one for one in there if one.name == WARM), None)
     again = sorted(set(numbers) & set(old.volumes)) if old else []
     if again:
-        saving.deleted(context, classroom, WARM, again)
-    return saving.saved(context, classroom, WARM, numbers, ram=True)
+        saving.delete(context, classroom, WARM, again)
+    return saving.save(context, classroom, WARM, numbers, ram=True)
 
 
 def _ram_bytes(context: Context, classroom: str) -> int:

@@ -21,9 +21,9 @@ from pydantic import BaseModel, Field
 
 from pizarra.errors import BadInput, CommandFailed, StorageFault
 from pizarra.model.sentence import Sentence
-from pizarra.storage.qcow2_header import MAGIC, file_opened, header_parsed
+from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
 from pizarra.system import devmapper
-from pizarra.system.process import piped, run
+from pizarra.system.process import piping, run
 
 FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
 SECTOR_BYTES = 512
@@ -56,20 +56,20 @@ def image_info(path: Path) -> ImageInfo:
     """Raises BadInput for what is no image, or one that refers to other files."""
     path = absolute(path)
     try:
-        with file_opened(path) as file:
+        with open_file(path) as file:
             form = _format(path, file)
             seen = os.fstat(file.fileno())
     except OSError as error:
         raise BadInput("Cannot read {path}: {cause}.", path=path, cause=error.strerror) from None
     except ValueError as error:
-        raise _refused(path, str(error)) from None
-    told = _told(path, form)
+        raise _refuse(path, str(error)) from None
+    told = _fields(path, form)
     if told.backing:
-        raise _refused(path, "it stands on another image", _CONVERT_HINT)
+        raise _refuse(path, "it stands on another image", _CONVERT_HINT)
     if told.encrypted:
-        raise _refused(path, "it is encrypted")
+        raise _refuse(path, "it is encrypted")
     if told.size_bytes <= 0:
-        raise _refused(path, "it is empty")
+        raise _refuse(path, "it is empty")
     # only a file can be sparse
     actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else told.size_bytes
     return ImageInfo(
@@ -84,7 +84,7 @@ def absolute(path: Path) -> Path:
     return path.absolute()
 
 
-def _refused(path: Path, why: str, hint: str = "") -> BadInput:
+def _refuse(path: Path, why: str, hint: str = "") -> BadInput:
     known = "Images of these formats can be imported: {formats}."
     return BadInput(
         "{path} cannot be imported: {why}.",
@@ -100,13 +100,13 @@ def _format(path: Path, file: BinaryIO) -> str:
     size_bytes = file.seek(0, os.SEEK_END)
     start = os.pread(file.fileno(), _START_BYTES, 0)
     if start.startswith(MAGIC):
-        header = header_parsed(start)
+        header = parse_header(start)
         if header.backing or header.data_file:
             other = "it has its data in another file"
             why = "it stands on another image" if header.backing else other
-            raise _refused(path, why, _CONVERT_HINT)
+            raise _refuse(path, why, _CONVERT_HINT)
         if header.corrupt:
-            raise _refused(path, "it is corrupt", "Try: qemu-img check -r all {path}")
+            raise _refuse(path, "it is corrupt", "Try: qemu-img check -r all {path}")
         return "qcow2"
     if start.startswith((b"KDMV", b"COWD")) or b"# Disk DescriptorFile" in start[:1024]:
         return _vmdk(path, start)
@@ -117,7 +117,7 @@ def _format(path: Path, file: BinaryIO) -> str:
     footer = os.pread(file.fileno(), 8, max(0, size_bytes - SECTOR_BYTES))
     if b"conectix" in (start[:8], footer):
         if start[60:64] == b"\0\0\0\4":
-            raise _refused(path, "it stands on another image", _CONVERT_HINT)
+            raise _refuse(path, "it stands on another image", _CONVERT_HINT)
         return "vpc"
     return _raw(path, start, size_bytes)
 
@@ -126,30 +126,28 @@ def _vmdk(path: Path, start: bytes) -> str:
     """Only the form with all of it in one file: a descriptor may name any file of the host."""
     capacity = int.from_bytes(start[12:20], "little")  # 0: what counts is the descriptor inside
     if not start.startswith(b"KDMV") or capacity == 0:
-        raise _refused(path, "its data is in other files", _CONVERT_HINT)
+        raise _refuse(path, "its data is in other files", _CONVERT_HINT)
     if b"parentFileNameHint" in start:
-        raise _refused(path, "it stands on another image", _CONVERT_HINT)
+        raise _refuse(path, "it stands on another image", _CONVERT_HINT)
     return "vmdk"
 
 
 def _raw(path: Path, start: bytes, size_bytes: int) -> str:
     for magic, name in _NOT_IMAGES.items():
         if start.startswith(magic):
-            raise _refused(
-                path, Sentence("it is packed with {name}", name=name), "Unpack it first."
-            )
+            raise _refuse(path, Sentence("it is packed with {name}", name=name), "Unpack it first.")
     if start[257:262] == b"ustar":
-        raise _refused(path, "it is an archive", "Unpack it and import a disk that is in it.")
+        raise _refuse(path, "it is an archive", "Unpack it and import a disk that is in it.")
     if start.startswith(b"QED\0"):
-        raise _refused(path, "it is of the format qed", _CONVERT_HINT)
+        raise _refuse(path, "it is of the format qed", _CONVERT_HINT)
     if size_bytes == 0:
-        raise _refused(path, "it is empty")
+        raise _refuse(path, "it is empty")
     if size_bytes % SECTOR_BYTES:
-        raise _refused(path, "it is of no format known here, nor a raw disk of whole sectors")
+        raise _refuse(path, "it is of no format known here, nor a raw disk of whole sectors")
     return "raw"
 
 
-class _Told(BaseModel):
+class _Fields(BaseModel):
     """What we read of ``qemu-img info``."""
 
     size_bytes: int = Field(alias="virtual-size")
@@ -157,17 +155,17 @@ class _Told(BaseModel):
     encrypted: bool = False
 
 
-def _told(path: Path, form: str) -> _Told:
+def _fields(path: Path, form: str) -> _Fields:
     try:
         said = run(["qemu-img", "info", "--output=json", "-f", form, str(path)]).stdout
     except CommandFailed as error:
         words = _words(str(error.facts.get("stderr", error)))
         hint = "A machine uses it: shut that down first." if "lock" in words else ""
-        raise _refused(path, words, hint) from None
-    return _Told.model_validate_json(said)
+        raise _refuse(path, words, hint) from None
+    return _Fields.model_validate_json(said)
 
 
-def copied(
+def copy(
     source: Path,
     source_format: str,
     target: Path,
@@ -185,22 +183,22 @@ def copied(
     form = ["-f", source_format, "-O", target_format, "-T", _cache(source), "-t", _cache(target)]
     zero = ["--target-is-zero"] if target_is_zero else []
     paths = [str(absolute(source)), str(absolute(target))]
-    said = followed(["qemu-img", "convert", "-p", "-n", *form, *zero, *paths], progress)
+    said = run_with_progress(["qemu-img", "convert", "-p", "-n", *form, *zero, *paths], progress)
     if said is not None:
         raise StorageFault(
             "The copy of {path} failed: {said}.", path=source, said=said, target=target
         )
     if target.is_block_device() and not target_is_zero:
-        _rest_zeroed(target, _told(absolute(source), source_format).size_bytes)
+        _zero_rest(target, _fields(absolute(source), source_format).size_bytes)
 
 
-def exported(
+def export(
     source: Path, source_format: str, target: Path, progress: Callable[[float], None]
 ) -> None:
     """A new qcow2 file with this content, its zeros left out. Raises StorageFault."""
     form = ["-f", source_format, "-O", "qcow2", "-T", _cache(source)]
     argv = ["qemu-img", "convert", "-p", *form, str(absolute(source)), str(absolute(target))]
-    if (said := followed(argv, progress)) is not None:
+    if (said := run_with_progress(argv, progress)) is not None:
         raise StorageFault("The copy of {path} failed: {said}.", path=source, said=said)
 
 
@@ -209,10 +207,10 @@ def _cache(path: Path) -> str:
     return "none" if path.is_block_device() else "writeback"
 
 
-def followed(argv: list[str], progress: Callable[[float], None]) -> str | None:
+def run_with_progress(argv: list[str], progress: Callable[[float], None]) -> str | None:
     """Run a qemu-img that prints its progress: None when it went well, else what it said."""
     said: list[str] = []
-    with piped(argv) as child:
+    with piping(argv) as child:
         assert child.stdout is not None  # piped() asked for it
         for line in child.stdout:  # text mode makes lines of what \r parts
             if match := _PROGRESS.search(line):
@@ -223,16 +221,16 @@ def followed(argv: list[str], progress: Callable[[float], None]) -> str | None:
     return None if status == 0 else _words("".join(said)) or f"qemu-img ended with {status}"
 
 
-def _rest_zeroed(device: Path, offset: int) -> None:
+def _zero_rest(device: Path, offset: int) -> None:
     """What a reused extent held before must not show behind the end of a copy."""
-    with file_opened(device) as file:
+    with open_file(device) as file:
         length = file.seek(0, os.SEEK_END) - offset
     if length > 0:
         span = ["--offset", str(offset), "--length", str(length)]
         run(["blkdiscard", "--zeroout", *span, str(device)], timeout_s=_COPY_LIMIT_S)
 
 
-def compared(a: Path, a_format: str, b: Path, b_format: str) -> bool:
+def is_same_content(a: Path, a_format: str, b: Path, b_format: str) -> bool:
     """Whether both read the same; the longer one's rest must be zeros. Raises StorageFault."""
     cache = _cache_for_both(a, b)
     form = ["-q", "-f", a_format, "-F", b_format, "-T", cache]

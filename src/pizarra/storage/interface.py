@@ -42,24 +42,24 @@ class NewVolume:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class RewindTarget:
     """A seat's volume and the volume that holds its original state, both just observed.
 
     Or, in the place of its original, one that holds another state of it: a checkpoint.
     """
 
-    seat: Volume
-    baseline: Volume
+    volume: Volume
+    source: Volume
 
 
-def goes_together(pair: Pair) -> bool:
+def is_valid_source(pair: RewindTarget) -> bool:
     """Whether the labels agree: it is the seat's baseline, or a checkpoint of its classroom."""
-    seat, other = pair.seat.labels, pair.baseline.labels
+    seat, other = pair.volume.labels, pair.source.labels
     if seat is None or other is None:
         return False
     if other.role is Role.CHECKPOINT:
         return (other.classroom, other.disk) == (seat.classroom, seat.disk)
-    return seat.baseline == pair.baseline.uuid
+    return seat.baseline == pair.source.uuid
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Rebase:
     """A seat's volume that goes to another golden volume, and the labels that it has then."""
 
     volume: Volume
@@ -87,7 +87,7 @@ class Move:
 Progress = Callable[[float], None]  # is told the share that is done, 0.0 to 1.0
 
 
-def unseen(share: float) -> None:
+def ignore_progress(share: float) -> None:
     """Progress that nobody looks at."""
     _ = share
 
@@ -96,7 +96,7 @@ def unseen(share: float) -> None:
 Faults = Mapping[str, PizarraError | None]
 
 
-def first_raised(faults: Faults) -> None:
+def raise_first(faults: Faults) -> None:
     """What went wrong first, if anything did."""
     for fault in filter(None, faults.values()):
         raise fault
@@ -116,94 +116,99 @@ class Storage(Protocol):
         """Everything at this place, ours and not, in one report."""
         ...
 
-    def space_checked(self, new_bytes: int, what: str) -> None:
+    def check_space(self, new_bytes: int, what: str) -> None:
         """Raises NoSpace, with both numbers, unless ``new_bytes`` more can be written."""
         ...
 
-    def golden_created(self, new: NewVolume) -> Volume:
+    def create_golden(self, new: NewVolume) -> Volume:
         """A blank writable volume of role FILLING, for an import to write to."""
         ...
 
-    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+    def create_draft(
+        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    ) -> Volume:
         """A writable volume with the content of ``golden``, to become the next version of it."""
         ...
 
-    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+    def seal_golden(
+        self, volume: Volume, labels: Labels, progress: Progress = ignore_progress
+    ) -> Volume:
         """From now on it is only ever read, and stands on nothing; its labels say so last."""
         ...
 
-    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+    def create_seats(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """Seats that stand on ``golden``, each original. All in one batch."""
         ...
 
-    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+    def set_labels(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """Replace the labels of volumes, by UUID."""
         ...
 
-    def moved(self, moves: Sequence[Move]) -> Faults:
+    def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """Each volume names another golden volume of the same place as its baseline, and is at
         least as large. Its content stays until the next rewind; where ``moves_at_reset`` is False
         it is the new one's at once, and nobody may have it open."""
         ...
 
-    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
+    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
         """Every seat volume has its baseline's content again. Constant cost a volume.
 
         Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
-        ``keep``: True keeps what goes for ``put_back``, be it the original, instead of what an
-        earlier rewind kept; False keeps nothing; None leaves what is kept as it is. An adopted
+        ``keep``: True keeps what goes for ``swap_with_undo``, be it the original, instead of what
+        an earlier rewind kept; False keeps nothing; None leaves what is kept as it is. An adopted
         classic volume, and any backend that cannot (capabilities.undo), keep nothing. What goes
-        for good still takes its space, until ``given_back``.
+        for good still takes its space, until ``reclaim_space``.
         """
         ...
 
-    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
         """The space of what rewinds took away is free. Takes as long as much was written; machines
-        may run meanwhile. What a crash leaves of it, the next rewind or ``settled`` gives back."""
+        may run meanwhile. What a crash leaves of it, the next rewind or ``repair_after_crash``
+        gives back."""
         ...
 
-    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """The UUIDs of those whose content before their last rewind is kept."""
         ...
 
-    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
         """By UUID, a mark of what is kept: another one whenever something else is. A crash is put
         right first. Only of those of which something is kept."""
         ...
 
-    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
         """Each has the content that was kept, and what it had is kept instead: twice is nothing.
 
-        Nobody may be writing. What a crash leaves of it, ``settled`` ends or takes back.
+        Nobody may be writing. What a crash leaves of it, ``repair_after_crash`` ends or takes back.
         """
         ...
 
-    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """Nothing is kept of these any more; their space is free."""
         ...
 
-    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """After a crash: end or take back whatever these, which are all there are, were cut off in,
         and drop what is kept of others that are gone. Says in words what it did."""
         ...
 
-    def is_detached(self, volume: Volume) -> bool:
+    def has_error_table(self, volume: Volume) -> bool:
         """Whether a rewind was cut off and its device stands on nothing; only looks."""
         ...
 
-    def woken(self, volume: Volume) -> bool:
+    def activate(self, volume: Volume) -> bool:
         """Its device is there and shows its content; False when a rewind that was cut off took
         that. Of what is kept nothing changes."""
         ...
 
-    def proven(self, pairs: Sequence[Pair]) -> Changes:
+    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
         """How each differs from its baseline, from metadata, without reading data.
 
         As fast as the backend can; exact about *whether* it differs, and about how much.
         """
         ...
 
-    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
         """The same, found by an independent tool where there is one (thin_delta); slower."""
         ...
 
@@ -211,30 +216,32 @@ class Storage(Protocol):
         """SHA-256 of the first ``size_bytes`` of the content, read from the disk itself."""
         ...
 
-    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
         """The present state of an adopted volume, kept as its original. Unsupported on files."""
         ...
 
-    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """The present state of volumes, saved: read-only, and a pair's baseline from then on.
 
         Nobody may be writing. By the UUID of the volume; nothing is there of one that failed.
         """
         ...
 
-    def grown(self, volume: Volume, size_bytes: int) -> None:
+    def grow(self, volume: Volume, size_bytes: int) -> None:
         """Make a volume larger. Raises BadInput when it would shrink below its content."""
         ...
 
-    def removed(self, volumes: Sequence[Volume]) -> Faults:
+    def remove(self, volumes: Sequence[Volume]) -> Faults:
         """Remove volumes that are ours, in one batch, seats before what they stand on."""
         ...
 
-    def opened(self, volume: Volume) -> AbstractContextManager[Path]:
+    def opening(self, volume: Volume) -> AbstractContextManager[Path]:
         """The content, readable as a raw block device or a file that qemu-img knows."""
         ...
 
-    def raw(self, volume: Volume, *, writable: bool = False) -> AbstractContextManager[Path]:
+    def opening_raw(
+        self, volume: Volume, *, writable: bool = False
+    ) -> AbstractContextManager[Path]:
         """The content as a raw block device or file, to be read, and written in place if so.
 
         Nobody may be writing. What was written is on the disk when the block is left.

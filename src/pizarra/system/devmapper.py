@@ -131,7 +131,7 @@ def _control() -> int:
         ) from None
 
 
-def _refused(what: str, name: str, error: OSError) -> StorageFault:
+def _refuse(what: str, name: str, error: OSError) -> StorageFault:
     return StorageFault(
         "device-mapper refused to {what} {name}: {cause}.",
         "The kernel log says why: dmesg | tail",
@@ -173,22 +173,22 @@ def target_versions() -> dict[str, tuple[int, int, int]]:
 
 def device(name: str) -> Device | None:
     """The device with its live table; None when there is none of this name."""
-    return _looked_at(name, _STATUS_TABLE)
+    return _query(name, _STATUS_TABLE)
 
 
 def status(name: str) -> tuple[Target, ...]:
     """What its targets say of themselves; empty when there is no such device."""
-    found = _looked_at(name, _NOFLUSH)
+    found = _query(name, _NOFLUSH)
     return found.targets if found else ()
 
 
-def _looked_at(name: str, flags: int) -> Device | None:
+def _query(name: str, flags: int) -> Device | None:
     try:
         header, data = _ioctl(_Command.TABLE_STATUS, name, flags=flags)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
-        raise _refused("look at", name, error) from None
+        raise _refuse("look at", name, error) from None
     number = f"{os.major(header.dev)}:{os.minor(header.dev)}"
     targets = tuple(_targets(data, header.targets))
     node = Path(f"/dev/dm-{os.minor(header.dev)}")
@@ -205,7 +205,7 @@ def _targets(data: bytes, count: int) -> Iterator[Target]:
         offset = step
 
 
-def _udev_told(device: Device) -> bool:
+def _udev_event(device: Device) -> bool:
     try:
         return _UDEV_REMEMBERS in (_UDEV_DATA / f"b{device.number}").read_text(encoding="utf-8")
     except OSError:
@@ -222,7 +222,7 @@ def load(name: str, target: Target) -> None:
     try:
         _ioctl(_Command.TABLE_LOAD, name, count=1, payload=spec + text)
     except OSError as error:
-        raise _refused(Sentence("load a {kind} table for", kind=target.kind), name, error) from None
+        raise _refuse(Sentence("load a {kind} table for", kind=target.kind), name, error) from None
 
 
 def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
@@ -232,11 +232,11 @@ def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
     system). When the load fails nothing has happened. ``quiet``: udev is known to be told.
     """
     load(device.name, target)
-    event = 0 if quiet or _udev_told(device) else _UDEV_NO_SCAN
+    event = 0 if quiet or _udev_event(device) else _UDEV_NO_SCAN
     try:
         _ioctl(_Command.DEV_SUSPEND, device.name, flags=_NOFLUSH | _SKIP_LOCKFS, event=event)
     except OSError as error:
-        raise _refused("resume", device.name, error) from None
+        raise _refuse("resume", device.name, error) from None
 
 
 def error_target(length: int) -> Target:
@@ -250,7 +250,7 @@ def message(name: str, text: str) -> None:
     try:
         _ioctl(_Command.TARGET_MSG, name, payload=payload)
     except OSError as error:
-        raise _refused(Sentence("carry out {text!r} on", text=text), name, error) from None
+        raise _refuse(Sentence("carry out {text!r} on", text=text), name, error) from None
 
 
 def flush_page_cache(device: Path) -> None:
@@ -263,6 +263,6 @@ def flush_page_cache(device: Path) -> None:
     try:
         fcntl.ioctl(fd, BLKFLSBUF, 0)
     except OSError as error:
-        raise _refused("drop the cached pages of", str(device), error) from None
+        raise _refuse("drop the cached pages of", str(device), error) from None
     finally:
         os.close(fd)

@@ -44,24 +44,24 @@ class ExtFiles:
 
     def has(self, name: str) -> bool:
         """Whether there is anything of this name."""
-        return "Inode:" in self._asked(f"stat {name}")
+        return "Inode:" in self._ask(f"stat {name}")
 
     def read(self, name: str) -> bytes | None:
         """None when there is no such file; a guest's may be of any size, so not every one."""
-        size = _SIZE.search(self._asked(f"stat {name}"))
+        size = _SIZE.search(self._ask(f"stat {name}"))
         if size is None:
             return None
         if int(size[1]) > _READ_BYTES_MOST:
             raise StorageFault("{name} on its disk is too large for what it is.", name=name)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "read"
-            self._asked(f"dump {name} {path}")
+            self._ask(f"dump {name} {path}")
             return path.read_bytes() if path.exists() else None
 
-    def changed(self, new: Mapping[str, NewFile], gone: Sequence[str] = ()) -> None:
+    def change(self, new: Mapping[str, NewFile], gone: Sequence[str] = ()) -> None:
         """Write files, make folders, remove ``gone``. A file that is there keeps its owner and
         mode. Read back and checked."""
-        self._mended()
+        self._repair()
         with tempfile.TemporaryDirectory() as folder:
             lines = [f"rm {name}" for name in gone if self.has(name)]
             for number, (name, wish) in enumerate(new.items()):
@@ -69,10 +69,10 @@ class ExtFiles:
                 source.write_bytes(wish.data)
                 lines += self._lines(name, wish, source)
             run(["debugfs", "-w", "-f", "-", self._place], input_text="\n".join(lines) + "\n")
-        self._checked(new, gone)
+        self._check(new, gone)
 
     def _lines(self, name: str, wish: NewFile, source: Path) -> Iterator[str]:
-        is_now = _STAT.search(self._asked(f"stat {name}"))
+        is_now = _STAT.search(self._ask(f"stat {name}"))
         mode, user, group = f"{wish.mode:o}", str(wish.owner), str(wish.owner)
         if wish.folder:
             yield from () if is_now else (f"mkdir {name}",)
@@ -86,7 +86,7 @@ class ExtFiles:
         yield f"sif {name} uid {user}"
         yield f"sif {name} gid {group}"
 
-    def _mended(self) -> None:
+    def _repair(self) -> None:
         """A journal that a power cut left is replayed first."""
         done = run(["e2fsck", "-p", self._place], check=False, timeout_s=_CHECK_S)
         if done.returncode not in _CLEAN:
@@ -96,7 +96,7 @@ class ExtFiles:
                 said=done.stdout.strip()[-200:],
             )
 
-    def _checked(self, new: Mapping[str, NewFile], gone: Sequence[str]) -> None:
+    def _check(self, new: Mapping[str, NewFile], gone: Sequence[str]) -> None:
         wrong = [name for name in gone if self.has(name)]
         wrong += [
             name
@@ -110,7 +110,7 @@ class ExtFiles:
                 said=", ".join(wrong) or done.stdout.strip()[-200:],
             )
 
-    def _asked(self, line: str) -> str:
+    def _ask(self, line: str) -> str:
         return run(["debugfs", "-R", line, self._place]).stdout
 
 

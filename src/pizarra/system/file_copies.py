@@ -8,43 +8,43 @@ import shutil
 from pathlib import Path
 
 
-def copied_whole(source: Path | None, target: Path) -> None:
+def copy_atomically(source: Path | None, target: Path) -> None:
     """``target`` has what ``source`` has, with owners and modes; nothing where there is none."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f".{target.name}.new")
-    removed_whole(new)
+    remove_atomically(new)
     if source is None or not source.exists():
-        removed_whole(target)
+        remove_atomically(target)
         return
-    _copied(source, new)
-    moved_whole(new, target)
+    _copy(source, new)
+    move_atomically(new, target)
 
 
-def moved_whole(source: Path, target: Path) -> None:
+def move_atomically(source: Path, target: Path) -> None:
     """``source`` takes the place of ``target``, which is whole or not there at any moment."""
     old = target.with_name(f".{target.name}.old")
-    removed_whole(old)
+    remove_atomically(old)
     if target.is_dir():
         target.replace(old)  # a folder is replaced by none
     source.replace(target)
-    synced(target.parent)
-    removed_whole(old)
+    sync(target.parent)
+    remove_atomically(old)
 
 
-def written_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """``path`` says ``text`` now, or what it said before. Raises OSError."""
     new = path.with_name(f".{path.name}.new")
-    written(new, text)
-    moved_whole(new, path)
+    write_new(new, text)
+    move_atomically(new, path)
 
 
-def written(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
     """A new file's content, lasting once its folder is synced too. Raises OSError."""
     path.write_text(text, encoding="utf-8")
-    synced(path)
+    sync(path)
 
 
-def removed_whole(path: Path) -> None:
+def remove_atomically(path: Path) -> None:
     """Fine if it is not there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -66,21 +66,21 @@ def _content(path: Path | None) -> dict[str, bytes] | None:
     return {str(one.relative_to(path)): one.read_bytes() for one in files} or None
 
 
-def _copied(source: Path, target: Path) -> None:
+def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
         target.mkdir()
         for one in source.iterdir():
             if one.is_dir() or one.is_file():
-                _copied(one, target / one.name)
+                _copy(one, target / one.name)
     else:
         shutil.copyfile(source, target)
-        synced(target)
+        sync(target)
     seen = source.stat()
     os.chown(target, seen.st_uid, seen.st_gid)
     target.chmod(seen.st_mode & 0o7777)
 
 
-def synced(path: Path) -> None:
+def sync(path: Path) -> None:
     """A file's content, or what was renamed, linked or removed in a folder, stays so after a loss
     of power. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -29,24 +29,24 @@ class _Recorder:
     def __init__(self) -> None:
         self.file: TextIO | None = None
         self.lock = Lock()
-        self.pause_read()
+        self.read_pause()
 
-    def pause_read(self) -> None:
+    def read_pause(self) -> None:
         """Where to stop, counted from now."""
         said = os.environ.get("PIZARRA_PAUSE_AT", "")
         text, _, count = said.partition("#")
         self.pauses, self.pause_at = bool(said), text.strip()
         self.to_come = int(count) if count.isdecimal() else 1
 
-    def noted(self, what: str) -> None:
+    def note(self, what: str) -> None:
         line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
         FLIGHT.append(line)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
             self.file.write(line + "\n")
         if self.pauses and self.pause_at in what:
-            self._paused(what)
+            self._pause(what)
 
-    def _paused(self, what: str) -> None:
+    def _pause(self, what: str) -> None:
         with self.lock:
             self.to_come -= 1
             here = self.to_come == 0
@@ -59,17 +59,17 @@ class _Recorder:
 _recorder = _Recorder()
 
 
-def pauses_anew() -> None:
+def restart_pauses() -> None:
     """Read PIZARRA_PAUSE_AT again, and count from here."""
-    _recorder.pause_read()
+    _recorder.read_pause()
 
 
 def record(what: str) -> None:
     """Note what is about to happen."""
-    _recorder.noted(what)
+    _recorder.note(what)
 
 
-def kept_on_disk(title: str) -> None:
+def keep_on_disk(title: str) -> None:
     """From now on in a file as well, of which the last twenty stay. Fine where none can be."""
     try:
         FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)

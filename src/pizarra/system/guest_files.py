@@ -84,7 +84,7 @@ def _kind(device: Path, offset_bytes: int) -> str:
     return run(probe, check=False).stdout.strip()
 
 
-def partition_chosen(device: Path, number: int | None) -> Partition:
+def choose_partition(device: Path, number: int | None) -> Partition:
     """The one asked for, or the largest that can be mounted. Raises NotFound, Unsupported."""
     found = partitions(device)
     shown = ", ".join(f"{one.number} {one.kind or 'unknown'}" for one in found) or "none"
@@ -100,9 +100,9 @@ def partition_chosen(device: Path, number: int | None) -> Partition:
     return max(wanted, key=lambda one: one.size_bytes)
 
 
-def mounted(device: Path, folder: Path, number: int | None) -> Partition:
+def mount(device: Path, folder: Path, number: int | None) -> Partition:
     """Mount a part of the disk, read-only, through a loop device that goes with the mount."""
-    part = partition_chosen(device, number)
+    part = choose_partition(device, number)
     kind, quiet = _KINDS[part.kind]
     span = f"offset={part.offset_bytes},sizelimit={part.size_bytes}"
     options = ",".join(filter(None, (_SAFE, quiet, span)))
@@ -122,7 +122,7 @@ def is_mounted(folder: Path) -> bool:
     return os.path.ismount(folder)
 
 
-def unmounted(folder: Path) -> None:
+def unmount(folder: Path) -> None:
     """Fine when nothing is mounted there. Raises StorageFault when somebody is in it."""
     if not is_mounted(folder):
         return
@@ -136,7 +136,7 @@ def unmounted(folder: Path) -> None:
         )
 
 
-def copied_out(root: Path, path: str, target: Path) -> Copied:
+def copy_out(root: Path, path: str, target: Path) -> Copied:
     """Copy a file or folder of a mounted guest into the folder ``target``, following no link.
 
     Raises NotFound, BadInput, AlreadyExists, StorageFault.
@@ -147,7 +147,7 @@ def copied_out(root: Path, path: str, target: Path) -> Copied:
     name, new = (parts[-1], parts[-1]) if parts else (".", "disk")
     copied = Copied()
     try:
-        with _folder_at(root, parts[:-1], path) as folder, _opened(target) as to:
+        with _folder_at(root, parts[:-1], path) as folder, _open(target) as to:
             _is_no_link(folder, name, path)
             _copy(_Entry(folder=folder, name=name, to=to, new=new, path=path), copied)
     except FileExistsError:
@@ -165,7 +165,7 @@ def copied_out(root: Path, path: str, target: Path) -> Copied:
 
 
 @contextmanager
-def _opened(path: str | Path, at: int | None = None) -> Iterator[int]:
+def _open(path: str | Path, at: int | None = None) -> Iterator[int]:
     fd = os.open(path, _FOLDER if at is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=at)
     try:
         yield fd
@@ -214,22 +214,22 @@ class _Entry:
     path: str
     depth: int = 0
 
-    def left_out(self, copied: Copied, why: str) -> None:
+    def leave_out(self, copied: Copied, why: str) -> None:
         """A guest may put anything into a name, also what commands a terminal."""
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.path)
         copied.left_out.append(f"{shown}: {why}")
 
 
-def _copied_below(entry: _Entry, copied: Copied) -> None:
+def _copy_below(entry: _Entry, copied: Copied) -> None:
     """What is wrong with one entry never stops the others; what is wrong with the target does."""
     try:
         _copy(entry, copied)
     except FileExistsError:
-        entry.left_out(copied, "its name is there twice")
+        entry.leave_out(copied, "its name is there twice")
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
             raise
-        entry.left_out(copied, error.strerror or str(error))
+        entry.leave_out(copied, error.strerror or str(error))
 
 
 def _copy(entry: _Entry, copied: Copied) -> None:
@@ -240,21 +240,21 @@ def _copy(entry: _Entry, copied: Copied) -> None:
         _copy_file(entry, copied)
     else:
         link = stat.S_ISLNK(seen.st_mode)
-        entry.left_out(copied, "a link" if link else "neither a file nor a folder")
+        entry.leave_out(copied, "a link" if link else "neither a file nor a folder")
 
 
 def _copy_folder(entry: _Entry, copied: Copied) -> None:
     if entry.depth >= _DEPTH_MAX:
-        entry.left_out(copied, "too deep")
+        entry.leave_out(copied, "too deep")
         return
     os.mkdir(entry.new, 0o700, dir_fd=entry.to)
-    with _opened(entry.name, entry.folder) as folder, _opened(entry.new, entry.to) as to:
+    with _open(entry.name, entry.folder) as folder, _open(entry.new, entry.to) as to:
         with os.scandir(folder) as found:
             names = sorted(one.name for one in found)
         for name in names:
             path, depth = f"{entry.path.rstrip('/')}/{name}", entry.depth + 1
             below = _Entry(folder=folder, name=name, to=to, new=name, path=path, depth=depth)
-            _copied_below(below, copied)
+            _copy_below(below, copied)
 
 
 def _copy_file(entry: _Entry, copied: Copied) -> None:
@@ -264,12 +264,12 @@ def _copy_file(entry: _Entry, copied: Copied) -> None:
     try:
         seen = os.fstat(source)
         if not stat.S_ISREG(seen.st_mode):
-            entry.left_out(copied, "it is no file after all")
+            entry.leave_out(copied, "it is no file after all")
             return
         write = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         target = os.open(entry.new, write, 0o600, dir_fd=entry.to)
         try:
-            copied.size_bytes += _content_copied(source, target, seen.st_size)
+            copied.size_bytes += _copy_content(source, target, seen.st_size)
             os.utime(target, ns=(seen.st_atime_ns, seen.st_mtime_ns))
         finally:
             os.close(target)
@@ -278,7 +278,7 @@ def _copy_file(entry: _Entry, copied: Copied) -> None:
         os.close(source)
 
 
-def _content_copied(source: int, target: int, size_bytes: int) -> int:
+def _copy_content(source: int, target: int, size_bytes: int) -> int:
     done, at = 0, 0
     while at < size_bytes:
         try:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pizarra.errors import HostNotFit
 from pizarra.model.sentence import Sentence
-from pizarra.system.process import piped
+from pizarra.system.process import piping
 
 _DEVICE = Path("/dev/kvm")
 _QEMU = "qemu-system-x86_64"
@@ -90,7 +90,7 @@ def _command(accelerator: str, boot_sector: Path) -> list[str]:
 
 def _watch(command: list[str], timeout_s: float) -> KvmProbe:
     said: list[str] = []
-    with piped(command, timeout_s=0.5) as qemu:
+    with piping(command, timeout_s=0.5) as qemu:
         assert qemu.stdout is not None  # piped() asked for it
         for line in _lines(qemu.stdout.fileno(), timeout_s):
             said.append(line)

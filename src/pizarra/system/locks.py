@@ -20,7 +20,7 @@ OUR_LOCKS = Path("/run/pizarra/locks")
 
 
 @contextmanager
-def vg_locked(vg: str, *, timeout_s: float = 30, folder: Path = LVM_LOCKS) -> Iterator[None]:
+def holding_vg_lock(vg: str, *, timeout_s: float = 30, folder: Path = LVM_LOCKS) -> Iterator[None]:
     """Hold LVM's exclusive lock on a VG, as lvm does (lib/locking/file_locking.c).
 
     LVM commands wait for us meanwhile, so hold it for milliseconds. LVM unlinks the file when it
@@ -33,7 +33,7 @@ def vg_locked(vg: str, *, timeout_s: float = 30, folder: Path = LVM_LOCKS) -> It
         fd = os.open(path, os.O_CREAT | os.O_APPEND | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
             _flock_until(fd, deadline, vg)
-            if _still_named(fd, path):
+            if _is_still_named(fd, path):
                 yield
                 return
         finally:
@@ -56,7 +56,7 @@ def _flock_until(fd: int, deadline: float, vg: str) -> None:
             return
 
 
-def _still_named(fd: int, path: Path) -> bool:
+def _is_still_named(fd: int, path: Path) -> bool:
     try:
         named = path.stat()
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def _still_named(fd: int, path: Path) -> bool:
 
 
 @contextmanager
-def claimed(
+def claiming(
     names: Iterable[str],
     verb: str,
     *,
@@ -85,14 +85,14 @@ def claimed(
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with ExitStack() as held:
         for name in sorted(set(shared)):
-            held.enter_context(_one_claimed(folder / name, verb, fcntl.LOCK_SH, wait_s))
+            held.enter_context(_claiming_one(folder / name, verb, fcntl.LOCK_SH, wait_s))
         for name in sorted(set(names)):
-            held.enter_context(_one_claimed(folder / name, verb, fcntl.LOCK_EX, wait_s))
+            held.enter_context(_claiming_one(folder / name, verb, fcntl.LOCK_EX, wait_s))
         yield
 
 
 @contextmanager
-def _one_claimed(path: Path, verb: str, way: int, wait_s: float) -> Iterator[None]:
+def _claiming_one(path: Path, verb: str, way: int, wait_s: float) -> Iterator[None]:
     deadline = time.monotonic() + wait_s
     with path.open("a+", encoding="utf-8") as file:
         while True:

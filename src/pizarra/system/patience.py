@@ -62,12 +62,12 @@ def patient(what: str, limit_s: float) -> Iterator[None]:
 
 @cache
 def _watch() -> threading.Thread:
-    thread = threading.Thread(target=_watched, name="pizarra-patience", daemon=True)
+    thread = threading.Thread(target=_watched_loop, name="pizarra-patience", daemon=True)
     thread.start()
     return thread
 
 
-def _watched() -> None:
+def _watched_loop() -> None:
     while True:
         time.sleep(_LOOK_EVERY_S)
         with _lock:  # so a call that has just ended is not interrupted in its next

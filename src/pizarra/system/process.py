@@ -68,16 +68,16 @@ def run(
     try:
         stdout, stderr = child.communicate(input_text, timeout_s)
     except subprocess.TimeoutExpired:
-        raise timed_out(argv, timeout_s) from None
+        raise timeout_of(argv, timeout_s) from None
     finally:
-        _ended(child)
+        _end(child)
     done = Completed(argv=tuple(argv), returncode=child.returncode, stdout=stdout, stderr=stderr)
     if check and done.returncode != 0:
-        raise failed(done)
+        raise failure_of(done)
     return done
 
 
-def _ended(child: subprocess.Popen[str]) -> None:
+def _end(child: subprocess.Popen[str]) -> None:
     """Killed if it still runs. One that waits for a disk that hangs cannot die: nobody waits."""
     if child.poll() is None:
         child.kill()
@@ -90,7 +90,7 @@ def _ended(child: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def piped(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.Popen[str]]:
+def piping(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.Popen[str]]:
     """A child whose output is read as it comes. Gone (TERM, then KILL) when the block is left."""
     record(" ".join(argv))
     try:
@@ -111,7 +111,7 @@ def piped(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.P
         child.terminate()
         with suppress(subprocess.TimeoutExpired):
             child.wait(timeout_s)
-        _ended(child)
+        _end(child)
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def beside(
                 child.kill()
 
 
-def failed(done: Completed) -> CommandFailed:
+def failure_of(done: Completed) -> CommandFailed:
     """The error for a process that ended badly."""
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     return CommandFailed(
@@ -150,7 +150,7 @@ def failed(done: Completed) -> CommandFailed:
     )
 
 
-def timed_out(argv: Sequence[str], timeout_s: float) -> CommandTimedOut:
+def timeout_of(argv: Sequence[str], timeout_s: float) -> CommandTimedOut:
     """The error for a process that had to be killed at its limit."""
     return CommandTimedOut(
         "{command} did not end within {limit:g} s and was stopped.",

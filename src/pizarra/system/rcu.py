@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pizarra.errors import Busy
-from pizarra.system.locks import claimed
+from pizarra.system.locks import claiming
 
 _SWITCH = Path("/sys/kernel/rcu_expedited")
 
@@ -26,11 +26,11 @@ class _Switch:
         self._holders = 0
         self._held = ExitStack()
 
-    def taken(self) -> None:
+    def take(self) -> None:
         with self._lock:
             self._holders += 1
-            if self._holders == 1 and _claimed(self._held) and not _written("1"):
-                self._held.callback(_written, "0")
+            if self._holders == 1 and _claiming(self._held) and not _write("1"):
+                self._held.callback(_write, "0")
 
     def let_go(self) -> None:
         with self._lock:
@@ -43,24 +43,24 @@ _switch = _Switch()
 
 
 @contextmanager
-def expedited() -> Iterator[None]:
+def expediting() -> Iterator[None]:
     """On while the block lasts; at the ordinary pace while another process has it in hand."""
-    _switch.taken()
+    _switch.take()
     try:
         yield
     finally:
         _switch.let_go()
 
 
-def _claimed(held: ExitStack) -> bool:
+def _claiming(held: ExitStack) -> bool:
     try:
-        held.enter_context(claimed(["rcu-expedited"], "rewind"))
+        held.enter_context(claiming(["rcu-expedited"], "rewind"))
     except Busy:
         return False
     return True
 
 
-def _written(wanted: str) -> bool:
+def _write(wanted: str) -> bool:
     """Whether it was on before. A kernel without the switch has nothing to say."""
     try:
         was_on = _SWITCH.read_text(encoding="ascii").strip() != "0"

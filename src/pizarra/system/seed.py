@@ -18,7 +18,7 @@ def seed_path(machine: str) -> Path:
     return FOLDER / f"{machine}.img"
 
 
-def seed_made(path: Path, label: str, files: Mapping[str, str]) -> None:
+def make_seed(path: Path, label: str, files: Mapping[str, str]) -> None:
     """A FAT file system, since every guest can read and write it. It may hold a password's hash."""
     try:
         path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def seed_made(path: Path, label: str, files: Mapping[str, str]) -> None:
         run(["mcopy", "-i", str(path), "-", f"::{name}"], input_text=text)
 
 
-def seed_read(path: Path, name: str) -> str | None:
+def read_seed(path: Path, name: str) -> str | None:
     """What the guest wrote there, if it did."""
     try:
         return run(["mtype", "-i", str(path), f"::{name}"]).stdout

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 _FIRST, _ORDINARY = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.SCHED_OTHER
 
 
-def thread_made_urgent() -> None:
+def make_thread_urgent() -> None:
     """From now on; fine where it is not allowed, as in a container."""
     with suppress(OSError):
         os.sched_setscheduler(0, _FIRST, os.sched_param(1))
@@ -23,7 +23,7 @@ def thread_made_urgent() -> None:
 @contextmanager
 def urgent() -> Iterator[None]:
     """This thread, for as long as the block lasts."""
-    thread_made_urgent()
+    make_thread_urgent()
     try:
         yield
     finally:

@@ -53,7 +53,7 @@ def good(check: str, text: str, /, **facts: object) -> Finding:
     return Finding(check=check, level=Level.GOOD, text=text, facts=facts)
 
 
-def found(
+def finding(
     level: Level, check: str, text: str, mend: str = "", fix: Fix | None = None, /, **facts: object
 ) -> Finding:
     """Something to say."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pizarra.engine.fitness.facts import HostSeen
 from pizarra.engine.fitness.findings import Finding
-from pizarra.engine.fitness.judge_lvm import lvm_judged
-from pizarra.engine.fitness.judge_machine import machine_judged
-from pizarra.engine.fitness.judge_network import network_judged
-from pizarra.engine.fitness.judge_pools import pools_judged
+from pizarra.engine.fitness.judge_lvm import judge_lvm
+from pizarra.engine.fitness.judge_machine import judge_machine
+from pizarra.engine.fitness.judge_network import judge_network
+from pizarra.engine.fitness.judge_pools import judge_pools
 
 
-def host_judged(seen: HostSeen) -> tuple[Finding, ...]:
+def judge_host(seen: HostSeen) -> tuple[Finding, ...]:
     """One finding for each check."""
     return (
-        *machine_judged(seen),
-        *network_judged(seen),
-        *lvm_judged(seen),
-        *pools_judged(seen),
+        *judge_machine(seen),
+        *judge_network(seen),
+        *judge_lvm(seen),
+        *judge_pools(seen),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
-from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, to_install
+from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 
@@ -24,7 +24,7 @@ _TARGETS = {
 _MODULES_FILE = "/etc/modules-load.d/pizarra-dm.conf"
 
 
-def lvm_judged(seen: HostSeen) -> Iterator[Finding]:
+def judge_lvm(seen: HostSeen) -> Iterator[Finding]:
     """Without any volume group a host serves qcow2 files: then nothing here makes it unfit."""
     level = Level.UNFIT if seen.lvm_wanted else Level.WARNING
     yield _lvm(seen, level)
@@ -42,11 +42,11 @@ def _lvm(seen: HostSeen, level: Level) -> Finding:
         return to_install(level, "lvm", text, "lvm2")
     if isinstance(seen.lvm, Trouble):
         mend = "fuser -v /run/lock/lvm/*" if "limit" in seen.lvm.facts else ""
-        return found(level, "lvm", seen.lvm.text, mend, **seen.lvm.facts)
+        return finding(level, "lvm", seen.lvm.text, mend, **seen.lvm.facts)
     version = _dotted(seen.lvm.version or (0,))
     if seen.lvm.version < LVM_LEAST:
         text = "LVM {version} is too old: {least} or later is needed (Debian 11, Ubuntu 22.04)."
-        return found(level, "lvm", text, version=version, least=_dotted(LVM_LEAST))
+        return finding(level, "lvm", text, version=version, least=_dotted(LVM_LEAST))
     return good("lvm", "LVM {version} answers.", version=version)
 
 
@@ -69,12 +69,12 @@ def _device_mapper(seen: HostSeen, level: Level) -> Finding:
     if loadable.issuperset(modules):
         text = "Not loaded yet: the device-mapper targets {missing}."
         mend = " ".join(fix.commands[0])
-        return found(Level.ADVICE, "device-mapper", text, mend, fix, missing=", ".join(missing))
+        return finding(Level.ADVICE, "device-mapper", text, mend, fix, missing=", ".join(missing))
     if isinstance(targets, Trouble):
         why = Sentence(targets.text, **targets.facts)
-        return found(level, "device-mapper", "{why}" + _NO_MODULES, why=why)
+        return finding(level, "device-mapper", "{why}" + _NO_MODULES, why=why)
     text = "This kernel has no device-mapper targets {missing}." + _NO_MODULES
-    return found(level, "device-mapper", text, missing=", ".join(missing))
+    return finding(level, "device-mapper", text, missing=", ".join(missing))
 
 
 _NO_MODULES = (
@@ -107,31 +107,33 @@ def _none(seen: HostSeen, level: Level, text: str) -> Finding:
     vg = seen.vg or NAME
     if not seen.unused_disks:
         text += " Give it a disk or a partition that holds nothing."
-        return found(level, "volume-group", text, f"vgcreate {vg} /dev/DISK", vg=vg)
+        return finding(level, "volume-group", text, f"vgcreate {vg} /dev/DISK", vg=vg)
     disk = max(seen.unused_disks, key=lambda path: (seen.unused_disks[path], path))
     text += " {disk} ({size}) looks unused; make sure that it is."
     size = size_text(seen.unused_disks[disk])
-    return found(level, "volume-group", text, f"vgcreate {vg} {disk}", vg=vg, disk=disk, size=size)
+    return finding(
+        level, "volume-group", text, f"vgcreate {vg} {disk}", vg=vg, disk=disk, size=size
+    )
 
 
 def _group(group: GroupSeen) -> Finding:
     check, facts = f"volume-group {group.name}", {"vg": group.name}
     if group.disk_missing:
         text = "A disk of {vg} is missing. Connect it again; see which: pvs -o+pv_missing"
-        return found(Level.UNFIT, check, text, **facts)
+        return finding(Level.UNFIT, check, text, **facts)
     if group.mda_free_bytes < group.mda_size_bytes * MDA_FREE_LEAST:
         text = (
             "{vg} has almost no room for descriptions of more volumes: use another volume group,"
             " made with a larger one."
         )
         mend = f"vgcreate --metadatasize 16m {group.name}2 /dev/DISK"
-        return found(Level.WARNING, check, text, mend, **facts)
+        return finding(Level.WARNING, check, text, mend, **facts)
     if group.volumes > VOLUMES_MANY:
         text = (
             "{vg} has {n} volumes, and LVM gets slower with each. Resets do not; for more classes"
             " use another volume group."
         )
-        return found(Level.ADVICE, check, text, n=group.volumes, **facts)
+        return finding(Level.ADVICE, check, text, n=group.volumes, **facts)
     free, size = size_text(group.free_bytes), size_text(group.size_bytes)
     return good(check, "{vg} has {free} free of {size}.", free=free, size=size, **facts)
 
@@ -144,11 +146,13 @@ def _archive(lvm: LvmSeen) -> Finding:
         " keeps {days} days: see retain_days in /etc/lvm/lvm.conf."
     )
     mend = f"find {lvm.archive_folder} -name '*.vg' -mtime +7 -delete"
-    return found(Level.ADVICE, "lvm-archive", text, mend, n=lvm.archive_files, days=lvm.retain_days)
+    return finding(
+        Level.ADVICE, "lvm-archive", text, mend, n=lvm.archive_files, days=lvm.retain_days
+    )
 
 
 def _left_over(seen: HostSeen) -> Iterator[Finding]:
     those = [f"{group.name}/{name}" for group in seen.groups for name in group.left_over]
     if those := [*those, *seen.left_over]:
         text = "Imports that never ended take up space: {those}."
-        yield found(Level.ADVICE, "left-over", text, "pizarra recover", those=", ".join(those))
+        yield finding(Level.ADVICE, "left-over", text, "pizarra recover", those=", ".join(those))

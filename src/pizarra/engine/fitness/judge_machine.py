@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import FolderSeen, HostSeen, Trouble
-from pizarra.engine.fitness.findings import Finding, Level, found, good, to_install, to_run
+from pizarra.engine.fitness.findings import Finding, Level, finding, good, to_install, to_run
 from pizarra.model.sizes import GIB, size_text
 from pizarra.system.kvm import KvmVerdict
 
@@ -23,7 +23,7 @@ _FOR_IDENTITIES = {
 _MODULES = {"vmx": "kvm_intel", "svm": "kvm_amd"}
 
 
-def machine_judged(seen: HostSeen) -> Iterator[Finding]:
+def judge_machine(seen: HostSeen) -> Iterator[Finding]:
     """In the order in which one would set a host up."""
     yield _kvm(seen)
     yield from _qemu(seen)
@@ -42,14 +42,14 @@ def _kvm(seen: HostSeen) -> Finding:
     if probe.works:
         return good("kvm", "A guest ran under KVM.")
     if probe.verdict is KvmVerdict.NO_QEMU:
-        return found(Level.WARNING, "kvm", "KVM could not be tried: QEMU is missing.")
+        return finding(Level.WARNING, "kvm", "KVM could not be tried: QEMU is missing.")
     if probe.verdict is KvmVerdict.NO_DEVICE:
         return _kvm_absent(seen)
     text = (
         "No guest can run under KVM: {detail}. " + _SLOW + " If this host is a virtual machine"
         " itself, let its own host allow nested virtualisation."
     )
-    return found(Level.WARNING, "kvm", text, detail=probe.detail)
+    return finding(Level.WARNING, "kvm", text, detail=probe.detail)
 
 
 def _kvm_absent(seen: HostSeen) -> Finding:
@@ -61,7 +61,7 @@ def _kvm_absent(seen: HostSeen) -> Finding:
         "There is no /dev/kvm. " + _SLOW + " Switch virtualisation on in the firmware set-up"
         " (BIOS), or in the host of this machine if it is virtual itself."
     )
-    return found(Level.WARNING, "kvm", text)
+    return finding(Level.WARNING, "kvm", text)
 
 
 def _qemu(seen: HostSeen) -> Iterator[Finding]:
@@ -91,7 +91,7 @@ def _libvirt(seen: HostSeen) -> Finding:
     if seen.libvirt < LIBVIRT_LEAST:
         text = "libvirt {version} is older than any that was tried ({least})."
         least = ".".join(map(str, LIBVIRT_LEAST))
-        return found(Level.WARNING, "libvirt", text, version=version, least=least)
+        return finding(Level.WARNING, "libvirt", text, version=version, least=least)
     text = "libvirt {version} answers at {uri}."
     return good("libvirt", text, version=version, uri=seen.libvirt_uri)
 
@@ -104,11 +104,11 @@ def _libvirt_silent(seen: HostSeen, trouble: Trouble) -> Finding:
     monolithic = "libvirtd" in commands
     if not seen.machine.systemd:
         mend = "libvirtd -d" if monolithic else "virtqemud -d && virtnetworkd -d"
-        return found(level, check, trouble.text, mend, **trouble.facts)
+        return finding(level, check, trouble.text, mend, **trouble.facts)
     units = ("libvirtd",) if monolithic else ("virtqemud.socket", "virtnetworkd.socket")
     if "limit" in trouble.facts or seen.libvirt_uri != "qemu:///system":
         mend = " ".join(("systemctl", "restart", *units))  # it hangs, or it is another's
-        return found(level, check, trouble.text, mend, **trouble.facts)
+        return finding(level, check, trouble.text, mend, **trouble.facts)
     start = ("systemctl", "enable", "--now", *units)
     return to_run(level, check, trouble.text, start, **trouble.facts)
 
@@ -118,7 +118,7 @@ def _udev(seen: HostSeen) -> Finding:
         return good("udev", "udev answers.")
     text = "udev does not run: LVM does its work, and new disks may appear late."
     if not seen.machine.systemd:
-        return found(Level.WARNING, "udev", text, "/lib/systemd/systemd-udevd --daemon")
+        return finding(Level.WARNING, "udev", text, "/lib/systemd/systemd-udevd --daemon")
     start = ("systemctl", "start", "systemd-udevd")
     return to_run(Level.WARNING, "udev", text, start)
 
@@ -126,7 +126,7 @@ def _udev(seen: HostSeen) -> Finding:
 def _permissions(seen: HostSeen) -> Iterator[Finding]:
     if those := seen.machine.not_writable:
         text = "root may not write here: {those}. Is the file system mounted read-only?"
-        yield found(Level.UNFIT, "permissions", text, those=", ".join(those))
+        yield finding(Level.UNFIT, "permissions", text, those=", ".join(those))
     else:
         yield good("permissions", "root may write where it must.")
 
@@ -135,16 +135,16 @@ def _folder(seen: HostSeen) -> Finding:
     folder = seen.folder
     if isinstance(folder, Trouble):
         level = Level.WARNING if seen.groups else Level.UNFIT
-        return found(level, "folder", folder.text, **folder.facts)
+        return finding(level, "folder", folder.text, **folder.facts)
     facts = _folder_facts(folder)
     text = "{path} has {free} free of {size}, for qcow2 disks."
     enough = FOLDER_LEAST_BYTES if seen.groups else FOLDER_LITTLE_BYTES  # else disks are on LVM
     if folder.free_bytes >= enough:
         return good("folder", text, **facts)
     if seen.groups:
-        return found(Level.ADVICE, "folder", text, **facts)
+        return finding(Level.ADVICE, "folder", text, **facts)
     level = Level.WARNING if folder.free_bytes >= FOLDER_LEAST_BYTES else Level.UNFIT
-    return found(level, "folder", text + " That is little.", **facts)
+    return finding(level, "folder", text + " That is little.", **facts)
 
 
 def _folder_facts(folder: FolderSeen) -> dict[str, object]:

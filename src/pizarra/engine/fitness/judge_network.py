@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import HostSeen, Trouble
-from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, to_install
+from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install
 
 LIBVIRT_KNOWS_NFT = (10, 4)
 
 
-def network_judged(seen: HostSeen) -> Iterator[Finding]:
+def judge_network(seen: HostSeen) -> Iterator[Finding]:
     """What a class of its own network cannot do without."""
     if "dnsmasq" in seen.machine.commands:
         yield good("dnsmasq", "dnsmasq is installed: seats get addresses.")
@@ -28,10 +28,10 @@ def _device(seen: HostSeen, kind: str, module: str, said: str) -> Finding:
     text = "No {kind} device can be made, so seats get no network: {said}."
     said = said.rstrip(".")
     if module not in seen.kernel.loadable:
-        return found(Level.UNFIT, kind, text, kind=kind, said=said)
+        return finding(Level.UNFIT, kind, text, kind=kind, said=said)
     file = (f"/etc/modules-load.d/pizarra-{module}.conf", f"{module}\n")
     fix = Fix(files=(file,), commands=(("modprobe", module),))
-    return found(Level.UNFIT, kind, text, f"modprobe {module}", fix, kind=kind, said=said)
+    return finding(Level.UNFIT, kind, text, f"modprobe {module}", fix, kind=kind, said=said)
 
 
 def _firewall(seen: HostSeen) -> Finding:
@@ -43,5 +43,5 @@ def _firewall(seen: HostSeen) -> Finding:
     if seen.network.firewall:
         text = "The firewall cannot be set, so networks will not start: {said}."
         said = seen.network.firewall.rstrip(".")
-        return found(Level.WARNING, "firewall", text, said=said)
+        return finding(Level.WARNING, "firewall", text, said=said)
     return good("firewall", "Firewall rules can be set.")

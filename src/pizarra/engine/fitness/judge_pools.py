@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, PoolSeen
-from pizarra.engine.fitness.findings import Finding, Fix, Level, found, good, to_run
+from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_run
 from pizarra.model.sizes import GIB, MIB, size_text
 
 WARN_SHARE, FULL_SHARE = 0.80, 0.95
@@ -23,7 +23,7 @@ PROFILE_FILE = (
 )
 
 
-def pools_judged(seen: HostSeen) -> Iterator[Finding]:
+def judge_pools(seen: HostSeen) -> Iterator[Finding]:
     """The pools that matter, and one that could be."""
     if not isinstance(seen.lvm, LvmSeen):
         return
@@ -48,7 +48,7 @@ def _pool_absent(seen: HostSeen) -> Iterator[Finding]:
             "There is no thin pool yet, and there are several volume groups. Choose one in"
             ' /etc/pizarra/pizarra.toml (vg = "{vg}"), or name one with --vg.'
         )
-        yield found(Level.ADVICE, "thin-pool", text, vg=groups[0].name)
+        yield finding(Level.ADVICE, "thin-pool", text, vg=groups[0].name)
         return
     for group in groups:
         facts: dict[str, object] = {"vg": group.name, "pool": seen.pool}
@@ -56,12 +56,12 @@ def _pool_absent(seen: HostSeen) -> Iterator[Finding]:
         if group.free_bytes < ROOM_LEAST_BYTES:
             text = "{vg} has no thin pool, and only {free} for one. Add a disk."
             free, mend = size_text(group.free_bytes), f"vgextend {group.name} /dev/DISK"
-            yield found(Level.WARNING, check, text, mend, free=free, **facts)
+            yield finding(Level.WARNING, check, text, mend, free=free, **facts)
         else:
             text = "{vg} has no thin pool {pool} yet. The first import makes it."
             mend = f"lvcreate --type thin-pool -l 80%FREE --zero y -n {seen.pool} {group.name}"
             fix = Fix(thin_pool=(group.name, seen.pool))
-            yield found(Level.ADVICE, check, text, mend, fix, **facts)
+            yield finding(Level.ADVICE, check, text, mend, fix, **facts)
 
 
 def _health(pool: PoolSeen) -> Finding:
@@ -73,13 +73,13 @@ def _health(pool: PoolSeen) -> Finding:
         )
         why = pool.health or "check needed"
         mend = f"lvconvert --repair {pool.path}"
-        return found(Level.UNFIT, check, text, mend, why=why, **facts)
+        return finding(Level.UNFIT, check, text, mend, why=why, **facts)
     if pool.data_share is None:
         text = "The pool {path} is not active."
         return to_run(Level.WARNING, check, text, ("lvchange", "-ay", pool.path), **facts)
     if pool.health and pool.health != "out_of_data":  # that one is a matter of space
         text = "LVM says of the pool {path}: {why}."
-        return found(Level.WARNING, check, text, why=pool.health, **facts)
+        return finding(Level.WARNING, check, text, why=pool.health, **facts)
     return good(check, "The pool {path} is well.", **facts)
 
 
@@ -98,7 +98,7 @@ def _space(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
     text += " When it is full, every machine on it stops."
     if group.free_bytes < group.extent_bytes:
         text += " Its volume group has no room: add a disk."
-        return found(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
+        return finding(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
     step = "+25%LV" if group.free_bytes >= pool.size_bytes // 4 else "+100%FREE"
     return to_run(level, check, text, ("lvextend", "-l", step, pool.path), **facts)
 
@@ -113,7 +113,7 @@ def _metadata(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
     more = max(pool.metadata_bytes, _METADATA_LEAST_BYTES)
     if group.free_bytes < 2 * more:  # LVM keeps a spare of the same size
         text += " Its volume group has no room: add a disk."
-        return found(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
+        return finding(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
     grow = ("lvextend", "--poolmetadatasize", f"+{more // MIB}m", pool.path)
     return to_run(level, check, text, grow, **facts)
 
@@ -126,10 +126,10 @@ def _growth(seen: HostSeen, lvm: LvmSeen, pool: PoolSeen) -> Finding:
     if "dmeventd" not in seen.machine.commands:
         text = "dmeventd is missing: {path} does not grow by itself."
         fix = Fix(packages=("dmeventd",))
-        return found(Level.WARNING, check, text, "apt-get install dmeventd", fix, **facts)
+        return finding(Level.WARNING, check, text, "apt-get install dmeventd", fix, **facts)
     if not lvm.monitoring:
         text = "monitoring = 0 in /etc/lvm/lvm.conf: {path} does not grow by itself."
-        return found(Level.WARNING, check, text, **facts)
+        return finding(Level.WARNING, check, text, **facts)
     if not pool.monitored and pool.data_share is not None:
         text = "dmeventd does not watch {path}: it does not grow by itself."
         watch = ("lvchange", "--monitor", "y", pool.path)
@@ -141,10 +141,10 @@ def _growth_off(seen: HostSeen, pool: PoolSeen, check: str) -> Finding:
     text = "{path} does not grow by itself: once it is full, every machine on it stops."
     if pool.profile or pool.name != seen.pool:  # somebody else's choice
         text += " See thin_pool_autoextend_threshold in lvm.conf(5) and lvmthin(7)."
-        return found(Level.WARNING, check, text, path=pool.path)
+        return finding(Level.WARNING, check, text, path=pool.path)
     attach = ("lvchange", "--metadataprofile", PROFILE, pool.path)
     fix = Fix(files=(PROFILE_FILE,), commands=(attach,))
-    return found(Level.WARNING, check, text, "pizarra host check --fix", fix, path=pool.path)
+    return finding(Level.WARNING, check, text, "pizarra host check --fix", fix, path=pool.path)
 
 
 def _snapshots(groups: list[str]) -> Finding:
@@ -154,4 +154,4 @@ def _snapshots(groups: list[str]) -> Finding:
     )
     line = "activation/snapshot_autoextend_threshold=70"
     mend = f"echo {line} >>/etc/lvm/lvmlocal.conf"
-    return found(Level.ADVICE, "snapshot-growth", text, mend, groups=", ".join(groups))
+    return finding(Level.ADVICE, "snapshot-growth", text, mend, groups=", ".join(groups))

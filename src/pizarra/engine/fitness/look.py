@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from pizarra.compute.kvm_choice import kvm_found
+from pizarra.compute.kvm_choice import probe_kvm_again
 from pizarra.engine.fitness.facts import HostSeen, LvmSeen, Trouble, trouble
-from pizarra.engine.fitness.look_lvm import lvm_seen
+from pizarra.engine.fitness.look_lvm import look_at_lvm
 from pizarra.engine.fitness.look_machine import (
-    folder_seen,
-    kernel_seen,
-    libvirt_seen,
-    machine_seen,
-    unused_disks,
+    free_disks,
+    look_at_folder,
+    look_at_kernel,
+    look_at_libvirt,
+    look_at_machine,
 )
-from pizarra.engine.fitness.look_network import network_seen
+from pizarra.engine.fitness.look_network import look_at_network
 from pizarra.errors import PizarraError
 from pizarra.model.labels import Role
 from pizarra.settings import Settings
-from pizarra.storage.qcow2 import Qcow2Storage
+from pizarra.storage.qcow2.store import Qcow2Store
 
 
-def host_seen(settings: Settings) -> HostSeen:
+def look_at_host(settings: Settings) -> HostSeen:
     """Raises nothing of ours: a look that failed is a fact, and each has a limit."""
     with ThreadPoolExecutor() as threads:
-        machine = threads.submit(machine_seen, settings.folder)
-        kvm = threads.submit(kvm_found)
-        libvirt = threads.submit(libvirt_seen, settings.libvirt_uri)
-        network = threads.submit(network_seen)
-        kernel = threads.submit(kernel_seen)
+        machine = threads.submit(look_at_machine, settings.folder)
+        kvm = threads.submit(probe_kvm_again)
+        libvirt = threads.submit(look_at_libvirt, settings.libvirt_uri)
+        network = threads.submit(look_at_network)
+        kernel = threads.submit(look_at_kernel)
         lvm = threads.submit(_lvm, settings.pool)
-        disks = threads.submit(unused_disks)
+        disks = threads.submit(free_disks)
         return HostSeen(
             machine=machine.result(),
             kvm=kvm.result(),
@@ -38,7 +38,7 @@ def host_seen(settings: Settings) -> HostSeen:
             network=network.result(),
             kernel=kernel.result(),
             lvm=lvm.result(),
-            folder=folder_seen(settings.folder),
+            folder=look_at_folder(settings.folder),
             left_over=_left_over(settings),
             unused_disks=disks.result(),
             libvirt_uri=settings.libvirt_uri,
@@ -49,7 +49,7 @@ def host_seen(settings: Settings) -> HostSeen:
 
 def _lvm(pool: str) -> LvmSeen | Trouble:
     try:
-        return lvm_seen(pool)
+        return look_at_lvm(pool)
     except PizarraError as error:
         return trouble(error)
 
@@ -57,7 +57,7 @@ def _lvm(pool: str) -> LvmSeen | Trouble:
 def _left_over(settings: Settings) -> tuple[str, ...]:
     """Imports to the folder that never ended."""
     try:
-        volumes = Qcow2Storage(settings.folder).observe().volumes
+        volumes = Qcow2Store(settings.folder).observe().volumes
     except PizarraError:
         return ()  # the folder's own finding says that it cannot be read
     filling = (one for one in volumes if one.labels and one.labels.role is Role.FILLING)

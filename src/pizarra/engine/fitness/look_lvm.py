@@ -9,9 +9,9 @@ from pizarra.engine.fitness.facts import LvmSeen
 from pizarra.engine.fitness.lvm_parsed import (
     LV_FIELDS,
     VG_FIELDS,
-    groups_parsed,
-    settings_parsed,
-    version_parsed,
+    parse_groups,
+    parse_settings,
+    parse_version,
 )
 from pizarra.errors import CommandFailed, CommandTimedOut, StorageFault
 from pizarra.system.process import run
@@ -27,13 +27,13 @@ _SETTINGS = (
 )
 
 
-def lvm_seen(pool: str) -> LvmSeen:
+def look_at_lvm(pool: str) -> LvmSeen:
     """Raises HostNotFit (no LVM), CommandTimedOut, CommandFailed, StorageFault (not readable)."""
-    settings = _settings_read()
+    settings = _read_settings()
     folder = Path(settings["archive_dir"])
     return LvmSeen(
-        version=version_parsed(_lvm("version", check=False)),  # 5 without device-mapper
-        groups=groups_parsed(_lvm(*_full_report()), pool, cache(_threshold_of)),
+        version=parse_version(_lvm("version", check=False)),  # 5 without device-mapper
+        groups=parse_groups(_lvm(*_full_report()), pool, cache(_threshold_of)),
         snapshot_threshold=int(settings["snapshot_autoextend_threshold"]),
         monitoring=settings["monitoring"] == "1",
         retain_min=int(settings["retain_min"]),
@@ -55,9 +55,9 @@ def _full_report() -> list[str]:
     return ["fullreport", *form, *(word for words in chosen for word in words)]
 
 
-def _settings_read() -> dict[str, str]:
+def _read_settings() -> dict[str, str]:
     """In force now, from LVM's files or by default; by the last part of their names."""
-    found = settings_parsed(_lvm("lvmconfig", "--typeconfig", "full", *_SETTINGS))
+    found = parse_settings(_lvm("lvmconfig", "--typeconfig", "full", *_SETTINGS))
     missing = [name for name in _SETTINGS if name.rpartition("/")[2] not in found]
     if missing:
         raise StorageFault("lvmconfig does not tell {missing}.", missing=", ".join(missing))
@@ -74,4 +74,4 @@ def _threshold_of(profile: str) -> int:
         if not profile:
             raise
         return _threshold_of("")  # a profile whose file is gone: LVM goes on without it
-    return int(settings_parsed(told)["thin_pool_autoextend_threshold"])
+    return int(parse_settings(told)["thin_pool_autoextend_threshold"])

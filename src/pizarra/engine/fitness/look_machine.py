@@ -34,7 +34,7 @@ _LIMIT_S = 10
 _DISK_LEAST_BYTES = 8 * GIB
 
 
-def machine_seen(folder: Path) -> MachineSeen:
+def look_at_machine(folder: Path) -> MachineSeen:
     """Raises nothing: what cannot be found out is among the facts."""
     path = environment()["PATH"]
     return MachineSeen(
@@ -49,7 +49,7 @@ def machine_seen(folder: Path) -> MachineSeen:
     )
 
 
-def libvirt_seen(uri: str) -> Version | Trouble:
+def look_at_libvirt(uri: str) -> Version | Trouble:
     """Its version, from the daemon itself."""
     try:
         return libvirt_version(uri)
@@ -86,7 +86,7 @@ def _writable(path: Path) -> bool:
     return os.access(nearest, os.W_OK) and not os.statvfs(nearest).f_flag & os.ST_RDONLY
 
 
-def folder_seen(folder: Path) -> FolderSeen | Trouble:
+def look_at_folder(folder: Path) -> FolderSeen | Trouble:
     """The file system on which the folder is, or will be."""
     try:
         found = os.statvfs(_nearest(folder))
@@ -102,7 +102,7 @@ def folder_seen(folder: Path) -> FolderSeen | Trouble:
     )
 
 
-def kernel_seen() -> KernelSeen:
+def look_at_kernel() -> KernelSeen:
     """Targets that are loaded, and modules that could be."""
     targets: frozenset[str] | Trouble
     try:
@@ -117,7 +117,7 @@ def kernel_seen() -> KernelSeen:
     return KernelSeen(targets=targets, loadable=frozenset(loadable))
 
 
-def unused_disks() -> dict[str, int]:
+def free_disks() -> dict[str, int]:
     """Whole disks on which neither partitions nor a file system nor LVM are to be seen."""
     asked = ["lsblk", "--json", "-b", "-o", "PATH,TYPE,SIZE,FSTYPE,PTTYPE,MOUNTPOINTS,RO"]
     try:

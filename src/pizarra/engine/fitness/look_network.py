@@ -9,21 +9,21 @@ from pizarra.system.process import run
 _LIMIT_S = 10
 
 
-def network_seen() -> NetworkSeen:
+def look_at_network() -> NetworkSeen:
     """A bridge, a tap device, and what NAT needs."""
     return NetworkSeen(
-        bridge=_tried("ip", "link", "add", "try0", "type", "bridge"),
-        tap=_tried("ip", "tuntap", "add", "try0", "mode", "tap"),
-        firewall=_firewall_tried(),
+        bridge=_try("ip", "link", "add", "try0", "type", "bridge"),
+        tap=_try("ip", "tuntap", "add", "try0", "mode", "tap"),
+        firewall=_try_firewall(),
     )
 
 
-def _firewall_tried() -> str:
-    by_iptables = _tried("iptables", "-w", "5", "-t", "nat", "-S")
-    return by_iptables and (_tried("nft", "add", "table", "ip", "try0") and by_iptables)
+def _try_firewall() -> str:
+    by_iptables = _try("iptables", "-w", "5", "-t", "nat", "-S")
+    return by_iptables and (_try("nft", "add", "table", "ip", "try0") and by_iptables)
 
 
-def _tried(*argv: str) -> str:
+def _try(*argv: str) -> str:
     """Empty when it worked, else what was said."""
     try:
         done = run(["unshare", "--net", *argv], timeout_s=_LIMIT_S, check=False)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pizarra.engine.fitness.facts import GroupSeen, PoolSeen, Version
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.labels import Labels, Role, labels_from_tags
-from pizarra.storage.lvm_report import Number, Share
+from pizarra.storage.lvm.report import Number, Share
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
 LV_FIELDS = (
@@ -58,9 +58,7 @@ class _Report(BaseModel):
     report: list[_Group]
 
 
-def groups_parsed(
-    text: str, pool: str, threshold_of: Callable[[str], int]
-) -> tuple[GroupSeen, ...]:
+def parse_groups(text: str, pool: str, threshold_of: Callable[[str], int]) -> tuple[GroupSeen, ...]:
     """``lvm fullreport``; ``threshold_of`` tells the autoextension threshold under a profile.
 
     Raises StorageFault naming the field.
@@ -127,13 +125,13 @@ def _pool(vg: str, row: _Lv, threshold_of: Callable[[str], int]) -> PoolSeen:
     )
 
 
-def version_parsed(text: str) -> Version:
+def parse_version(text: str) -> Version:
     """``LVM version:     2.03.16(2) (2022-05-18)`` -> (2, 3, 16); empty when it cannot be read."""
     match = re.search(r"LVM version:\s*([0-9]+)\.([0-9]+)\.([0-9]+)", text)
     return tuple(map(int, match.groups())) if match else ()
 
 
-def settings_parsed(text: str) -> dict[str, str]:
+def parse_settings(text: str) -> dict[str, str]:
     """``lvmconfig``'s lines ``key="value"``."""
     return dict(_pairs(text))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pizarra.engine.events import Emit, Noted
 from pizarra.engine.fitness.findings import Finding, Fix
 from pizarra.errors import PizarraError, StorageFault
-from pizarra.storage.lvm_thin import LvmThinStorage
+from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.system.process import run
 
 _INSTALL_S = 1800
@@ -22,45 +22,45 @@ def packages_of(findings: Iterable[Finding]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(package for fix in fixes for package in fix.packages))
 
 
-def repaired(findings: Iterable[Finding], emit: Emit, *, install: bool) -> None:
+def repair(findings: Iterable[Finding], emit: Emit, *, install: bool) -> None:
     """Mend what is safe to mend; packages only with ``install``.
 
     A fix that fails is told, and the others go on: the next check shows what is left.
     """
     found = tuple(findings)
     if install and (packages := packages_of(found)):
-        _tried(lambda: _installed(packages, emit), emit)
+        _try(lambda: _install(packages, emit), emit)
     for fix in (finding.fix for finding in found if finding.fix):
-        _tried(lambda fix=fix: _carried_out(fix, emit), emit)  # type: ignore[misc]
+        _try(lambda fix=fix: _carry_out(fix, emit), emit)  # type: ignore[misc]
 
 
-def _tried(act: Callable[[], None], emit: Emit) -> None:
+def _try(act: Callable[[], None], emit: Emit) -> None:
     try:
         act()
     except PizarraError as error:
         emit(Noted(text=error.text, facts=error.facts))
 
 
-def _installed(packages: tuple[str, ...], emit: Emit) -> None:
+def _install(packages: tuple[str, ...], emit: Emit) -> None:
     emit(Noted(text="Installing {packages}", facts={"packages": ", ".join(packages)}))
     apt = ("env", "DEBIAN_FRONTEND=noninteractive", *_APT)
     run([*apt, "update"], timeout_s=_INSTALL_S)
     run([*apt, "install", "--no-install-recommends", *packages], timeout_s=_INSTALL_S)
 
 
-def _carried_out(fix: Fix, emit: Emit) -> None:
+def _carry_out(fix: Fix, emit: Emit) -> None:
     for name, text in fix.files:
-        _file_made(Path(name), text, emit)
+        _make_file(Path(name), text, emit)
     if fix.thin_pool:
         vg, pool = fix.thin_pool
         emit(Noted(text="Making the thin pool {vg}/{pool}", facts={"vg": vg, "pool": pool}))
-        LvmThinStorage(vg, pool).prepared()
+        DmThinStore(vg, pool).prepare()
     for command in fix.commands:
         emit(Noted(text="Running: {command}", facts={"command": " ".join(command)}))
         run(command, timeout_s=_COMMAND_S)
 
 
-def _file_made(path: Path, text: str, emit: Emit) -> None:
+def _make_file(path: Path, text: str, emit: Emit) -> None:
     """What is there already stays as it is."""
     if path.exists():
         return

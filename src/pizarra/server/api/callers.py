@@ -13,7 +13,7 @@ from ninja.errors import HttpError
 from ninja.utils import check_csrf
 
 from pizarra.server.people.models import ApiToken, Scope, User
-from pizarra.server.permissions import NotSignedIn, Rule, checked
+from pizarra.server.permissions import NotSignedIn, Rule, check
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ENOUGH = {
@@ -38,7 +38,7 @@ def caller(request: HttpRequest) -> User | None:
 
 
 def _of_token(request: HttpRequest, token: str) -> User | None:
-    found = ApiToken.objects.select_related("user").filter(digest=ApiToken.digested(token)).first()
+    found = ApiToken.objects.select_related("user").filter(digest=ApiToken.digest_of(token)).first()
     now = timezone.now()
     if found is None or not found.user.is_active or (found.expires and found.expires < now):
         return None
@@ -54,7 +54,7 @@ def user_of(request: HttpRequest) -> User:
     return user
 
 
-def _resolved(operation: Callable[..., Any]) -> inspect.Signature:
+def _resolve(operation: Callable[..., Any]) -> inspect.Signature:
     """With types for their names: ninja would look for those in this module."""
     hints = get_type_hints(operation, include_extras=True)
     signature = inspect.signature(operation)
@@ -74,7 +74,7 @@ def rule(one: Rule, scope: Scope = Scope.READ) -> Callable[[F], F]:
         def kept(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
             try:
                 number = kwargs.get("number")
-                checked(user_of(request), one, kwargs.get("classroom", ""), number)
+                check(user_of(request), one, kwargs.get("classroom", ""), number)
             except NotSignedIn:
                 raise HttpError(401, "Sign in first.") from None
             if not _ENOUGH[scope] & request.scopes:  # type: ignore[attr-defined]
@@ -82,7 +82,7 @@ def rule(one: Rule, scope: Scope = Scope.READ) -> Callable[[F], F]:
             return operation(request, *args, **kwargs)
 
         kept.rule = one  # type: ignore[attr-defined]
-        kept.__signature__ = _resolved(operation)  # type: ignore[attr-defined]
+        kept.__signature__ = _resolve(operation)  # type: ignore[attr-defined]
         return kept  # type: ignore[return-value]
 
     return named

@@ -17,16 +17,16 @@ from ninja.responses import Status
 
 from pizarra import __version__
 from pizarra.errors import PizarraError
-from pizarra.model.names import name_checked, seat_name, seat_numbers_parsed
-from pizarra.server import host_door
+from pizarra.model.names import check_name, parse_seat_numbers, seat_name
+from pizarra.server import host_client
 from pizarra.server.api import shapes, templates
 from pizarra.server.api.callers import caller, rule, user_of
 from pizarra.server.consoles import activity
 from pizarra.server.consoles.tickets import ticket_for
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
-from pizarra.server.jobs.queue import asked, noted
+from pizarra.server.jobs.queue import enqueue, write_audit
 from pizarra.server.people.models import ApiToken, Scope
-from pizarra.server.permissions import Rule, checked, rooms_of
+from pizarra.server.permissions import Rule, check, rooms_of
 from pizarra.server.rooms import roster
 from pizarra.server.rooms.models import Room
 
@@ -44,20 +44,20 @@ _ROOM_VERBS = ("start", "stop", "reset", "undo", "verify", "freeze", "unfreeze")
 
 
 @api.exception_handler(PizarraError)
-def told(request: HttpRequest, error: PizarraError) -> HttpResponse:
+def problem_response(request: HttpRequest, error: PizarraError) -> HttpResponse:
     """Our errors keep their words and their next step."""
     problem: dict[str, Any] = {"detail": str(error), "hint": error.advice}
-    problem |= host_door.in_languages(error)
+    problem |= host_client.in_languages(error)
     return api.create_response(request, problem, status=error.http_status)
 
 
 def _numbers(seats: str | None) -> list[int] | None:
-    return None if seats is None or not seats.strip() else list(seat_numbers_parsed(seats))
+    return None if seats is None or not seats.strip() else list(parse_seat_numbers(seats))
 
 
 def _job(request: HttpRequest, use_case: str, **arguments: Any) -> Status[Job]:
     key = request.headers.get("Idempotency-Key", "")[:80]
-    job = asked(user_of(request), use_case, arguments, request=request, key=key)
+    job = enqueue(user_of(request), use_case, arguments, request=request, key=key)
     return Status(202, job)
 
 
@@ -70,8 +70,8 @@ def classrooms(request: HttpRequest) -> list[dict[str, Any]]:
     """Those that the caller has to do with, as the host sees them."""
     names = {room.name: room for room in rooms_of(user_of(request))}
     return [
-        {**one, "title": names[one["classroom"]].title_shown}
-        for one in host_door.asked("rooms")
+        {**one, "title": names[one["classroom"]].display_title}
+        for one in host_client.query("rooms")
         if one["classroom"] in names
     ]
 
@@ -80,11 +80,11 @@ def classrooms(request: HttpRequest) -> list[dict[str, Any]]:
 @rule(Rule.STAFF, Scope.MANAGE)
 def classroom_create(request: HttpRequest, wish: shapes.ClassroomIn) -> Status[Job]:
     """Make a classroom; the caller is its teacher."""
-    name_checked(wish.classroom, "classroom")
-    name_checked(wish.template, "template")
+    check_name(wish.classroom, "classroom")
+    check_name(wish.template, "template")
     room = Room.objects.filter(name=wish.classroom).first()
     if room is not None:
-        checked(user_of(request), Rule.ROOM_TEACHER, wish.classroom)
+        check(user_of(request), Rule.ROOM_TEACHER, wish.classroom)
     else:
         room = Room.objects.create(name=wish.classroom, title=wish.title)
         room.teachers.add(user_of(request))
@@ -103,16 +103,16 @@ def classroom_show(request: HttpRequest, classroom: str) -> dict[str, Any]:
         {"id": str(one.id), "use_case": one.use_case, "numbers": one.numbers} for one in jobs
     ]
     try:
-        told = host_door.room(classroom)
-    except host_door.HostRefused as refused:
+        told = host_client.room(classroom)
+    except host_client.HostRefused as refused:
         if refused.http_status != 404 or not under_way:
             raise
         told = {"classroom": classroom, "seats": []}  # it is being made
     for seat in told["seats"]:
         student = sits.get(seat["number"])
-        seat["student"] = student.name_shown if student else ""
+        seat["student"] = student.display_name if student else ""
         seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
-    return {**told, "title": room.title_shown, "jobs": under_way}
+    return {**told, "title": room.display_title, "jobs": under_way}
 
 
 @api.delete("/classrooms/{classroom}", response={202: shapes.JobOut})
@@ -133,7 +133,7 @@ def reset_plan(
 ) -> dict[str, Any]:
     """What a reset would do now, and what of it could not be undone."""
     _ = request
-    plan: dict[str, Any] = host_door.asked(
+    plan: dict[str, Any] = host_client.query(
         "plan", classroom=classroom, numbers=_numbers(seats), mode=mode, after=after
     )
     return plan
@@ -156,9 +156,9 @@ def classroom_verb(
     more = of_verb.get(verb, {})
     room = get_object_or_404(Room, name=classroom)
     if verb == "freeze":
-        room.frozen(how.message, numbers)
+        room.freeze(how.message, numbers)
     elif verb == "unfreeze" and room.message:
-        room.unfrozen(numbers, lambda: host_door.seat_numbers(classroom))
+        room.unfreeze(numbers, lambda: host_client.seat_numbers(classroom))
     return _job(request, verb, classroom=classroom, numbers=numbers, **more)
 
 
@@ -196,8 +196,8 @@ def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpRespons
     """A picture of what it shows now."""
     _ = request
     try:
-        picture = host_door.screenshot(classroom, number)
-    except host_door.HostRefused as refused:
+        picture = host_client.screenshot(classroom, number)
+    except host_client.HostRefused as refused:
         raise HttpError(404, f"There is nothing to see now: {refused}") from None
     kind = "image/png" if picture.startswith(b"\x89PNG") else "image/x-portable-pixmap"
     return HttpResponse(picture, content_type=kind, headers={"Cache-Control": "no-store"})
@@ -208,7 +208,7 @@ def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpRespons
 def console(request: HttpRequest, classroom: str, number: int) -> dict[str, str]:
     """A ticket for its console: good for a minute."""
     user = user_of(request)
-    noted(user, "console", classroom, target=str(number), request=request)
+    write_audit(user, "console", classroom, target=str(number), request=request)
     return {"path": f"/console/{ticket_for(user, classroom, number)}"}
 
 
@@ -219,15 +219,15 @@ def _own(classroom: str, number: int) -> list[dict[str, Any]]:
     seat = seat_name(classroom, number)
     return [
         {"checkpoint": one["checkpoint"], "saved": one["saved"]}
-        for one in host_door.asked("checkpoints", classroom=classroom)
+        for one in host_client.query("checkpoints", classroom=classroom)
         if one["checkpoint"].startswith(_OWN) and seat in one["seats"]
     ]
 
 
-def _own_checked(name: str) -> str:
+def _check_own(name: str) -> str:
     if not name.startswith(_OWN):
         raise HttpError(404, "Nothing was kept of this machine by that name.")
-    return name_checked(name, "checkpoint")
+    return check_name(name, "checkpoint")
 
 
 @api.get("/classrooms/{classroom}/seats/{int:number}/checkpoints", response=list[dict[str, Any]])
@@ -263,7 +263,7 @@ def own_checkpoint_restore(
     """Go back to it."""
     use_case = "checkpoint restore"
     return _job(
-        request, use_case, classroom=classroom, checkpoint=_own_checked(name), numbers=[number]
+        request, use_case, classroom=classroom, checkpoint=_check_own(name), numbers=[number]
     )
 
 
@@ -277,7 +277,7 @@ def own_checkpoint_delete(
     """Forget it."""
     use_case = "checkpoint delete"
     return _job(
-        request, use_case, classroom=classroom, checkpoint=_own_checked(name), numbers=[number]
+        request, use_case, classroom=classroom, checkpoint=_check_own(name), numbers=[number]
     )
 
 
@@ -289,7 +289,7 @@ def own_checkpoint_delete(
 def checkpoints(request: HttpRequest, classroom: str) -> list[dict[str, Any]]:
     """The oldest first."""
     _ = request
-    found: list[dict[str, Any]] = host_door.asked("checkpoints", classroom=classroom)
+    found: list[dict[str, Any]] = host_client.query("checkpoints", classroom=classroom)
     return found
 
 
@@ -299,7 +299,7 @@ def checkpoint_save(
     request: HttpRequest, classroom: str, name: str, which: shapes.SaveIn
 ) -> Status[Job]:
     """Save the present state under a name."""
-    name_checked(name, "checkpoint")
+    check_name(name, "checkpoint")
     numbers, ram = _numbers(which.seats), which.ram
     return _job(
         request, "checkpoint save", classroom=classroom, checkpoint=name, numbers=numbers, ram=ram
@@ -312,7 +312,7 @@ def checkpoint_restore(
     request: HttpRequest, classroom: str, name: str, which: shapes.SeatsIn
 ) -> Status[Job]:
     """Go back to it."""
-    name_checked(name, "checkpoint")
+    check_name(name, "checkpoint")
     numbers, use_case = _numbers(which.seats), "checkpoint restore"
     return _job(request, use_case, classroom=classroom, checkpoint=name, numbers=numbers)
 
@@ -323,7 +323,7 @@ def checkpoint_hand_out(
     request: HttpRequest, classroom: str, name: str, whose: shapes.HandOutIn
 ) -> Status[Job]:
     """One seat's state is the start of all."""
-    name_checked(name, "checkpoint")
+    check_name(name, "checkpoint")
     return _job(
         request, "checkpoint hand-out", classroom=classroom, checkpoint=name, source=whose.source,
         numbers=_numbers(whose.seats),
@@ -334,7 +334,7 @@ def checkpoint_hand_out(
 @rule(Rule.ROOM_TEACHER, Scope.OPERATE)
 def checkpoint_delete(request: HttpRequest, classroom: str, name: str) -> Status[Job]:
     """Forget it."""
-    name_checked(name, "checkpoint")
+    check_name(name, "checkpoint")
     return _job(request, "checkpoint delete", classroom=classroom, checkpoint=name, numbers=None)
 
 
@@ -346,13 +346,15 @@ def checkpoint_delete(request: HttpRequest, classroom: str, name: str) -> Status
 def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> dict[str, Any]:
     """Look at a roster, or apply it: all of it, or nothing."""
     room = get_object_or_404(Room, name=classroom)
-    read = roster.roster_read(room, sent.csv, set(host_door.seat_numbers(classroom)))
+    read = roster.read_roster(room, sent.csv, set(host_client.seat_numbers(classroom)))
     apply = sent.apply and bool(read.rows) and not read.errors
     if apply:
-        first_passwords = roster.roster_applied(room, read)
+        first_passwords = roster.apply_roster(room, read)
         for row in read.rows:
             row["first_password"] = first_passwords.get(row["username"], "")
-        noted(user_of(request), "roster", classroom, facts={"n": len(read.rows)}, request=request)
+        write_audit(
+            user_of(request), "roster", classroom, facts={"n": len(read.rows)}, request=request
+        )
     return {"rows": read.rows, "errors": read.errors, "applied": apply}
 
 
@@ -361,16 +363,16 @@ def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> d
 def code_make(request: HttpRequest, classroom: str) -> dict[str, str | None]:
     """A new class code; an old one is worth nothing from now on."""
     room = get_object_or_404(Room, name=classroom)
-    noted(user_of(request), "class code", classroom, request=request)
-    return {"class_code": roster.code_made(room)}
+    write_audit(user_of(request), "class code", classroom, request=request)
+    return {"class_code": roster.make_code(room)}
 
 
 @api.post("/join", response=shapes.SeatOut)
 @rule(Rule.SIGNED_IN, Scope.OPERATE)
 def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
     """Take a free machine of the class with this code; always the same one."""
-    seat = roster.joined(user_of(request), sent.code, host_door.seat_numbers)
-    noted(user_of(request), "join", seat.room.name, target=seat.seat, request=request)
+    seat = roster.join(user_of(request), sent.code, host_client.seat_numbers)
+    write_audit(user_of(request), "join", seat.room.name, target=seat.seat, request=request)
     return {"classroom": seat.room.name, "number": seat.number}
 
 
@@ -382,7 +384,7 @@ def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
 def pools(request: HttpRequest) -> list[dict[str, Any]]:
     """Where space comes from, and how much is left."""
     _ = request
-    found: list[dict[str, Any]] = host_door.asked("pools")
+    found: list[dict[str, Any]] = host_client.query("pools")
     return found
 
 
@@ -405,7 +407,7 @@ def _job_of(request: HttpRequest, job_id: UUID) -> Job:
     job = get_object_or_404(Job, id=job_id)
     user = user_of(request)
     if job.user_id != user.pk:
-        checked(user, Rule.ROOM_TEACHER if job.classroom else Rule.TECHNICIAN, job.classroom)
+        check(user, Rule.ROOM_TEACHER if job.classroom else Rule.TECHNICIAN, job.classroom)
     return job
 
 
@@ -430,12 +432,12 @@ def job(request: HttpRequest, job_id: UUID) -> Job:
 def job_events(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """Server-sent events: what is told while it is done, then `ended` with the job."""
     after = request.headers.get("Last-Event-ID", "0")
-    stream = _told(_job_of(request, job_id).id, int(after) if after.isdigit() else 0)
+    stream = _event_lines(_job_of(request, job_id).id, int(after) if after.isdigit() else 0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 
-async def _told(job_id: UUID, after: int) -> AsyncIterator[str]:
+async def _event_lines(job_id: UUID, after: int) -> AsyncIterator[str]:
     while True:
         now = await Job.objects.aget(id=job_id)  # before its events: none of them is missed
         news = JobEvent.objects.filter(job_id=job_id, seq__gt=after).order_by("seq")
@@ -463,8 +465,8 @@ def tokens(request: HttpRequest) -> list[ApiToken]:
 @rule(Rule.SIGNED_IN, Scope.MANAGE)
 def token_make(request: HttpRequest, wish: shapes.TokenIn) -> Status[dict[str, Any]]:
     """The token itself is shown this once."""
-    record, token = ApiToken.issued(user_of(request), wish.name, list(wish.scopes))
-    noted(user_of(request), "token", target=wish.name, request=request)
+    record, token = ApiToken.issue(user_of(request), wish.name, list(wish.scopes))
+    write_audit(user_of(request), "token", target=wish.name, request=request)
     shown = {"id": record.pk, "name": record.name, "scopes": record.scopes, "token": token}
     return Status(201, shown)
 

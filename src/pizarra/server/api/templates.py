@@ -11,12 +11,12 @@ from ninja import Router
 from ninja.responses import Status
 
 from pizarra.errors import BadInput
-from pizarra.model.names import name_checked
-from pizarra.server import host_door, uploads
+from pizarra.model.names import check_name
+from pizarra.server import host_client, uploads
 from pizarra.server.api import shapes
 from pizarra.server.api.callers import rule, user_of
 from pizarra.server.jobs.models import Job
-from pizarra.server.jobs.queue import asked
+from pizarra.server.jobs.queue import enqueue
 from pizarra.server.people.models import Scope
 from pizarra.server.permissions import Rule
 
@@ -24,7 +24,7 @@ router = Router()
 
 
 def _upload(request: HttpRequest, upload_id: UUID) -> uploads.Upload:
-    return uploads.found(settings.PIZARRA.server_folder, upload_id, user_of(request).pk)
+    return uploads.find(settings.PIZARRA.server_folder, upload_id, user_of(request).pk)
 
 
 @router.get("/templates", response=list[dict[str, Any]])
@@ -32,7 +32,7 @@ def _upload(request: HttpRequest, upload_id: UUID) -> uploads.Upload:
 def templates(request: HttpRequest) -> list[dict[str, Any]]:
     """Every version of every template."""
     _ = request
-    found: list[dict[str, Any]] = host_door.asked("templates")
+    found: list[dict[str, Any]] = host_client.query("templates")
     return found
 
 
@@ -40,7 +40,7 @@ def templates(request: HttpRequest) -> list[dict[str, Any]]:
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def template_import(request: HttpRequest, wish: shapes.TemplateIn) -> Status[Job]:
     """Make a template of an upload that is whole; the upload goes with it."""
-    name_checked(wish.template, "template")
+    check_name(wish.template, "template")
     if not (upload := _upload(request, wish.upload)).whole:
         raise BadInput(
             "{received} of {size_bytes} bytes of this upload are here.",
@@ -49,7 +49,7 @@ def template_import(request: HttpRequest, wish: shapes.TemplateIn) -> Status[Job
             size_bytes=upload.size_bytes,
         )
     arguments = wish.model_dump(mode="json")
-    job = asked(user_of(request), "template import", arguments, request=request)
+    job = enqueue(user_of(request), "template import", arguments, request=request)
     return Status(202, job)
 
 
@@ -58,7 +58,7 @@ def template_import(request: HttpRequest, wish: shapes.TemplateIn) -> Status[Job
 def upload_begin(request: HttpRequest, wish: shapes.UploadIn) -> Status[uploads.Upload]:
     """Room for an image; its pieces come next."""
     folder = settings.PIZARRA.server_folder
-    return Status(201, uploads.begun(folder, user_of(request).pk, wish.size_bytes))
+    return Status(201, uploads.begin(folder, user_of(request).pk, wish.size_bytes))
 
 
 @router.get("/uploads/{uuid:upload_id}", response=shapes.UploadOut)
@@ -73,7 +73,7 @@ def upload_show(request: HttpRequest, upload_id: UUID) -> uploads.Upload:
 def upload_add(request: HttpRequest, upload_id: UUID, offset: int) -> uploads.Upload:
     """The body is the next piece, of `piece_bytes` at most, from the offset on."""
     upload = _upload(request, upload_id)
-    uploads.added(upload, offset, request)  # type: ignore[arg-type]  # it reads as a file
+    uploads.add(upload, offset, request)  # type: ignore[arg-type]  # it reads as a file
     return upload
 
 
@@ -81,5 +81,5 @@ def upload_add(request: HttpRequest, upload_id: UUID, offset: int) -> uploads.Up
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def upload_drop(request: HttpRequest, upload_id: UUID) -> Status[None]:
     """Nothing of it stays."""
-    uploads.dropped(_upload(request, upload_id))
+    uploads.drop(_upload(request, upload_id))
     return Status(204, None)

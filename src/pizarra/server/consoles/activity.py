@@ -11,10 +11,10 @@ from pizarra.service import activity
 _KEY, _POINTER, _CLIPBOARD = 4, 5, 6  # what a VNC client's message begins with
 
 
-def noted(classroom: str, number: int, message: bytes) -> None:
+def record_activity(classroom: str, number: int, message: bytes) -> None:
     """A message from the browser; one that only asks for the picture is no activity."""
     if message[0] in (_KEY, _POINTER, _CLIPBOARD):
-        activity.noted(_folder(), classroom, number)
+        activity.record_activity(_folder(), classroom, number)
 
 
 def active_s_ago(classroom: str, number: int) -> int | None:

@@ -10,9 +10,9 @@ from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from pizarra.errors import PizarraError
-from pizarra.server import host_door
+from pizarra.server import host_client
 from pizarra.server.consoles import activity
-from pizarra.server.consoles.tickets import admitted, generation
+from pizarra.server.consoles.tickets import admit, generation
 
 _LOOK_EVERY_S = 2.0
 NOT_ADMITTED, NO_MACHINE, LET_GO = 4403, 4404, 4410
@@ -28,14 +28,14 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         """Ask for the machine's end, with a ticket."""
         ticket = self.scope["url_route"]["kwargs"]["ticket"]
-        found = await sync_to_async(admitted)(ticket, self.scope["user"])
+        found = await sync_to_async(admit)(ticket, self.scope["user"])
         await self.accept("binary" if "binary" in self.scope["subprotocols"] else None)
         if found is None:
             await self.close(NOT_ADMITTED)
             return
         self.seat = found[:2]
         try:
-            self.vnc = await sync_to_async(host_door.console)(*self.seat)
+            self.vnc = await sync_to_async(host_client.console)(*self.seat)
         except PizarraError:
             await self.close(NO_MACHINE)
             return
@@ -61,7 +61,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Keys and the mouse."""
         _ = text_data
         if self.vnc is not None and bytes_data:
-            activity.noted(*self.seat, bytes_data)
+            activity.record_activity(*self.seat, bytes_data)
             with contextlib.suppress(OSError):
                 await asyncio.get_running_loop().sock_sendall(self.vnc, bytes_data)
 

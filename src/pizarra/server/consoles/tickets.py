@@ -25,7 +25,7 @@ def ticket_for(user: User, classroom: str, number: int) -> str:
     return signing.dumps(told, salt=_SALT, compress=True)
 
 
-def admitted(ticket: str, user: object) -> tuple[str, int, int] | None:
+def admit(ticket: str, user: object) -> tuple[str, int, int] | None:
     """(classroom, number, generation) if this very user may look there still."""
     try:
         told = signing.loads(ticket, salt=_SALT, max_age=GOOD_S)

@@ -16,7 +16,7 @@ _OPEN = (State.QUEUED, State.RUNNING)
 _LETS_GO = ("undo", "checkpoint restore", "checkpoint hand-out", "classroom delete", "reset")
 
 
-def asked(
+def enqueue(
     user: User,
     use_case: str,
     arguments: dict[str, Any],
@@ -47,13 +47,13 @@ def asked(
             numbers=numbers,
             user=user,
         )
-        noted(user, use_case, classroom, facts=arguments, job=job, request=request)
+        write_audit(user, use_case, classroom, facts=arguments, job=job, request=request)
     if room and use_case in _LETS_GO and arguments.get("mode") != "hot":
-        consoles_let_go(room, numbers)
+        release_consoles(room, numbers)
     return job
 
 
-def consoles_let_go(room: Room, numbers: Sequence[int] | None) -> None:
+def release_consoles(room: Room, numbers: Sequence[int] | None) -> None:
     """Whoever looks at these seats must ask again."""
     for one in SeatAssignment.objects.filter(room=room):
         if numbers is None or one.number in numbers:
@@ -61,7 +61,7 @@ def consoles_let_go(room: Room, numbers: Sequence[int] | None) -> None:
             one.save(update_fields=["generation"])
 
 
-def noted(
+def write_audit(
     user: User,
     action: str,
     classroom: str = "",

@@ -18,11 +18,11 @@ from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
 from pizarra.errors import BadInput, PizarraError
-from pizarra.model.names import name_checked
+from pizarra.model.names import check_name
 from pizarra.model.policy import MINUTES_MAX
-from pizarra.server import host_door
+from pizarra.server import host_client
 from pizarra.server.jobs.models import AuditEntry, Job, State
-from pizarra.server.jobs.queue import asked, noted
+from pizarra.server.jobs.queue import enqueue, write_audit
 from pizarra.server.pages.words import console_words, upload_words, wall_words
 from pizarra.server.people.models import ApiToken, Role, Scope, User
 from pizarra.server.permissions import Rule, may, rooms_of, rule
@@ -59,9 +59,9 @@ def _user(request: HttpRequest) -> User:
     return request.user
 
 
-def _told(error: PizarraError) -> str:
+def _problem_page(error: PizarraError) -> str:
     """An error, and what to do, in the reader's language."""
-    return host_door.in_language(error, (get_language() or "")[:2])
+    return host_client.in_language(error, (get_language() or "")[:2])
 
 
 @rule(Rule.SIGNED_IN)
@@ -73,9 +73,9 @@ def home(request: HttpRequest) -> HttpResponse:
         return render(request, "home_student.html", {"seats": seats})
     names = {room.name: room for room in rooms_of(user)}
     try:
-        there = [one for one in host_door.asked("rooms") if one["classroom"] in names]
+        there = [one for one in host_client.query("rooms") if one["classroom"] in names]
     except PizarraError as error:
-        return render(request, "home_staff.html", {"rooms": [], "problem": _told(error)})
+        return render(request, "home_staff.html", {"rooms": [], "problem": _problem_page(error)})
     cards = [_card(one, names[one["classroom"]]) for one in there]
     return render(request, "home_staff.html", {"rooms": cards})
 
@@ -88,7 +88,7 @@ def _card(told: dict[str, Any], room: Room) -> dict[str, Any]:
         text = _("Last reset: {n} machines original in {s:.1f} s").format(
             n=well, s=last.result["elapsed_s"]
         )
-    return {**told, "title": room.title_shown, "count": len(told["seats"]),
+    return {**told, "title": room.display_title, "count": len(told["seats"]),
             "trouble": len(told["faults"]), "last_reset": text}  # fmt: skip
 
 
@@ -123,14 +123,14 @@ def join(request: HttpRequest) -> HttpResponse:
     """A class code becomes a seat."""
     user, code = _user(request), request.POST.get("code", "")
     try:
-        seat = roster.joined(user, code, host_door.seat_numbers)
+        seat = roster.join(user, code, host_client.seat_numbers)
     except PizarraError as error:
         seats = user.assignments.select_related("room")
         problem = _(error.text).format(**error.facts) + " " + _(error.hint or " ")
         return render(
             request, "home_student.html", {"seats": seats, "problem": problem}, status=400
         )
-    noted(user, "join", seat.room.name, target=seat.seat, request=request)
+    write_audit(user, "join", seat.room.name, target=seat.seat, request=request)
     return redirect("console", classroom=seat.room.name, number=seat.number)
 
 
@@ -141,31 +141,31 @@ def room(request: HttpRequest, classroom: str) -> HttpResponse:
     shown: dict[str, Any] = {"room": found}
     try:
         if request.method == "POST":
-            answer = _room_acted(request, found, shown)
+            answer = _act_on_room(request, found, shown)
             if answer is not None:
                 return answer
         shown["checkpoints"] = [
             {**one, "when": datetime.fromtimestamp(one["saved"], UTC)}
-            for one in host_door.asked("checkpoints", classroom=classroom)
+            for one in host_client.query("checkpoints", classroom=classroom)
         ]
     except PizarraError as error:
-        shown["problem"] = _told(error)
+        shown["problem"] = _problem_page(error)
     shown["seats"] = found.assignments.select_related("student")
     shown["entries"] = AuditEntry.objects.filter(classroom=classroom)[:30]
     return render(request, "room.html", shown)
 
 
-def _room_acted(request: HttpRequest, found: Room, shown: dict[str, Any]) -> HttpResponse | None:
+def _act_on_room(request: HttpRequest, found: Room, shown: dict[str, Any]) -> HttpResponse | None:
     act, user = request.POST.get("act"), _user(request)
     if act == "code":
-        roster.code_made(found)
-        noted(user, "class code", found.name, request=request)
+        roster.make_code(found)
+        write_audit(user, "class code", found.name, request=request)
         return redirect("room", classroom=found.name)
     if act == "policy":
         found.students_may_reset = "students_may_reset" in request.POST
         found.students_may_restart = "students_may_restart" in request.POST
         found.save()
-        noted(user, "policy", found.name, request=request)
+        write_audit(user, "policy", found.name, request=request)
         return redirect("room", classroom=found.name)
     if act == "lesson":
         minutes = request.POST.get("minutes", "")
@@ -174,23 +174,23 @@ def _room_acted(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Htt
         left = timedelta(minutes=int(minutes))
         found.ends_at = timezone.now() + left if left else None
         found.save(update_fields=["ends_at"])
-        noted(user, "lesson", found.name, facts={"minutes": int(minutes)}, request=request)
+        write_audit(user, "lesson", found.name, facts={"minutes": int(minutes)}, request=request)
         return redirect("room", classroom=found.name)
     if act in ("restore", "forget"):
-        name = name_checked(request.POST.get("checkpoint", ""), "checkpoint")
+        name = check_name(request.POST.get("checkpoint", ""), "checkpoint")
         use_case = "checkpoint restore" if act == "restore" else "checkpoint delete"
         arguments = {"classroom": found.name, "checkpoint": name, "numbers": None}
-        asked(user, use_case, arguments, request=request)
+        enqueue(user, use_case, arguments, request=request)
         messages.info(request, _("It is under way."))
         return redirect("wall" if act == "restore" else "room", classroom=found.name)
     shown["csv"] = request.POST.get("csv", "")
-    numbers = set(host_door.seat_numbers(found.name))
-    read = roster.roster_read(found, shown["csv"], numbers)
+    numbers = set(host_client.seat_numbers(found.name))
+    read = roster.read_roster(found, shown["csv"], numbers)
     if act == "apply" and not read.errors:
-        first_passwords = roster.roster_applied(found, read)
+        first_passwords = roster.apply_roster(found, read)
         for row in read.rows:
             row["first_password"] = first_passwords.get(row["username"], "")
-        noted(user, "roster", found.name, facts={"n": len(read.rows)}, request=request)
+        write_audit(user, "roster", found.name, facts={"n": len(read.rows)}, request=request)
     shown["roster"] = read
     return None
 
@@ -202,10 +202,10 @@ def classroom_new(request: HttpRequest) -> HttpResponse:
     form = {name: request.POST.get(name, "") for name in names}
     shown: dict[str, Any] = {"form": form}
     try:
-        shown["templates"] = sorted({one["template"] for one in host_door.asked("templates")})
-        shown["pools"] = host_door.asked("pools")
+        shown["templates"] = sorted({one["template"] for one in host_client.query("templates")})
+        shown["pools"] = host_client.query("pools")
         if request.method == "POST":
-            name_checked(form["classroom"], "classroom")
+            check_name(form["classroom"], "classroom")
             made, new = Room.objects.get_or_create(name=form["classroom"])
             if not new and not may(request.user, Rule.ROOM_TEACHER, made.name):
                 shown["problem"] = _("There is a classroom of this name already.")
@@ -215,16 +215,16 @@ def classroom_new(request: HttpRequest) -> HttpResponse:
             made.teachers.add(_user(request))
             arguments = {
                 "classroom": form["classroom"],
-                "template": name_checked(form["template"], "template"),
+                "template": check_name(form["template"], "template"),
                 "seats": int(form["seats"]),
                 "memory_mib": int(form["memory_mib"]),
                 "identify": bool(form["identify"]),
                 "warm": bool(form["warm"]),
             }
-            asked(_user(request), "classroom create", arguments, request=request)
+            enqueue(_user(request), "classroom create", arguments, request=request)
             return redirect("wall", classroom=form["classroom"])
     except PizarraError as error:
-        shown["problem"] = _told(error)
+        shown["problem"] = _problem_page(error)
     except ValueError:
         shown["problem"] = _("Machines and memory are numbers.")
     return render(request, "classroom_new.html", shown, status=400 if "problem" in shown else 200)
@@ -243,9 +243,9 @@ def activity(request: HttpRequest) -> HttpResponse:
 def storage(request: HttpRequest) -> HttpResponse:
     """Where space comes from, and what stands on which template."""
     try:
-        pools, templates = host_door.asked("pools"), host_door.asked("templates")
+        pools, templates = host_client.query("pools"), host_client.query("templates")
     except PizarraError as error:
-        return render(request, "storage.html", {"problem": _told(error)})
+        return render(request, "storage.html", {"problem": _problem_page(error)})
     for pool in pools:
         used, share = pool["size_bytes"] - pool["free_bytes"], pool["metadata_used_share"]
         pool["used_percent"] = round(100 * used / max(1, pool["size_bytes"]))
@@ -280,7 +280,7 @@ def people(request: HttpRequest) -> HttpResponse:
                 raise ValueError
             with transaction.atomic():
                 User.objects.create_user(username, password=password, role=role)
-            noted(_user(request), "user", target=username, request=request)
+            write_audit(_user(request), "user", target=username, request=request)
             shown |= {"made": username, "password": password}
         except IntegrityError:
             shown["problem"] = _("There is somebody of this name already.")
@@ -297,12 +297,12 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and request.POST.get("act") == "make":
         name, scope = request.POST.get("name", "").strip()[:80], request.POST.get("scope", "")
         if name and scope in Scope.values:
-            made = ApiToken.issued(user, name, [scope])[1]
-            noted(user, "token", target=name, request=request)
+            made = ApiToken.issue(user, name, [scope])[1]
+            write_audit(user, "token", target=name, request=request)
     elif request.method == "POST":
         number = request.POST.get("id", "")
         user.tokens.filter(pk=int(number) if number.isdecimal() else 0).delete()
-        noted(user, "token taken back", target=number[:80], request=request)
+        write_audit(user, "token taken back", target=number[:80], request=request)
     return render(
         request,
         "tokens.html",

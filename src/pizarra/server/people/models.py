@@ -37,7 +37,7 @@ class User(AbstractUser):
     guest = models.BooleanField(default=False)  # came in with a class code, has no password
 
     @property
-    def name_shown(self) -> str:
+    def display_name(self) -> str:
         """Their full name, or what they sign in with."""
         return self.get_full_name() or self.username
 
@@ -75,20 +75,20 @@ class ApiToken(models.Model):
     last_used = models.DateTimeField(null=True, blank=True)
 
     @property
-    def scopes_shown(self) -> str:
+    def display_scopes(self) -> str:
         """In the reader's language."""
         return "; ".join(str(Scope(one).label) for one in self.scopes)
 
     @staticmethod
-    def digested(token: str) -> str:
+    def digest_of(token: str) -> str:
         """256 random bits need no slow hash."""
         return hashlib.sha256(token.encode()).hexdigest()
 
     @classmethod
-    def issued(cls, user: User, name: str, scopes: list[str]) -> tuple[ApiToken, str]:
+    def issue(cls, user: User, name: str, scopes: list[str]) -> tuple[ApiToken, str]:
         """The record, and the token to show once."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         record = cls.objects.create(
-            user=user, name=name, scopes=sorted(set(scopes)), digest=cls.digested(token)
+            user=user, name=name, scopes=sorted(set(scopes)), digest=cls.digest_of(token)
         )
         return record, token

@@ -40,7 +40,7 @@ def database(url: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def encoding_checked() -> None:
+def check_encoding() -> None:
     """A PostgreSQL that was set up without a locale keeps bytes, and counts an accent as two.
 
     Raises HostNotFit.

@@ -22,7 +22,7 @@ def secret_key(folder: Path) -> str:
         return secrets.token_urlsafe(50)
 
 
-def secret_key_made(folder: Path) -> None:
+def make_secret_key(folder: Path) -> None:
     """Fine if it is there."""
     try:
         fd = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -37,7 +37,7 @@ def tls_files(folder: Path) -> tuple[str, str]:
     return str(folder / "self-signed.crt"), str(folder / "self-signed.key")
 
 
-def tls_made(folder: Path, names: Sequence[str]) -> None:
+def make_tls(folder: Path, names: Sequence[str]) -> None:
     """Fine if they are there. ``names`` beside those of this machine."""
     certificate, key = tls_files(folder)
     if Path(certificate).exists():

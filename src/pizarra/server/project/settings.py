@@ -8,9 +8,9 @@ from csp.constants import NONE, SELF
 
 from pizarra.server.project.database import database
 from pizarra.server.project.secret import secret_key
-from pizarra.settings import settings_read
+from pizarra.settings import read_settings
 
-PIZARRA = settings_read()
+PIZARRA = read_settings()
 HERE = Path(__file__).parents[1]
 
 SECRET_KEY = secret_key(PIZARRA.server_folder)

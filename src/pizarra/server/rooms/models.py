@@ -35,23 +35,23 @@ class Room(models.Model):
     class Meta:
         ordering = ("name",)
 
-    def frozen(self, message: str, numbers: Sequence[int] | None) -> None:
+    def freeze(self, message: str, numbers: Sequence[int] | None) -> None:
         """These seats, or all, stand still and read a message, with those that do already."""
         if numbers is not None and not message:
             return
         if self.message and message:
             everybody = numbers is None or not self.message_seats
             numbers = None if everybody else [*self.message_seats, *(numbers or ())]
-        self._reading(message, numbers or ())
+        self._read(message, numbers or ())
 
-    def _reading(self, message: str, numbers: Iterable[int]) -> None:
+    def _read(self, message: str, numbers: Iterable[int]) -> None:
         self.message, self.message_seats = message, sorted(set(numbers))
         self.save(update_fields=["message", "message_seats"])
 
-    def unfrozen(self, numbers: Sequence[int] | None, everybody: Callable[[], list[int]]) -> None:
+    def unfreeze(self, numbers: Sequence[int] | None, everybody: Callable[[], list[int]]) -> None:
         """These seats go on; the others read on. ``everybody`` is asked for when it is needed."""
         reading = set(self.message_seats or everybody()) - set(numbers) if numbers else set()
-        self._reading(self.message if reading else "", reading)
+        self._read(self.message if reading else "", reading)
 
     def message_to(self, number: int) -> str:
         """What a seat reads; empty when it goes on."""
@@ -63,7 +63,7 @@ class Room(models.Model):
         return self.ends_at is not None and self.ends_at > timezone.now()
 
     @property
-    def title_shown(self) -> str:
+    def display_title(self) -> str:
         """What people call it."""
         return self.title or self.name
 

@@ -13,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from pizarra.errors import BadInput
-from pizarra.model.names import seat_name_parsed
+from pizarra.model.names import parse_seat_name
 from pizarra.server.people.models import Role, User
 from pizarra.server.rooms.models import Room, SeatAssignment
 
@@ -33,7 +33,7 @@ class Roster:
         self.errors.append({"line": line, "why": why})
 
 
-def roster_read(room: Room, text: str, seats: set[int]) -> Roster:
+def read_roster(room: Room, text: str, seats: set[int]) -> Roster:
     """``seat,username,full name``; a heading line and empty lines are passed over."""
     found = Roster()
     numbers: dict[int, int] = {}
@@ -77,14 +77,14 @@ def _number(room: Room, text: str) -> int | None:
     if text.isdigit():
         return int(text)
     try:
-        classroom, number = seat_name_parsed(text)
+        classroom, number = parse_seat_name(text)
     except BadInput:
         return None
     return number if classroom == room.name else None
 
 
 @transaction.atomic
-def roster_applied(room: Room, roster: Roster) -> dict[str, str]:
+def apply_roster(room: Room, roster: Roster) -> dict[str, str]:
     """Assign; new students get a first password each, which is shown once: by user name."""
     passwords: dict[str, str] = {}
     for row in roster.rows:
@@ -97,11 +97,11 @@ def roster_applied(room: Room, roster: Roster) -> dict[str, str]:
                 first_name=first[:150], last_name=last[:150],
             )  # fmt: skip
         room.students.add(user)
-        assigned(room, row["number"], user)
+        assign(room, row["number"], user)
     return passwords
 
 
-def assigned(room: Room, number: int, student: User | None) -> SeatAssignment:
+def assign(room: Room, number: int, student: User | None) -> SeatAssignment:
     """This seat is theirs from now on; whoever looked at it looks no more."""
     SeatAssignment.objects.filter(room=room, student=student).exclude(number=number).update(
         student=None
@@ -113,7 +113,7 @@ def assigned(room: Room, number: int, student: User | None) -> SeatAssignment:
     return seat
 
 
-def code_made(room: Room) -> str:
+def make_code(room: Room) -> str:
     """A new class code; an old one is worth nothing from now on."""
     while True:
         room.class_code = "".join(secrets.choice(_LETTERS) for _ in range(CODE_LENGTH))
@@ -126,7 +126,7 @@ def code_made(room: Room) -> str:
 
 
 @transaction.atomic
-def joined(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
+def join(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
     """A student takes the first seat that is nobody's. Raises BadInput."""
     room = Room.objects.filter(class_code=code.strip().upper()).first()
     if room is None or not code.strip():
@@ -139,4 +139,4 @@ def joined(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> S
     if not free:
         raise BadInput("Every machine of this class is taken.", "Tell your teacher.")
     room.students.add(user)
-    return assigned(room, free[0], user)
+    return assign(room, free[0], user)

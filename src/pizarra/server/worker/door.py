@@ -19,10 +19,10 @@ from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After
-from pizarra.server.worker.spoken import error_json, spoken
+from pizarra.server.worker.translations import error_json, with_translations
 from pizarra.service import checkpoints, classrooms, templates, verbs
 from pizarra.service.context import Context
-from pizarra.service.guard import pool_json, sampled
+from pizarra.service.guard import pool_json, sample
 
 _CREDENTIALS = struct.Struct("3i")
 _FRESH_S = 1.0  # a wall of three teachers looks at the host once a second, not three times
@@ -49,7 +49,7 @@ class Answers:
         then, known = self._remembered.get(key, (0.0, None))
         if time.monotonic() - then < _FRESH_S:
             return known
-        found = spoken(ask(question))
+        found = with_translations(ask(question))
         if len(self._remembered) > 500:
             self._remembered.clear()
         self._remembered[key] = (time.monotonic(), found)
@@ -58,7 +58,9 @@ class Answers:
     def rooms(self, question: dict[str, Any]) -> Any:
         """All classrooms."""
         _ = question
-        return [classrooms.classroom_json(room) for room in classrooms.listed(self.context)]
+        return [
+            classrooms.classroom_json(room) for room in classrooms.list_classrooms(self.context)
+        ]
 
     def room(self, question: dict[str, Any]) -> Any:
         """Its seats, as `pizarra status --json` tells them."""
@@ -67,13 +69,13 @@ class Answers:
     def templates(self, question: dict[str, Any]) -> Any:
         """All versions of all templates."""
         _ = question
-        return [templates.template_json(one) for one in templates.listed(self.context)]
+        return [templates.template_json(one) for one in templates.list_templates(self.context)]
 
     def pools(self, question: dict[str, Any]) -> Any:
         """Where space comes from."""
         _ = question
         pools = self.context.host.observe().pools
-        return [pool_json(pool) | {"samples": sampled(pool)} for pool in pools]
+        return [pool_json(pool) | {"samples": sample(pool)} for pool in pools]
 
     def plan(self, question: dict[str, Any]) -> Any:
         """What a reset would do."""
@@ -87,7 +89,7 @@ class Answers:
 
     def checkpoints(self, question: dict[str, Any]) -> Any:
         """Of a classroom."""
-        return checkpoints.listed(self.context, str(question.get("classroom")))
+        return checkpoints.list_checkpoints(self.context, str(question.get("classroom")))
 
     def machine(self, question: dict[str, Any]) -> str:
         """The UUID of a seat's machine. Raises NotFound."""
@@ -109,18 +111,18 @@ class _Caller(socketserver.StreamRequestHandler):
             return
         line = self.rfile.readline(_LINE_BYTES_MOST)
         try:
-            self._answered(dict(json.loads(line)))
+            self._answer(dict(json.loads(line)))
         except PizarraError as error:
-            self._said({"error": error_json(error)})
+            self._say({"error": error_json(error)})
         except (ValueError, TypeError, KeyError) as error:
-            self._said({"error": {"error": "BadInput", "says": repr(error), "http_status": 400}})
+            self._say({"error": {"error": "BadInput", "says": repr(error), "http_status": 400}})
 
-    def _answered(self, question: dict[str, Any]) -> None:
+    def _answer(self, question: dict[str, Any]) -> None:
         answers, compute = self.server.answers, self.server.answers.context.host.compute
         match question.get("ask"):
             case "screenshot":
                 picture = compute.screenshot(answers.machine(question))
-                self._said({"bytes": len(picture)})
+                self._say({"bytes": len(picture)})
                 self.wfile.write(picture)
             case "console":
                 fd = compute.console(answers.machine(question))
@@ -129,9 +131,9 @@ class _Caller(socketserver.StreamRequestHandler):
                 finally:
                     os.close(fd)
             case _:
-                self._said({"answer": answers.answer(question)})
+                self._say({"answer": answers.answer(question)})
 
-    def _said(self, document: dict[str, Any]) -> None:
+    def _say(self, document: dict[str, Any]) -> None:
         self.wfile.write(json.dumps(document).encode() + b"\n")
 
 

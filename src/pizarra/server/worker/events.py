@@ -6,7 +6,7 @@ from typing import Any
 
 from pizarra.engine.events import Advanced, Began, Event, Noted
 from pizarra.model.sentence import Sentence
-from pizarra.server.worker.spoken import spoken
+from pizarra.server.worker.translations import with_translations
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -17,5 +17,5 @@ def event_json(event: Event) -> dict[str, Any]:
         case Advanced(what=what, done=done):
             return {"event": "advanced", "what": what, "done": done}
         case Noted(text=text, facts=facts):
-            return {"event": "noted", **spoken({"says": Sentence(text, **facts)})}
-    return {"event": "settled", **spoken(event.outcome.to_json())}
+            return {"event": "noted", **with_translations({"says": Sentence(text, **facts)})}
+    return {"event": "settled", **with_translations(event.outcome.to_json())}

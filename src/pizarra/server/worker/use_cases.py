@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from pizarra.engine.cut_off import whole_again
+from pizarra.engine.cut_off import ensure_startable
 from pizarra.engine.power import each_seat
 from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
@@ -21,11 +21,11 @@ from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB
 from pizarra.server import uploads
 from pizarra.service import checkpoints, classrooms, templates, verbs
-from pizarra.service.claims import claimed_seats
+from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
-from pizarra.service.creation import made
-from pizarra.service.recover import recovered
-from pizarra.service.undo import undone
+from pizarra.service.creation import create
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo
 
 Arguments = Mapping[str, Any]
 Document = dict[str, Any]
@@ -59,13 +59,13 @@ def _checkpoint(verb: Callable[..., Report]) -> UseCase:
 
 
 def _hand_out(context: Context, arguments: Arguments) -> Document:
-    return checkpoints.handed_out(
+    return checkpoints.hand_out(
         context, arguments["classroom"], arguments["checkpoint"], int(arguments["source"]),
         arguments.get("numbers"),
     ).to_json()  # fmt: skip
 
 
-def _created(context: Context, arguments: Arguments) -> Document:
+def _create(context: Context, arguments: Arguments) -> Document:
     kind = arguments.get("storage")
     spec = ClassroomSpec(
         name=arguments["classroom"],
@@ -79,10 +79,10 @@ def _created(context: Context, arguments: Arguments) -> Document:
         identify=bool(arguments.get("identify")),
         warm=bool(arguments.get("warm")),
     )
-    return made(context, spec).to_json()
+    return create(context, spec).to_json()
 
 
-def _frozen(context: Context, arguments: Arguments, *, freeze: bool) -> Document:
+def _freeze(context: Context, arguments: Arguments, *, freeze: bool) -> Document:
     """Eyes on me: every machine that runs stands still, or goes on."""
     compute = context.host.compute
     verb = "freeze" if freeze else "unfreeze"
@@ -94,11 +94,11 @@ def _frozen(context: Context, arguments: Arguments, *, freeze: bool) -> Document
         if freeze:
             compute.pause(seat.domain_uuid)
         else:
-            whole_again(context.host, seat)  # a hot reset may have been cut off in it
+            ensure_startable(context.host, seat)  # a hot reset may have been cut off in it
             compute.resume(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    with claimed_seats(context, arguments["classroom"], arguments.get("numbers"), verb) as seats:
+    with claiming_seats(context, arguments["classroom"], arguments.get("numbers"), verb) as seats:
         outcomes = each_seat(context.host, verb, seats, act, context.emit)
     return Report(
         classroom=arguments["classroom"], verb=verb, mode=None, elapsed_s=0, seats=outcomes
@@ -107,24 +107,24 @@ def _frozen(context: Context, arguments: Arguments, *, freeze: bool) -> Document
 
 def _recover(context: Context, arguments: Arguments) -> Document:
     _ = arguments
-    return {"verb": "recover", "classrooms": [one.to_json() for one in recovered(context)]}
+    return {"verb": "recover", "classrooms": [one.to_json() for one in recover(context)]}
 
 
-def _template_deleted(context: Context, arguments: Arguments) -> Document:
-    templates.deleted(context, arguments["template"], version=int(arguments.get("version") or 0))
+def _delete_template(context: Context, arguments: Arguments) -> Document:
+    templates.delete(context, arguments["template"], version=int(arguments.get("version") or 0))
     return {"verb": "template delete", "template": arguments["template"]}
 
 
-def _template_imported(context: Context, arguments: Arguments) -> Document:
+def _import_template(context: Context, arguments: Arguments) -> Document:
     kind = arguments.get("storage")
     machine = templates.MachineSource(
         firmware=Firmware(arguments.get("firmware") or Firmware.BIOS),
         tpm=bool(arguments.get("tpm")),
     )
     folder = context.host.settings.server_folder
-    with uploads.taken(folder, UUID(arguments["upload"])) as path:
+    with uploads.opening(folder, UUID(arguments["upload"])) as path:
         try:
-            template = templates.imported(
+            template = templates.import_template(
                 context,
                 arguments["template"],
                 templates.source_of_file(path),
@@ -146,30 +146,30 @@ USE_CASES: dict[str, UseCase] = {
         context, a["classroom"], a.get("numbers"), grace_s=a.get("grace")
     ).to_json(),
     "reset": _reset,
-    "undo": _over_seats(undone),
+    "undo": _over_seats(undo),
     "verify": lambda context, a: verbs.verify(
         context, a["classroom"], a.get("numbers"), deep=bool(a.get("deep"))
     ).to_json(),
-    "freeze": lambda context, arguments: _frozen(context, arguments, freeze=True),
-    "unfreeze": lambda context, arguments: _frozen(context, arguments, freeze=False),
-    "checkpoint save": lambda context, a: checkpoints.saved(
+    "freeze": lambda context, arguments: _freeze(context, arguments, freeze=True),
+    "unfreeze": lambda context, arguments: _freeze(context, arguments, freeze=False),
+    "checkpoint save": lambda context, a: checkpoints.save(
         context, a["classroom"], a["checkpoint"], a.get("numbers"), ram=bool(a.get("ram"))
     ).to_json(),
-    "checkpoint restore": _checkpoint(checkpoints.restored),
-    "checkpoint delete": _checkpoint(checkpoints.deleted),
+    "checkpoint restore": _checkpoint(checkpoints.restore),
+    "checkpoint delete": _checkpoint(checkpoints.delete),
     "checkpoint hand-out": _hand_out,
-    "classroom create": _created,
-    "classroom delete": lambda context, a: classrooms.deleted(context, a["classroom"]).to_json(),
-    "classroom resize": lambda context, a: classrooms.resized(
+    "classroom create": _create,
+    "classroom delete": lambda context, a: classrooms.delete(context, a["classroom"]).to_json(),
+    "classroom resize": lambda context, a: classrooms.resize(
         context, a["classroom"], seats=int(a["seats"])
     ).to_json(),
-    "template import": _template_imported,
-    "template delete": _template_deleted,
+    "template import": _import_template,
+    "template delete": _delete_template,
     "recover": _recover,
 }
 
 
-def performed(context: Context, name: str, arguments: Arguments) -> Document:
+def perform(context: Context, name: str, arguments: Arguments) -> Document:
     """Raises PizarraError: BadInput for what cannot be."""
     use_case = USE_CASES.get(name)
     if use_case is None:

@@ -26,10 +26,11 @@ from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
 from pizarra.server.people.models import User
 from pizarra.server.rooms.models import Room
 from pizarra.server.worker.events import event_json
-from pizarra.server.worker.spoken import error_json, spoken
-from pizarra.server.worker.use_cases import Document, performed
+from pizarra.server.worker.translations import error_json, with_translations
+from pizarra.server.worker.use_cases import Document
+from pizarra.server.worker.use_cases import perform as perform_use_case
 from pizarra.service.context import Context
-from pizarra.service.guard import guarded
+from pizarra.service.guard import guard
 
 AT_ONCE = 4
 _POLL_S = 0.2
@@ -51,14 +52,14 @@ class Worker:
 
     def run(self) -> None:
         """Until ``stopping``."""
-        self.left_over_queued()
+        self.requeue_unfinished()
         threading.Thread(target=self._guard, daemon=True).start()
         looked = 0.0
         while not self.stopping.is_set():
             if time.monotonic() - looked > _ROOMS_EVERY_S:
                 looked = time.monotonic()
-                rooms_known(self.host, self.name)
-            if not self.one_begun():
+                register_rooms(self.host, self.name)
+            if not self.begin_next():
                 self.stopping.wait(_POLL_S)
 
     def _guard(self) -> None:
@@ -66,11 +67,11 @@ class Worker:
         context = Context(self.host, lambda event: _log.info("guard: %s", event))
         while not self.stopping.wait(_GUARD_EVERY_S):
             try:
-                guarded(context)
+                guard(context)
             except (PizarraError, OSError) as error:
                 _log.warning("guard: %s", error)
 
-    def left_over_queued(self) -> None:
+    def requeue_unfinished(self) -> None:
         """What was under way when an earlier worker died."""
         mine = Job.objects.filter(host=self.name, state=State.RUNNING)
         error = {"error": "WorkerDied", "says": "the worker died in it, three times", "hint": ""}
@@ -79,18 +80,18 @@ class Worker:
         )
         mine.update(state=State.QUEUED)
 
-    def one_begun(self) -> bool:
+    def begin_next(self) -> bool:
         """Begin the oldest job that waits, if there is one and a thread is free."""
         if not self._slots.acquire(blocking=False):
             return False
-        job = self._taken()
+        job = self._take()
         if job is None:
             self._slots.release()
             return False
-        threading.Thread(target=self._done, args=(job,), daemon=True).start()
+        threading.Thread(target=self._finish, args=(job,), daemon=True).start()
         return True
 
-    def _taken(self) -> Job | None:
+    def _take(self) -> Job | None:
         with transaction.atomic():
             waiting = Job.objects.filter(host=self.name, state=State.QUEUED).order_by("created")
             if connection.features.has_select_for_update_skip_locked:
@@ -102,7 +103,7 @@ class Worker:
                 job.save(update_fields=["state", "started", "attempts"])
             return job
 
-    def _done(self, job: Job) -> None:
+    def _finish(self, job: Job) -> None:
         close_old_connections()
         try:
             perform(job, self.host)
@@ -111,7 +112,7 @@ class Worker:
             connection.close()
 
 
-def rooms_known(host: Host, name: str) -> None:
+def register_rooms(host: Host, name: str) -> None:
     """Classrooms that somebody made at a terminal have people too, from now on."""
     try:
         there = host.observe().classrooms
@@ -132,7 +133,7 @@ def perform(job: Job, host: Host) -> None:
 
     def work() -> tuple[Document | None, dict[str, Any] | None]:
         try:
-            return spoken(performed(context, job.use_case, arguments)), None
+            return with_translations(perform_use_case(context, job.use_case, arguments)), None
         except PizarraError as error:
             return None, error_json(error)
         except Exception as error:  # noqa: BLE001 - it must never take the worker with it
@@ -156,7 +157,7 @@ def perform(job: Job, host: Host) -> None:
     if job.use_case == "classroom delete" and _in_a_word(job) == "done":
         Room.objects.filter(name=job.classroom).delete()
     if job.use_case == "start" and job.state == State.ENDED:
-        _lesson_begun(job, host)
+        _starts_lesson(job, host)
     AuditEntry.objects.filter(job=job).update(outcome=_in_a_word(job))
 
 
@@ -166,7 +167,7 @@ def _rank(user: User | None) -> ResetBy:
     return ResetBy.TEACHERS if user is not None and user.is_teacher else ResetBy.STUDENTS
 
 
-def _lesson_begun(job: Job, host: Host) -> None:
+def _starts_lesson(job: Job, host: Host) -> None:
     """The first start of a classroom with a time limit: from now on its students see time left."""
     room = Room.objects.filter(name=job.classroom).first()
     classroom = host.observe().classrooms.get(job.classroom)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pizarra.errors import Busy, CommandFailed, NotOurs, StorageFault
 from pizarra.model.facts import Volume
-from pizarra.storage.qcow2_folder import held_by_qemu
-from pizarra.storage.qcow2_sidecar import sidecar_read
+from pizarra.storage.qcow2.report import is_open_in_qemu
+from pizarra.storage.qcow2.sidecar import read_sidecar
 from pizarra.system.process import run
 
 
@@ -38,7 +38,7 @@ def qemu_img(*argv: str) -> str:
         ) from None
 
 
-def owned_checked(volume: Volume) -> None:
+def check_owned(volume: Volume) -> None:
     """Raises NotOurs."""
     if volume.labels is None:
         raise NotOurs(
@@ -49,13 +49,13 @@ def owned_checked(volume: Volume) -> None:
         )
 
 
-def expected_checked(volume: Volume) -> None:
+def check_expected(volume: Volume) -> None:
     """Whether image and sidecar are there and are the ones that were observed.
 
     Raises NotOurs, StorageFault.
     """
     with refusals("read", volume.path):
-        sidecar = sidecar_read(volume.path)
+        sidecar = read_sidecar(volume.path)
         if sidecar is None or sidecar.uuid != volume.uuid:
             raise NotOurs(
                 "{path} is left alone: it is not the volume that it was.",
@@ -65,10 +65,10 @@ def expected_checked(volume: Volume) -> None:
         volume.path.stat()
 
 
-def unheld_checked(volume: Volume) -> None:
+def check_unheld(volume: Volume) -> None:
     """Raises Busy."""
     with refusals("read", volume.path):
-        if held_by_qemu(volume.path):
+        if is_open_in_qemu(volume.path):
             raise Busy(
                 "{name} is held open by a virtual machine.",
                 "Stop it first; see who has it with: fuser -v {path}",

@@ -29,61 +29,61 @@ from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
-from pizarra.storage import qcow2_undo
 from pizarra.storage.interface import (
     Capabilities,
     Change,
     Changes,
     Faults,
-    Move,
     NewVolume,
-    Pair,
     Progress,
-    unseen,
+    Rebase,
+    RewindTarget,
+    ignore_progress,
 )
-from pizarra.storage.qcow2_checks import (
-    expected_checked,
-    owned_checked,
+from pizarra.storage.qcow2 import undo as qcow2_undo
+from pizarra.storage.qcow2.checks import (
+    check_expected,
+    check_owned,
+    check_unheld,
     qemu_img,
     refusals,
-    unheld_checked,
 )
-from pizarra.storage.qcow2_folder import (
+from pizarra.storage.qcow2.header import allocated_bytes, read_header
+from pizarra.storage.qcow2.overlay import (
+    changed_bytes,
+    copy_over,
+    flatten,
+    mapped_bytes,
+    new_path,
+    overlays,
+    replace_file,
+    rewind_overlay,
+    stands_on,
+)
+from pizarra.storage.qcow2.raw import as_raw
+from pizarra.storage.qcow2.report import (
     IMAGE,
     SEATS,
     TEMPLATES,
-    folder_observed,
+    observe_folder,
+    observe_volume,
     space_of,
-    volume_observed,
 )
-from pizarra.storage.qcow2_header import allocated_bytes, header_read
-from pizarra.storage.qcow2_overlay import (
-    changed_bytes,
-    copied_over,
-    flattened,
-    mapped_bytes,
-    new_path,
-    overlay_rewound,
-    overlays,
-    placed,
-    stands_on,
-)
-from pizarra.storage.qcow2_raw import as_raw
-from pizarra.storage.qcow2_sidecar import (
+from pizarra.storage.qcow2.sidecar import (
     Sidecar,
-    sidecar_created,
-    sidecar_removed,
-    sidecar_replaced,
+    create_sidecar,
+    remove_sidecar,
+    replace_sidecar,
 )
 from pizarra.system.checksum import sha256_of
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import sync
 
 _Found = TypeVar("_Found")
 THREADS = 16
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 
 
-class Qcow2Storage:
+class Qcow2Store:
     """The backend of one folder."""
 
     kind = StorageKind.QCOW2
@@ -104,9 +104,9 @@ class Qcow2Storage:
     def observe(self) -> StorageFacts:
         """No process: sidecars and headers are read as they are."""
         with refusals("read", self.folder):
-            return folder_observed(self.folder)
+            return observe_folder(self.folder)
 
-    def space_checked(self, new_bytes: int, what: str) -> None:
+    def check_space(self, new_bytes: int, what: str) -> None:
         """What the file system has free for whoever is not root."""
         with refusals("read", self.folder):
             _, free_bytes = space_of(self.folder)
@@ -120,71 +120,75 @@ class Qcow2Storage:
                 free=size_text(free_bytes),
             )
 
-    def golden_created(self, new: NewVolume) -> Volume:
+    def create_golden(self, new: NewVolume) -> Volume:
         """The sidecar comes first: whatever a power cut leaves can be told as ours."""
         image = self._image(TEMPLATES, new.name)
-        self._claimed(image, new.labels.but(role=Role.FILLING))
-        self._synced(TEMPLATES)
+        self._claiming(image, new.labels.but(role=Role.FILLING))
+        self._sync(TEMPLATES)
         try:
             qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
         except PizarraError:
-            _forgotten(image)
+            _forget(image)
             raise
         with refusals("create", image):
             image.chmod(0o600)
-        return self._found(image)
+        return self._find(image)
 
-    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+    def create_draft(
+        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    ) -> Volume:
         """An overlay until it is sealed."""
-        expected_checked(golden)
+        check_expected(golden)
         image = self._image(TEMPLATES, new.name)
-        self._claimed(image, new.labels)
-        self._synced(TEMPLATES)
+        self._claiming(image, new.labels)
+        self._sync(TEMPLATES)
         try:
             with overlays() as fresh:
-                placed(image, fresh(golden, max(new.size_bytes, golden.size_bytes)))
+                replace_file(image, fresh(golden, max(new.size_bytes, golden.size_bytes)))
         except PizarraError:
-            _forgotten(image)
+            _forget(image)
             raise
-        self._synced(TEMPLATES)
+        self._sync(TEMPLATES)
         progress(1.0)
-        return self._found(image)
+        return self._find(image)
 
-    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+    def seal_golden(
+        self, volume: Volume, labels: Labels, progress: Progress = ignore_progress
+    ) -> Volume:
         """An overlay becomes a whole file; on the disk first, then read-only, labelled last."""
-        expected_checked(volume)
-        unheld_checked(volume)
-        flattened(volume.path, progress)
+        check_expected(volume)
+        check_unheld(volume)
+        flatten(volume.path, progress)
         with refusals("seal", volume.path):
-            synced(volume.path)
+            sync(volume.path)
             volume.path.chmod(0o444)
-            sidecar_replaced(volume.path, Sidecar(volume.uuid, labels))
-        return self._found(volume.path)
+            replace_sidecar(volume.path, Sidecar(volume.uuid, labels))
+        return self._find(volume.path)
 
-    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+    def create_seats(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """All or none, unless the power goes; then those there are whole or have a fault."""
-        expected_checked(golden)
+        check_expected(golden)
         images = {self._image(SEATS, one.name): one for one in new}
         claimed: list[Path] = []
         try:
             with overlays() as fresh, ThreadPoolExecutor(THREADS) as threads:
                 for image, one in images.items():
-                    self._claimed(image, one.labels)
+                    self._claiming(image, one.labels)
                     claimed.append(image)
-                self._synced(SEATS)  # no image of ours may outlive a power cut without a sidecar
+                self._sync(SEATS)  # no image of ours may outlive a power cut without a sidecar
                 sizes = [max(one.size_bytes, golden.size_bytes) for one in new]
                 list(
                     threads.map(
-                        lambda image, size: placed(image, fresh(golden, size)), images, sizes
+                        lambda image, size: replace_file(image, fresh(golden, size)), images, sizes
                     )
                 )
         except PizarraError:
             for image in claimed:
-                _forgotten(image)
+                _forget(image)
             raise
-        self._synced(SEATS)
+        self._sync(SEATS)
 
-    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+    def set_labels(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """All are looked at before the first is written."""
         by_uuid = {volume.uuid: volume for volume in facts.volumes}
         for name in volumes:
@@ -192,98 +196,100 @@ class Qcow2Storage:
                 raise NotOurs(
                     "No volume of {place} has the UUID {uuid}.", place=self.place, uuid=name
                 )
-            expected_checked(by_uuid[name])
+            check_expected(by_uuid[name])
         for name, labels in volumes.items():
             with refusals("label", by_uuid[name].path):
-                sidecar_replaced(by_uuid[name].path, Sidecar(name, labels))
+                replace_sidecar(by_uuid[name].path, Sidecar(name, labels))
 
-    def moved(self, moves: Sequence[Move]) -> Faults:
+    def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """Another UUID in the sidecar; the next overlay stands on that one, and is as large."""
 
-        def named(move: Move) -> PizarraError | None:
+        def named(move: Rebase) -> PizarraError | None:
             try:
-                expected_checked(move.volume)
+                check_expected(move.volume)
                 with refusals("label", move.volume.path):
-                    sidecar_replaced(move.volume.path, Sidecar(move.volume.uuid, move.labels))
+                    replace_sidecar(move.volume.path, Sidecar(move.volume.uuid, move.labels))
             except PizarraError as error:
                 return error
             return None
 
         return {move.volume.uuid: named(move) for move in moves}
 
-    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
+    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
         """One process a golden volume and size, one small file a seat."""
-        with qcow2_undo.steps_taken(self.folder / SEATS), overlays() as fresh:
-            faults = _each(pairs, _fault_of(lambda pair: overlay_rewound(pair, fresh, keep)))
-        self._synced(SEATS)
+        with qcow2_undo.swapping(self.folder / SEATS), overlays() as fresh:
+            faults = _each(pairs, _fault_of(lambda pair: rewind_overlay(pair, fresh, keep)))
+        self._sync(SEATS)
         return faults
 
-    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
         """An old overlay goes as soon as another has its place."""
         return {volume.uuid: None for volume in volumes}
 
-    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Those whose old overlay lies beside the new one."""
-        return frozenset(one.uuid for one in volumes if qcow2_undo.is_kept(one.path))
+        return frozenset(one.uuid for one in volumes if qcow2_undo.has_undo(one.path))
 
-    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
         """Which file it is."""
-        marks = {one.uuid: qcow2_undo.mark(one.path) for one in volumes}
+        marks = {one.uuid: qcow2_undo.undo_generation(one.path) for one in volumes}
         return {uuid: mark for uuid, mark in marks.items() if mark}
 
-    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A link and two renames each."""
-        pairs = [Pair(seat=one, baseline=one) for one in volumes]
-        with qcow2_undo.steps_taken(self.folder / SEATS):
-            faults = _each(pairs, _fault_of(lambda pair: qcow2_undo.exchanged(pair.seat)))
-        self._synced(SEATS)
+        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
+        with qcow2_undo.swapping(self.folder / SEATS):
+            faults = _each(pairs, _fault_of(lambda pair: qcow2_undo.swap_with_undo(pair.volume)))
+        self._sync(SEATS)
         return faults
 
-    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A file each."""
-        pairs = [Pair(seat=one, baseline=one) for one in volumes]
-        return _each(pairs, _fault_of(lambda pair: qcow2_undo.dropped(pair.seat.path)))
+        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
+        return _each(pairs, _fault_of(lambda pair: qcow2_undo.discard_undo(pair.volume.path)))
 
-    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """By the files that are there."""
         with refusals("read", self.folder):
-            count = qcow2_undo.settled(self.folder / SEATS, {one.path for one in volumes})
+            count = qcow2_undo.repair_after_crash(
+                self.folder / SEATS, {one.path for one in volumes}
+            )
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=count),) if count else ()
 
-    def proven(self, pairs: Sequence[Pair]) -> Changes:
+    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From the overlay's own tables."""
         return _changes(pairs, allocated_bytes)
 
-    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From ``qemu-img map``."""
         return _changes(pairs, mapped_bytes)
 
-    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """A copy of each overlay, which holds only what differs; the sidecar first."""
         names = {volume.uuid: one for volume, one in new}
 
-        def saved(pair: Pair) -> None:
-            one, image = names[pair.seat.uuid], self._image(SEATS, names[pair.seat.uuid].name)
-            expected_checked(pair.seat)
-            self._claimed(image, one.labels)
+        def saved(pair: RewindTarget) -> None:
+            one, image = names[pair.volume.uuid], self._image(SEATS, names[pair.volume.uuid].name)
+            check_expected(pair.volume)
+            self._claiming(image, one.labels)
             try:
-                copied_over(image, pair.seat.path)
+                copy_over(image, pair.volume.path)
                 image.chmod(0o444)
             except (PizarraError, OSError):
-                _forgotten(image)
+                _forget(image)
                 raise
 
-        pairs = [Pair(seat=volume, baseline=volume) for volume, _ in new]
+        pairs = [RewindTarget(volume=volume, source=volume) for volume, _ in new]
         faults = _each(pairs, _fault_of(saved))
-        self._synced(SEATS)
+        self._sync(SEATS)
         return faults
 
-    def grown(self, volume: Volume, size_bytes: int) -> None:
+    def grow(self, volume: Volume, size_bytes: int) -> None:
         """``qemu-img resize``; a rewind keeps the new size."""
-        expected_checked(volume)
+        check_expected(volume)
         with refusals("read", volume.path):
-            has_bytes = header_read(volume.path).size_bytes
+            has_bytes = read_header(volume.path).size_bytes
         if size_bytes < has_bytes or volume.read_only:
             raise BadInput(
                 "{name} has {has}; a volume can only grow, and a template's not at all.",
@@ -292,11 +298,11 @@ class Qcow2Storage:
                 has=size_text(has_bytes),
             )
         if size_bytes > has_bytes:
-            unheld_checked(volume)
+            check_unheld(volume)
             qemu_img("resize", "-q", "-f", "qcow2", str(volume.path), str(size_bytes))
-            qcow2_undo.dropped(volume.path)  # it would bring the old size back
+            qcow2_undo.discard_undo(volume.path)  # it would bring the old size back
 
-    def removed(self, volumes: Sequence[Volume]) -> Faults:
+    def remove(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or is stood on, stays."""
         # by path too: of two with one UUID nobody knows which was meant
         present = {(volume.uuid, volume.path): volume for volume in self.observe().volumes}
@@ -308,12 +314,12 @@ class Qcow2Storage:
                     self._remove(found)
                 except PizarraError as error:
                     faults[volume.uuid] = error
-        self._synced(SEATS)
-        self._synced(TEMPLATES)
+        self._sync(SEATS)
+        self._sync(TEMPLATES)
         return faults
 
     def _remove(self, volume: Volume) -> None:
-        owned_checked(volume)
+        check_owned(volume)
         is_golden = volume.path.parent.name == TEMPLATES
         others = self.observe().volumes if is_golden else ()
         if standing := [other.name for other in others if stands_on(other, volume)]:
@@ -324,29 +330,29 @@ class Qcow2Storage:
                 standing=", ".join(standing),
             )
         if volume.active:
-            unheld_checked(volume)
+            check_unheld(volume)
         with refusals("remove", volume.path):
-            _forgotten(volume.path)
+            _forget(volume.path)
 
-    def is_detached(self, volume: Volume) -> bool:
+    def has_error_table(self, volume: Volume) -> bool:
         """Never: a rename has no middle."""
         _ = volume
         return False
 
-    def woken(self, volume: Volume) -> bool:
+    def activate(self, volume: Volume) -> bool:
         """A file never sleeps."""
         _ = volume
         return True
 
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Of the raw content, unfolded beside it for as long as it takes to read."""
-        expected_checked(volume)
+        check_expected(volume)
         with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".raw") as raw:
             source = ["-U", "-f", "qcow2", str(volume.path)]
             qemu_img("convert", "-q", "-O", "raw", *source, raw.name)
             return sha256_of(Path(raw.name), size_bytes)
 
-    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
         """Unsupported: an adopted machine's file is moved to LVM."""
         raise Unsupported(
             "{name} cannot be adopted as a file.",
@@ -355,17 +361,17 @@ class Qcow2Storage:
         )
 
     @contextmanager
-    def opened(self, volume: Volume) -> Iterator[Path]:
+    def opening(self, volume: Volume) -> Iterator[Path]:
         """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs."""
-        expected_checked(volume)
+        check_expected(volume)
         yield volume.path
 
     @contextmanager
-    def raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
+    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
         """A file that QEMU's storage daemon gives to us alone (FUSE)."""
-        expected_checked(volume)
+        check_expected(volume)
         if writable:
-            unheld_checked(volume)
+            check_unheld(volume)
         with as_raw(volume.path, writable=writable) as path:
             yield path
 
@@ -374,30 +380,30 @@ class Qcow2Storage:
             raise BadInput("{name!r} cannot be the name of an image.", name=name)
         return self.folder / part / f"{name}{IMAGE}"
 
-    def _claimed(self, image: Path, labels: Labels) -> None:
+    def _claiming(self, image: Path, labels: Labels) -> None:
         """Write the sidecar of an image that is not there yet."""
         with refusals("create", image):
             image.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             if image.exists():
                 raise AlreadyExists("There is an image {path} already.", path=image)
-            sidecar_created(image, Sidecar(str(uuid.uuid4()), labels))
+            create_sidecar(image, Sidecar(str(uuid.uuid4()), labels))
 
-    def _found(self, image: Path) -> Volume:
+    def _find(self, image: Path) -> Volume:
         with refusals("read", image):
-            volume = volume_observed(self.folder, image)
+            volume = observe_volume(self.folder, image)
         if volume is None:
             raise StorageFault("{path} is not there after all.", path=image)
         return volume
 
-    def _synced(self, part: str) -> None:
+    def _sync(self, part: str) -> None:
         folder = self.folder / part
         if folder.is_dir():
             with refusals("write out", folder):
-                synced(folder)
+                sync(folder)
 
 
-def _changes(pairs: Sequence[Pair], own_bytes: Callable[[Path], int]) -> Changes:
-    def change(pair: Pair) -> Change | PizarraError:
+def _changes(pairs: Sequence[RewindTarget], own_bytes: Callable[[Path], int]) -> Changes:
+    def change(pair: RewindTarget) -> Change | PizarraError:
         try:
             return Change(changed_bytes=changed_bytes(pair, own_bytes))
         except PizarraError as error:
@@ -406,8 +412,10 @@ def _changes(pairs: Sequence[Pair], own_bytes: Callable[[Path], int]) -> Changes
     return _each(pairs, change)
 
 
-def _fault_of(step: Callable[[Pair], None]) -> Callable[[Pair], PizarraError | None]:
-    def fault(pair: Pair) -> PizarraError | None:
+def _fault_of(
+    step: Callable[[RewindTarget], None],
+) -> Callable[[RewindTarget], PizarraError | None]:
+    def fault(pair: RewindTarget) -> PizarraError | None:
         try:
             step(pair)
         except PizarraError as error:
@@ -417,15 +425,19 @@ def _fault_of(step: Callable[[Pair], None]) -> Callable[[Pair], PizarraError | N
     return fault
 
 
-def _each(pairs: Sequence[Pair], found: Callable[[Pair], _Found]) -> dict[str, _Found]:
+def _each(
+    pairs: Sequence[RewindTarget], found: Callable[[RewindTarget], _Found]
+) -> dict[str, _Found]:
     """By the seat's UUID. In threads: each waits for the disk or for a process."""
     with ThreadPoolExecutor(THREADS) as threads:
-        return dict(zip((pair.seat.uuid for pair in pairs), threads.map(found, pairs), strict=True))
+        return dict(
+            zip((pair.volume.uuid for pair in pairs), threads.map(found, pairs), strict=True)
+        )
 
 
-def _forgotten(image: Path) -> None:
+def _forget(image: Path) -> None:
     """The image first: a sidecar alone can still be told as ours."""
     image.unlink(missing_ok=True)
     new_path(image).unlink(missing_ok=True)
-    qcow2_undo.dropped(image)
-    sidecar_removed(image)
+    qcow2_undo.discard_undo(image)
+    remove_sidecar(image)

@@ -42,7 +42,7 @@ class MemoryDisks:
     size_bytes: int = TIB
     by_uuid: dict[str, Disk] = field(default_factory=dict)
 
-    def named(self, name: str) -> Disk:
+    def find(self, name: str) -> Disk:
         """Raises StorageFault when there is none."""
         for disk in self.by_uuid.values():
             if disk.volume.name == name:

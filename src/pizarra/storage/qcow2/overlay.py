@@ -14,13 +14,13 @@ from threading import Lock
 from pizarra.errors import NotOurs, OtherOriginal, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage import qcow2_undo
-from pizarra.storage.images import followed
-from pizarra.storage.interface import Pair, Progress, goes_together
-from pizarra.storage.qcow2_checks import expected_checked, qemu_img, refusals, unheld_checked
-from pizarra.storage.qcow2_folder import IMAGE
-from pizarra.storage.qcow2_header import header_read
-from pizarra.system.file_copies import synced
+from pizarra.storage.images import run_with_progress
+from pizarra.storage.interface import Progress, RewindTarget, is_valid_source
+from pizarra.storage.qcow2 import undo as qcow2_undo
+from pizarra.storage.qcow2.checks import check_expected, check_unheld, qemu_img, refusals
+from pizarra.storage.qcow2.header import read_header
+from pizarra.storage.qcow2.report import IMAGE
+from pizarra.system.file_copies import sync
 from pizarra.system.process import run
 
 _PAGE_BYTES = 4096
@@ -56,7 +56,7 @@ def _nothing(_: Path) -> None:
     pass
 
 
-def placed(image: Path, data: bytes, *, first: Callable[[Path], None] = _nothing) -> None:
+def replace_file(image: Path, data: bytes, *, first: Callable[[Path], None] = _nothing) -> None:
     """Put a whole file in the place of the old one, if there is one, at once; ``first`` is done
     with that when the new one is whole."""
     new = new_path(image)
@@ -75,49 +75,49 @@ def placed(image: Path, data: bytes, *, first: Callable[[Path], None] = _nothing
         new.replace(image)
 
 
-def overlay_rewound(pair: Pair, fresh: Fresh, keep: bool | None = None) -> None:
+def rewind_overlay(pair: RewindTarget, fresh: Fresh, keep: bool | None = None) -> None:
     """Put a fresh overlay of the same size in its place. Raises NotOurs, Busy, StorageFault.
 
     ``keep`` as in the interface: what goes stays beside it, or nothing does.
     """
-    expected_checked(pair.baseline)
-    seat = pair.seat
-    if not goes_together(pair):
+    check_expected(pair.source)
+    seat = pair.volume
+    if not is_valid_source(pair):
         raise NotOurs(
             "{path} is left alone: its sidecar does not name this original.",
             "See it: cat {path}.json",
             path=seat.path,
         )
     try:
-        expected_checked(seat)
-        unheld_checked(seat)
+        check_expected(seat)
+        check_unheld(seat)
         with refusals("read", seat.path):
-            size_bytes = max(header_read(seat.path).size_bytes, pair.baseline.size_bytes)
+            size_bytes = max(read_header(seat.path).size_bytes, pair.source.size_bytes)
     except StorageFault:  # no image, or none that can be read: a fresh one mends it
-        size_bytes = max(seat.size_bytes, pair.baseline.size_bytes)
-    first = qcow2_undo.going if keep else _nothing
-    if _is_checkpoint(pair.baseline):
-        copied_over(seat.path, pair.baseline.path, first=first)
+        size_bytes = max(seat.size_bytes, pair.source.size_bytes)
+    first = qcow2_undo.discard_later if keep else _nothing
+    if _is_checkpoint(pair.source):
+        copy_over(seat.path, pair.source.path, first=first)
     else:
-        placed(seat.path, fresh(pair.baseline, size_bytes), first=first)
+        replace_file(seat.path, fresh(pair.source, size_bytes), first=first)
     if keep:
-        qcow2_undo.kept(seat.path)
+        qcow2_undo.save_undo(seat.path)
     elif keep is False:
-        qcow2_undo.dropped(seat.path)
+        qcow2_undo.discard_undo(seat.path)
 
 
 def _is_checkpoint(volume: Volume) -> bool:
     return volume.labels is not None and volume.labels.role is Role.CHECKPOINT
 
 
-def copied_over(image: Path, source: Path, *, first: Callable[[Path], None] = _nothing) -> None:
+def copy_over(image: Path, source: Path, *, first: Callable[[Path], None] = _nothing) -> None:
     """A copy of a whole file, as ``placed``; holes stay holes."""
     new = new_path(image)
     try:
         run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
         with refusals("write", image):
             new.chmod(0o600)
-            synced(new)
+            sync(new)
             first(image)
             new.replace(image)
     finally:
@@ -125,31 +125,31 @@ def copied_over(image: Path, source: Path, *, first: Callable[[Path], None] = _n
             new.unlink(missing_ok=True)
 
 
-def changed_bytes(pair: Pair, own_bytes: Callable[[Path], int]) -> int:
+def changed_bytes(pair: RewindTarget, own_bytes: Callable[[Path], int]) -> int:
     """What ``own_bytes`` finds, if it stands on its baseline. Raises NotOurs, StorageFault."""
-    expected_checked(pair.seat)
-    expected_checked(pair.baseline)
-    if _is_checkpoint(pair.baseline):
-        with refusals("read", pair.seat.path):
-            same = filecmp.cmp(pair.seat.path, pair.baseline.path, shallow=False)
-        return 0 if same else max(own_bytes(pair.seat.path), 1)
-    with refusals("read", pair.seat.path):
-        header = header_read(pair.seat.path)
-        if (header.backing, header.backing_format) != (str(pair.baseline.path), "qcow2"):
+    check_expected(pair.volume)
+    check_expected(pair.source)
+    if _is_checkpoint(pair.source):
+        with refusals("read", pair.volume.path):
+            same = filecmp.cmp(pair.volume.path, pair.source.path, shallow=False)
+        return 0 if same else max(own_bytes(pair.volume.path), 1)
+    with refusals("read", pair.volume.path):
+        header = read_header(pair.volume.path)
+        if (header.backing, header.backing_format) != (str(pair.source.path), "qcow2"):
             raise OtherOriginal(
                 "{name} stands on {backing} and not on {baseline}.",
                 "A reset puts it right.",
-                name=pair.seat.name,
+                name=pair.volume.name,
                 backing=header.backing or "nothing",
-                baseline=pair.baseline.path,
+                baseline=pair.source.path,
             )
         if header.snapshots:
             raise StorageFault(
                 "{name} holds snapshots that QEMU made inside it.",
                 "A reset removes them with the rest.",
-                name=pair.seat.name,
+                name=pair.volume.name,
             )
-        return own_bytes(pair.seat.path)
+        return own_bytes(pair.volume.path)
 
 
 def mapped_bytes(image: Path) -> int:
@@ -160,18 +160,18 @@ def mapped_bytes(image: Path) -> int:
     return sum(int(part["length"]) for part in own)
 
 
-def flattened(image: Path, progress: Progress) -> None:
+def flatten(image: Path, progress: Progress) -> None:
     """All that it shows is in the file itself. Cut off, it still shows the same; safe to repeat."""
     with refusals("read", image):
-        backing = header_read(image).backing
+        backing = read_header(image).backing
     if backing:
         argv = ["qemu-img", "rebase", "-p", "-f", "qcow2", "-b", "", str(image)]
-        if (said := followed(argv, progress)) is not None:
+        if (said := run_with_progress(argv, progress)) is not None:
             raise StorageFault("{path} cannot be made whole: {said}.", path=image, said=said)
 
 
 def stands_on(other: Volume, golden: Volume) -> bool:
     """Whether the golden volume is the backing file of the other."""
     with suppress(OSError, ValueError):
-        return header_read(other.path).backing == str(golden.path)
+        return read_header(other.path).backing == str(golden.path)
     return False

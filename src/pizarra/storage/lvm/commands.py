@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.lvm_report import SEG_FIELDS, VG_FIELDS
+from pizarra.storage.lvm.report import SEG_FIELDS, VG_FIELDS
 
 Argv = list[str]
 
 
 def full_report(vg: str = "") -> Argv:
-    """All groups, or one: what ``lvm_report.groups_parsed`` reads."""
+    """All groups, or one: what ``report.parse_groups`` reads."""
     wanted = ["--configreport", "vg", "-o", VG_FIELDS, "--configreport", "seg", "-o", SEG_FIELDS]
     unwanted = ["--configreport", "lv", "-o", "lv_name", "--configreport", "pv", "-o", "pv_name"]
     rest = ["--configreport", "pvseg", "-o", "pv_name"]
@@ -100,7 +100,7 @@ def change(vg: str, name: str, *options: str) -> Argv:
     return ["lvchange", "-y", *options, f"{vg}/{name}"]
 
 
-def relabelled(volume: Volume, new: Labels) -> Argv:
+def set_labels(volume: Volume, new: Labels) -> Argv:
     """Replace tags of ours, those of others stay; nothing when it has these."""
     old, wanted = volume.labels.to_tags() if volume.labels else (), new.to_tags()
     gone = [part for tag in old if tag not in wanted for part in ("--deltag", tag)]

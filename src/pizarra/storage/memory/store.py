@@ -34,14 +34,14 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
-    Move,
     NewVolume,
-    Pair,
     Progress,
-    goes_together,
-    unseen,
+    Rebase,
+    RewindTarget,
+    ignore_progress,
+    is_valid_source,
 )
-from pizarra.storage.memory_disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
+from pizarra.storage.memory.disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
 from pizarra.system.checksum import sha256_of
 
 
@@ -49,7 +49,7 @@ class Crash(BaseException):
     """The power went off. Nobody may catch it but a test, which then looks at the disks."""
 
 
-class MemoryStorage:
+class MemoryStore:
     """The backend. ``write``, ``read``, ``fail_at`` and ``crash_at`` are for whoever tests."""
 
     kind = StorageKind.MEMORY
@@ -81,7 +81,7 @@ class MemoryStorage:
 
     def write(self, name: str, offset: int, data: bytes) -> None:
         """As a guest would. Raises StorageFault when it may not be written there."""
-        disk = self.disks.named(name)
+        disk = self.disks.find(name)
         if disk.volume.read_only or disk.blocks is None:
             raise StorageFault("{name} cannot be written.", name=name)
         if offset + len(data) > disk.volume.size_bytes:
@@ -96,7 +96,7 @@ class MemoryStorage:
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """As a guest would. Raises StorageFault in the middle of a rewind."""
-        blocks = self.disks.named(name).blocks
+        blocks = self.disks.find(name).blocks
         if blocks is None:
             raise StorageFault("{name} cannot be read.", name=name)
         first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
@@ -137,10 +137,10 @@ class MemoryStorage:
             size_bytes=self.disks.size_bytes,
             free_bytes=self.disks.size_bytes - self.disks.used_bytes(),
         )
-        volumes = tuple(_observed(disk) for disk in self.disks.by_uuid.values())
+        volumes = tuple(_volume(disk) for disk in self.disks.by_uuid.values())
         return StorageFacts(volumes=volumes, pools=(pool,))
 
-    def space_checked(self, new_bytes: int, what: str) -> None:
+    def check_space(self, new_bytes: int, what: str) -> None:
         """Raises NoSpace."""
         free_bytes = self.disks.size_bytes - self.disks.used_bytes()
         if new_bytes > free_bytes:
@@ -152,22 +152,26 @@ class MemoryStorage:
                 free=size_text(free_bytes),
             )
 
-    def golden_created(self, new: NewVolume) -> Volume:
+    def create_golden(self, new: NewVolume) -> Volume:
         """Blank."""
-        self._begin("golden_created")()
-        return _observed(self._made(new, new.labels.but(role=Role.FILLING), Disk))
+        self._begin("create_golden")()
+        return _volume(self._make(new, new.labels.but(role=Role.FILLING), Disk))
 
-    def draft_created(self, golden: Volume, new: NewVolume, progress: Progress = unseen) -> Volume:
+    def create_draft(
+        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    ) -> Volume:
         """Its blocks are shared until they are written."""
-        self._begin("draft_created")()
-        source = self._expected(golden)
-        made = self._made(new, new.labels, lambda volume: _snapshot(volume, source))
+        self._begin("create_draft")()
+        source = self._find(golden)
+        made = self._make(new, new.labels, lambda volume: _snapshot(volume, source))
         progress(1.0)
-        return _observed(made)
+        return _volume(made)
 
-    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+    def seal_golden(
+        self, volume: Volume, labels: Labels, progress: Progress = ignore_progress
+    ) -> Volume:
         """Read-only, then labelled: two steps."""
-        step, disk = self._begin("golden_sealed"), self._expected(volume)
+        step, disk = self._begin("seal_golden"), self._find(volume)
         step()
         self._change()
         disk.volume = replace(disk.volume, read_only=True)
@@ -176,38 +180,38 @@ class MemoryStorage:
         disk.volume = replace(disk.volume, labels=labels)
         disk.written.clear()
         progress(1.0)
-        return _observed(disk)
+        return _volume(disk)
 
-    def seats_created(self, golden: Volume, new: Sequence[NewVolume]) -> None:
+    def create_seats(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """A step each."""
-        step, baseline = self._begin("seats_created"), self._expected(golden)
+        step, baseline = self._begin("create_seats"), self._find(golden)
         taken = {one.volume.name for one in self.disks.by_uuid.values()}
         for one in new:
             step()
             size_bytes = max(one.size_bytes, golden.size_bytes)
             larger = replace(one, size_bytes=size_bytes)
-            disk = self._made(larger, one.labels, lambda volume: _snapshot(volume, baseline), taken)
+            disk = self._make(larger, one.labels, lambda volume: _snapshot(volume, baseline), taken)
             taken.add(one.name)
             disk.volume = replace(disk.volume, origin=golden.name)
 
-    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+    def set_labels(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """A step each."""
-        step = self._begin("relabelled")
+        step = self._begin("set_labels")
         by_uuid = {volume.uuid: volume for volume in facts.volumes}
         for name, labels in volumes.items():
-            disk = self._expected(by_uuid[name])
+            disk = self._find(by_uuid[name])
             step()
             self._change()
             disk.volume = replace(disk.volume, labels=labels)
 
-    def moved(self, moves: Sequence[Move]) -> Faults:
+    def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """A step each."""
-        step = self._begin("moved")
+        step = self._begin("rebase")
         faults: dict[str, PizarraError | None] = {}
         for move in moves:
             try:
                 step()
-                disk, golden = self._expected(move.volume), self._expected(move.golden)
+                disk, golden = self._find(move.volume), self._find(move.golden)
             except PizarraError as error:
                 faults[move.volume.uuid] = error
             else:
@@ -217,25 +221,25 @@ class MemoryStorage:
                 faults[move.volume.uuid] = None
         return faults
 
-    def rewound(self, pairs: Sequence[Pair], *, keep: bool | None = None) -> Faults:
+    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
         """Two steps a pair, and between them the seat has no content at all."""
-        step = self._begin("rewound")
+        step = self._begin("rewind")
         faults: dict[str, PizarraError | None] = {}
         for pair in pairs:
             try:
                 self._rewind(pair, step, keep)
             except PizarraError as error:
-                faults[pair.seat.uuid] = error
+                faults[pair.volume.uuid] = error
             else:
-                faults[pair.seat.uuid] = None
+                faults[pair.volume.uuid] = None
         return faults
 
-    def _rewind(self, pair: Pair, step: Callable[[], None], keep: bool | None) -> None:
-        seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
-        if not goes_together(pair):
-            raise NotOurs("{name} is labelled for another baseline.", name=pair.seat.name)
+    def _rewind(self, pair: RewindTarget, step: Callable[[], None], keep: bool | None) -> None:
+        seat, baseline = self._find(pair.volume), self._find(pair.source)
+        if not is_valid_source(pair):
+            raise NotOurs("{name} is labelled for another baseline.", name=pair.volume.name)
         if baseline.blocks is None:
-            raise StorageFault("{name} has no content.", name=pair.baseline.name)
+            raise StorageFault("{name} has no content.", name=pair.source.name)
         step()
         if keep is False and seat.kept is not None:
             self._change()
@@ -255,30 +259,30 @@ class MemoryStorage:
         seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
         seat.birth += 1
 
-    def given_back(self, volumes: Sequence[Volume]) -> Faults:
+    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
         """One step."""
-        self._begin("given_back")()
+        self._begin("reclaim_space")()
         for volume in volumes:
-            self._expected(volume).going.clear()
+            self._find(volume).going.clear()
         return {volume.uuid: None for volume in volumes}
 
-    def kept(self, volumes: Sequence[Volume]) -> frozenset[str]:
+    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
         """Those that have something beside what they show."""
-        return frozenset(one.uuid for one in volumes if self._expected(one).kept is not None)
+        return frozenset(one.uuid for one in volumes if self._find(one).kept is not None)
 
-    def kept_marks(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
+    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
         """Counted."""
-        disks = [(one, self._expected(one).kept) for one in volumes]
+        disks = [(one, self._find(one).kept) for one in volumes]
         return {one.uuid: str(kept.birth) for one, kept in disks if kept is not None}
 
-    def put_back(self, volumes: Sequence[Volume]) -> Faults:
+    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
         """One step each, for here an exchange has no middle."""
-        step = self._begin("put_back")
+        step = self._begin("swap_with_undo")
         faults: dict[str, PizarraError | None] = {}
         for volume in volumes:
             faults[volume.uuid] = None
             try:
-                disk = self._expected(volume)
+                disk = self._find(volume)
                 step()
                 if disk.kept is None:
                     raise StorageFault("Nothing is kept of what a reset took away.")
@@ -291,77 +295,77 @@ class MemoryStorage:
                 disk.blocks, disk.written, disk.baseline = was.blocks, was.written, was.baseline
         return faults
 
-    def kept_dropped(self, volumes: Sequence[Volume]) -> Faults:
+    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A step each."""
-        step = self._begin("kept_dropped")
+        step = self._begin("discard_undo")
         for volume in volumes:
             step()
             self._change()
-            self._expected(volume).kept = None
-            self._expected(volume).going.clear()
+            self._find(volume).kept = None
+            self._find(volume).going.clear()
         return {volume.uuid: None for volume in volumes}
 
-    def settled(self, volumes: Sequence[Volume]) -> Sequence[str]:
+    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """An exchange has no middle; what goes may be left. One step."""
-        self._begin("settled")()
-        left = [disk for one in volumes if (disk := self._expected(one)).going]
+        self._begin("repair_after_crash")()
+        left = [disk for one in volumes if (disk := self._find(one)).going]
         for disk in left:
             disk.going.clear()
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=len(left)),) if left else ()
 
-    def proven(self, pairs: Sequence[Pair]) -> Changes:
+    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From the record of what was written."""
-        return self._compared("proven", pairs, lambda seat, _: len(seat.written))
+        return self._diff("diff", pairs, lambda seat, _: len(seat.written))
 
-    def witnessed(self, pairs: Sequence[Pair]) -> Changes:
+    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From the blocks themselves: which are not the baseline's own."""
-        return self._compared("witnessed", pairs, _own_blocks)
+        return self._diff("diff_independently", pairs, _own_blocks)
 
-    def _compared(
-        self, call: str, pairs: Sequence[Pair], count: Callable[[Disk, Disk], int]
+    def _diff(
+        self, call: str, pairs: Sequence[RewindTarget], count: Callable[[Disk, Disk], int]
     ) -> Changes:
         step = self._begin(call)
         changes: dict[str, Change | PizarraError] = {}
         for pair in pairs:
             try:
                 step()
-                seat, baseline = self._expected(pair.seat), self._expected(pair.baseline)
+                seat, baseline = self._find(pair.volume), self._find(pair.source)
                 if seat.blocks is None:
-                    raise StorageFault("{name} is not a whole seat.", name=pair.seat.name)
+                    raise StorageFault("{name} is not a whole seat.", name=pair.volume.name)
                 if _is_checkpoint(baseline):
                     blocks = _own_blocks(seat, baseline) + _own_blocks(baseline, seat)
-                elif seat.baseline != pair.baseline.uuid:
-                    raise OtherOriginal("{name} is another's seat.", name=pair.seat.name)
+                elif seat.baseline != pair.source.uuid:
+                    raise OtherOriginal("{name} is another's seat.", name=pair.volume.name)
                 else:
                     blocks = count(seat, baseline)
             except PizarraError as error:
-                changes[pair.seat.uuid] = error
+                changes[pair.volume.uuid] = error
             else:
-                changes[pair.seat.uuid] = Change(changed_bytes=BLOCK_BYTES * blocks)
+                changes[pair.volume.uuid] = Change(changed_bytes=BLOCK_BYTES * blocks)
         return changes
 
-    def checkpoints_created(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """A step each."""
-        step = self._begin("checkpoints_created")
+        step = self._begin("create_checkpoints")
         faults: dict[str, PizarraError | None] = {}
         for volume, one in new:
             faults[volume.uuid] = None
             try:
                 step()
-                disk = self._expected(volume)
+                disk = self._find(volume)
                 if disk.blocks is None:
                     raise StorageFault("{name} has no content.", name=volume.name)
-                made = self._made(one, one.labels, partial(_saved, disk))
+                made = self._make(one, one.labels, partial(_is_saved, disk))
                 made.volume = replace(made.volume, read_only=True)
             except PizarraError as error:
                 faults[volume.uuid] = error
         return faults
 
-    def grown(self, volume: Volume, size_bytes: int) -> None:
+    def grow(self, volume: Volume, size_bytes: int) -> None:
         """Larger or the same."""
-        self._begin("grown")()
-        disk = self._expected(volume)
+        self._begin("grow")()
+        disk = self._find(volume)
         if size_bytes < disk.volume.size_bytes:
             raise BadInput(
                 "{name} has {has} and can only grow.",
@@ -371,16 +375,16 @@ class MemoryStorage:
         self._change()
         disk.volume = replace(disk.volume, size_bytes=size_bytes)
 
-    def removed(self, volumes: Sequence[Volume]) -> Faults:
+    def remove(self, volumes: Sequence[Volume]) -> Faults:
         """A step each, those that stand on others first."""
-        step = self._begin("removed")
+        step = self._begin("remove")
         faults: dict[str, PizarraError | None] = {}
         for volume in sorted(volumes, key=lambda volume: not volume.origin):
             faults[volume.uuid] = None
             if volume.uuid not in self.disks.by_uuid:
                 continue
             try:
-                self._expected(volume)
+                self._find(volume)
                 step()
             except PizarraError as error:
                 faults[volume.uuid] = error
@@ -389,27 +393,27 @@ class MemoryStorage:
                 del self.disks.by_uuid[volume.uuid]
         return faults
 
-    def is_detached(self, volume: Volume) -> bool:
+    def has_error_table(self, volume: Volume) -> bool:
         """After a crash between the delete and the copy."""
-        return self._expected(volume).blocks is None
+        return self._find(volume).blocks is None
 
-    def woken(self, volume: Volume) -> bool:
+    def activate(self, volume: Volume) -> bool:
         """Never asleep; empty after a crash in the middle."""
-        return not self.is_detached(volume)
+        return not self.has_error_table(volume)
 
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Of the raw content."""
-        with self.opened(volume) as path:
+        with self.opening(volume) as path:
             return sha256_of(path, size_bytes)
 
-    def baseline_created(self, seat: Volume, new: NewVolume) -> Volume:
+    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
         """Unsupported, as on files."""
         raise Unsupported("{name} cannot be adopted in memory.", name=new.name or seat.name)
 
     @contextmanager
-    def opened(self, volume: Volume) -> Iterator[Path]:
+    def opening(self, volume: Volume) -> Iterator[Path]:
         """A copy in a sparse temporary file; what is written to it is lost."""
-        blocks = self._expected(volume).blocks
+        blocks = self._find(volume).blocks
         if blocks is None:
             raise StorageFault("{name} has no content.", name=volume.name)
         with tempfile.NamedTemporaryFile() as file:
@@ -421,9 +425,9 @@ class MemoryStorage:
             yield Path(file.name)
 
     @contextmanager
-    def raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
+    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
         """The copy, whose changes are put back."""
-        with self.opened(volume) as path:
+        with self.opening(volume) as path:
             yield path
             data = path.read_bytes() if writable else b""
             for at in range(0, len(data), BLOCK_BYTES):
@@ -431,7 +435,7 @@ class MemoryStorage:
                 if block != self.read(volume.name, at, len(block)):
                     self.write(volume.name, at, block)
 
-    def _made(
+    def _make(
         self,
         new: NewVolume,
         labels: Labels,
@@ -455,7 +459,7 @@ class MemoryStorage:
         )
         return self.disks.by_uuid.setdefault(volume.uuid, disk(volume))
 
-    def _expected(self, volume: Volume) -> Disk:
+    def _find(self, volume: Volume) -> Disk:
         """The disk of this UUID and name, if it is ours. Raises NotOurs, StorageFault."""
         disk = self.disks.by_uuid.get(volume.uuid)
         if disk is None or disk.volume.name != volume.name:
@@ -465,7 +469,7 @@ class MemoryStorage:
         return disk
 
 
-def _saved(disk: Disk, volume: Volume) -> Disk:
+def _is_saved(disk: Disk, volume: Volume) -> Disk:
     return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
 
 
@@ -482,6 +486,6 @@ def _own_blocks(seat: Disk, baseline: Disk) -> int:
     return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
-def _observed(disk: Disk) -> Volume:
+def _volume(disk: Disk) -> Volume:
     used_share = len(disk.written) * BLOCK_BYTES / disk.volume.size_bytes
     return replace(disk.volume, active=disk.blocks is not None, used_share=used_share)

@@ -18,19 +18,19 @@ from functools import cache
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault
-from pizarra.storage.interface import Change
-from pizarra.storage.thin_metadata import (
+from pizarra.storage.dm_thin.metadata import (
     BLOCK_BYTES,
     ReadBlock,
     Thin,
     blocks_changed,
     device_roots,
     devices,
-    superblock_parsed,
+    parse_superblock,
 )
+from pizarra.storage.interface import Change
 from pizarra.system import devmapper
-from pizarra.system.file_copies import written_whole
-from pizarra.system.locks import claimed
+from pizarra.system.file_copies import write_atomically
+from pizarra.system.locks import claiming
 from pizarra.system.process import run
 
 _HELD = "held"
@@ -57,25 +57,25 @@ class ThinPool:
 
 
 @contextmanager
-def metadata_claimed(pool: ThinPool) -> Iterator[None]:
+def claiming_metadata(pool: ThinPool) -> Iterator[None]:
     """Nobody else of ours holds its metadata: taken before LVM's lock, for it may take long."""
-    with claimed([f"metadata-{pool.device}"], "prove", wait_s=300):
+    with claiming([f"metadata-{pool.device}"], "prove", wait_s=300):
         yield
 
 
 @contextmanager
 def metadata_snapshot(pool: ThinPool) -> Iterator[int]:
     """Hold the pool's metadata as it is now; yields the block of its superblock."""
-    with metadata_claimed(pool), _held(pool) as root:
+    with claiming_metadata(pool), _holding(pool) as root:
         yield root
 
 
 @contextmanager
-def _held(pool: ThinPool) -> Iterator[int]:
+def _holding(pool: ThinPool) -> Iterator[int]:
     note = NOTES / pool.device
     NOTES.mkdir(parents=True, exist_ok=True)
-    _left_behind_released(pool, note)
-    written_whole(note, _HELD)  # lasting first: so is what the pool holds
+    _release_left_behind(pool, note)
+    write_atomically(note, _HELD)  # lasting first: so is what the pool holds
     _reserve(pool)
     try:
         yield _held_root(pool)
@@ -84,7 +84,7 @@ def _held(pool: ThinPool) -> Iterator[int]:
         note.write_text("")
 
 
-def _left_behind_released(pool: ThinPool, note: Path) -> None:
+def _release_left_behind(pool: ThinPool, note: Path) -> None:
     if not note.exists() or note.read_text(encoding="utf-8") != _HELD:
         return
     try:
@@ -145,27 +145,27 @@ def _block_reader(path: Path) -> Iterator[ReadBlock]:
             os.close(fd)
 
 
-def changes_read(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
+def read_changes(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
     """Compare (baseline id, seat id) pairs by reading the trees where they differ."""
     with metadata_snapshot(pool) as root, _block_reader(pool.metadata) as read:
-        superblock = superblock_parsed(read(root))
+        superblock = parse_superblock(read(root))
         roots = device_roots(read, superblock.mapping_root)
-        return [_change_read(read, superblock.data_block_bytes, roots, pair) for pair in ids]
+        return [_read_change(read, superblock.data_block_bytes, roots, pair) for pair in ids]
 
 
-def thins_read(pool: ThinPool) -> dict[int, Thin]:
+def read_thins(pool: ThinPool) -> dict[int, Thin]:
     """All that the pool has, by thin id."""
-    with metadata_claimed(pool):
-        return claimed_thins_read(pool)
+    with claiming_metadata(pool):
+        return read_thins_claimed(pool)
 
 
-def claimed_thins_read(pool: ThinPool) -> dict[int, Thin]:
+def read_thins_claimed(pool: ThinPool) -> dict[int, Thin]:
     """The same for whoever has claimed its metadata."""
-    with _held(pool) as root, _block_reader(pool.metadata) as read:
-        return devices(read, superblock_parsed(read(root)))
+    with _holding(pool) as root, _block_reader(pool.metadata) as read:
+        return devices(read, parse_superblock(read(root)))
 
 
-def _change_read(
+def _read_change(
     read: ReadBlock, block_bytes: int, roots: dict[int, int], ids: tuple[int, int]
 ) -> Change | PizarraError:
     lost = [thin_id for thin_id in ids if thin_id not in roots]
@@ -184,22 +184,22 @@ def missing(thin_id: int) -> StorageFault:
     )
 
 
-def changes_told(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
+def run_thin_delta(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
     """The same, told by thin_delta: one metadata snapshot for all, two processes at a time."""
     with metadata_snapshot(pool) as root, ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(lambda pair: _change_told(pool, root, pair), ids))
+        return list(threads.map(lambda pair: _run_thin_delta(pool, root, pair), ids))
 
 
-def _change_told(pool: ThinPool, root: int, ids: tuple[int, int]) -> Change | PizarraError:
+def _run_thin_delta(pool: ThinPool, root: int, ids: tuple[int, int]) -> Change | PizarraError:
     of = ["--thin1", str(ids[0]), "--thin2", str(ids[1])]
     try:
         done = run(["thin_delta", f"--metadata-snap={root}", *of, str(pool.metadata)])
-        return delta_parsed(done.stdout)
+        return parse_delta(done.stdout)
     except PizarraError as error:
         return error
 
 
-def delta_parsed(text: str) -> Change:
+def parse_delta(text: str) -> Change:
     """thin_delta's XML: every range that is not ``same`` counts."""
     try:
         top = ET.fromstring(text)

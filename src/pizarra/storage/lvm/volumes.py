@@ -19,8 +19,9 @@ from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
-from pizarra.storage import lvm_commands, lvm_report
-from pizarra.storage.interface import Faults, Progress, unseen
+from pizarra.storage.interface import Faults, Progress, ignore_progress
+from pizarra.storage.lvm import commands as lvm_commands
+from pizarra.storage.lvm import report as lvm_report
 from pizarra.system import devmapper
 from pizarra.system.checksum import sha256_of
 from pizarra.system.process import Completed, run
@@ -73,13 +74,13 @@ def _in_words(argv: Sequence[str], stderr: str) -> PizarraError:
 def lvm_facts(vg: str = "") -> StorageFacts:
     """All volume groups, or one, in one report."""
     text = lvm(lvm_commands.full_report(vg)).stdout
-    return lvm_report.facts(lvm_report.groups_parsed(text))
+    return lvm_report.facts(lvm_report.parse_groups(text))
 
 
 def lvm_facts_unlocked(vg: str) -> StorageFacts:
     """The same for whoever holds the group's lock already: LVM would wait for us for ever."""
     text = lvm([*lvm_commands.full_report(vg), "--nolocking"]).stdout
-    return lvm_report.facts(lvm_report.groups_parsed(text))
+    return lvm_report.facts(lvm_report.parse_groups(text))
 
 
 class LvmVolumes:
@@ -94,7 +95,7 @@ class LvmVolumes:
         """One report of the whole group."""
         return lvm_facts(self.place)
 
-    def found(self, name: str) -> Volume:
+    def find(self, name: str) -> Volume:
         """The volume of this name, as it is now. Raises StorageFault when there is none."""
         for volume in self.observe().volumes:
             if volume.name == name:
@@ -104,37 +105,39 @@ class LvmVolumes:
     def space_of_group(self, new_bytes: int, what: str) -> None:
         """Raises NoSpace unless the group has room."""
         group = next(pool for pool in self.observe().pools if pool.name == self.place)
-        checked_space(group.free_bytes, new_bytes, what, f"volume group {self.place}")
+        check_space(group.free_bytes, new_bytes, what, f"volume group {self.place}")
 
-    def golden_sealed(self, volume: Volume, labels: Labels, progress: Progress = unseen) -> Volume:
+    def seal_golden(
+        self, volume: Volume, labels: Labels, progress: Progress = ignore_progress
+    ) -> Volume:
         """Read-only from now on; labelled last, so a power cut leaves no golden half sealed."""
         if not volume.read_only:
             lvm(lvm_commands.change(self.place, volume.name, "-pr"))
-        self._closed(volume)
-        if argv := lvm_commands.relabelled(volume, labels):
+        self._deactivate(volume)
+        if argv := lvm_commands.set_labels(volume, labels):
             lvm(argv)
         progress(1.0)
-        return self.found(volume.name)
+        return self.find(volume.name)
 
-    def _closed(self, volume: Volume) -> None:
+    def _deactivate(self, volume: Volume) -> None:
         """A classic golden stays active: its snapshots read through it."""
 
-    def relabelled(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
+    def set_labels(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """One process for all."""
         by_uuid = {volume.uuid: volume for volume in facts.volumes}
         commands = [
-            lvm_commands.relabelled(by_uuid[uuid], labels) for uuid, labels in volumes.items()
+            lvm_commands.set_labels(by_uuid[uuid], labels) for uuid, labels in volumes.items()
         ]
         lvm_batch([argv for argv in commands if argv])
 
-    def removed(self, volumes: Sequence[Volume]) -> Faults:
+    def remove(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or another by now, stays."""
         now = {volume.uuid: volume for volume in self.observe().volumes}
         faults: dict[str, PizarraError | None] = {volume.uuid: None for volume in volumes}
         names = []
         for volume in volumes:
             present = now.get(volume.uuid)
-            if present and (fault := _kept(present, faults.keys(), now.values())):
+            if present and (fault := _keep(present, faults.keys(), now.values())):
                 faults[volume.uuid] = fault
             elif present:
                 names.append(present.name)
@@ -146,18 +149,18 @@ class LvmVolumes:
                 faults |= {volume.uuid: error for volume in volumes if volume.uuid in left}
         return faults
 
-    def strangers(self, volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
+    def changed_since_observed(self, volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
         """Those that are not what was observed any more, by UUID, each with a refusal."""
         now = {one.uuid: one for one in self.observe().volumes}
         return {
-            volume.uuid: not_ours(volume, Sentence("it changed meanwhile"))
+            volume.uuid: not_ours_error(volume, Sentence("it changed meanwhile"))
             for volume in volumes
             if (present := now.get(volume.uuid)) is None
             or present.name != volume.name
             or present.labels is None
         }
 
-    def grown(self, volume: Volume, size_bytes: int) -> None:
+    def grow(self, volume: Volume, size_bytes: int) -> None:
         """``lvextend``; the guest sees it at its next start."""
         if size_bytes < volume.size_bytes:
             raise BadInput(
@@ -169,12 +172,12 @@ class LvmVolumes:
         if size_bytes > volume.size_bytes:
             lvm(lvm_commands.extend(self.place, volume.name, size_bytes))
 
-    def is_detached(self, volume: Volume) -> bool:
+    def has_error_table(self, volume: Volume) -> bool:
         """It stands on ``error``, or is suspended."""
         device = devmapper.device(devmapper.dm_name(self.place, volume.name))
         return device is not None and (device.suspended or device.targets[0].kind == "error")
 
-    def woken(self, volume: Volume) -> bool:
+    def activate(self, volume: Volume) -> bool:
         """``lvchange -ay``, which fails when the pool knows nothing of its thin id."""
         try:
             if not volume.active:
@@ -187,11 +190,11 @@ class LvmVolumes:
 
     def checksum(self, volume: Volume, size_bytes: int) -> str:
         """Read from the device."""
-        with self.opened(volume) as path:
+        with self.opening(volume) as path:
             return sha256_of(path, size_bytes)
 
     @contextmanager
-    def opened(self, volume: Volume) -> Iterator[Path]:
+    def opening(self, volume: Volume) -> Iterator[Path]:
         """Its device; an inactive one is activated for as long as the block lasts."""
         if volume.active:
             yield volume.path
@@ -203,18 +206,18 @@ class LvmVolumes:
             lvm(lvm_commands.change(self.place, volume.name, "-an"))
 
     @contextmanager
-    def raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
+    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
         """Its device."""
-        with self.opened(volume) as path:
+        with self.opening(volume) as path:
             yield path
             if writable:
                 devmapper.flush_page_cache(path)
 
 
-def _kept(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
+def _keep(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
     """Why a volume must stay: it is not ours, or LVM would take others away with it."""
     if volume.labels is None:
-        return not_ours(volume, "it carries no label of ours")
+        return not_ours_error(volume, "it carries no label of ours")
     if volume.kind is StorageKind.LVM_THIN:
         return None  # thin snapshots outlive their origin
     standing = [v.name for v in present if v.origin == volume.name and v.uuid not in going]
@@ -229,7 +232,7 @@ def _kept(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> 
     )
 
 
-def checked_space(free_bytes: int, new_bytes: int, what: str, where: str) -> None:
+def check_space(free_bytes: int, new_bytes: int, what: str, where: str) -> None:
     """Raises NoSpace with both numbers."""
     if new_bytes > free_bytes:
         raise NoSpace(
@@ -242,7 +245,7 @@ def checked_space(free_bytes: int, new_bytes: int, what: str, where: str) -> Non
         )
 
 
-def not_ours(volume: Volume, why: str) -> NotOurs:
+def not_ours_error(volume: Volume, why: str) -> NotOurs:
     """The refusal to touch a volume."""
     return NotOurs(
         "{place}/{name} is left alone: {why}.",
@@ -253,7 +256,7 @@ def not_ours(volume: Volume, why: str) -> NotOurs:
     )
 
 
-def device_checked(volume: Volume) -> devmapper.Device:
+def find_device(volume: Volume) -> devmapper.Device:
     """The live device of a volume, which must be the very one that LVM reported.
 
     A name is never enough: the kernel keeps LVM's UUID with the device.
@@ -268,5 +271,5 @@ def device_checked(volume: Volume) -> devmapper.Device:
             name=volume.name,
         )
     if device.uuid[36:68] != volume.uuid.replace("-", ""):
-        raise not_ours(volume, "its device is that of another volume")
+        raise not_ours_error(volume, "its device is that of another volume")
     return device

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from pizarra.errors import HostNotFit, PizarraError
 from pizarra.model.sentence import Sentence
-from pizarra.server.worker.spoken import error_json
+from pizarra.server.worker.translations import error_json
 
 SOCKET = "worker.sock"
 _LIMIT_S = 30.0
@@ -68,7 +68,7 @@ def _first_line(data: bytes) -> dict[str, Any]:
     return told
 
 
-def asked(question: str, **more: Any) -> Any:
+def query(question: str, **more: Any) -> Any:
     """The answer. Raises HostRefused, HostNotFit."""
     with _door() as door, door.makefile("rwb") as file:
         file.write(json.dumps({"ask": question, **more}).encode() + b"\n")
@@ -78,7 +78,7 @@ def asked(question: str, **more: Any) -> Any:
 
 def room(classroom: str) -> dict[str, Any]:
     """Its seats as `pizarra status --json` tells them. Raises HostRefused, HostNotFit."""
-    told: dict[str, Any] = asked("room", classroom=classroom)
+    told: dict[str, Any] = query("room", classroom=classroom)
     return told
 
 

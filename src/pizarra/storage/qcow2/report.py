@@ -16,9 +16,9 @@ from pathlib import Path
 
 from pizarra.errors import NotOurs
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
-from pizarra.model.sentence import Sentence, joined
-from pizarra.storage.qcow2_header import Header, header_read
-from pizarra.storage.qcow2_sidecar import SUFFIX, sidecar_read
+from pizarra.model.sentence import Sentence, join
+from pizarra.storage.qcow2.header import Header, read_header
+from pizarra.storage.qcow2.sidecar import SUFFIX, read_sidecar
 
 TEMPLATES, SEATS = "templates", "seats"
 IMAGE = ".qcow2"
@@ -28,7 +28,7 @@ _FLOCK = struct.Struct("@hhqqi4x")
 _QEMU_FIRST, _QEMU_COUNT = 100, 200
 
 
-def folder_observed(folder: Path) -> StorageFacts:
+def observe_folder(folder: Path) -> StorageFacts:
     """Raises OSError."""
     volumes = [
         volume
@@ -36,7 +36,7 @@ def folder_observed(folder: Path) -> StorageFacts:
         for image in _images(folder / part)
         if (volume := _volume(folder, image)) is not None
     ]
-    return StorageFacts(volumes=tuple(_twins_marked(volumes)), pools=(_pool(folder),))
+    return StorageFacts(volumes=tuple(_mark_twins(volumes)), pools=(_pool(folder),))
 
 
 def _images(folder: Path) -> list[Path]:
@@ -48,7 +48,7 @@ def _images(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(named) if name.endswith(IMAGE)]
 
 
-def volume_observed(folder: Path, image: Path) -> Volume | None:
+def observe_volume(folder: Path, image: Path) -> Volume | None:
     """One image as it is now; None when neither it nor its sidecar is there. Raises OSError."""
     return _volume(folder, image)
 
@@ -57,7 +57,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
     labels, uuid = None, ""
     faults: list[object] = []
     try:
-        sidecar = sidecar_read(image)
+        sidecar = read_sidecar(image)
     except NotOurs as error:
         faults.append(error)
     else:
@@ -81,7 +81,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
         path=image,
         size_bytes=header.size_bytes if header else (seen.st_size if seen else 0),
         labels=labels,
-        fault=joined(faults, "; ") or None,
+        fault=join(faults, "; ") or None,
         active=seen is not None,
         read_only=seen is not None and not seen.st_mode & 0o222,
         used_share=min(1, seen.st_blocks * 512 / header.size_bytes) if seen and header else None,
@@ -91,7 +91,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
 
 def _header(image: Path, faults: list[object]) -> Header | None:
     try:
-        header = header_read(image)
+        header = read_header(image)
     except (OSError, ValueError) as error:
         faults.append(Sentence("its image cannot be read: {why}", why=error))
         return None
@@ -100,7 +100,7 @@ def _header(image: Path, faults: list[object]) -> Header | None:
     return header if header.size_bytes else None
 
 
-def _twins_marked(volumes: list[Volume]) -> Iterator[Volume]:
+def _mark_twins(volumes: list[Volume]) -> Iterator[Volume]:
     """Somebody who copies an image and its sidecar makes two of one UUID: neither is trusted."""
     count = Counter(volume.uuid for volume in volumes)
     for volume in volumes:
@@ -128,7 +128,7 @@ def space_of(folder: Path) -> tuple[int, int]:
     return seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize
 
 
-def held_by_qemu(image: Path) -> bool:
+def is_open_in_qemu(image: Path) -> bool:
     """Whether a QEMU, or one of its tools, has the image open. Raises OSError."""
     fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.errors import HostNotFit
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import sync
 from pizarra.system.process import beside
 
 _LIMIT_S = 30.0
@@ -43,7 +43,7 @@ def as_raw(image: Path, *, writable: bool = False) -> Iterator[Path]:
             yield raw
             if not writable:
                 return
-            synced(raw)
+            sync(raw)
 
 
 def _switch(on: bool) -> str:

@@ -18,12 +18,12 @@ from collections.abc import Sequence
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
-from pizarra.storage import thin_undo
-from pizarra.storage.interface import Pair, goes_together
-from pizarra.storage.lvm_volumes import device_checked, not_ours
-from pizarra.storage.thin_ids import TRIAL
-from pizarra.storage.thin_pool import ThinPool, missing
-from pizarra.storage.thin_undo import There
+from pizarra.storage.dm_thin import undo as thin_undo
+from pizarra.storage.dm_thin.ids import PROBE
+from pizarra.storage.dm_thin.pool import ThinPool, missing
+from pizarra.storage.dm_thin.undo import ThinDevices
+from pizarra.storage.interface import RewindTarget, is_valid_source
+from pizarra.storage.lvm.volumes import find_device, not_ours_error
 from pizarra.system import devmapper
 
 
@@ -32,7 +32,7 @@ def pool_of(seat: Volume) -> ThinPool:
     return ThinPool(seat.place, seat.pool)
 
 
-def baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
+def lost_sources(pairs: Sequence[RewindTarget]) -> dict[str, PizarraError | None]:
     """The seats that must keep what they have: their baseline could not be put in its place.
 
     Asked once for each baseline, with a snapshot that is dropped again at once.
@@ -41,40 +41,40 @@ def baselines_lost(pairs: Sequence[Pair]) -> dict[str, PizarraError | None]:
     tried: dict[tuple[str, int], PizarraError | None] = {}
     for pair in pairs:
         try:
-            _checked(pair)
-            key = (pool_of(pair.seat).device, pair.baseline.thin_id)
+            _check(pair)
+            key = (pool_of(pair.volume).device, pair.source.thin_id)
             if key not in tried:
                 tried[key] = _lost(*key)
             if tried[key]:
-                lost[pair.seat.uuid] = tried[key]
+                lost[pair.volume.uuid] = tried[key]
         except PizarraError as error:
-            lost[pair.seat.uuid] = error
+            lost[pair.volume.uuid] = error
     return lost
 
 
 def _lost(pool: str, baseline: int) -> PizarraError | None:
     try:
         try:
-            devmapper.message(pool, f"create_snap {TRIAL} {baseline}")
+            devmapper.message(pool, f"create_snap {PROBE} {baseline}")
         except StorageFault as error:
             if error.facts.get("errno") != errno.EEXIST:  # there: a trial was cut off
                 raise
-            devmapper.message(pool, f"delete {TRIAL}")
-            devmapper.message(pool, f"create_snap {TRIAL} {baseline}")
-        devmapper.message(pool, f"delete {TRIAL}")
+            devmapper.message(pool, f"delete {PROBE}")
+            devmapper.message(pool, f"create_snap {PROBE} {baseline}")
+        devmapper.message(pool, f"delete {PROBE}")
     except StorageFault as error:
         return error
     return None
 
 
-def _checked(pair: Pair) -> None:
-    seat, baseline = pair.seat, pair.baseline
-    if not goes_together(pair):
-        raise not_ours(seat, "its label does not name this baseline")
+def _check(pair: RewindTarget) -> None:
+    seat, baseline = pair.volume, pair.source
+    if not is_valid_source(pair):
+        raise not_ours_error(seat, "its label does not name this baseline")
     if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
-        raise not_ours(seat, "it and its baseline are not thin volumes of one pool")
+        raise not_ours_error(seat, "it and its baseline are not thin volumes of one pool")
     if seat.fault:
-        raise not_ours(seat, seat.fault)
+        raise not_ours_error(seat, seat.fault)
     if baseline.active:
         raise StorageFault(
             "{place}/{name} is a baseline and must not be active while a seat goes back to it.",
@@ -84,55 +84,55 @@ def _checked(pair: Pair) -> None:
         )
 
 
-def not_put_back(pair: Pair, there: There) -> PizarraError | None:
+def refuse_swap(pair: RewindTarget, there: ThinDevices) -> PizarraError | None:
     """Why an exchange with what is kept cannot be."""
-    seat = pair.seat.thin_id
-    if pair.seat.labels is None or not seat:
-        return not_ours(pair.seat, "it carries no label of ours")
+    seat = pair.volume.thin_id
+    if pair.volume.labels is None or not seat:
+        return not_ours_error(pair.volume, "it carries no label of ours")
     if seat not in there:
         return missing(seat)
-    if not thin_undo.kept_of(seat, there):
+    if not thin_undo.undo_id(seat, there):
         return StorageFault("Nothing is kept of what a reset took away.")
     return None
 
 
-def detached(pair: Pair) -> None:
+def detach(pair: RewindTarget) -> None:
     """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
-    device = device_checked(pair.seat)
+    device = find_device(pair.volume)
     target = device.targets[0]
-    if target.kind == "thin" and target.text.split()[1] != str(pair.seat.thin_id):
-        raise not_ours(pair.seat, "its device maps another thin id than LVM says")
+    if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
+        raise not_ours_error(pair.volume, "its device maps another thin id than LVM says")
     devmapper.flush_page_cache(device.node)
     devmapper.swap(device, devmapper.error_target(target.length))
 
 
-def content_swapped(pair: Pair, there: There, *, keep: bool | None) -> None:
+def swap_content(pair: RewindTarget, there: ThinDevices, *, keep: bool | None) -> None:
     """What goes has another id before it loses its own."""
-    pool, seat = pool_of(pair.seat), pair.seat.thin_id
+    pool, seat = pool_of(pair.volume), pair.volume.thin_id
     if keep:
-        thin_undo.kept(pool, seat, there)
+        thin_undo.save_undo(pool, seat, there)
     else:
         thin_undo.set_aside(pool, seat, there)
-    thin_undo.replaced(pool, seat, pair.baseline.thin_id)
+    thin_undo.replace(pool, seat, pair.source.thin_id)
     if keep is False:
-        thin_undo.none_kept(pool, seat)
+        thin_undo.discard_undo(pool, seat)
 
 
-def exchanged(pair: Pair, there: There) -> None:
+def swap_with_undo(pair: RewindTarget, there: ThinDevices) -> None:
     """With what is kept, which was looked at beforehand."""
-    thin_undo.exchanged(pool_of(pair.seat), pair.seat.thin_id, there)
+    thin_undo.swap_with_undo(pool_of(pair.volume), pair.volume.thin_id, there)
 
 
-def all_dropped(pair: Pair) -> None:
+def discard_all(pair: RewindTarget) -> None:
     """Nothing is kept of it, and nothing goes any more."""
-    thin_undo.all_dropped(pool_of(pair.seat), pair.seat.thin_id)
+    thin_undo.discard_all(pool_of(pair.volume), pair.volume.thin_id)
 
 
-def attached(pair: Pair) -> None:
+def attach(pair: RewindTarget) -> None:
     """The seat's device shows its content."""
-    its = pool_of(pair.seat)
+    its = pool_of(pair.volume)
     pool = devmapper.device(its.device)
-    device = device_checked(pair.seat)
+    device = find_device(pair.volume)
     if pool is None:
         raise StorageFault(
             "The thin pool {vg}/{pool} is not active.",
@@ -141,6 +141,6 @@ def attached(pair: Pair) -> None:
             pool=its.pool,
         )
     length = device.targets[0].length
-    text = f"{pool.number} {pair.seat.thin_id}"
+    text = f"{pool.number} {pair.volume.thin_id}"
     devmapper.swap(device, devmapper.Target(0, length, "thin", text), quiet=True)
     devmapper.flush_page_cache(device.node)

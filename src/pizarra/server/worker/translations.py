@@ -8,28 +8,28 @@ from typing import Any
 
 from pizarra.errors import PizarraError
 from pizarra.model.sentence import Sentence
-from pizarra.service.languages import LANGUAGES, catalogue, in_words
+from pizarra.service.languages import LANGUAGES, catalogue, say
 
 _TOLD = frozenset({"reason", "no_undo"})  # sentences also when they have no facts
 _CATALOGUES = {language: catalogue(language) for language in LANGUAGES}
 
 
-def spoken(document: Any) -> Any:
+def with_translations(document: Any) -> Any:
     """The document, and beside each of its sentences what it is in other languages."""
     if isinstance(document, list | tuple):
-        return [spoken(one) for one in document]
+        return [with_translations(one) for one in document]
     if not isinstance(document, Mapping):
         return document
     told: dict[str, Any] = {}
     for name, value in document.items():
-        told[name] = spoken(value)
+        told[name] = with_translations(value)
         if isinstance(value, Sentence) or (name in _TOLD and isinstance(value, str)):
             told[f"{name}_in"] = _in_languages(value)
     return told
 
 
 def _in_languages(told: str) -> dict[str, str]:
-    return {language: in_words(told, words) for language, words in _CATALOGUES.items()}
+    return {language: say(told, words) for language, words in _CATALOGUES.items()}
 
 
 def error_json(error: PizarraError) -> dict[str, Any]:
@@ -40,4 +40,4 @@ def error_json(error: PizarraError) -> dict[str, Any]:
         "hint": Sentence(error.hint, **error.facts),
         "http_status": error.http_status,
     }
-    return dict(spoken(told))
+    return dict(with_translations(told))

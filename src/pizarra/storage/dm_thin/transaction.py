@@ -18,7 +18,7 @@ _DELETE = re.compile(r"\n\s*delete = (\d+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unended:
+class PendingTransaction:
     """What LVM's metadata says of a pool."""
 
     transaction: int
@@ -26,13 +26,13 @@ class Unended:
     deletes: tuple[int, ...]  # thin ids
 
 
-def unended(metadata: str, pool: str) -> Unended | None:
+def pending_transaction(metadata: str, pool: str) -> PendingTransaction | None:
     """Read off what ``vgcfgbackup`` writes; None when the pool waits for nothing."""
     block = re.search(rf"\n\t\t{re.escape(pool)} {{\n.*?\n\t\t}}\n", metadata, re.S)
     counted = _TRANSACTION.search(block[0]) if block else None
     if not block or not counted:
         return None
-    found = Unended(
+    found = PendingTransaction(
         transaction=int(counted[1]),
         creates=tuple(_CREATE.findall(block[0])),
         deletes=tuple(map(int, _DELETE.findall(block[0]))),
@@ -40,8 +40,8 @@ def unended(metadata: str, pool: str) -> Unended | None:
     return found if found.creates or found.deletes else None
 
 
-def messages_to_end(
-    waiting: Unended,
+def messages_to_finish(
+    waiting: PendingTransaction,
     counted: int,
     there: Collection[int],
     ids: Mapping[str, int],

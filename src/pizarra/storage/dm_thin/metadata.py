@@ -50,7 +50,7 @@ class _Node:
     values: tuple[int, ...]
 
 
-def superblock_parsed(raw: bytes) -> Superblock:
+def parse_superblock(raw: bytes) -> Superblock:
     """Raises StorageFault when it is none."""
     fields = _SUPERBLOCK.unpack_from(raw)
     if fields[4] != _SUPERBLOCK_MAGIC or fields[5] not in (1, 2):

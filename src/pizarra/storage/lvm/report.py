@@ -17,8 +17,8 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, labels_from_tags
-from pizarra.model.sentence import Sentence, joined
-from pizarra.storage.thin_ids import GOING as LEAST_OF_OURS
+from pizarra.model.sentence import Sentence, join
+from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
 SEG_FIELDS = (
@@ -86,7 +86,7 @@ class Group:
     lvs: tuple[LvRow, ...]
 
 
-def groups_parsed(text: str) -> dict[str, Group]:
+def parse_groups(text: str) -> dict[str, Group]:
     """``lvm fullreport --reportformat json`` by VG name. Raises StorageFault naming the field."""
     try:
         groups = _Report.model_validate_json(text).report
@@ -163,7 +163,7 @@ def _labels(row: LvRow) -> tuple[Labels | None, str | None]:
     try:
         return labels_from_tags(row.lv_tags.split(",")), None
     except NotOurs as error:
-        return None, joined([error])
+        return None, join([error])
 
 
 def _health(row: LvRow) -> str | None:

@@ -26,24 +26,24 @@ from dataclasses import dataclass
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage.thin_ids import FIRST, GOING, SECOND, SPAN, STANDS, TRIAL
-from pizarra.storage.thin_metadata import Thin
-from pizarra.storage.thin_pool import ThinPool
+from pizarra.storage.dm_thin.ids import DISCARDED, PROBE, RESCUE, SPAN, UNDO_A, UNDO_B
+from pizarra.storage.dm_thin.metadata import Thin
+from pizarra.storage.dm_thin.pool import ThinPool
 from pizarra.system import devmapper
 
-There = Mapping[int, Thin]  # every thin id of a pool
+ThinDevices = Mapping[int, Thin]  # every thin id of a pool
 
 
-def kept_of(seat: int, there: Container[int]) -> int:
+def undo_id(seat: int, there: Container[int]) -> int:
     """The id of what is kept of it, or 0."""
-    return next((one for one in (FIRST + seat, SECOND + seat) if one in there), 0)
+    return next((one for one in (UNDO_A + seat, UNDO_B + seat) if one in there), 0)
 
 
-def _free(seat: int, there: There) -> int:
-    return SECOND + seat if FIRST + seat in there else FIRST + seat
+def _free(seat: int, there: ThinDevices) -> int:
+    return UNDO_B + seat if UNDO_A + seat in there else UNDO_A + seat
 
 
-def dropped(pool: ThinPool, thin_id: int) -> None:
+def delete_thin(pool: ThinPool, thin_id: int) -> None:
     """Fine if it is not there."""
     try:
         devmapper.message(pool.device, f"delete {thin_id}")
@@ -52,51 +52,51 @@ def dropped(pool: ThinPool, thin_id: int) -> None:
             raise
 
 
-def _copied(pool: ThinPool, to: int, source: int) -> None:
+def _copy(pool: ThinPool, to: int, source: int) -> None:
     devmapper.message(pool.device, f"create_snap {to} {source}")
 
 
-def replaced(pool: ThinPool, seat: int, source: int) -> None:
+def replace(pool: ThinPool, seat: int, source: int) -> None:
     """A seat whose own content has another id, or is lost, has that of ``source``."""
-    dropped(pool, seat)
-    _copied(pool, seat, source)
+    delete_thin(pool, seat)
+    _copy(pool, seat, source)
 
 
-def set_aside(pool: ThinPool, seat: int, there: There) -> None:
+def set_aside(pool: ThinPool, seat: int, there: ThinDevices) -> None:
     """The content of a seat goes, if it has one."""
     if seat in there:
-        _copied(pool, GOING + seat, seat)
+        _copy(pool, DISCARDED + seat, seat)
 
 
-def kept(pool: ThinPool, seat: int, there: There) -> None:
+def save_undo(pool: ThinPool, seat: int, there: ThinDevices) -> None:
     """Keep the content of a seat, if it has one; what was kept before is the older from now on."""
     if seat in there:
-        _copied(pool, _free(seat, there), seat)
+        _copy(pool, _free(seat, there), seat)
 
 
-def none_kept(pool: ThinPool, seat: int) -> None:
+def discard_undo(pool: ThinPool, seat: int) -> None:
     """Nothing is kept of a seat."""
-    for base in (FIRST, SECOND):
-        dropped(pool, base + seat)
+    for base in (UNDO_A, UNDO_B):
+        delete_thin(pool, base + seat)
 
 
-def all_dropped(pool: ThinPool, seat: int) -> None:
+def discard_all(pool: ThinPool, seat: int) -> None:
     """And nothing goes any more."""
-    none_kept(pool, seat)
-    for base in (GOING, STANDS):
-        dropped(pool, base + seat)
+    discard_undo(pool, seat)
+    for base in (DISCARDED, RESCUE):
+        delete_thin(pool, base + seat)
 
 
-def exchanged(pool: ThinPool, seat: int, there: There) -> None:
+def swap_with_undo(pool: ThinPool, seat: int, there: ThinDevices) -> None:
     """The seat has what was kept of it, and what it had is kept."""
-    old = kept_of(seat, there)
-    _copied(pool, _free(seat, there), seat)
-    replaced(pool, seat, old)
-    dropped(pool, old)
+    old = undo_id(seat, there)
+    _copy(pool, _free(seat, there), seat)
+    replace(pool, seat, old)
+    delete_thin(pool, old)
 
 
 @dataclass(frozen=True, slots=True)
-class Todo:
+class PoolMessages:
     """What the pool is to be told for one seat, in this order."""
 
     seat: int
@@ -110,39 +110,41 @@ def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
     return frozenset(seats), frozenset(one.thin_id for one in thin if one.labels is None)
 
 
-def settlement(
-    there: There, seats: frozenset[int], strange: frozenset[int] = frozenset()
-) -> list[Todo]:
+def messages_after_crash(
+    there: ThinDevices, seats: frozenset[int], strange: frozenset[int] = frozenset()
+) -> list[PoolMessages]:
     """What there is to do after a reset, or after a crash in the middle of anything: pure.
 
     Nothing for the ``strange``: what is kept of a seat waits until its label is mended. Of a seat
     that is gone nothing stays.
     """
-    ours = {thin_id % SPAN for thin_id in there if GOING <= thin_id < TRIAL}
+    ours = {thin_id % SPAN for thin_id in there if DISCARDED <= thin_id < PROBE}
     numbers = sorted(ours - strange)
     todo = [
-        Todo(seat, tuple(_put_right(there, seat) if seat in seats else _all_deleted(there, seat)))
+        PoolMessages(
+            seat, tuple(_put_right(there, seat) if seat in seats else _delete_all(there, seat))
+        )
         for seat in numbers
     ]
-    if TRIAL in there:  # nobody is at it: whoever tries holds LVM's lock, as the caller does
-        todo.append(Todo(0, (f"delete {TRIAL}",)))
+    if PROBE in there:  # nobody is at it: whoever tries holds LVM's lock, as the caller does
+        todo.append(PoolMessages(0, (f"delete {PROBE}",)))
     return [one for one in todo if one.messages]
 
 
-def settlement_of(seats: frozenset[int], there: There) -> list[Todo]:
+def messages_for(seats: frozenset[int], there: ThinDevices) -> list[PoolMessages]:
     """Of these only."""
-    return [one for one in settlement(there, seats) if one.seat in seats]
+    return [one for one in messages_after_crash(there, seats) if one.seat in seats]
 
 
-def _all_deleted(there: There, seat: int) -> list[str]:
-    its = (base + seat for base in (FIRST, SECOND, GOING, STANDS))
+def _delete_all(there: ThinDevices, seat: int) -> list[str]:
+    its = (base + seat for base in (UNDO_A, UNDO_B, DISCARDED, RESCUE))
     return [f"delete {one}" for one in its if one in there]
 
 
-def _put_right(there: There, seat: int) -> list[str]:
+def _put_right(there: ThinDevices, seat: int) -> list[str]:
     """Its content is there, at most one is kept, and none is going."""
-    going, stands = GOING + seat, STANDS + seat
-    slots = [one for one in (FIRST + seat, SECOND + seat) if one in there]
+    going, stands = DISCARDED + seat, RESCUE + seat
+    slots = [one for one in (UNDO_A + seat, UNDO_B + seat) if one in there]
     slots.sort(key=lambda one: there[one].made)
     needless, back, source = list[int](), list[str](), going
     if seat in there:
@@ -161,7 +163,7 @@ def _put_right(there: There, seat: int) -> list[str]:
     return back + [f"delete {one}" for one in sorted(gone)]
 
 
-def settled(pool: ThinPool, todo: Iterable[Todo]) -> None:
+def send(pool: ThinPool, todo: Iterable[PoolMessages]) -> None:
     """Do it. Twice changes nothing."""
     for one in todo:
         for text in one.messages:

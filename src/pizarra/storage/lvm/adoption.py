@@ -8,10 +8,10 @@ from pathlib import Path
 
 from pizarra.errors import BadInput
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.storage import lvm_commands
-from pizarra.storage.lvm_volumes import lvm
+from pizarra.storage.lvm import commands as lvm_commands
+from pizarra.storage.lvm.volumes import lvm
 from pizarra.system import devmapper
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import sync
 
 LVM_KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
 
@@ -29,13 +29,13 @@ def volume_at(path: str, volumes: Iterable[Volume]) -> Volume | None:
     return None
 
 
-def written_out(volume: Volume) -> None:
+def flush(volume: Volume) -> None:
     """Data and the pool's own metadata are on the disk when this returns, whatever its caches."""
-    synced(volume.path)
+    sync(volume.path)
     devmapper.flush_page_cache(volume.path)
 
 
-def unlabelled(volume: Volume) -> None:
+def remove_labels(volume: Volume) -> None:
     """All tags of ours off; those of others stay. Raises StorageFault."""
     tags = volume.labels.to_tags() if volume.labels else ()
     if tags:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pizarra.errors import AlreadyExists, NotOurs
 from pizarra.model.labels import Labels, labels_from_dict
-from pizarra.system.file_copies import written, written_whole
+from pizarra.system.file_copies import write_atomically, write_new
 
 SUFFIX = ".json"
 
@@ -32,7 +32,7 @@ def sidecar_path(image: Path) -> Path:
     return image.with_name(image.name + SUFFIX)
 
 
-def sidecar_read(image: Path) -> Sidecar | None:
+def read_sidecar(image: Path) -> Sidecar | None:
     """None when there is none. Raises NotOurs when it cannot be read, OSError."""
     try:
         text = sidecar_path(image).read_text(encoding="utf-8")
@@ -49,11 +49,11 @@ def sidecar_read(image: Path) -> Sidecar | None:
     return Sidecar(raw.pop("uuid"), labels_from_dict(raw))
 
 
-def sidecar_created(image: Path, sidecar: Sidecar) -> None:
+def create_sidecar(image: Path, sidecar: Sidecar) -> None:
     """Lasting once its folder is synced. Raises AlreadyExists, OSError."""
     path = sidecar_path(image)
     fresh = path.with_name(f".{path.name}.new")
-    written(fresh, _text(sidecar))
+    write_new(fresh, _text(sidecar))
     try:
         os.link(fresh, path)  # never replaces one, as a rename would
     except FileExistsError:
@@ -62,12 +62,12 @@ def sidecar_created(image: Path, sidecar: Sidecar) -> None:
         fresh.unlink()
 
 
-def sidecar_replaced(image: Path, sidecar: Sidecar) -> None:
+def replace_sidecar(image: Path, sidecar: Sidecar) -> None:
     """Raises OSError."""
-    written_whole(sidecar_path(image), _text(sidecar))
+    write_atomically(sidecar_path(image), _text(sidecar))
 
 
-def sidecar_removed(image: Path) -> None:
+def remove_sidecar(image: Path) -> None:
     """Raises OSError; that it is gone already is fine."""
     with suppress(FileNotFoundError):
         sidecar_path(image).unlink()

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
-from pizarra.storage.qcow2_checks import expected_checked, refusals, unheld_checked
-from pizarra.storage.qcow2_sidecar import sidecar_path
+from pizarra.storage.qcow2.checks import check_expected, check_unheld, refusals
+from pizarra.storage.qcow2.sidecar import sidecar_path
 
 _KEPT, _MOVING = ".kept", ".moving"
 
 
-def kept_path(image: Path) -> Path:
+def undo_path(image: Path) -> Path:
     """Where the old overlay of an image is, if it is kept."""
     return image.with_name(f".{image.name}{_KEPT}")
 
@@ -31,30 +31,30 @@ def _moving_path(image: Path) -> Path:
     return image.with_name(f".{image.name}{_MOVING}")
 
 
-def going(image: Path) -> None:
+def discard_later(image: Path) -> None:
     """Another content is about to have its name; ``kept`` when it has."""
     with refusals("keep", image):
-        _ended(image)
+        _finish(image)
         if image.exists():
             os.link(image, _moving_path(image))
 
 
-def kept(image: Path) -> None:
+def save_undo(image: Path) -> None:
     """What went is kept, instead of an older content; of an image that was not there, nothing."""
     with refusals("keep", image):
         if not _moving_path(image).exists():
-            kept_path(image).unlink(missing_ok=True)
-        _ended(image)
+            undo_path(image).unlink(missing_ok=True)
+        _finish(image)
 
 
-def is_kept(image: Path) -> bool:
+def has_undo(image: Path) -> bool:
     """Whether there is another content of it."""
-    return bool(mark(image))
+    return bool(undo_generation(image))
 
 
-def mark(image: Path) -> str:
+def undo_generation(image: Path) -> str:
     """Which file is kept; "" for none. A link to the image itself was for a step not taken."""
-    for path in (_moving_path(image), kept_path(image)):
+    for path in (_moving_path(image), undo_path(image)):
         with suppress(FileNotFoundError):
             file = path.stat().st_ino
             if not image.exists() or image.stat().st_ino != file:
@@ -62,40 +62,40 @@ def mark(image: Path) -> str:
     return ""
 
 
-def dropped(image: Path) -> None:
+def discard_undo(image: Path) -> None:
     """Fine if nothing is kept."""
     with refusals("remove", image):
-        kept_path(image).unlink(missing_ok=True)
+        undo_path(image).unlink(missing_ok=True)
         _moving_path(image).unlink(missing_ok=True)
 
 
-def exchanged(seat: Volume) -> None:
+def swap_with_undo(seat: Volume) -> None:
     """What is kept and what is there change places. Raises StorageFault, NotOurs, Busy."""
-    expected_checked(seat)
-    unheld_checked(seat)
-    old, moving = kept_path(seat.path), _moving_path(seat.path)
-    if not is_kept(seat.path):
+    check_expected(seat)
+    check_unheld(seat)
+    old, moving = undo_path(seat.path), _moving_path(seat.path)
+    if not has_undo(seat.path):
         raise StorageFault("Nothing is kept of what a reset took away.")
     with refusals("exchange", seat.path):
-        _ended(seat.path)
+        _finish(seat.path)
         os.link(seat.path, moving)
         old.replace(seat.path)
         moving.replace(old)
 
 
 @contextmanager
-def steps_taken(folder: Path) -> Iterator[None]:
+def swapping(folder: Path) -> Iterator[None]:
     """Contents of images in it change hands: what is under way is not to be settled. Raises
     StorageFault."""
     with refusals("read", folder):
-        fd = _flocked(folder, fcntl.LOCK_SH)
+        fd = _locking(folder, fcntl.LOCK_SH)
     try:
         yield
     finally:
         os.close(fd)
 
 
-def _flocked(folder: Path, how: int) -> int:
+def _locking(folder: Path, how: int) -> int:
     """The lock lasts until what this returns is closed."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -106,20 +106,20 @@ def _flocked(folder: Path, how: int) -> int:
     return fd
 
 
-def settled(folder: Path, images: set[Path]) -> int:
+def repair_after_crash(folder: Path, images: set[Path]) -> int:
     """After a crash; and what is kept of images that are gone is dropped. How many there were.
     Nothing, while somebody is at work: he leaves nothing behind, or the next one settles it."""
     try:
-        fd = _flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fd = _locking(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (FileNotFoundError, BlockingIOError):
         return 0
     try:
-        return _settled(folder, images)
+        return _repair(folder, images)
     finally:
         os.close(fd)
 
 
-def _settled(folder: Path, images: set[Path]) -> int:
+def _repair(folder: Path, images: set[Path]) -> int:
     count = 0
     for file in list(folder.iterdir()):
         for suffix in (_KEPT, _MOVING):
@@ -134,16 +134,16 @@ def _settled(folder: Path, images: set[Path]) -> int:
                 continue  # its label is damaged: what is kept waits until that is mended
             elif suffix == _MOVING:
                 count += 1
-                _ended(image)
-            elif not is_kept(image):
+                _finish(image)
+            elif not has_undo(image):
                 count += 1
                 file.unlink()
     return count
 
 
-def _ended(image: Path) -> None:
+def _finish(image: Path) -> None:
     """What moves and is the image's still was for a step not taken."""
-    moving, old = _moving_path(image), kept_path(image)
+    moving, old = _moving_path(image), undo_path(image)
     if moving.exists() and not (image.exists() and moving.samefile(image)):
         moving.replace(old)
     moving.unlink(missing_ok=True)  # also where both were the same file: then a rename does nothing

@@ -44,17 +44,17 @@ class Header:
     l1_offset: int
 
 
-def header_parsed(data: bytes) -> Header:
+def parse_header(data: bytes) -> Header:
     """The first 64 KiB of a file, or all of it when it is smaller. Raises ValueError."""
     if not data.startswith(MAGIC):
         raise ValueError("it is no qcow2 image")
     try:
-        return _parsed(data)
+        return _parse(data)
     except struct.error:
         raise ValueError("its header is cut off") from None
 
 
-def _parsed(data: bytes) -> Header:
+def _parse(data: bytes) -> Header:
     start = _START.unpack_from(data)
     version, backing_offset, backing_bytes, cluster_bits, size_bytes = start[1:6]
     if version not in (2, 3) or not 9 <= cluster_bits <= 21:
@@ -93,7 +93,7 @@ def _extensions(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
         offset += length + -length % 8
 
 
-def file_opened(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BinaryIO:
     """Open a regular file or a block device for reading. Raises OSError, ValueError."""
     # a FIFO would hold us until somebody writes
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -104,10 +104,10 @@ def file_opened(path: Path) -> BinaryIO:
     return os.fdopen(fd, "rb", buffering=0)
 
 
-def header_read(path: Path) -> Header:
+def read_header(path: Path) -> Header:
     """Raises OSError, ValueError."""
-    with file_opened(path) as file:
-        return header_parsed(file.read(_HEADER_BYTES_MAX))
+    with open_file(path) as file:
+        return parse_header(file.read(_HEADER_BYTES_MAX))
 
 
 def allocated_bytes(path: Path) -> int:
@@ -116,8 +116,8 @@ def allocated_bytes(path: Path) -> int:
     Reads the L1 table and the L2 tables that it names: 64 KiB for each 512 MiB that were touched.
     Raises OSError, ValueError.
     """
-    with file_opened(path) as file:
-        header = header_parsed(file.read(_HEADER_BYTES_MAX))
+    with open_file(path) as file:
+        header = parse_header(file.read(_HEADER_BYTES_MAX))
         if header.corrupt or header.data_file or header.extended_l2:
             raise ValueError("it is corrupt, or of a form that is not made here")
         count = header.cluster_bytes // 8  # entries of an L2 table

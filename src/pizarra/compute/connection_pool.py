@@ -17,7 +17,7 @@ C = TypeVar("C")
 T = TypeVar("T")
 
 
-class _Line(Generic[C]):
+class _Connection(Generic[C]):
     """One thread, one connection, one call at a time."""
 
     def __init__(self, connect: Callable[[], C], usable: Callable[[C], bool]) -> None:
@@ -53,7 +53,7 @@ class _Line(Generic[C]):
             answer.set_exception(error)
 
 
-class Lines(Generic[C]):
+class ConnectionPool(Generic[C]):
     """As many lines as there are calls at one time; idle ones are used again.
 
     A connection is made by ``connect`` when a line is first used, and made anew after an error
@@ -62,13 +62,13 @@ class Lines(Generic[C]):
 
     def __init__(self, connect: Callable[[], C], usable: Callable[[C], bool]) -> None:
         self._connect, self._usable = connect, usable
-        self._idle: list[_Line[C]] = []
+        self._idle: list[_Connection[C]] = []
         self._lock = threading.Lock()
 
     def call(self, work: Callable[[C], T], timeout_s: float) -> T:
         """``work`` on some connection. Raises TimeoutError at the limit, else what it raises."""
         with self._lock:
-            line = self._idle.pop() if self._idle else _Line(self._connect, self._usable)
+            line = self._idle.pop() if self._idle else _Connection(self._connect, self._usable)
         answer = line.call(work)
         try:
             return answer.result(timeout_s)

@@ -1,0 +1,1 @@
+"""The backend lvm-thick: classic snapshots with a copy-on-write store each."""

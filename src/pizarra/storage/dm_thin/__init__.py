@@ -1,0 +1,1 @@
+"""The backend lvm-thin: thin volumes, rewound by messages to their pool."""

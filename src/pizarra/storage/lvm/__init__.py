@@ -1,0 +1,1 @@
+"""What every backend on LVM shares: commands, report, volumes, adoption."""

@@ -1,0 +1,1 @@
+"""The backend qcow2: overlay files in a folder."""
