@@ -2,9 +2,10 @@
 
 A name is cut at its underscores. The first and the last word decide:
 
-- A question is never a participle: the first word is ``is``, ``has``, ``can``, ``may`` or ``was``.
+- A question is never a participle: the first word is ``is``, ``has``, ``can`` or one alike.
 - A command is never a participle: the first word is one of ``VERBS``. The last word may then be a
   participle that stands for a noun: ``parse_needed`` parses what is needed.
+- A quantity is never a participle: the last word is a unit. ``changed_bytes`` is a noun.
 - Of all other names the first or the last word must not be a participle: ``kept_marks`` and
   ``lv_created`` are both counted.
 
@@ -27,6 +28,7 @@ def _words(text: str) -> frozenset[str]:
 
 
 QUESTIONS = _words("is has can may was are needs")
+UNITS = _words("bytes ms s share")
 # words that end in -ed and are no participle
 NOT_PARTICIPLES = _words(
     "bed bleed breed embed exceed feed need proceed red seed shed speed succeed"
@@ -42,20 +44,20 @@ IRREGULAR = _words(
     """
 )
 # First words of commands. Words that are nouns here too (list, mark, name, plan, store) are not
-# among them, so that ``name_checked`` is counted.
+# among them, so that ``list_removed`` is counted.
 VERBS = _words(
     """
-    add adopt allow apply ask assign attach await begin build cancel choose claim clear close
-    collect compare complete compose connect copy count create cut define delete describe detach
-    diff discard drop edit emit end enqueue ensure erase exchange exclude expand export extend
-    extract fetch fill filter find finish fix flush follow forget free freeze get give go guard
-    identify import include insert inspect install join keep kill launch leave let load lock look
-    make match merge migrate note observe open parse pause pick prepare probe prove prune publish
-    put raise read rebase reclaim recover redefine refuse release remember remove rename render
-    repair replace require reset resize resolve restart restore resume return reveal revert rewind
-    rotate run save scan seal select send serve set settle show shrink shut skip sort split start
-    stop submit sum swap switch sync take tell thaw trim try turn undo unfreeze unmount update
-    upgrade use validate verify wait wake walk warm watch wipe write zero
+    add adopt allow apply ask assign attach await begin build cancel check choose claim clear
+    close collect compare complete compose connect copy count create cut define delete describe
+    detach diff discard drop edit emit end enqueue ensure erase exchange exclude expand export
+    extend extract fetch fill filter find finish fix flush follow forget free freeze get give go
+    guard identify import include insert inspect install join keep kill launch leave let load lock
+    look make match merge migrate note observe open parse pause pick prepare probe prove prune
+    publish put raise read rebase reclaim recover redefine refuse release remember remove rename
+    render repair replace requeue require reset resize resolve restart restore resume return
+    reveal revert rewind rotate run save scan seal select send serve set settle show shrink shut
+    skip sort split start stop submit sum swap switch sync take tell thaw trim try turn undo
+    unfreeze unmount update upgrade use validate verify wait wake walk warm watch wipe write zero
     """
 )
 
@@ -80,7 +82,7 @@ def is_participle(word: str) -> bool:
 def is_named_by_participle(name: str) -> bool:
     """Whether the name of a function is a past participle, by the rule above."""
     words = name.split("_")
-    if words[0] in QUESTIONS or words[0] in VERBS:
+    if words[0] in QUESTIONS or words[0] in VERBS or words[-1] in UNITS:
         return False
     return is_participle(words[0]) or is_participle(words[-1])
 

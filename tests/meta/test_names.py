@@ -11,7 +11,12 @@ from tests.meta.grammar import PublicFunction, is_named_by_participle, public_fu
 ROOT = Path(__file__).parents[2]
 SHARE_MAX = 0.05
 # Names that are right although the rule counts them, each with its reason.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS = {
+    "unfinished_imports": "a noun",
+    "lost_sources": "a noun",
+    "changed_since_observed": "a question: which volumes changed",
+    "lvm_facts_unlocked": "a noun: the facts as read without LVM's lock",
+}
 
 
 def participles(functions: list[PublicFunction]) -> list[PublicFunction]:
@@ -40,10 +45,12 @@ def test_exceptions_when_listed_then_each_is_a_function_that_the_rule_counts() -
         ("rewound", True),
         ("kept_marks", True),
         ("lv_created", True),
-        ("name_checked", True),
+        ("list_removed", True),
         ("rewind", False),
         ("create_seats", False),
         ("parse_needed", False),
+        ("check_owned", False),
+        ("changed_bytes", False),
         ("is_kept", False),
         ("has_been_used", False),
         ("read_seed", False),
