@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from lab.powercut.pool_ids import not_known
+from lab.powercut.pool_ids import unknown_ids
 from pizarra.compute.domain_edit import disks_of, seat_of
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Advanced, Event
@@ -144,7 +144,7 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert seat_of(dumped("old-vm")) is None
     assert without_disks(dumped("old-vm")) == without_disks(before)
     assert {name: v.labels for name, v in volumes(lab).items()} == {"old-vm.vda": None}
-    assert not_known(ThinPool(VG, POOL), volumes(lab).values()) == []
+    assert unknown_ids(ThinPool(VG, POOL), volumes(lab).values()) == []
 
 
 @pytest.mark.parametrize("way", list(Way))
@@ -179,7 +179,7 @@ def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_
     classrooms.delete(lab, "office")
     assert dumped("foreign") == foreign
     now = volumes(lab)
-    assert not_known(ThinPool(VG, POOL), now.values()) == []
+    assert unknown_ids(ThinPool(VG, POOL), now.values()) == []
     assert (now.keys(), now["foreign"].labels, now["theirs"].labels) == (was.keys(), None, None)
 
 
