@@ -41,20 +41,20 @@ students may restart their machine or save checkpoints.
 """
 
 
-def written() -> str:
-    """The whole file."""
+def render() -> str:
+    """The text of docs/policies.md."""
     rows = []
     for name, field in Declared.model_fields.items():
-        default = "needed" if field.is_required() else _shown(field.default)
+        default = "needed" if field.is_required() else _default_text(field.default)
         rows.append(f"| `{name}` | {default} | {field.description} |\n")
     return _HEAD + "".join(rows) + _TAIL
 
 
-def _shown(value: object) -> str:
+def _default_text(value: object) -> str:
     if value in (None, "", 0):
         return ""
     return f"`[{', '.join(value)}]`" if isinstance(value, list) else f"`{value}`"
 
 
 if __name__ == "__main__":
-    FILE.write_text(written(), encoding="utf-8")
+    FILE.write_text(render(), encoding="utf-8")
