@@ -1,7 +1,7 @@
-"""A classroom's own network as students meet it: on the bridge, dnsmasq and firewall that are real.
+"""A classroom's own network as students see it, with a real bridge, dnsmasq and firewall.
 
-Everything happens where libvirtd runs: in its private network namespace, or on the lab's host.
-A student here is a network namespace on a port of the bridge, isolated as a seat's port is.
+The tests run where libvirtd runs: in its private network namespace, or on the lab's host. A student
+is a network namespace on a port of the bridge, isolated as a seat's port is.
 """
 
 from __future__ import annotations

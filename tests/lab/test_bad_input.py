@@ -1,6 +1,6 @@
-"""What a real host cannot do is refused in words, and leaves nothing half-made on it.
+"""A real host refuses what it cannot do, with a message, and leaves nothing half-made.
 
-Names, options and files that can never be right are in tests/unit/test_bad_input.py.
+Names, options and files that are wrong on any host are in tests/unit/test_bad_input.py.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What breaks below us: a disk that gives errors, a pool that is full, a libvirtd that dies.
+"""Faults below Pizarra: a disk that gives errors, a full pool, a libvirtd that dies.
 
-Each time: it ends, it is told of the seat that it befell, nothing is called original that is not,
-and when the cause is mended all is well again.
+Each time the command ends and names the seats that failed, and no dirty seat is called original.
+After the repair of the cause everything works again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The life of a classroom in the lab, from import to delete, on every kind of LVM volume.
 
-Import, create and both deletes are in the fixtures of tests/lab/school.py, with their own proofs.
+The fixtures of tests/lab/school.py import, create and delete, and prove that too.
 """
 
 from __future__ import annotations
