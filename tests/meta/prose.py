@@ -1,4 +1,4 @@
-"""Sentences of our documents, for a test of their length.
+"""Sentences and links of our documents, for tests.
 
 A document is cut into blocks, and a block into sentences:
 
@@ -44,6 +44,31 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
         for text in _END.split(_as_seen(block)):
             if text.strip():
                 yield Sentence(line, text.strip())
+
+
+def read_links(path: Path) -> list[str]:
+    """The targets of all links and pictures of a Markdown file, outside code."""
+    text = _CODE.sub("code", re.sub(r"^```.*?^```", "", path.read_text("utf-8"), flags=re.S | re.M))
+    return re.findall(r"\]\(([^)\s]+)\)", text)
+
+
+def is_link_valid(link: str, path: Path) -> bool:
+    """Whether the link of the document ``path`` leads to a file, and to a heading of that file.
+
+    Addresses on the Web are not looked up.
+    """
+    if "://" in link:
+        return True
+    name, _, heading = link.partition("#")
+    target = path.parent / name if name else path
+    return target.exists() and (not heading or heading in _anchors(target))
+
+
+def _anchors(path: Path) -> set[str]:
+    """The names under which the headings of a document can be linked to."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    headings = [line.lstrip("# ").lower() for line in lines if line.startswith("#")]
+    return {re.sub(r"[^\w -]", "", one).replace(" ", "-") for one in headings}
 
 
 def _blocks(document: str) -> Iterator[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""No sentence of our documents is too long for a reader whose first language is another."""
+"""Documents can be read once by a reader whose first language is another, and their links work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.meta.prose import read_sentences
+from tests.meta.prose import is_link_valid, read_links, read_sentences
 
 ROOT = Path(__file__).parents[2]
 WORDS_MAX = 40
@@ -27,6 +27,14 @@ def test_document_when_read_then_no_sentence_has_more_than_40_words(document: Pa
     long = [f"{one.line}: {one.words} words: {one.text}" for one in sentences
             if one.words > WORDS_MAX]  # fmt: skip
     assert long == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_document_when_it_links_to_a_file_or_a_heading_then_that_is_there(document: Path) -> None:
+    broken = [
+        link for link in read_links(ROOT / document) if not is_link_valid(link, ROOT / document)
+    ]
+    assert broken == []
 
 
 def test_sentences_when_a_document_has_code_tables_and_lists_then_prose_alone_is_cut(
