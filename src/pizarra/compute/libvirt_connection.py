@@ -55,17 +55,17 @@ class LibvirtConnections:
             try:
                 return self._pool.call(work, limit_s)
             except TimeoutError:
-                raise _silent(what, which, limit_s) from None
+                raise _timeout_fault(what, which, limit_s) from None
             except libvirt.libvirtError as error:
                 if last or error.get_error_domain() != libvirt.VIR_FROM_RPC:
-                    raise _refused(what, which, error) from None
+                    raise _refusal(what, which, error) from None
         raise AssertionError("the last try returns or raises")
 
     def _connect(self) -> Connection:
         try:
             return libvirt.open(self.uri)
         except libvirt.libvirtError as error:
-            raise _not_reached(self.uri, error) from None
+            raise _connection_fault(self.uri, error) from None
 
 
 def _is_alive(conn: Connection) -> bool:
@@ -94,7 +94,7 @@ def or_none(look_up: Callable[[str], T], key: str) -> T | None:
         raise
 
 
-def _refused(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault:
+def _refusal(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault:
     return ComputeFault(
         "libvirt could not {what} {which}: {said}.",
         "More is in the log: journalctl -u libvirtd; and in /var/log/libvirt/qemu",
@@ -105,7 +105,7 @@ def _refused(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault
     )
 
 
-def _silent(what: str, which: str, limit_s: float) -> ComputeFault:
+def _timeout_fault(what: str, which: str, limit_s: float) -> ComputeFault:
     return ComputeFault(
         "libvirt did not {what} {which} within {limit:g} s.",
         "If it does not answer at all: systemctl restart libvirtd; running machines survive that.",
@@ -115,7 +115,7 @@ def _silent(what: str, which: str, limit_s: float) -> ComputeFault:
     )
 
 
-def _not_reached(uri: str, error: libvirt.libvirtError) -> HostNotFit:
+def _connection_fault(uri: str, error: libvirt.libvirtError) -> HostNotFit:
     allowed = error.get_error_code() not in _AUTH
     return HostNotFit(
         "libvirt cannot be reached at {uri}: {said}.",

@@ -108,7 +108,7 @@ class LibvirtCompute:
         with self._kvm_lock:
             if self._kvm is None:
                 self._kvm = is_kvm_usable()
-        xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered(spec.disks))
+        xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered_targets(spec.disks))
 
         def work(conn: Connection) -> None:
             _check_name_free(conn, spec)
@@ -341,7 +341,7 @@ class LibvirtCompute:
         return self._connections.do("list", Sentence("all networks"), gateways)
 
 
-def _buffered(disks: Sequence[DiskSpec]) -> frozenset[str]:
+def _buffered_targets(disks: Sequence[DiskSpec]) -> frozenset[str]:
     return frozenset(disk.target for disk in disks if _refuses_direct_io(disk.path))
 
 
