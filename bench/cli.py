@@ -1,4 +1,4 @@
-"""cli: the processor's time that commands take by themselves, without LVM's and libvirt's processes.
+"""cli: what commands take of the processor by themselves, without LVM's and libvirt's processes.
 
 `pizarra --version` does nothing. `pizarra status` looks at all of the host, and then at a classroom
 that is not there: all that Pizarra itself takes before it can say anything of a classroom.

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pizarra.errors import BadInput
-from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
 from pizarra.model.policy import After, Policy, ResetBy
@@ -25,7 +25,6 @@ from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
 
 Word = TypeVar("Word", bound=StrEnum)
-FILE_BYTES_MAX = 64 * 1024
 # PyYAML lets the errors of what it builds through: `!!bool x`, `!!timestamp x`, `!!int ''`
 _NO_YAML = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError)
 

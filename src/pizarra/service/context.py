@@ -6,14 +6,16 @@ import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Emit, silent
-from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import HostNotFit
 from pizarra.model.policy import ResetBy
 from pizarra.settings import Settings, read_settings
 from pizarra.system.locks import claiming
+
+if TYPE_CHECKING:
+    from pizarra.engine.host import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,10 @@ def context_here(
         raise HostNotFit(
             "Pizarra changes volumes and machines, and only root may.", "Run it with sudo."
         )
+    # all drivers: only who works on a host needs them
+    from pizarra.compute.libvirt_driver import LibvirtCompute
+    from pizarra.engine.host import Host, RealStorages
+
     settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
     return Context(Host(settings, compute, RealStorages(settings)), emit, wait_s)

@@ -7,7 +7,6 @@ from pathlib import Path
 from pydantic import Field
 
 from pizarra.model.names import SEATS_MAX
-from pizarra.service import checkpoints, export
 from pizarra.service.commands.arguments import CheckpointName, OfClassroom, OfSeats
 from pizarra.service.commands.declaration import Document, Effect, Scope, Who, command
 from pizarra.service.commands.folders import export_folder, exported
@@ -43,6 +42,8 @@ def save(context: Context, wish: Save) -> Document:
 
     Example: pizarra checkpoint save net lesson-3 1-8
     """
+    from pizarra.service import checkpoints
+
     return checkpoints.save(
         context, wish.classroom, wish.checkpoint, wish.numbers, ram=wish.ram
     ).to_json()
@@ -60,6 +61,8 @@ def restore(context: Context, wish: OfCheckpoint) -> Document:
 
     Example: pizarra checkpoint restore net lesson-3
     """
+    from pizarra.service import checkpoints
+
     return checkpoints.restore(context, wish.classroom, wish.checkpoint, wish.numbers).to_json()
 
 
@@ -84,6 +87,8 @@ def hand_out(context: Context, wish: HandOut) -> Document:
 
     Example: pizarra checkpoint hand-out net lesson-3 --from 1
     """
+    from pizarra.service import checkpoints
+
     return checkpoints.hand_out(
         context, wish.classroom, wish.checkpoint, wish.source, wish.numbers
     ).to_json()
@@ -95,6 +100,8 @@ def list_(context: Context, wish: OfClassroom) -> Document:
 
     Example: pizarra checkpoint list net
     """
+    from pizarra.service import checkpoints
+
     return checkpoints.list_checkpoints(context, wish.classroom)
 
 
@@ -110,6 +117,8 @@ def delete(context: Context, wish: OfCheckpoint) -> Document:
 
     Example: pizarra checkpoint delete net lesson-3
     """
+    from pizarra.service import checkpoints
+
     return checkpoints.delete(context, wish.classroom, wish.checkpoint, wish.numbers).to_json()
 
 
@@ -135,6 +144,8 @@ def export_(context: Context, wish: Export) -> Document:
 
     Example: pizarra checkpoint export net lesson-3 /mnt/usb/lesson-3 --from 1
     """
+    from pizarra.service import export
+
     folder = export_folder(context, wish.folder)
     manifest = export.export_checkpoint(
         context, wish.classroom, wish.checkpoint, wish.source, folder

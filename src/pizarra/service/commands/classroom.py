@@ -7,16 +7,10 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pizarra.errors import BadInput
-from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import StorageKind
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.sizes import MIB, parse_size
-from pizarra.planner.identity import Person
-from pizarra.service import apply as declared
-from pizarra.service import classrooms, creation, data_disks
-from pizarra.service import identity as identities
-from pizarra.service import upgrade as upgrades
-from pizarra.service import warm as warming
 from pizarra.service.commands.arguments import (
     ClassroomName,
     NoArguments,
@@ -107,6 +101,9 @@ def create(context: Context, wish: Create) -> Document:
 
     Example: pizarra classroom create net --template debian --seats 12 --memory 2G
     """
+    from pizarra.planner.identity import Person
+    from pizarra.service import creation
+
     person = Person(user=wish.user, password_hash=wish.password_hash)
     return creation.create(context, wish.spec, person).to_json()
 
@@ -114,12 +111,15 @@ def create(context: Context, wish: Create) -> Document:
 class Apply(OfClassroom):
     """A classroom's file."""
 
-    file: str = Field(max_length=declared.FILE_BYTES_MAX, description="The classroom in YAML.")
+    file: str = Field(max_length=FILE_BYTES_MAX, description="The classroom in YAML.")
     file_name: str = Field("the file", max_length=400, description="What errors call the file.")
 
     @property
     def spec(self) -> ClassroomSpec:
         """Raises BadInput naming the field that is wrong."""
+
+        from pizarra.service import apply as declared
+
         spec = declared.parse_spec(self.file, self.file_name)
         if spec.name != self.classroom:
             raise BadInput(
@@ -132,6 +132,8 @@ class Apply(OfClassroom):
 
 
 def _plan_apply(context: Context, wish: Apply) -> Document:
+    from pizarra.service import apply as declared
+
     plan = declared.plan(context, wish.spec)
     return {**plan.to_json(), "exists": plan.present is not None}
 
@@ -150,6 +152,8 @@ def apply(context: Context, wish: Apply) -> Document:
 
     Example: pizarra classroom apply net.yaml
     """
+    from pizarra.service import apply as declared
+
     return declared.carry_out(context, declared.plan(context, wish.spec)).to_json()
 
 
@@ -159,6 +163,8 @@ def list_(context: Context, wish: NoArguments) -> Document:
 
     Example: pizarra classroom list
     """
+    from pizarra.service import classrooms
+
     _ = wish
     return [classrooms.classroom_json(one) for one in classrooms.list_classrooms(context)]
 
@@ -169,6 +175,8 @@ def show(context: Context, wish: OfClassroom) -> Document:
 
     Example: pizarra classroom show net
     """
+    from pizarra.service import classrooms
+
     return classrooms.show(context, wish.classroom)
 
 
@@ -198,6 +206,8 @@ def resize(context: Context, wish: Resize) -> Document:
 
     Example: pizarra classroom resize net --seats 16 --disk 30G
     """
+    from pizarra.service import classrooms
+
     return classrooms.resize(
         context,
         wish.classroom,
@@ -214,6 +224,8 @@ class Upgrade(OfSeats):
 
 
 def _plan_upgrade(context: Context, wish: Upgrade) -> Document:
+    from pizarra.service import upgrade as upgrades
+
     now = upgrades.at_once(context, wish.classroom)
     when = "now" if now else "at the next reset"
     return {"classroom": wish.classroom, "verb": "upgrade", "dry_run": True, "when": when}
@@ -235,6 +247,8 @@ def upgrade(context: Context, wish: Upgrade) -> Document:
 
     Example: pizarra classroom upgrade net --to 2
     """
+    from pizarra.service import upgrade as upgrades
+
     numbers = wish.numbers
     return upgrades.upgrade(context, wish.classroom, numbers, version=wish.version).to_json()
 
@@ -242,8 +256,8 @@ def upgrade(context: Context, wish: Upgrade) -> Document:
 class Warm(OfSeats):
     """Which seats, and how long they may take to boot."""
 
-    settle: float = Field(
-        warming.SETTLE_S, ge=0, le=7200, description="Seconds at most to boot in."
+    settle: float | None = Field(
+        None, ge=0, le=7200, description="Seconds at most to boot in; 120 without it."
     )
 
 
@@ -261,7 +275,10 @@ def warm(context: Context, wish: Warm) -> Document:
 
     Example: pizarra classroom warm net --settle 90
     """
-    return warming.warm(context, wish.classroom, wish.numbers, settle_s=wish.settle).to_json()
+    from pizarra.service import warm as warming
+
+    settle_s = warming.SETTLE_S if wish.settle is None else wish.settle
+    return warming.warm(context, wish.classroom, wish.numbers, settle_s=settle_s).to_json()
 
 
 class Identify(OfSeats):
@@ -269,8 +286,8 @@ class Identify(OfSeats):
 
     user: str = Field("", max_length=64, description="An account to be made on each machine.")
     password_hash: PasswordHash = ""
-    limit: float = Field(
-        identities.LIMIT_S, ge=0, le=7200, description="Seconds at most that a machine may take."
+    limit: float | None = Field(
+        None, ge=0, le=7200, description="Seconds at most that a machine may take."
     )
 
 
@@ -289,9 +306,13 @@ def identify(context: Context, wish: Identify) -> Document:
 
     Example: pizarra classroom identify net --user student --password-file secret.txt
     """
+    from pizarra.planner.identity import Person
+    from pizarra.service import identity as identities
+
     person = Person(user=wish.user, password_hash=wish.password_hash)
+    limit_s = identities.LIMIT_S if wish.limit is None else wish.limit
     return identities.identify(
-        context, wish.classroom, wish.numbers, person=person, limit_s=wish.limit
+        context, wish.classroom, wish.numbers, person=person, limit_s=limit_s
     ).to_json()
 
 
@@ -314,6 +335,8 @@ def swap_data(context: Context, wish: SwapData) -> Document:
 
     Example: pizarra classroom swap-data net 3 7
     """
+    from pizarra.service import data_disks
+
     return data_disks.swap(context, wish.classroom, wish.one, wish.other).to_json()
 
 
@@ -341,4 +364,6 @@ def delete(context: Context, wish: Delete) -> Document:
 
     Example: pizarra classroom delete net --yes
     """
+    from pizarra.service import classrooms
+
     return classrooms.delete(context, wish.classroom, with_data=wish.with_data).to_json()

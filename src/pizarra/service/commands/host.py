@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
 from pizarra.model.facts import StorageKind
-from pizarra.service import adopt as adoption
-from pizarra.service import guard as guarding
-from pizarra.service import host_check
-from pizarra.service import inspect as inspection
-from pizarra.service import recover as recovery
-from pizarra.service import report as reporting
 from pizarra.service.commands import table
 from pizarra.service.commands.arguments import ClassroomName, NoArguments, VolumeGroup
 from pizarra.service.commands.declaration import (
@@ -26,6 +20,9 @@ from pizarra.service.commands.declaration import (
 )
 from pizarra.service.commands.folders import exports
 from pizarra.service.context import Context
+
+if TYPE_CHECKING:
+    from pizarra.service.adopt import Wish as AdoptionWish
 
 _Domain = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -49,6 +46,8 @@ def check(context: Context, wish: Check) -> Document:
 
     Example: pizarra host check --fix
     """
+    from pizarra.service import host_check
+
     settings = context.host.settings
     if not wish.fix:
         return host_check.check_host(settings).to_json()
@@ -61,19 +60,24 @@ class Adopt(Arguments):
     domains: list[_Domain] = Field(
         min_length=1, max_length=1000, description="Machines by their libvirt names."
     )
-    classroom: ClassroomName = adoption.DEFAULT_CLASSROOM
+    classroom: ClassroomName = "adopted"
     storage: StorageKind | None = Field(
         None, description="lvm-thin or lvm-thick, for disks that are files."
     )
     vg: VolumeGroup = ""
 
     @property
-    def wish(self) -> adoption.Wish:
+    def wish(self) -> AdoptionWish:
         """As the service takes it."""
+
+        from pizarra.service import adopt as adoption
+
         return adoption.Wish(classroom=self.classroom, kind=self.storage, vg=self.vg)
 
 
 def _plan_adopt(context: Context, wish: Adopt) -> Document:
+    from pizarra.service import adopt as adoption
+
     seats = [plan.to_json() for plan in adoption.plan(context, wish.domains, wish.wish)]
     return {"classroom": wish.classroom, "verb": "adopt", "dry_run": True, "seats": seats}
 
@@ -96,6 +100,8 @@ def adopt(context: Context, wish: Adopt) -> Document:
 
     Example: pizarra adopt win11 debian12 --classroom office
     """
+    from pizarra.service import adopt as adoption
+
     return adoption.adopt(context, wish.domains, wish.wish).to_json()
 
 
@@ -115,6 +121,8 @@ def inspect(context: Context, wish: Inspect) -> Document:
 
     Example: pizarra inspect net-07 --copy /home/ana/report.txt --to ./ana
     """
+    from pizarra.service import inspect as inspection
+
     return inspection.show(context, wish.seat)
 
 
@@ -130,6 +138,8 @@ def recover(context: Context, wish: NoArguments) -> Document:
 
     Example: pizarra recover
     """
+    from pizarra.service import recover as recovery
+
     _ = wish
     reports = [report.to_json() for report in recovery.recover(context)]
     return {"verb": "recover", "classrooms": reports}
@@ -148,6 +158,8 @@ def guard(context: Context, wish: NoArguments) -> Document:
 
     Example: pizarra guard
     """
+    from pizarra.service import guard as guarding
+
     _ = wish
     return guarding.guard(context)
 
@@ -170,6 +182,8 @@ def report(context: Context, wish: Report) -> Document:
 
     Example: pizarra report --output /tmp/report.tar.gz
     """
+    from pizarra.service import report as reporting
+
     path = reporting.default_target()
     if context.by is not None:
         path = exports(context.host.settings) / path.name

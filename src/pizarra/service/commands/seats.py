@@ -6,9 +6,6 @@ from pydantic import Field
 
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After
-from pizarra.service import freeze as freezing
-from pizarra.service import undo as undoing
-from pizarra.service import verbs
 from pizarra.service.commands.arguments import OfSeats
 from pizarra.service.commands.declaration import Document, Effect, Scope, Who, command
 from pizarra.service.context import Context
@@ -28,6 +25,8 @@ def start(context: Context, wish: OfSeats) -> Document:
 
     Example: pizarra start net 1-8
     """
+    from pizarra.service import verbs
+
     return verbs.start(context, wish.classroom, wish.numbers).to_json()
 
 
@@ -51,6 +50,8 @@ def stop(context: Context, wish: Stop) -> Document:
 
     Example: pizarra stop net --grace 10
     """
+    from pizarra.service import verbs
+
     return verbs.stop(context, wish.classroom, wish.numbers, grace_s=wish.grace).to_json()
 
 
@@ -64,6 +65,8 @@ class Reset(OfSeats):
 
 
 def _plan_reset(context: Context, wish: Reset) -> Document:
+    from pizarra.service import verbs
+
     plan = verbs.reset_plan(context, wish.classroom, wish.numbers, mode=wish.mode, after=wish.after)
     return plan.to_json()
 
@@ -82,6 +85,8 @@ def reset(context: Context, wish: Reset) -> Document:
 
     Example: pizarra reset net 1-8,11 --mode hot
     """
+    from pizarra.service import verbs
+
     return verbs.reset(
         context,
         wish.classroom,
@@ -104,6 +109,8 @@ def undo(context: Context, wish: OfSeats) -> Document:
 
     Example: pizarra undo net 3
     """
+    from pizarra.service import undo as undoing
+
     return undoing.undo(context, wish.classroom, wish.numbers).to_json()
 
 
@@ -125,6 +132,8 @@ def verify(context: Context, wish: Verify) -> Document:
 
     Example: pizarra verify net --deep
     """
+    from pizarra.service import verbs
+
     return verbs.verify(context, wish.classroom, wish.numbers, deep=wish.deep).to_json()
 
 
@@ -134,6 +143,8 @@ def status(context: Context, wish: OfSeats) -> Document:
 
     Example: pizarra status net
     """
+    from pizarra.service import verbs
+
     return verbs.status(context, wish.classroom, wish.numbers).to_json()
 
 
@@ -157,6 +168,8 @@ def freeze(context: Context, wish: Freeze) -> Document:
 
     Example: pizarra freeze net 1-8
     """
+    from pizarra.service import freeze as freezing
+
     return freezing.freeze(context, wish.classroom, wish.numbers, wish.message).to_json()
 
 
@@ -172,4 +185,6 @@ def unfreeze(context: Context, wish: OfSeats) -> Document:
 
     Example: pizarra unfreeze net
     """
+    from pizarra.service import freeze as freezing
+
     return freezing.unfreeze(context, wish.classroom, wish.numbers).to_json()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -14,8 +15,6 @@ from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Firmware
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import parse_size
-from pizarra.planner.maintenance import MaintenanceWish
-from pizarra.service import export, maintenance, templates, uploads
 from pizarra.service.commands.arguments import (
     NoArguments,
     SizeText,
@@ -33,7 +32,10 @@ from pizarra.service.commands.declaration import (
 )
 from pizarra.service.commands.folders import check_is_root, export_folder, exported
 from pizarra.service.context import Context
-from pizarra.service.templates import MachineSource, Source
+
+if TYPE_CHECKING:
+    from pizarra.planner.maintenance import MaintenanceWish
+    from pizarra.service.templates import MachineSource, Source
 
 _ONE = "/templates/{template}"
 
@@ -94,6 +96,9 @@ def import_(context: Context, wish: Import) -> Document:
 
     Example: pizarra template import debian debian-12.qcow2 --vg vg_class
     """
+    from pizarra.service import templates, uploads
+    from pizarra.service.templates import MachineSource
+
     if wish.upload is None:
         return _import(context, wish, *_sources(context, wish))
     folder = context.host.settings.server_folder
@@ -107,6 +112,9 @@ def import_(context: Context, wish: Import) -> Document:
 
 
 def _sources(context: Context, wish: Import) -> tuple[list[Source], MachineSource]:
+    from pizarra.service import export, templates
+    from pizarra.service.templates import MachineSource
+
     if wish.from_domain:
         return templates.sources_of_domain(context, wish.from_domain)
     assert wish.source is not None, "the model has one source"
@@ -119,6 +127,8 @@ def _sources(context: Context, wish: Import) -> tuple[list[Source], MachineSourc
 def _import(
     context: Context, wish: Import, sources: list[Source], found: MachineSource
 ) -> Document:
+    from pizarra.service import templates
+
     with TemporaryDirectory() as blanks:
         for one in wish.data:
             if context.by is not None:
@@ -144,6 +154,8 @@ def list_(context: Context, wish: NoArguments) -> Document:
 
     Example: pizarra template list
     """
+    from pizarra.service import templates
+
     _ = wish
     facts = context.host.observe()
     return [templates.template_json(one, facts.maintenance(one.name)) for one in facts.templates]
@@ -155,6 +167,8 @@ def show(context: Context, wish: OneVersion) -> Document:
 
     Example: pizarra template show debian
     """
+    from pizarra.service import templates
+
     facts = context.host.observe()
     found = facts.template(wish.template, wish.storage, wish.vg, wish.version)
     return templates.template_json(found, facts.maintenance(wish.template))
@@ -171,6 +185,9 @@ class Maintain(AtPlace):
     @property
     def machine(self) -> MaintenanceWish:
         """Raises BadInput."""
+
+        from pizarra.planner.maintenance import MaintenanceWish
+
         return MaintenanceWish(
             memory_bytes=parse_size(self.memory),
             vcpus=self.vcpus,
@@ -193,6 +210,8 @@ def maintain(context: Context, wish: Maintain) -> Document:
 
     Example: pizarra template maintain debian --memory 4G
     """
+    from pizarra.service import maintenance, templates
+
     made = maintenance.begin(context, wish.template, wish.machine, kind=wish.storage, place=wish.vg)
     return templates.maintenance_json(made)
 
@@ -215,6 +234,8 @@ def publish(context: Context, wish: Publish) -> Document:
 
     Example: pizarra template publish debian --warm
     """
+    from pizarra.service import maintenance, templates
+
     return templates.template_json(maintenance.publish(context, wish.template, warm=wish.warm))
 
 
@@ -230,6 +251,8 @@ def discard(context: Context, wish: OfTemplate) -> Document:
 
     Example: pizarra template discard debian --yes
     """
+    from pizarra.service import maintenance
+
     made = maintenance.discard(context, wish.template)
     return {"template": wish.template, "version": made.version, "discarded": True}
 
@@ -246,6 +269,8 @@ def prune(context: Context, wish: AtPlace) -> Document:
 
     Example: pizarra template prune debian --yes
     """
+    from pizarra.service import templates
+
     newest = context.host.observe().template(wish.template, wish.storage, wish.vg)
     gone, stay = templates.prune(context, wish.template, newest.kind, newest.place)
     kept = [{"version": version, "why": why} for version, why in sorted(stay.items())]
@@ -264,6 +289,8 @@ def delete(context: Context, wish: OneVersion) -> Document:
 
     Example: pizarra template delete debian --yes
     """
+    from pizarra.service import templates
+
     facts = context.host.observe()
     found = facts.template(wish.template, wish.storage, wish.vg, wish.version)
     templates.delete(context, wish.template, found.kind, found.place, version=wish.version)
@@ -290,6 +317,8 @@ def export_(context: Context, wish: Export) -> Document:
 
     Example: pizarra template export debian /mnt/usb/debian
     """
+    from pizarra.service import export
+
     folder = export_folder(context, wish.folder)
     manifest = export.export_template(
         context, wish.template, folder, version=wish.version, kind=wish.storage, place=wish.vg
