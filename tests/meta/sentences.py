@@ -46,6 +46,8 @@ SINKS: dict[str, tuple[Sink, ...]] = {
     **{name: (Sink(places=(0, 1, *WORDS)),) for name in ERRORS},
     "_": (Sink(places=(0,)),),
     "ngettext": (Sink(places=(0, 1), plural=True),),
+    "N_": (Sink(places=(0,)),),
+    "P_": (Sink(places=(0, 1), plural=True),),
     "Sentence": (Sink(places=(0, *WORDS)),),
     **{name: (Sink(places=("text",)),) for name in ("Finding", "Noted", "Trouble")},
     **{name: (Sink(places=("reason",)),) for name in ("MachinePlan", "SeatOutcome", "SeatPlan")},

@@ -14,6 +14,7 @@ from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, check_seats
 from pizarra.cli.output import confirm, out, print_json, print_table
 from pizarra.cli.template_export import export_checkpoint
 from pizarra.cli.words import _
+from pizarra.model.sentence import P_
 from pizarra.model.sizes import size_text
 
 app = group("Saved states of seats, by name.", "checkpoint")
@@ -49,9 +50,10 @@ def save(
             wait_s=wait,
         )
     )
-    one = "{n} of {total} machine saved in {s:.1f} s."
-    many = "{n} of {total} machines saved in {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_(
+        "{n} of {total} machine saved in {s:.1f} s.", "{n} of {total} machines saved in {s:.1f} s."
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 @app.command()
@@ -65,9 +67,11 @@ def restore(
     report = report_of(
         ask("checkpoint restore", {**_of(classroom, name, seats)}, as_json=as_json, wait_s=wait)
     )
-    one = "{n} of {total} machine restored in {s:.1f} s."
-    many = "{n} of {total} machines restored in {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_(
+        "{n} of {total} machine restored in {s:.1f} s.",
+        "{n} of {total} machines restored in {s:.1f} s.",
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 @app.command("hand-out")
@@ -88,9 +92,11 @@ def hand_out(
     """
     wish = {**_of(classroom, name, seats), "source": source}
     report = report_of(ask("checkpoint hand-out", wish, as_json=as_json, wait_s=wait))
-    one = "{n} of {total} machine has it after {s:.1f} s."
-    many = "{n} of {total} machines have it after {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_(
+        "{n} of {total} machine has it after {s:.1f} s.",
+        "{n} of {total} machines have it after {s:.1f} s.",
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 @app.command("list")
@@ -131,9 +137,8 @@ def delete(
     question = _("Delete the checkpoint {name} of {classroom} for good?")
     confirm(question.format(name=name, classroom=classroom), yes=yes)
     report = report_of(ask("checkpoint delete", _of(classroom, name, seats), as_json=as_json))
-    one = "Forgotten for {n} of {total} machine."
-    many = "Forgotten for {n} of {total} machines."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_("Forgotten for {n} of {total} machine.", "Forgotten for {n} of {total} machines.")
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 app.command("export")(export_checkpoint)

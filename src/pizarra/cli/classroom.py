@@ -16,6 +16,7 @@ from pizarra.cli.output import confirm, err, out, print_json, print_table, repor
 from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Outcome, Report
+from pizarra.model.sentence import P_
 from pizarra.model.sizes import MIB, parse_size, size_text
 
 app = group("Classrooms: N seats of one template.", "classroom")
@@ -76,13 +77,19 @@ def create(
             "password_hash": _hash_of(password_file),
         }
     report = report_of(ask("classroom create", wish, as_json=as_json, wait_s=wait))
-    _finish(report, "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
-            "{n} seats made in {s:.1f} s. Next: pizarra start {name}", as_json=as_json)  # fmt: skip
+    _finish(
+        report,
+        P_(
+            "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
+            "{n} seats made in {s:.1f} s. Next: pizarra start {name}",
+        ),
+        as_json=as_json,
+    )
 
 
-def _finish(report: Report, singular: str, plural: str, *, as_json: bool) -> None:
+def _finish(report: Report, forms: tuple[str, str], *, as_json: bool) -> None:
     n = report.count(Outcome.DONE, Outcome.UNCHANGED)
-    text = ngettext(singular, plural, n)
+    text = ngettext(*forms, n)
     finish(report, text.format(n=n, s=report.elapsed_s, name=report.classroom), as_json=as_json)
 
 
@@ -111,7 +118,7 @@ def apply(
     if plan["exists"] and plan["changes"]:
         confirm(_("Change the classroom {name} so?").format(name=plan["classroom"]), yes=yes)
     report = report_of(ask("classroom apply", wish, as_json=as_json, wait_s=wait))
-    _finish(report, "{n} seat is as declared.", "{n} seats are as declared.", as_json=as_json)
+    _finish(report, P_("{n} seat is as declared.", "{n} seats are as declared."), as_json=as_json)
 
 
 def _declared(file: Path) -> dict[str, str]:
@@ -211,7 +218,7 @@ def resize(
         question = _("Delete {seats} and what is on them?")
         confirm(question.format(seats=", ".join(present[seats:])), yes=yes)
     report = report_of(ask("classroom resize", wish, as_json=as_json, wait_s=wait))
-    _finish(report, "{n} seat changed.", "{n} seats changed.", as_json=as_json)
+    _finish(report, P_("{n} seat changed.", "{n} seats changed."), as_json=as_json)
 
 
 @app.command()
@@ -271,8 +278,11 @@ def warm(
     confirm(question.format(name=name), yes=yes)
     wish = {"classroom": name, "seats": check_seats(seats), "settle": settle}
     report = report_of(ask("classroom warm", wish, as_json=as_json, wait_s=wait))
-    one, many = "{n} machine can be reset warm.", "{n} machines can be reset warm."
-    _finish(report, one, many, as_json=as_json)
+    _finish(
+        report,
+        P_("{n} machine can be reset warm.", "{n} machines can be reset warm."),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -306,8 +316,11 @@ def identify(
     question = _("Reset the machines of {name} and boot each, to give it an identity?")
     confirm(question.format(name=name), yes=yes)
     report = report_of(ask("classroom identify", wish, as_json=as_json, wait_s=wait))
-    one, many = "{n} machine has an identity.", "{n} machines have an identity."
-    _finish(report, one, many, as_json=as_json)
+    _finish(
+        report,
+        P_("{n} machine has an identity.", "{n} machines have an identity."),
+        as_json=as_json,
+    )
 
 
 def _hash_of(file: Path | None) -> str:
@@ -336,8 +349,11 @@ def swap_data(
     """
     wish = {"classroom": name, "one": one, "other": other}
     report = report_of(ask("classroom swap-data", wish, as_json=as_json, wait_s=wait))
-    _finish(report, "{n} machine has other data.", "{n} machines have each other's data.",
-            as_json=as_json)  # fmt: skip
+    _finish(
+        report,
+        P_("{n} machine has other data.", "{n} machines have each other's data."),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -357,4 +373,4 @@ def delete(
     confirm(question.format(name=name, n=len(present)), yes=yes)
     wish = {"classroom": name, "with_data": with_data}
     report = report_of(ask("classroom delete", wish, as_json=as_json, wait_s=wait))
-    _finish(report, "{n} machine deleted.", "{n} machines deleted.", as_json=as_json)
+    _finish(report, P_("{n} machine deleted.", "{n} machines deleted."), as_json=as_json)

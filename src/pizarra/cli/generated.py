@@ -17,6 +17,7 @@ from pizarra.cli.documents import finish, report_of, sentence, show
 from pizarra.cli.options import Json, Wait, Yes, check_seats
 from pizarra.cli.output import confirm, reporting_errors
 from pizarra.cli.words import _
+from pizarra.model.sentence import P_
 from pizarra.service.commands.declaration import Command, Effect
 
 _SEATS = "seats"
@@ -45,9 +46,10 @@ def _show(document: Any, *, as_json: bool) -> None:
         show(document, as_json=as_json)
         return
     report = report_of(document)
-    one = "{n} of {total} machine done in {s:.1f} s."
-    many = "{n} of {total} machines done in {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_(
+        "{n} of {total} machine done in {s:.1f} s.", "{n} of {total} machines done in {s:.1f} s."
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 def _parameters(command: Command) -> list[inspect.Parameter]:

@@ -15,6 +15,7 @@ from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
+from pizarra.model.sentence import P_
 from pizarra.model.sizes import size_text
 
 
@@ -25,11 +26,11 @@ def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Js
     """
     wish = {"classroom": classroom, "seats": check_seats(seats)}
     report = report_of(ask("start", wish, as_json=as_json, wait_s=wait))
-    one, many = (
+    forms = P_(
         "{n} of {total} machine on in {s:.1f} s.",
         "{n} of {total} machines on in {s:.1f} s.",
     )
-    finish(report, sentence(report, one, many), as_json=as_json)
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 def stop(
@@ -48,9 +49,10 @@ def stop(
     """
     wish = {"classroom": classroom, "seats": check_seats(seats), "grace": grace}
     report = report_of(ask("stop", wish, as_json=as_json, wait_s=wait))
-    one = "{n} of {total} machine off in {s:.1f} s."
-    many = "{n} of {total} machines off in {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_(
+        "{n} of {total} machine off in {s:.1f} s.", "{n} of {total} machines off in {s:.1f} s."
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 def reset(
@@ -104,9 +106,11 @@ def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Jso
     """
     wish = {"classroom": classroom, "seats": check_seats(seats)}
     report = report_of(ask("undo", wish, as_json=as_json, wait_s=wait))
-    one = "{n} of {total} machine has its work back after {s:.1f} s."
-    many = "{n} of {total} machines have their work back after {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    forms = P_(
+        "{n} of {total} machine has its work back after {s:.1f} s.",
+        "{n} of {total} machines have their work back after {s:.1f} s.",
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 def verify(
@@ -122,8 +126,14 @@ def verify(
     """
     wish = {"classroom": classroom, "seats": check_seats(seats), "deep": deep}
     report = report_of(ask("verify", wish, as_json=as_json, wait_s=wait))
-    finish(report, sentence(report, "{n} of {total} machine is original.",
-                             "{n} of {total} machines are original."), as_json=as_json)  # fmt: skip
+    finish(
+        report,
+        sentence(
+            report,
+            *P_("{n} of {total} machine is original.", "{n} of {total} machines are original."),
+        ),
+        as_json=as_json,
+    )
 
 
 def status(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> None:

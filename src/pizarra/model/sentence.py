@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 
+def N_(text: str) -> str:
+    """Mark a text for the catalogues where it stands; whoever shows it puts it into a language."""
+    return text
+
+
+def P_(singular: str, plural: str) -> tuple[str, str]:
+    """Mark the two forms of a text that has a number in it; they go to ``ngettext``."""
+    return singular, plural
+
+
 class Sentence(str):
     """English, for JSON and logs; it knows the template and facts that it was made of.
 
