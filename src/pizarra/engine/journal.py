@@ -27,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from pizarra.errors import Busy, PizarraError, StorageFault
 from pizarra.model.facts import StorageKind
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.system.file_copies import synced
+from pizarra.system.file_copies import sync
 
 FORMAT = 1
 _SUFFIX, _NEW = ".json", ".new"
@@ -191,9 +191,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def begin(
-        self, verb: str, action: Action, who: str, seats: Iterable[SeatEntry]
-    ) -> OpenRecord:
+    def begin(self, verb: str, action: Action, who: str, seats: Iterable[SeatEntry]) -> OpenRecord:
         """A new record, lasting when this returns. Raises StorageFault."""
         with _os_errors(self.folder):
             _make_folder(self.folder)
@@ -218,7 +216,7 @@ class Journal:
             _write(fd, _header_text(record) + "\n")
             os.fsync(fd)
             new.rename(path)
-            synced(self.folder)
+            sync(self.folder)
         except OSError:
             os.close(fd)
             with suppress(OSError):
@@ -357,7 +355,7 @@ def _number(path: Path) -> int:
 def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        synced(folder.parent)
+        sync(folder.parent)
 
 
 def _write(fd: int, text: str) -> None:
