@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pizarra.engine import growth, machine_state, undo_notes
+from pizarra.engine import growth
 from pizarra.service import data_disks
 from pizarra.system import locks, seed
 
@@ -14,8 +14,7 @@ def own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Claims and notes in a folder that no test looks at."""
     folder = tmp_path_factory.mktemp("state")
     monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
-    monkeypatch.setattr(undo_notes, "NOTES", folder / "undo")
+    monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(folder))
     monkeypatch.setattr(data_disks, "NOTES", folder / "data-swaps")
-    monkeypatch.setattr(machine_state, "FOLDER", folder / "machines")
     monkeypatch.setattr(growth, "FOLDER", folder / "growth")
     monkeypatch.setattr(seed, "FOLDER", folder / "seeds")

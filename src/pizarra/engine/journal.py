@@ -43,6 +43,14 @@ class Action(StrEnum):
     IDENTIFY = "identify"  # each machine boots with a seed, and is rewound if that is cut off
 
 
+class UndoRule(StrEnum):
+    """What becomes of the content that a rewind takes away, and of an older one that is kept."""
+
+    SAVE = "save"  # it is saved in the slot, and the older one goes
+    STAYS = "stays"  # it goes for good, and the older one stays
+    NONE = "none"  # both go for good
+
+
 class PowerAfter(StrEnum):
     """What the machine of a seat shall do when its disks are right."""
 
@@ -61,8 +69,8 @@ class VolumeEntry:
     place: str
     name: str
     source: str = ""  # UUID of the volume whose content it gets; empty where there is none
-    slot: UndoSlot | None = None  # that the present content goes to; None: nothing is kept of it
-    kept: UndoSlot | None = None  # that holds what could be undone before
+    slot: UndoSlot | None = None  # that the present content goes to; None: it goes for good
+    kept: UndoSlot | None = None  # of an undo: that holds the content that the volume gets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,13 +82,9 @@ class SeatEntry:
     number: int
     domain: str  # UUID of its machine
     volumes: tuple[VolumeEntry, ...]
+    undo: UndoRule = UndoRule.STAYS
     state: str = ""  # what goes with the first volume: nvram, tpm, nvram+tpm
     power: PowerAfter = PowerAfter.OFF
-
-    @property
-    def keeps(self) -> bool:
-        """Whether the content that goes can be brought back."""
-        return all(one.slot for one in self.volumes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +110,11 @@ class Record:
     def left(self) -> tuple[SeatEntry, ...]:
         """The seats that are not done."""
         return tuple(one for one in self.open if one.seat not in self.done)
+
+    def done_of(self, names: Iterable[str]) -> tuple[SeatEntry, ...]:
+        """Of these seats, those that are done and still open."""
+        wanted = {*names} & self.done
+        return tuple(one for one in self.open if one.seat in wanted)
 
 
 @dataclass(frozen=True, slots=True)

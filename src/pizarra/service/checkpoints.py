@@ -20,7 +20,7 @@ from pizarra.planner.checkpoints import Checkpoint
 from pizarra.planner.host_facts import choose_seats
 from pizarra.planner.reset import ResetPlan
 from pizarra.service import identity_offline
-from pizarra.service.claims import Numbers, claiming_seats
+from pizarra.service.claims import Numbers, claiming_seats, claiming_to_rewind
 from pizarra.service.context import Context
 from pizarra.storage.interface import Change, Faults, RewindTarget
 
@@ -148,7 +148,7 @@ def _remove_half_made(context: Context, seats: Sequence[Seat], name: str) -> Non
 def restore(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
     """Seats go back to what was saved under a name, proven equal to it; undo takes it back."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "checkpoint restore") as claimed:
+    with claiming_to_rewind(context, classroom, numbers, "checkpoint restore") as claimed:
         checkpoint = _choose(context, classroom, name)
         its = tuple(seat for seat in claimed if seat.number in checkpoint.volumes)
         seats = its if numbers is None else claimed
@@ -163,7 +163,7 @@ def hand_out(
     """What was saved of one seat is the start of all, and each that has an identity of its own
     stays itself where we can write it to its disk."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "checkpoint hand-out") as seats:
+    with claiming_to_rewind(context, classroom, numbers, "checkpoint hand-out") as seats:
         checkpoint = _choose(context, classroom, name)
         choose_seats(context.host.observe().classroom(classroom), [source])
         capabilities = context.host.storages.capabilities

@@ -10,7 +10,6 @@ from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
-from pizarra.engine.undo_notes import forget
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
@@ -359,7 +358,6 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
     going = [seat for seat in seats if seat.name in gone]
     saved = of_seats(context.host.observe().volumes.values(), going)
     faults = context.host.remove([*volumes, *saved])
-    forget([volume for volume in volumes if faults.get(volume.uuid) is None])
     by_seat = {
         seat.name: fault
         for seat in seats
