@@ -15,6 +15,7 @@ from typing import Any
 
 from lxml import etree
 
+from pizarra.system.flight import record
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.network_xml import network_name
@@ -37,6 +38,9 @@ class _Machine:
 class _Network:
     name: str
     gateway: str
+
+
+_QUESTIONS = ("observe", "find", "xml", "network_gateways", "has_saved_ram", "agent_answers")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -253,6 +257,8 @@ class MemoryCompute:
 
     @contextmanager
     def _record_call(self, call: str, which: str) -> Iterator[None]:
+        if call not in _QUESTIONS:
+            record(f"memory {call} {which}")
         with self._lock:
             self.calls.append((call, which))
             self._fail_if_due(call, which)

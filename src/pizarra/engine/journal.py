@@ -27,6 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 from pizarra.errors import Busy, PizarraError, StorageFault
 from pizarra.model.facts import StorageKind
 from pizarra.model.undo_slot import UndoSlot
+from pizarra.system import flight
 from pizarra.system.file_copies import sync
 
 FORMAT = 1
@@ -159,14 +160,16 @@ class OpenRecord:
             those = {one.seat for one in self.record.open} & {*names}
             if not those:
                 return
-            self.record = _with(self.record, closed=those)
-            if self.record.open:
+            now = _with(self.record, closed=those)
+            if now.open:
                 self._append({"closed": sorted(those)})
+            self.record = now
         if not self.record.open:
             self.close()
 
     def close(self) -> None:
         """All is over. Raises StorageFault."""
+        flight.record(f"journal remove {self.path.name}")
         with _os_errors(self.path):
             self.path.unlink(missing_ok=True)
 
@@ -174,6 +177,7 @@ class OpenRecord:
         """The line end comes first, so that a line that was cut short spoils no other."""
         if not any(said.values()):
             return
+        flight.record(f"journal append {json.dumps(said)}")
         with _os_errors(self.path):
             _write(self._fd, f"\n{json.dumps(said)}\n")
             os.fsync(self._fd)
@@ -205,7 +209,7 @@ class Journal:
         with _os_errors(self.folder):
             _make_folder(self.folder)
             number = 1 + max((_number(path) for path in self._paths()), default=0)
-            record = Record(
+            new = Record(
                 id=f"{number:08d}-{os.getpid()}-{os.urandom(3).hex()}",
                 verb=verb,
                 action=action,
@@ -213,16 +217,17 @@ class Journal:
                 when=time.time(),
                 seats=tuple(seats),
             )
-            return self._written(record)
+            flight.record(f"journal write {new.id}: {new.verb}")
+            return self._write(new)
 
-    def _written(self, record: Record) -> OpenRecord:
-        path = self.folder / f"{record.id}{_SUFFIX}"
+    def _write(self, said: Record) -> OpenRecord:
+        path = self._path(said)
         new = path.with_suffix(_NEW)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         fd = os.open(new, flags, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write(fd, _header_text(record) + "\n")
+            _write(fd, _header_text(said) + "\n")
             os.fsync(fd)
             new.rename(path)
             sync(self.folder)
@@ -232,7 +237,7 @@ class Journal:
                 new.unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
             raise
-        return OpenRecord(path, fd, record)
+        return OpenRecord(path, fd, said)
 
     def records(self) -> tuple[list[Record], list[Unreadable]]:
         """All that there are, the oldest first, with owners alive or dead."""

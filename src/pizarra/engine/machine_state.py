@@ -17,6 +17,7 @@ from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import RewindTarget, UndoSwap
+from pizarra.system import flight
 from pizarra.system.file_copies import (
     copy_atomically,
     move_atomically,
@@ -88,6 +89,7 @@ class MachineStates:
             return None
         try:
             _put(kept, self._files(one.volume))
+            flight.record(f"state remove {kept.name}")
             remove_atomically(kept)
         except PizarraError as error:
             return error
@@ -203,6 +205,7 @@ class MachineStates:
 
     def _save(self, files: StateFiles, folder: Path) -> None:
         """In a folder beside, which then takes its place."""
+        flight.record(f"state save {folder.name}")
         part = folder.with_name(f".{folder.name}.part")
         remove_atomically(part)
         part.mkdir(parents=True, mode=0o700)
@@ -216,9 +219,11 @@ def _has_state(volume: Volume) -> bool:
 
 
 def _put(source: Path, files: StateFiles) -> None:
+    flight.record(f"state put {source.name}")
     if files.nvram:
         copy_atomically(source / "nvram", files.nvram)
     if files.tpm:
+        flight.record(f"state put the TPM of {source.name}")
         copy_atomically(source / "tpm", files.tpm)
 
 

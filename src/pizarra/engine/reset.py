@@ -140,10 +140,12 @@ class SeatRun(ABC):
             working = [
                 rewinders.submit(self._rewinder, self._ready[place], starts) for place in places
             ]
-            for stop in stopping:
-                stop.result()
-            for place in places:
-                self._ready[place].put(None)
+            try:
+                for stop in stopping:
+                    stop.result()
+            finally:
+                for place in places:
+                    self._ready[place].put(None)
             for work in working:
                 work.result()
 

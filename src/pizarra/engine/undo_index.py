@@ -16,6 +16,7 @@ from pathlib import Path
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.undo_slot import UndoSlot
+from pizarra.system import flight
 
 _UNDONE = "undone"
 
@@ -43,6 +44,7 @@ class UndoIndex:
 
     def put(self, slots: Mapping[str, UndoSlot], since: float, *, undone: bool = False) -> None:
         """By UUID of the volume, the slots that hold an undo from now on. Raises StorageFault."""
+        flight.record(f"undo index {' '.join(slots)}")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for uuid, slot in slots.items():

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.reset import HandOutRun, ResetRun
 from pizarra.errors import PizarraError
@@ -152,7 +153,9 @@ def restore(context: Context, classroom: str, name: str, numbers: Numbers = None
         checkpoint = _choose(context, classroom, name)
         its = tuple(seat for seat in claimed if seat.number in checkpoint.volumes)
         seats = its if numbers is None else claimed
-        plan = planner.plan_restore(checkpoint, seats, context.host.storages.capabilities)
+        capabilities = context.host.storages.capabilities
+        cut_off = recovery.cut_off_rewinds(context.host, seats)
+        plan = planner.plan_restore(checkpoint, seats, capabilities, cut_off=cut_off)
         outcomes = _run(context, plan)
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 
@@ -167,7 +170,8 @@ def hand_out(
         checkpoint = _choose(context, classroom, name)
         choose_seats(context.host.observe().classroom(classroom), [source])
         capabilities = context.host.storages.capabilities
-        plan = planner.plan_restore(checkpoint, seats, capabilities, source=source)
+        cut_off = recovery.cut_off_rewinds(context.host, seats)
+        plan = planner.plan_restore(checkpoint, seats, capabilities, source=source, cut_off=cut_off)
         others: list[str] = []
 
         def own(seat: Seat) -> None:

@@ -46,6 +46,7 @@ from pizarra.storage.interface import (
 )
 from pizarra.storage.memory.disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
 from pizarra.system.checksum import sha256_of
+from pizarra.system.flight import record
 
 
 class Crash(BaseException):
@@ -71,6 +72,7 @@ class MemoryStore:
         )
         self._failures: dict[tuple[str, int], PizarraError] = {}
         self._steps_to_crash = 0
+        self._is_dead = False
 
     # what a test says
 
@@ -79,7 +81,9 @@ class MemoryStore:
         self._failures[call, step] = error
 
     def crash_at(self, step: int) -> None:
-        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on."""
+        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on, and
+        instead of all that follow: another driver on the same disks is the next process. 0 is
+        never."""
         self._steps_to_crash = step
 
     def write(self, name: str, offset: int, data: bytes) -> None:
@@ -122,10 +126,14 @@ class MemoryStore:
         return step
 
     def _change(self) -> None:
-        """Before each change of the disks."""
+        """Before each change of the disks. A driver that has crashed makes none any more."""
+        record("memory change of a disk")
+        if self._is_dead:
+            raise Crash
         if self._steps_to_crash:
             self._steps_to_crash -= 1
             if not self._steps_to_crash:
+                self._is_dead = True
                 raise Crash
 
     # the backend
@@ -313,9 +321,11 @@ class MemoryStore:
         step = self._begin("discard_undo")
         for volume in volumes:
             step()
-            self._change()
-            self._find(volume).undo.clear()
-            self._find(volume).going.clear()
+            disk = self._find(volume)
+            if disk.undo:
+                self._change()
+                disk.undo.clear()
+            disk.going.clear()
         return {volume.uuid: None for volume in volumes}
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
