@@ -138,8 +138,9 @@ def weeks(pool: Pool) -> tuple[int, int]:
 def then(pool: Pool, act: Act, before: int, now: int) -> tuple[int, dict[UndoSlot, int]]:
     """What the seat and the slots have after an act."""
     golden = pool.thins[GOLDEN].root
-    known = {reset: (golden, {B: now}), reset_for_good: (golden, {A: before})}
-    return known.get(act, (before, {B: now}))
+    if act is undo:
+        return before, {B: now}
+    return golden, {B: now} if act is reset else {A: before}
 
 
 def cut_off(pool: Pool, act: Act, after: int) -> bool:

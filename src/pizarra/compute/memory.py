@@ -15,7 +15,6 @@ from typing import Any
 
 from lxml import etree
 
-from pizarra.system.flight import record
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.network_xml import network_name
@@ -23,6 +22,7 @@ from pizarra.compute.picture import desktop
 from pizarra.compute.seat_metadata import is_ours
 from pizarra.errors import ComputeFault, NotOurs, PizarraError
 from pizarra.model.facts import Domain, Power
+from pizarra.system.flight import record
 
 _OFF = frozenset({Power.OFF, Power.CRASHED})
 
