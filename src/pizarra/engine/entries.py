@@ -43,8 +43,8 @@ class Entries:
 
 
 def rewind_entries(host: Host, plans: Sequence[SeatPlan]) -> Entries:
-    """For a reset, a restore or a hand-out. Slots that hold nothing of worth are emptied. Raises
-    StorageFault for a journal that cannot be read."""
+    """For a reset, a restore or a hand-out. Slots that hold nothing of worth are
+    emptied."""
     earlier = {name: entry for name, (_, entry) in host.journal.entries().items()}
     slots = _Slots(host, [one.seat for one in plans])
     seats, faults = list[SeatEntry](), dict[str, PizarraError]()

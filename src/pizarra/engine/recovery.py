@@ -14,7 +14,7 @@ from enum import StrEnum
 from pizarra.engine.entries import standing_undo_entry
 from pizarra.engine.host import Host
 from pizarra.engine.journal import Action, OpenRecord, PowerAfter, Record, SeatEntry, UndoRule
-from pizarra.errors import PizarraError, StorageFault
+from pizarra.errors import Busy, PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.host_facts import HostFacts
@@ -25,7 +25,7 @@ from pizarra.system.locks import who
 _OFF = (Power.OFF, Power.CRASHED, Power.ABSENT)
 _WAIT_S = 30.0  # for another command that completes other seats of the same record
 HAND_OUT = "checkpoint hand-out"
-Own = Callable[[Seat, SeatEntry], None]  # makes a machine itself again after a hand-out
+Own = Callable[[Seat], object]  # makes a machine itself again after a hand-out
 
 
 class Result(StrEnum):
@@ -74,7 +74,7 @@ def complete(
     faults = work.swap() if record.action is Action.UNDO else work.rewind()
     finished = list[str]()
     for entry, seat in work.to_do:
-        if fault := faults.get(entry.seat) or _finish_fault(record, entry, seat, own):
+        if fault := faults.get(entry.seat) or work.identity_fault(entry, seat, own):
             work.settle(entry, Result.LEFT, join([fault]))
         else:
             work.settle(entry, Result.FINISHED)
@@ -86,18 +86,6 @@ def complete(
     undone = notice and record.action is Action.UNDO
     end_seats(host, opened, over, freed, undone=undone)
     return work.results
-
-
-def _finish_fault(
-    record: Record, entry: SeatEntry, seat: Seat, own: Own | None
-) -> PizarraError | None:
-    if record.verb != HAND_OUT or own is None:
-        return None
-    try:
-        own(seat, entry)
-    except PizarraError as error:
-        return error
-    return None
 
 
 class _Work:
@@ -133,8 +121,15 @@ class _Work:
         elif lost := [v.source for v in entry.volumes if v.source and v.source not in self.volumes]:
             reason = Sentence("what it was to get ({uuid}) is gone: reset it again", uuid=lost[0])
             self.settle(entry, Result.LEFT, reason)
+        elif self.record.action is Action.UNDO and not self._has_undo(entry):
+            self.settle(entry, Result.UNTOUCHED)
         else:
             self.to_do.append((entry, seat))
+
+    def _has_undo(self, entry: SeatEntry) -> bool:
+        """Whether there is anything to undo: somebody may have dropped it since."""
+        slots = self.host.undo_slots([self.volumes[one.uuid] for one in entry.volumes])
+        return any(isinstance(one, PizarraError) or one for one in slots.values())
 
     def _stands_still(self, entry: SeatEntry, seat: Seat) -> bool:
         """Whether a hot reset paused it. Its reset button is pressed again: what is in its RAM may
@@ -178,6 +173,18 @@ class _Work:
             if not found[entry.seat]:
                 found[entry.seat] = self._write_labels(entry, seat)
         return found
+
+    def identity_fault(self, entry: SeatEntry, seat: Seat, own: Own | None) -> PizarraError | None:
+        """After a hand-out a machine is made itself again, but for the one that was saved."""
+        source = self.volumes.get(entry.volumes[0].source)
+        is_its_own = source is not None and source.labels and source.labels.seat == entry.number
+        if self.record.verb != HAND_OUT or own is None or is_its_own:
+            return None
+        try:
+            own(seat)
+        except PizarraError as error:
+            return error
+        return None
 
     def _targets(self, entry: SeatEntry) -> list[RewindTarget]:
         return [
@@ -313,6 +320,21 @@ def rewind_again(host: Host, verb: str, seats: Sequence[Seat], power: PowerAfter
         opened.mark_done(right)
         end_seats(host, opened, right, free_space(host, opened.record, right, volumes))
     return faults
+
+
+def forget_gone(host: Host, facts: HostFacts) -> None:
+    """Records of dead owners are no longer about seats that are not there any more. Raises
+    StorageFault."""
+    seats = {one.name for room in facts.classrooms.values() for one in room.seats}
+    for record in host.journal.records()[0]:
+        gone = {one.seat for one in record.open} - seats
+        if not gone:
+            continue
+        try:
+            with host.journal.take_over(record) as opened:
+                complete(host, opened, gone)
+        except Busy:
+            continue  # its owner lives
 
 
 def close_older(host: Host, names: Collection[str], but: Record) -> None:

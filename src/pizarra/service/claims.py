@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from pizarra.engine import recovery
-from pizarra.engine.journal import Action, SeatEntry
+from pizarra.engine.journal import Action
 from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
@@ -72,6 +73,12 @@ def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iter
         yield _complete(context, classroom, numbers, _DISKS, notice=False)
 
 
+def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
+    """For who has claimed seats by other means: what they were cut off in is completed, as far as
+    it can be. Raises Busy, StorageFault."""
+    _complete_names(context, [seat.name for seat in seats], _DISKS)
+
+
 @contextmanager
 def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> Iterator[None]:
     check_name(classroom, "classroom")
@@ -117,11 +124,6 @@ def _with_fault(seat: Seat, completed: Mapping[str, Completed]) -> Seat:
     return replace(seat, fault=its.reason)
 
 
-def own_identity(context: Context) -> Callable[[Seat, SeatEntry], None]:
+def own_identity(context: Context) -> Callable[[Seat], object]:
     """What makes a machine itself again, where we can write that to its disk."""
-
-    def own(seat: Seat, entry: SeatEntry) -> None:
-        _ = entry
-        identity_offline.restore_own(context, seat)
-
-    return own
+    return partial(identity_offline.restore_own, context)

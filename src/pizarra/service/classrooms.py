@@ -23,6 +23,7 @@ from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect
 from pizarra.service.adopt import let_go
+from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults, RewindTarget
 from pizarra.system.locks import claiming
@@ -393,6 +394,8 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     with claiming([name], "classroom delete", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
+        adopted = [seat for seat in classroom.seats if seat.labels.name]
+        complete_cut_off(context, adopted)  # they go on with the disks that they have
         outcomes = _remove_seats(context, classroom.seats)
         if all(one.outcome is Outcome.DONE for one in outcomes):
             context.host.compute.remove_network(name, provision.network_uuid(name))

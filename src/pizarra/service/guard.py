@@ -196,20 +196,16 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
     for record in journal.records()[0]:
         if time.time() - journal.last_change(record) < PATIENCE_S or journal.is_owner_alive(record):
             continue
-        for name in sorted({one.classroom for one in record.open}):
-            room = facts.classrooms.get(name)
-            there = {seat.number for seat in room.seats} if room else set()
-            numbers = [one.number for one in record.open if one.classroom == name]
-            known = [number for number in numbers if number in there]
-            if not known:
-                continue  # `recover` forgets it
+        for name in sorted({one.classroom for one in record.open} & facts.classrooms.keys()):
+            there = {seat.number for seat in facts.classrooms[name].seats}
+            numbers = {one.number for one in record.open if one.classroom == name} & there
             try:
-                with claiming_seats(replace(context, wait_s=0), name, known, "guard"):
+                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), "guard"):
                     pass  # whoever claims them completes them
             except PizarraError as error:
                 text = "What {verb} was cut off in for {name} is not completed: {why}"
-                facts_ = {"verb": record.verb, "name": name, "why": error}
-                context.emit(Noted(text=text, facts=facts_))
+                told: dict[str, object] = {"verb": record.verb, "name": name, "why": error}
+                context.emit(Noted(text=text, facts=told))
 
 
 def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:

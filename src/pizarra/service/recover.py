@@ -10,7 +10,7 @@ from pizarra.engine.journal import Action
 from pizarra.engine.old_state import migrate_old_state
 from pizarra.engine.power import each_seat
 from pizarra.engine.recovery import Completed, Result
-from pizarra.errors import Busy, PizarraError
+from pizarra.errors import PizarraError
 from pizarra.model.facts import Classroom, Power, Seat, Volume
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, join
@@ -176,19 +176,10 @@ def _is_detached(context: Context, volume: Volume) -> bool:
 
 def _forget_records(context: Context) -> list[PizarraError]:
     """Records of seats that are gone, and files that say nothing; those are told."""
-    journal, faults = context.host.journal, list[PizarraError]()
-    seats = {s.name for room in context.host.observe().classrooms.values() for s in room.seats}
+    journal = context.host.journal
     try:
         journal.remove_unfinished()
-        records, unreadable = journal.records()
-        for record in records:
-            gone = {one.seat for one in record.open} - seats
-            if gone and record.action in (Action.REWIND, Action.UNDO):
-                with journal.take_over(record) as opened:
-                    recovery.complete(context.host, opened, gone)
-    except Busy:
-        pass  # its owner lives
+        recovery.forget_gone(context.host, context.host.observe())
     except PizarraError as error:
-        faults.append(error)
-        unreadable = []
-    return [*faults, *(one.why for one in unreadable)]
+        return [error]
+    return [one.why for one in journal.records()[1]]
