@@ -62,8 +62,11 @@ def claiming_to_rewind(
     it by its record. What is left of it at the end is completed."""
     with _claiming(context, classroom, numbers, verb):
         seats = _complete(context, classroom, numbers, {Action.UNDO}).seats
+        before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
-        _complete_names(context, [seat.name for seat in seats], {Action.REWIND})
+        there = context.host.journal.entries()
+        left = [seat.name for seat in seats if seat.name in there]
+        _complete_names(context, [one for one in left if there[one][0].id in before], _DISKS)
 
 
 @contextmanager
