@@ -12,7 +12,6 @@ from django.conf import settings
 from django.test import Client
 
 from pizarra.agent.agent import Agent
-from pizarra.engine import undo_notes
 from pizarra.server import hosts
 from pizarra.server.api import answers
 from pizarra.server.api.operations import api
@@ -64,7 +63,6 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     """A classroom of four in memory, and its agent behind the door that the pages know."""
     monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(tmp_path / "run"))
-    monkeypatch.setattr(undo_notes, "NOTES", tmp_path / "undo")
     agent = Agent(demonstration_host(Settings(), 4))
     with serving(agent, settings.PIZARRA.server_folder):
         yield agent

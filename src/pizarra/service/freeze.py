@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pizarra.engine.cut_off import ensure_startable
 from pizarra.engine.events import Noted
 from pizarra.engine.power import each_seat
+from pizarra.engine.recovery import ensure_startable
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.service.claims import Numbers, claiming_seats

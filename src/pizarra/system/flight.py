@@ -13,6 +13,8 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -29,6 +31,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.file: TextIO | None = None
+        self.witness: Callable[[str], None] | None = None
         self.lock = Lock()
         self.read_pause()
 
@@ -43,8 +46,11 @@ class _Recorder:
         """Add an entry, and wait if the process is to stop here."""
         line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
         FLIGHT.append(line)
+        if self.witness is not None:
+            self.witness(what)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
-            self.file.write(line + "\n")
+            with suppress(OSError):  # a full disk stops no operation for its record
+                self.file.write(line + "\n")
         if self.pauses and self.pause_at in what:
             self._pause(what)
 
@@ -64,6 +70,12 @@ _recorder = _Recorder()
 def restart_pauses() -> None:
     """Read PIZARRA_PAUSE_AT again, and count from now."""
     _recorder.read_pause()
+
+
+def set_witness(witness: Callable[[str], None] | None) -> None:
+    """Tell somebody of each step before it happens; None tells nobody. A test that kills an
+    operation raises from there."""
+    _recorder.witness = witness
 
 
 def record(what: str) -> None:

@@ -107,12 +107,12 @@ def _claiming_one(path: Path, verb: str, operation: int, wait_s: float) -> Itera
                 time.sleep(0.02)
         file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"verb": verb, "pid": os.getpid(), "user": _who(), "since": since}, file)
+        json.dump({"verb": verb, "pid": os.getpid(), "user": who(), "since": since}, file)
         file.flush()
         yield
 
 
-def _who() -> str:
+def who() -> str:
     """The user's name; with sudo, the name of the user who called sudo."""
     if name := os.environ.get("SUDO_USER"):
         return name
