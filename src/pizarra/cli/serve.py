@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated
 
@@ -54,4 +55,5 @@ def serve(
         else:
             host = context_here(settings=settings).host
         err.print(_("Starting the server …"))
+        gc.enable()  # all is imported, and this process goes on for days
         serve(settings, host, told)
