@@ -289,11 +289,11 @@ def end_seats(
     host: Host, opened: OpenRecord, names: Iterable[str], freed: Faults, *, undone: bool = False
 ) -> None:
     """These seats are over: what can be undone of them gets known, and the record is no longer
-    about them, but for those whose space could not be freed (``freed``): whoever completes the
-    record tries that again. Raises StorageFault."""
+    about them, but for those whose space could not be freed: whoever completes the record tries
+    that again. ``freed`` tells of all their volumes that are there. Raises StorageFault."""
     names = {*names}
     done = opened.record.done_of(names)
-    slots = {v.uuid: v.slot for one in done for v in one.volumes if v.slot}
+    slots = {v.uuid: v.slot for one in done for v in one.volumes if v.slot and v.uuid in freed}
     host.undo_index.put(slots, opened.record.when, undone=undone)
     stuck = {one.seat for one in done if any(freed.get(v.uuid) for v in one.volumes)}
     opened.close_seats(names - stuck)
