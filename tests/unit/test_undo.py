@@ -159,6 +159,20 @@ def test_reset_when_its_machine_was_started_by_hand_since_then_it_is_left_alone_
     assert school.content(1) == WORK
 
 
+def test_reset_when_storage_does_not_say_what_is_kept_then_no_machine_is_stopped(
+    school: School,
+) -> None:
+    verbs.start(school.context, "net", [1])
+    school.dirty(1)
+    school.storage.fail_at("undo_slots", 1, StorageFault("the pool is not well"))
+    (outcome,) = school.reset([1]).seats
+    assert outcome.outcome is Outcome.FAILED
+    assert "not well" in str(outcome.reason)
+    assert (school.power(1), school.content(1)) == (Power.RUNNING, WORK)
+    assert not list(school.context.host.journal.folder.glob("*"))
+    assert school.reset([1]).exit_status == 0
+
+
 def test_stop_when_an_undo_was_cut_off_and_its_machine_is_on_then_it_may_and_undo_goes_on(
     school: School,
 ) -> None:

@@ -332,6 +332,8 @@ def _end_older(host: Host, opened: OpenRecord, names: Collection[str]) -> None:
 
 def rewind_again(host: Host, verb: str, seats: Sequence[Seat], power: PowerAfter) -> Faults:
     """Seats go back to their originals, for good: what is kept for an undo stays. A fault each."""
+    if not seats:
+        return {}
     entries = [standing_undo_entry(seat, seat.baselines, power) for seat in seats]
     volumes = {volume.uuid: volume for seat in seats for volume in seat.volumes}
     with host.journal.begin(verb, Action.REWIND, who(), entries) as opened:

@@ -59,14 +59,14 @@ class SeatRun(ABC):
         journal cannot be written."""
         self.emit(Began(what=self.plan.verb, total=len(self.plan.seats)))
         rewinds = [one for one in self.plan.seats if self.step in one.steps]
-        if not rewinds:
-            self._run([])
-            return self._in_order()
-        entries = self._entries(rewinds)
+        entries = self._entries(rewinds) if rewinds else Entries((), {})
         for one in rewinds:
             if fault := entries.faults.get(one.seat.name):
                 self._settle(one, Outcome.FAILED, join([fault]))
-        sound = [one for one in rewinds if one.seat.name not in entries.faults]
+        sound = [one for one in rewinds if one.seat.name in entries.names]
+        if not sound:
+            self._run([])
+            return self._in_order()
         journal = self.host.journal
         with journal.begin(self.plan.verb, self.action, who(), entries.seats) as self._opened:
             try:
