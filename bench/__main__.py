@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import classroom, disks_thick, disks_thin, plan, scale
+from bench import classroom, cli, disks_thick, disks_thin, plan, scale
 from bench.series import Series, say
 from pizarra.system.kvm import kvm_works
 
@@ -20,6 +20,7 @@ SERIES: dict[str, Callable[[], Iterator[Series]]] = {
     "disks.thick": disks_thick.measured,
     "scale": scale.measured,
     "class": classroom.measured,
+    "cli": cli.measured,
 }
 
 
