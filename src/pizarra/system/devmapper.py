@@ -4,9 +4,11 @@ No process and no library in between: a table swap is three ioctls. Their buffer
 Python lets go of its lock meanwhile (see ``_BUFFER_BYTES``): swaps of different devices overlap
 while each waits for the kernel's RCU, and a disk that hangs stops its own thread only.
 
-Whoever resumes a device sends udev a change event, upon which udev's rules would scan the disk
-(a student's, or one that only gives errors: 300 ms a seat). The first event that we cause carries
-libdevmapper's flag against that; udev remembers it, and the later ones need say nothing.
+A resume sends udev a change event, upon which udev's rules would scan the disk: a student's, or
+one that only gives errors. The flags of libdevmapper that forbid the scan travel with the event.
+Where Pizarra's own rules are installed (packaging/udev), the event also tells udev to start no
+process for it. Without these rules, only the first event of a device carries the flags: udev
+remembers them, and an event that carries flags costs two processes more than one without.
 """
 
 from __future__ import annotations
@@ -39,6 +41,10 @@ _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
 # DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_PRIMARY_SOURCE_FLAG, as libdevmapper passes flags:
 # in the upper half of event_nr. The flags against the other rules would take /dev/<vg>/<lv> away.
 _UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
+# With a flag for a subsystem that LVM does not use: packaging/udev/09-pizarra-rewind.rules.
+_UDEV_SWAP = _UDEV_NO_SCAN | 0x8000 << 16
+_UDEV_RULES = ("09-pizarra-rewind.rules", "57-pizarra-rewind.rules")
+_UDEV_FOLDERS = (Path("/etc/udev/rules.d"), Path("/usr/lib/udev/rules.d"))
 _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
@@ -93,20 +99,26 @@ def _ioctl(
     command: _Command,
     name: str = "",
     *,
+    uuid: str = "",
     flags: int = 0,
     event: int = 0,
     count: int = 0,
     payload: bytes = b"",
+    answers: bool = True,
 ) -> tuple[_Reply, bytes]:
-    """Raises OSError, of which the caller knows what it means, and StorageFault at its limit."""
-    said = " ".join(part.decode() for part in _READABLE.findall(payload))
+    """Raises OSError, of which the caller knows what it means, and StorageFault at its limit.
+
+    The kernel finds the device by ``uuid`` where that is given; ``name`` is then for people only.
+    ``answers`` is False for a command whose answer is nothing but a header.
+    """
+    said = " ".join(part.decode() for part in _READABLE.findall(payload)) if payload else ""
     call = f"dm {command.name} {name} {said}".rstrip()
     record(call)
-    size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
+    known = (b"", uuid.encode()) if uuid else (name.encode(), b"")
+    size = _HEADER.size + len(payload)
+    size = max(_BUFFER_BYTES, size) if answers else size
     while True:
-        header = _HEADER.pack(
-            4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, name.encode(), b""
-        )  # fmt: skip
+        header = _HEADER.pack(4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, *known)
         buffer = bytearray(header + payload)
         buffer.extend(bytes(size - len(buffer)))
         with patient(call, LIMIT_S):
@@ -212,31 +224,64 @@ def _udev_event(device: Device) -> bool:
         return False
 
 
-def load(name: str, target: Target) -> None:
-    """Load a table of one target beside the live one; ``resume`` makes it live."""
+@cache
+def _has_udev_rules() -> bool:
+    """Whether Pizarra's udev rules are installed on this host."""
+    return any(all((folder / name).is_file() for name in _UDEV_RULES) for folder in _UDEV_FOLDERS)
+
+
+def load(device: Device, target: Target) -> None:
+    """Load a table of one target beside the live one; ``resume`` makes it live.
+
+    The kernel finds the device by its UUID: never another one that got its name meanwhile.
+    """
     text = target.text.encode() + b"\0"
     text += bytes(-len(text) % 8)
     spec = _TARGET.pack(
         target.start, target.length, 0, _TARGET.size + len(text), target.kind.encode()
     )
     try:
-        _ioctl(_Command.TABLE_LOAD, name, count=1, payload=spec + text)
+        _ioctl(
+            _Command.TABLE_LOAD,
+            device.name,
+            uuid=device.uuid,
+            count=1,
+            payload=spec + text,
+            answers=False,
+        )
     except OSError as error:
-        raise _refuse(Sentence("load a {kind} table for", kind=target.kind), name, error) from None
+        what = Sentence("load a {kind} table for", kind=target.kind)
+        raise _refuse(what, device.name, error) from None
+
+
+def resume(device: Device, *, quiet: bool = False) -> None:
+    """Make the loaded table live, whoever holds the device open.
+
+    The call suspends first by itself (no flush, no freeze of a file system) and waits for RCU.
+    ``quiet``: the last event of this device carried the flags against a scan.
+    """
+    if _has_udev_rules():
+        event = _UDEV_SWAP
+    else:
+        event = 0 if quiet or _udev_event(device) else _UDEV_NO_SCAN
+    flags = _NOFLUSH | _SKIP_LOCKFS
+    try:
+        _ioctl(
+            _Command.DEV_SUSPEND,
+            device.name,
+            uuid=device.uuid,
+            flags=flags,
+            event=event,
+            answers=False,
+        )
+    except OSError as error:
+        raise _refuse("resume", device.name, error) from None
 
 
 def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
-    """Put ``target`` in the place of the live table, whoever holds the device open.
-
-    Two calls: load, and a resume that suspends first by itself (no flush, no freeze of a file
-    system). When the load fails nothing has happened. ``quiet``: udev is known to be told.
-    """
-    load(device.name, target)
-    event = 0 if quiet or _udev_event(device) else _UDEV_NO_SCAN
-    try:
-        _ioctl(_Command.DEV_SUSPEND, device.name, flags=_NOFLUSH | _SKIP_LOCKFS, event=event)
-    except OSError as error:
-        raise _refuse("resume", device.name, error) from None
+    """Put ``target`` in the place of the live table. When the load fails nothing has happened."""
+    load(device, target)
+    resume(device, quiet=quiet)
 
 
 def error_target(length: int) -> Target:
@@ -248,7 +293,7 @@ def message(name: str, text: str) -> None:
     """Send a message to the target at sector 0. Raises StorageFault with ``errno`` in its facts."""
     payload = struct.pack("=Q", 0) + text.encode() + b"\0"
     try:
-        _ioctl(_Command.TARGET_MSG, name, payload=payload)
+        _ioctl(_Command.TARGET_MSG, name, payload=payload, answers=False)
     except OSError as error:
         raise _refuse(Sentence("carry out {text!r} on", text=text), name, error) from None
 
