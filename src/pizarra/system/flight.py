@@ -39,7 +39,7 @@ class _Recorder:
         self.to_come = int(count) if count.isdecimal() else 1
 
     def note(self, what: str) -> None:
-        line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
+        line = f"{datetime.now(UTC).time().isoformat('microseconds')} {what}"
         FLIGHT.append(line)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
             self.file.write(line + "\n")

@@ -22,7 +22,7 @@ from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.sentence import Sentence
-from pizarra.storage.batches import run_each, run_in_batches, run_in_phases, try_step
+from pizarra.storage.batches import AtOnce, run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
@@ -230,7 +230,16 @@ class DmThinStore(LvmVolumes):
             sound = [pair for pair in pairs if not left.get(pair.volume.uuid)]
             # a seat whose content could not be put right stays on its error table: it fails loudly
             step = partial(_take_step, swap, pools)
-            return {**left, **run_in_phases(sound, thin_swap.detach, step, thin_swap.attach)}
+            tables = thin_swap.TableSwaps(sound)
+            phases = (
+                tables.load_error,
+                AtOnce(tables.show_error),
+                step,
+                tables.load_content,
+                AtOnce(tables.show_content),
+                tables.flush_page_cache,
+            )
+            return {**left, **run_in_phases(sound, *phases)}
 
     def _swap_inactive(
         self, pairs: Sequence[RewindTarget], *, refused: _Check, swap: _Swap
@@ -373,7 +382,8 @@ class DmThinStore(LvmVolumes):
             return super().activate(volume)
         try:
             with holding_vg_lock(self.place):
-                thin_swap.attach(RewindTarget(volume=volume, source=volume))
+                pair = RewindTarget(volume=volume, source=volume)
+                thin_swap.TableSwaps([pair]).attach(pair)
         except StorageFault as error:
             if error.facts.get("errno") == errno.ENODATA:
                 return False
