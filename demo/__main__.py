@@ -103,7 +103,7 @@ def main() -> None:
     original = proven(by_metadata, by_data)
     heading(6, "For comparison: one machine put back the way of the 2014 recipe.")
     say("     (its own volume, a classic snapshot; merge the snapshot, then make it again)")
-    recipe_ms = recipe_2014.measured("vg_class", 64 * MIB, max(changed.values()))
+    recipe_ms = recipe_2014.measure("vg_class", 64 * MIB, max(changed.values()))
     say(f"     {recipe_ms:.0f} ms for one; Pizarra took {disks_ms / SEATS:.0f} ms for each of six")
     say(f"\n{original} of {SEATS} machines are original again, and proven so.")
     figures = {

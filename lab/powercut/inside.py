@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.disks import dirtied
+from bench.disks import dirty
 from lab.powercut import others
 from lab.powercut.host import (
     VG,
@@ -78,7 +78,7 @@ def prepared(context: Context, acts: Sequence[str]) -> None:
     ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
     ran("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
     for name in ("foreign", "foreign-thin"):
-        dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
+        dirty(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
     others.made()
     say("foreign", sums=foreign_sums())
     say("prepared")
@@ -206,7 +206,7 @@ def all_dirty(context: Context) -> None:
     for seat in seats:
         if seat.power is not Power.OFF:
             context.host.compute.kill(seat.domain_uuid)
-        dirtied(seat.volumes[0].path, 0, DIRTY_BYTES)
+        dirty(seat.volumes[0].path, 0, DIRTY_BYTES)
 
 
 def act(context: Context, what: str, step: str) -> None:
