@@ -16,7 +16,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +33,7 @@ CONTROL = Path("/dev/mapper/control")
 SECTOR_BYTES = 512
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
+_IOCTL = 0xC138FD00  # and the command: of dm-ioctl.h, with a header of 312 bytes
 _BUFFER_BYTES = 1024  # with more than this, fcntl.ioctl keeps Python's lock (CPython 3.11)
 _SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
 _BUFFER_FULL = 1 << 8
@@ -49,7 +49,6 @@ _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
 LIMIT_S = 60.0  # for I/O under way on a device to end
-_READABLE = re.compile(rb"[ -~]{4,}")  # for the flight record
 
 
 class _Command(IntEnum):
@@ -95,34 +94,44 @@ def dm_name(vg: str, lv: str) -> str:
     return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
 
 
-def _ioctl(
+def _send(
     command: _Command,
-    name: str = "",
+    name: str,
     *,
     uuid: str = "",
     flags: int = 0,
     event: int = 0,
     count: int = 0,
     payload: bytes = b"",
-    answers: bool = True,
-) -> tuple[_Reply, bytes]:
-    """Raises OSError, of which the caller knows what it means, and StorageFault at its limit.
+    said: str = "",
+) -> None:
+    """A command whose answer is nothing but a header. ``said``: the payload, for people.
 
     The kernel finds the device by ``uuid`` where that is given; ``name`` is then for people only.
-    ``answers`` is False for a command whose answer is nothing but a header.
+    Raises OSError, of which the caller knows what it means, and StorageFault at its limit.
     """
-    said = " ".join(part.decode() for part in _READABLE.findall(payload)) if payload else ""
     call = f"dm {command.name} {name} {said}".rstrip()
     record(call)
     known = (b"", uuid.encode()) if uuid else (name.encode(), b"")
     size = _HEADER.size + len(payload)
-    size = max(_BUFFER_BYTES, size) if answers else size
+    header = _HEADER.pack(4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, *known)
+    with patient(call, LIMIT_S):
+        fcntl.ioctl(_control(), _IOCTL | command, header + payload)
+
+
+def _ask(command: _Command, name: str = "", *, flags: int = 0) -> tuple[_Reply, bytes]:
+    """A command with an answer, and the data of that. Raises as ``_send`` does."""
+    call = f"dm {command.name} {name}".rstrip()
+    record(call)
+    size = _BUFFER_BYTES
     while True:
-        header = _HEADER.pack(4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, *known)
-        buffer = bytearray(header + payload)
+        header = _HEADER.pack(
+            4, 0, 0, size, _HEADER.size, 0, 0, flags, 0, 0, 0, name.encode(), b""
+        )  # fmt: skip
+        buffer = bytearray(header)
         buffer.extend(bytes(size - len(buffer)))
         with patient(call, LIMIT_S):
-            fcntl.ioctl(_control(), 0xC138FD00 | command, buffer)
+            fcntl.ioctl(_control(), _IOCTL | command, buffer)
         fields = _HEADER.unpack_from(buffer)
         if not fields[7] & _BUFFER_FULL:
             reply = _Reply(fields[5], fields[7], fields[10], fields[12].rstrip(b"\0").decode())
@@ -156,7 +165,7 @@ def _refuse(what: str, name: str, error: OSError) -> StorageFault:
 
 def devices() -> frozenset[str]:
     """The names of all dm devices: one call, whatever their number."""
-    _, data = _ioctl(_Command.LIST_DEVICES)
+    _, data = _ask(_Command.LIST_DEVICES)
     names, offset = set(), 0
     while offset + 12 <= len(data):
         device, step = struct.unpack_from("=QI", data, offset)
@@ -171,7 +180,7 @@ def devices() -> frozenset[str]:
 
 def target_versions() -> dict[str, tuple[int, int, int]]:
     """The targets that the kernel has loaded, as ``dmsetup targets``."""
-    _, data = _ioctl(_Command.LIST_VERSIONS)
+    _, data = _ask(_Command.LIST_VERSIONS)
     found, offset = {}, 0
     while offset + 16 <= len(data):
         step, *version = struct.unpack_from("=IIII", data, offset)
@@ -196,7 +205,7 @@ def status(name: str) -> tuple[Target, ...]:
 
 def _query(name: str, flags: int) -> Device | None:
     try:
-        header, data = _ioctl(_Command.TABLE_STATUS, name, flags=flags)
+        header, data = _ask(_Command.TABLE_STATUS, name, flags=flags)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
@@ -241,13 +250,13 @@ def load(device: Device, target: Target) -> None:
         target.start, target.length, 0, _TARGET.size + len(text), target.kind.encode()
     )
     try:
-        _ioctl(
+        _send(
             _Command.TABLE_LOAD,
             device.name,
             uuid=device.uuid,
             count=1,
             payload=spec + text,
-            answers=False,
+            said=f"{target.kind} {target.text}",
         )
     except OSError as error:
         what = Sentence("load a {kind} table for", kind=target.kind)
@@ -266,14 +275,7 @@ def resume(device: Device, *, quiet: bool = False) -> None:
         event = 0 if quiet or _udev_event(device) else _UDEV_NO_SCAN
     flags = _NOFLUSH | _SKIP_LOCKFS
     try:
-        _ioctl(
-            _Command.DEV_SUSPEND,
-            device.name,
-            uuid=device.uuid,
-            flags=flags,
-            event=event,
-            answers=False,
-        )
+        _send(_Command.DEV_SUSPEND, device.name, uuid=device.uuid, flags=flags, event=event)
     except OSError as error:
         raise _refuse("resume", device.name, error) from None
 
@@ -293,7 +295,7 @@ def message(name: str, text: str) -> None:
     """Send a message to the target at sector 0. Raises StorageFault with ``errno`` in its facts."""
     payload = struct.pack("=Q", 0) + text.encode() + b"\0"
     try:
-        _ioctl(_Command.TARGET_MSG, name, payload=payload, answers=False)
+        _send(_Command.TARGET_MSG, name, payload=payload, said=text)
     except OSError as error:
         raise _refuse(Sentence("carry out {text!r} on", text=text), name, error) from None
 
