@@ -12,6 +12,7 @@ from pathlib import Path
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import MIB
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import NewVolume, RewindTarget, raise_first
@@ -80,14 +81,22 @@ class Rewinder:
     def __init__(self, storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
         self._storage = storage
         self._pairs = pairs
+        self._slot = UndoSlot.B
 
     def rewind(self) -> None:
         """Rewind all seats, with an undo where the storage has undos. Raises the first fault."""
-        raise_first(self._storage.rewind(self._pairs, keep=self._storage.capabilities.undo))
+        self._slot = self._slot.other  # the one that holds no undo
+        raise_first(self._storage.rewind(self._pairs, undo=self._slots()))
 
     def reclaim_space(self) -> None:
         """What a reset does when the machines have their disks. Raises the first fault."""
-        raise_first(self._storage.reclaim_space([pair.volume for pair in self._pairs]))
+        volumes = [pair.volume for pair in self._pairs]
+        raise_first(self._storage.reclaim_space(volumes, keep=self._slots()))
+
+    def _slots(self) -> dict[str, UndoSlot]:
+        """By volume, the slot that the last rewind filled."""
+        has_undo = self._storage.capabilities.undo
+        return {pair.volume.uuid: self._slot for pair in self._pairs} if has_undo else {}
 
 
 def prove_original(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:

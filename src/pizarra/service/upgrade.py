@@ -16,7 +16,7 @@ from pizarra.model.sentence import join
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
-from pizarra.service.claims import Numbers
+from pizarra.service.claims import Numbers, complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.dm_snapshot.store import NEXT, DmSnapshotStore
 from pizarra.storage.interface import Faults, Storage
@@ -36,6 +36,7 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
         shared=[f"template-{classroom.labels.template}"],
         wait_s=context.wait_s,
     ):
+        complete_cut_off(context, classroom.seats)
         facts = context.host.observe()
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)

@@ -1,14 +1,15 @@
 """device-mapper through its ioctls (linux/dm-ioctl.h): tables, suspend, messages to a target.
 
-No process and no library in between: a table swap is three ioctls. Their buffer is so small that
-Python lets go of its lock meanwhile (see ``_BUFFER_BYTES``): swaps of different devices overlap
-while each waits for the kernel's RCU, and a disk that hangs stops its own thread only.
+There is no process and no library in between: a table swap is three ioctls. The buffer of an ioctl
+is so small that Python releases its lock meanwhile (see ``_BUFFER_BYTES``). So swaps of different
+devices overlap while each waits for the kernel's RCU, and a disk that hangs stops its own thread
+only.
 
-A resume sends udev a change event, upon which udev's rules would scan the disk: a student's, or
-one that only gives errors. The flags of libdevmapper that forbid the scan travel with the event.
+A resume of a device sends a change event to udev. udev's rules would then scan the disk, which is a
+student's disk or gives errors only. libdevmapper's flags against the scan travel with the event.
 Where Pizarra's own rules are installed (packaging/udev), the event also tells udev to start no
-process for it. Without these rules, only the first event of a device carries the flags: udev
-remembers them, and an event that carries flags costs two processes more than one without.
+process. Without these rules only the first event of a device carries the flags: udev remembers
+them, and an event with flags costs two processes more than one without.
 """
 
 from __future__ import annotations
@@ -34,12 +35,12 @@ SECTOR_BYTES = 512
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
 _IOCTL = 0xC138FD00  # and the command: of dm-ioctl.h, with a header of 312 bytes
-_BUFFER_BYTES = 1024  # with more than this, fcntl.ioctl keeps Python's lock (CPython 3.11)
+_BUFFER_BYTES = 1024  # with a larger buffer, fcntl.ioctl keeps Python's lock (CPython 3.11)
 _SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
 _BUFFER_FULL = 1 << 8
 _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
 # DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_PRIMARY_SOURCE_FLAG, as libdevmapper passes flags:
-# in the upper half of event_nr. The flags against the other rules would take /dev/<vg>/<lv> away.
+# in the upper half of event_nr. The flags against other rules would remove /dev/<vg>/<lv>.
 _UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
 # With a flag for a subsystem that LVM does not use: packaging/udev/09-pizarra-rewind.rules.
 _UDEV_SWAP = _UDEV_NO_SCAN | 0x8000 << 16
@@ -48,7 +49,7 @@ _UDEV_FOLDERS = (Path("/etc/udev/rules.d"), Path("/usr/lib/udev/rules.d"))
 _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
-LIMIT_S = 60.0  # for I/O under way on a device to end
+LIMIT_S = 60.0  # for I/O on a device to end
 
 
 class _Command(IntEnum):
@@ -62,12 +63,12 @@ class _Command(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A dm device as the kernel has it now."""
+    """A device-mapper device as the kernel has it now."""
 
     name: str
     number: str  # "254:3"
-    node: Path  # /dev/dm-3: there as long as the device is, whatever udev is busy with
-    uuid: str  # LVM's start with LVM-<VG's uuid><LV's uuid>, without hyphens
+    node: Path  # /dev/dm-3: exists as long as the device does, whatever udev is doing
+    uuid: str  # of an LVM device: LVM-<VG's uuid><LV's uuid>, without hyphens
     suspended: bool
     targets: tuple[Target, ...]
 
@@ -90,7 +91,7 @@ class _Reply(NamedTuple):
 
 
 def dm_name(vg: str, lv: str) -> str:
-    """How LVM names the device of an LV: hyphens inside a name are doubled."""
+    """The name of an LV's device: LVM doubles hyphens inside a name."""
     return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
 
 
@@ -105,10 +106,10 @@ def _send(
     payload: bytes = b"",
     said: str = "",
 ) -> None:
-    """A command whose answer is nothing but a header. ``said``: the payload, for people.
+    """Make one ioctl whose answer is a header only. ``said`` is the payload, for people.
 
-    The kernel finds the device by ``uuid`` where that is given; ``name`` is then for people only.
-    Raises OSError, of which the caller knows what it means, and StorageFault at its limit.
+    The kernel finds the device by ``uuid`` where that is given, and ``name`` is then for people
+    too. Raises OSError, which the caller explains, and StorageFault at the limit.
     """
     call = f"dm {command.name} {name} {said}".rstrip()
     record(call)
@@ -141,7 +142,7 @@ def _ask(command: _Command, name: str = "", *, flags: int = 0) -> tuple[_Reply, 
 
 @cache
 def _control() -> int:
-    """Opened once: a rewind makes a dozen calls a seat."""
+    """The control device, opened once: a rewind makes a dozen calls a seat."""
     try:
         return os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -164,7 +165,7 @@ def _refuse(what: str, name: str, error: OSError) -> StorageFault:
 
 
 def devices() -> frozenset[str]:
-    """The names of all dm devices: one call, whatever their number."""
+    """The names of all device-mapper devices, in one call."""
     _, data = _ask(_Command.LIST_DEVICES)
     names, offset = set(), 0
     while offset + 12 <= len(data):
@@ -179,7 +180,7 @@ def devices() -> frozenset[str]:
 
 
 def target_versions() -> dict[str, tuple[int, int, int]]:
-    """The targets that the kernel has loaded, as ``dmsetup targets``."""
+    """Name -> version of the targets that the kernel has loaded, as ``dmsetup targets``."""
     _, data = _ask(_Command.LIST_VERSIONS)
     found, offset = {}, 0
     while offset + 16 <= len(data):
@@ -193,12 +194,12 @@ def target_versions() -> dict[str, tuple[int, int, int]]:
 
 
 def device(name: str) -> Device | None:
-    """The device with its live table; None when there is none of this name."""
+    """The device of this name with its live table, or None."""
     return _query(name, _STATUS_TABLE)
 
 
 def status(name: str) -> tuple[Target, ...]:
-    """What its targets say of themselves; empty when there is no such device."""
+    """The status of the device's targets; empty when there is no such device."""
     found = _query(name, _NOFLUSH)
     return found.targets if found else ()
 
@@ -226,7 +227,8 @@ def _targets(data: bytes, count: int) -> Iterator[Target]:
         offset = step
 
 
-def _udev_event(device: Device) -> bool:
+def _has_udev_flag(device: Device) -> bool:
+    """Whether udev remembers the flag against scans of this device."""
     try:
         return _UDEV_REMEMBERS in (_UDEV_DATA / f"b{device.number}").read_text(encoding="utf-8")
     except OSError:
@@ -272,7 +274,7 @@ def resume(device: Device, *, quiet: bool = False) -> None:
     if _has_udev_rules():
         event = _UDEV_SWAP
     else:
-        event = 0 if quiet or _udev_event(device) else _UDEV_NO_SCAN
+        event = 0 if quiet or _has_udev_flag(device) else _UDEV_NO_SCAN
     flags = _NOFLUSH | _SKIP_LOCKFS
     try:
         _send(_Command.DEV_SUSPEND, device.name, uuid=device.uuid, flags=flags, event=event)
@@ -281,18 +283,21 @@ def resume(device: Device, *, quiet: bool = False) -> None:
 
 
 def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
-    """Put ``target`` in the place of the live table. When the load fails nothing has happened."""
+    """Replace the live table by ``target``. When the load fails, nothing has changed."""
     load(device, target)
     resume(device, quiet=quiet)
 
 
 def error_target(length: int) -> Target:
-    """A table on which every I/O fails: what a seat stands on while its content changes hands."""
+    """A table on which every I/O fails. A seat has it while its content is exchanged."""
     return Target(0, length, "error", "")
 
 
 def message(name: str, text: str) -> None:
-    """Send a message to the target at sector 0. Raises StorageFault with ``errno`` in its facts."""
+    """Send a message to the target at sector 0.
+
+    Raises StorageFault, with ``errno`` in its facts.
+    """
     payload = struct.pack("=Q", 0) + text.encode() + b"\0"
     try:
         _send(_Command.TARGET_MSG, name, payload=payload, said=text)
@@ -301,10 +306,10 @@ def message(name: str, text: str) -> None:
 
 
 def flush_page_cache(device: Path) -> None:
-    """Write out and drop what the host's page cache holds of a device (``blockdev --flushbufs``).
+    """Write out and drop a device's pages in the host's page cache (``blockdev --flushbufs``).
 
-    The cache does not know that the content below changed hands: a buffered reader would see the
-    last student's data, and dirty pages would be written back into the fresh seat.
+    The cache does not see that the content below was exchanged. A buffered reader would see the
+    last student's data, and dirty pages would be written to the fresh seat. Raises StorageFault.
     """
     fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     try:
