@@ -44,7 +44,14 @@ from pizarra.storage.interface import (
     ignore_progress,
     is_valid_source,
 )
-from pizarra.storage.memory.disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
+from pizarra.storage.memory.disks import (
+    BLOCK_BYTES,
+    Disk,
+    MemoryDisks,
+    copy_of,
+    own_blocks,
+    snapshot_of,
+)
 from pizarra.system.checksum import sha256_of
 from pizarra.system.flight import record
 
@@ -93,24 +100,14 @@ class MemoryStore:
             raise StorageFault("{name} cannot be written.", name=name)
         if offset + len(data) > disk.volume.size_bytes:
             raise StorageFault("{name} ends before that.", name=name)
-        while data:
-            number, start = divmod(offset, BLOCK_BYTES)
-            part = data[: BLOCK_BYTES - start]
-            old = disk.blocks[number].data if number in disk.blocks else BLANK
-            disk.blocks[number] = Block(old[:start] + part + old[start + len(part) :])
-            disk.written.add(number)
-            offset, data = offset + len(part), data[len(part) :]
+        disk.write_at(offset, data)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """As a guest would. Raises StorageFault in the middle of a rewind."""
-        blocks = self.disks.find(name).blocks
-        if blocks is None:
+        disk = self.disks.find(name)
+        if disk.blocks is None:
             raise StorageFault("{name} cannot be read.", name=name)
-        first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
-        data = b"".join(
-            blocks[number].data if number in blocks else BLANK for number in range(first, last)
-        )
-        return data[offset - first * BLOCK_BYTES :][:length]
+        return disk.read_at(offset, length)
 
     def _begin(self, call: str) -> Callable[[], None]:
         """What the call does before each of its steps."""
@@ -174,7 +171,7 @@ class MemoryStore:
         """Its blocks are shared until they are written."""
         self._begin("create_draft")()
         source = self._find(golden)
-        made = self._make(new, new.labels, lambda volume: _snapshot(volume, source))
+        made = self._make(new, new.labels, lambda volume: snapshot_of(volume, source))
         progress(1.0)
         return _volume(made)
 
@@ -201,7 +198,9 @@ class MemoryStore:
             step()
             size_bytes = max(one.size_bytes, golden.size_bytes)
             larger = replace(one, size_bytes=size_bytes)
-            disk = self._make(larger, one.labels, lambda volume: _snapshot(volume, baseline), taken)
+            disk = self._make(
+                larger, one.labels, lambda volume: snapshot_of(volume, baseline), taken
+            )
             taken.add(one.name)
             disk.volume = replace(disk.volume, origin=golden.name)
 
@@ -258,8 +257,8 @@ class MemoryStore:
             seat.going += [seat.content()] if seat.blocks is not None else []
         else:
             self._save_undo(seat, slot)
-        fresh = _snapshot(seat.volume, baseline)
-        if _is_checkpoint(baseline):
+        fresh = snapshot_of(seat.volume, baseline)
+        if baseline.is_checkpoint:
             fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         self._replace(seat, fresh, step)
 
@@ -276,7 +275,8 @@ class MemoryStore:
         disk.blocks, disk.written, disk.baseline = by.blocks, by.written, by.baseline
 
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
-        """Those that hold something."""
+        """Those that hold something. One step."""
+        self._begin("undo_slots")()
         found = {one.uuid: frozenset(self._find(one).undo) for one in volumes}
         return {uuid: slots for uuid, slots in found.items() if slots}
 
@@ -343,7 +343,7 @@ class MemoryStore:
 
     def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From the blocks themselves: which are not the baseline's own."""
-        return self._diff("diff_independently", pairs, _own_blocks)
+        return self._diff("diff_independently", pairs, own_blocks)
 
     def _diff(
         self, call: str, pairs: Sequence[RewindTarget], count: Callable[[Disk, Disk], int]
@@ -356,8 +356,8 @@ class MemoryStore:
                 seat, baseline = self._find(pair.volume), self._find(pair.source)
                 if seat.blocks is None:
                     raise StorageFault("{name} is not a whole seat.", name=pair.volume.name)
-                if _is_checkpoint(baseline):
-                    blocks = _own_blocks(seat, baseline) + _own_blocks(baseline, seat)
+                if baseline.is_checkpoint:
+                    blocks = own_blocks(seat, baseline) + own_blocks(baseline, seat)
                 elif seat.baseline != pair.source.uuid:
                     raise OtherOriginal("{name} is another's seat.", name=pair.volume.name)
                 else:
@@ -379,7 +379,7 @@ class MemoryStore:
                 disk = self._find(volume)
                 if disk.blocks is None:
                     raise StorageFault("{name} has no content.", name=volume.name)
-                made = self._make(one, one.labels, partial(_is_saved, disk))
+                made = self._make(one, one.labels, partial(copy_of, disk))
                 made.volume = replace(made.volume, read_only=True)
             except PizarraError as error:
                 faults[volume.uuid] = error
@@ -490,23 +490,6 @@ class MemoryStore:
         if disk.volume.labels is None:
             raise NotOurs("{name} carries no label of ours.", name=volume.name)
         return disk
-
-
-def _is_saved(disk: Disk, volume: Volume) -> Disk:
-    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
-
-
-def _snapshot(volume: Volume, baseline: Disk) -> Disk:
-    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
-
-
-def _is_checkpoint(disk: Disk) -> bool:
-    return disk.volume.labels is not None and disk.volume.labels.role is Role.CHECKPOINT
-
-
-def _own_blocks(seat: Disk, baseline: Disk) -> int:
-    theirs = baseline.blocks or {}
-    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
 def _volume(disk: Disk) -> Volume:
