@@ -1,4 +1,4 @@
-"""pizarra serve: the dashboard and its worker."""
+"""pizarra serve: the agent of this host, the pages and the pump of jobs."""
 
 from __future__ import annotations
 
