@@ -33,7 +33,7 @@ sys.stderr.write(f"\\nown {own.ru_utime + own.ru_stime}")
 _BARE = "import resource, sys\n" + "\n".join(_OWN.splitlines()[-2:])
 
 
-def measured() -> Iterator[Series]:
+def measure() -> Iterator[Series]:
     """Milliseconds of processor, user and system, of one process; in turns with Python's own."""
     for name, argv in COMMANDS.items():
         say(f"{name}: {ROUNDS} rounds")

@@ -44,7 +44,7 @@ class _Recorder:
 
     def note(self, what: str) -> None:
         """Add an entry, and wait if the process is to stop here."""
-        line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
+        line = f"{datetime.now(UTC).time().isoformat('microseconds')} {what}"
         FLIGHT.append(line)
         if self.witness is not None:
             self.witness(what)
