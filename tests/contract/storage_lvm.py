@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Way
+from pizarra.model.labels import ResetMethod
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin.pool import ThinPool, read_thins
@@ -31,7 +31,7 @@ class LvmBench:
         thin = kind is StorageKind.LVM_THIN
         self.seats_grow = thin  # a classic snapshot is as large as its origin
         self.seats_outlive_golden = thin
-        self.adopts_as: Way | None = Way.REWIND if thin else Way.MERGE
+        self.adopts_as: ResetMethod | None = ResetMethod.REWIND if thin else ResetMethod.MERGE
 
     def cleared(self, *, but: str) -> None:
         kept = {but, POOL} if self.kind is StorageKind.LVM_THIN else {but}

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Way
+from pizarra.model.labels import ResetMethod
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Storage
 from pizarra.storage.qcow2.sidecar import sidecar_path
@@ -22,7 +22,7 @@ class Qcow2Bench:
 
     seats_grow = True
     seats_outlive_golden = False
-    adopts_as: Way | None = None
+    adopts_as: ResetMethod | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -413,7 +413,7 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
     room.bench.write(theirs, AT, STUDENT)
     for _ in range(2):
         seat = named(room.storage, "theirs")
-        assert (seat.uuid, seat.labels and seat.labels.way) == (theirs.uuid, room.bench.adopts_as)
+        assert (seat.uuid, seat.labels and seat.labels.reset_method) == (theirs.uuid, room.bench.adopts_as)
         pair = RewindTarget(volume=seat, source=named(room.storage, "theirs-0"))
         assert list(room.storage.rewind([pair]).values()) == [None]
         assert room.bench.read(seat, AT, len(ORIGINAL)) == ORIGINAL

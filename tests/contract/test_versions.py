@@ -98,7 +98,7 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
         labels = room.now(number).labels
         assert labels is not None
         assert (labels.baseline, labels.version) == (second.uuid, 2)
-        assert labels.still == int(at_reset)
+        assert labels.content_version == int(at_reset)
     if at_reset:
         assert room.bench.read(room.now(1), AT, len(STUDENT)) == STUDENT
         found = room.storage.diff([pair(room, 2, second)])[room.seats[2].uuid]

@@ -17,7 +17,7 @@ from pizarra.engine.events import Advanced, Event
 from pizarra.engine.host import Host
 from pizarra.errors import ComputeFault
 from pizarra.model.facts import Domain, Volume
-from pizarra.model.labels import Role, Way
+from pizarra.model.labels import Role, ResetMethod
 from pizarra.model.outcome import Outcome, Report
 from pizarra.service import adopt, classrooms, recover, verbs
 from pizarra.service.adopt import Wish
@@ -147,12 +147,12 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert not_known(ThinPool(VG, POOL), volumes(lab).values()) == []
 
 
-@pytest.mark.parametrize("way", list(Way))
+@pytest.mark.parametrize("way", list(ResetMethod))
 def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_its_original(
-    lab: Context, bootsector: Path, way: Way
+    lab: Context, bootsector: Path, way: ResetMethod
 ) -> None:
     with_pool()
-    form = ("-V", "300m", "-T", f"{VG}/{POOL}") if way is Way.REWIND else ("-L", "300m", VG)
+    form = ("-V", "300m", "-T", f"{VG}/{POOL}") if way is ResetMethod.REWIND else ("-L", "300m", VG)
     for name in ("theirs", "foreign"):
         lvm("lvcreate", "-y", "-Wn", "-n", name, *form)
         command("qemu-img", "convert", "-n", "-O", "raw", bootsector, f"/dev/{VG}/{name}")

@@ -20,7 +20,7 @@ from pizarra.compute.domain_edit import (
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
 from pizarra.model.facts import Domain, Power, StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role, Way, labels_from_tags
+from pizarra.model.labels import Labels, Role, ResetMethod, labels_from_tags
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import GIB, MIB
 from pizarra.planner.adoption import (
@@ -117,11 +117,11 @@ def test_plan_when_a_machine_is_adopted_then_its_labels_tell_what_it_is_and_surv
     assert labels.firmware == "uefi"
 
 
-@pytest.mark.parametrize(("volume", "way"), [(THIN, Way.REWIND), (THICK, Way.MERGE)])
-def test_plan_when_the_disk_is_a_volume_then_keeps_it_where_it_is(volume: Volume, way: Way) -> None:
+@pytest.mark.parametrize(("volume", "way"), [(THIN, ResetMethod.REWIND), (THICK, ResetMethod.MERGE)])
+def test_plan_when_the_disk_is_a_volume_then_keeps_it_where_it_is(volume: Volume, way: ResetMethod) -> None:
     plan = planned(machine(volume_disk(volume)), volume)
     disk = plan.disks[0]
-    assert (plan.outcome, disk.action, disk.labels.way) == (None, Action.KEEP, way)
+    assert (plan.outcome, disk.action, disk.labels.reset_method) == (None, Action.KEEP, way)
     assert (disk.place, disk.name, disk.kind) == ("vg0", "old", volume.kind)
     assert disks_of(plan.xml) == disks_of(XML), "only the metadata is new"
 

@@ -83,7 +83,7 @@ def test_export_when_imported_on_another_host_then_is_the_same(files: Path, ther
     labels = template.volumes[0].labels
     assert labels is not None
     assert (labels.firmware, labels.version, template.fault) == (Firmware.UEFI, 1, None)
-    assert labels.state == "nvram+tpm"
+    assert labels.firmware_state == "nvram+tpm"
     kept = there.context.host.states.files(template.volumes[0])
     assert kept["nvram"].read_bytes() == BOOT_ENTRIES
     assert (kept["tpm"] / "tpm2/tpm2-00.permall").read_bytes() == SECRETS

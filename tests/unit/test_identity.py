@@ -202,7 +202,7 @@ def test_warm_when_older_than_the_identity_then_starts_cold(guests: Guests) -> N
     facts = guests.context.host.observe()
     (mine,) = [v for v in facts.volumes.values() if v.labels and v.labels.checkpoint == IDENTITY]
     assert mine.labels is not None
-    guests.context.host.set_labels({mine: mine.labels.but(saved=mine.labels.saved + 5)})
+    guests.context.host.set_labels({mine: mine.labels.but(saved=mine.labels.saved_at + 5)})
     report = verbs.reset(guests.context, "net", [1], mode=Mode.WARM, after=After.RUNNING)
     assert "older than its identity" in str(report.seats[0].reason)
     assert guests.who(1) == b"i am net-01"

@@ -227,7 +227,7 @@ def test_upgrade_when_the_power_is_cut_anywhere_then_a_reset_brings_one_version(
         report = verbs.reset(host.context, "net")
         assert report.exit_status == 0, report
         for seat in host.seats():
-            assert seat.labels.still == 0
+            assert seat.labels.content_version == 0
             for disk in DISKS:
                 assert host.content(f"{seat.name}.{disk}") == f"{disk} v{seat.labels.version}"
 

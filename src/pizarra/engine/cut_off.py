@@ -152,7 +152,7 @@ def activate_all(host: Host, seat: Seat) -> None:
 
 def is_half_done(host: Host, seat: Seat) -> bool:
     """Whether what is kept of its disks, or of its machine beside them, may not go together."""
-    alone = len(seat.volumes) == 1 and not seat.labels.state
+    alone = len(seat.volumes) == 1 and not seat.labels.firmware_state
     return not alone and CutOff.of(host, seat).is_half
 
 

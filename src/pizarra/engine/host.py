@@ -225,7 +225,7 @@ class Host:
 
     def _save_states(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """Beside checkpoints that were made; a fault each, of those that have a state."""
-        having = [(v, to_be) for v, to_be in new if to_be.labels.state or to_be.labels.ram]
+        having = [(v, to_be) for v, to_be in new if to_be.labels.firmware_state or to_be.labels.ram_bytes]
         if not having:
             return {}
         there = {(one.place, one.name): one for one in self.observe().volumes.values()}
@@ -234,7 +234,7 @@ class Host:
             try:
                 made = there[volume.place, to_be.name]
                 self.states.save(volume, made)
-                if to_be.labels.ram:
+                if to_be.labels.ram_bytes:
                     self.states.move_ram(volume, made)
             except PizarraError as error:
                 faults[volume.uuid] = error

@@ -209,7 +209,7 @@ class MachineStates:
 
 
 def _has_state(volume: Volume) -> bool:
-    return volume.labels is not None and bool(volume.labels.state)
+    return volume.labels is not None and bool(volume.labels.firmware_state)
 
 
 def _put(source: Path, files: StateFiles) -> None:

@@ -19,8 +19,9 @@ from pizarra.compute.domain_edit import (
 )
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Domain, Power, StorageKind, Volume
-from pizarra.model.labels import Labels, Role, Way
+from pizarra.model.labels import BaselineLabels, FillingLabels, ResetMethod, SeatLabels
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.outcome import Outcome
 from pizarra.model.sentence import Sentence, join
@@ -32,7 +33,7 @@ from pizarra.storage.interface import NewVolume
 # a tag and the name of a volume must be able to hold it; LVM allows 127 characters in all
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}", re.ASCII)
 _DISK = re.compile(r"[a-z]{2,4}", re.ASCII)
-_WAYS = {StorageKind.LVM_THIN: Way.REWIND, StorageKind.LVM_THICK: Way.MERGE}
+_WAYS = {StorageKind.LVM_THIN: ResetMethod.REWIND, StorageKind.LVM_THICK: ResetMethod.MERGE}
 
 
 class Action(StrEnum):
@@ -71,20 +72,20 @@ class DiskPlan:
     place: str
     name: str  # of the logical volume
     size_bytes: int
-    labels: Labels  # the seat's, but for ``baseline``
+    labels: SeatLabels  # all but for ``baseline``
     image: ImageInfo | None = None
     volume: Volume | None = None
 
     @property
     def filling(self) -> NewVolume:
         """The volume to move to, until the adoption has ended."""
-        labels = self.labels.but(role=Role.FILLING)
+        labels = FillingLabels(becoming=self.labels)
         return NewVolume(labels=labels, size_bytes=self.size_bytes, name=self.name)
 
     @property
     def baseline(self) -> NewVolume:
         """What keeps the original state; its labels tell all that the seat's will."""
-        labels = self.labels.but(role=Role.BASELINE)
+        labels = BaselineLabels(of=self.labels)
         return NewVolume(labels=labels, size_bytes=self.size_bytes, name=baseline_name(self.name))
 
 
@@ -96,6 +97,7 @@ class MachinePlan:
     domain: Domain | None = None
     number: int = 0
     disks: tuple[DiskPlan, ...] = ()
+    record: ClassroomRecord | None = None  # of its classroom, if that has none yet
     xml: str = ""  # as it will be
     outcome: Outcome | None = None
     reason: str | None = None
@@ -112,7 +114,7 @@ class MachinePlan:
                     "from": str(disk.image.path) if disk.image else None,
                     "to": f"/dev/{disk.place}/{disk.name}",
                     "size_bytes": disk.size_bytes,
-                    "way": str(disk.labels.way),
+                    "way": str(disk.labels.reset_method),
                 }
                 for disk in self.disks
             ],
@@ -280,7 +282,7 @@ def _plan(
     first, *others = wanted
     disks = (
         _disk_plan(first, labels, to),
-        *(_disk_plan(disk, labels.but(state=""), to) for disk in others),
+        *(_disk_plan(disk, labels.but(firmware_state=""), to) for disk in others),
     )
     why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
     if why:
@@ -290,26 +292,33 @@ def _plan(
     except BadInput as error:
         return _refuse(machine, join([error]))
     return MachinePlan(
-        name=machine.domain.name, domain=machine.domain, number=number, disks=disks, xml=xml
+        name=machine.domain.name,
+        domain=machine.domain,
+        number=number,
+        disks=disks,
+        record=_record(machine, classroom),
+        xml=xml,
     )
 
 
-def _labels(machine: MachineFound, classroom: str, number: int) -> Labels:
-    memory_bytes, vcpus = resources_of(machine.xml)
-    return Labels(
-        role=Role.SEAT,
-        firmware=firmware_of(machine.xml),
-        state=state_of(machine.xml),
+def _labels(machine: MachineFound, classroom: str, number: int) -> SeatLabels:
+    return SeatLabels(
         classroom=classroom,
         seat=number,
         domain=machine.domain.uuid,
         name=machine.domain.name,
-        memory_bytes=memory_bytes,
-        vcpus=vcpus,
+        firmware=firmware_of(machine.xml),
+        firmware_state=state_of(machine.xml),
     )
 
 
-def _disk_plan(disk: DiskFound, labels: Labels, to: tuple[StorageKind, str] | None) -> DiskPlan:
+def _record(machine: MachineFound, classroom: str) -> ClassroomRecord:
+    """Of a classroom that begins with this machine."""
+    memory_bytes, vcpus = resources_of(machine.xml)
+    return ClassroomRecord(classroom=classroom, memory_bytes=memory_bytes, vcpus=vcpus)
+
+
+def _disk_plan(disk: DiskFound, labels: SeatLabels, to: tuple[StorageKind, str] | None) -> DiskPlan:
     volume, target = disk.volume, disk.seen.target
     if volume is not None:
         return DiskPlan(
@@ -318,7 +327,7 @@ def _disk_plan(disk: DiskFound, labels: Labels, to: tuple[StorageKind, str] | No
             place=volume.place,
             name=volume.name,
             size_bytes=volume.size_bytes,
-            labels=labels.but(disk=target, way=_WAYS[volume.kind]),
+            labels=labels.but(disk=target, reset_method=_WAYS[volume.kind]),
             volume=volume,
         )
     assert disk.image is not None and to is not None, "refused, or asked for, before"
@@ -328,7 +337,7 @@ def _disk_plan(disk: DiskFound, labels: Labels, to: tuple[StorageKind, str] | No
         place=to[1],
         name=disk_name(labels.name, target),
         size_bytes=disk.image.virtual_size_bytes,
-        labels=labels.but(disk=target, way=_WAYS[to[0]]),
+        labels=labels.but(disk=target, reset_method=_WAYS[to[0]]),
         image=disk.image,
     )
 

@@ -198,7 +198,7 @@ def _carry_out(context: Context, plan: MachinePlan) -> SeatOutcome:
             for disk, volume in zip(plan.disks, volumes, strict=True):
                 storage = context.host.storages.at(disk.kind, disk.place)
                 baseline = storage.create_baseline(volume, disk.baseline)
-                if disk.labels.state:
+                if disk.labels.firmware_state:
                     context.host.states.save_from(state_files_of(plan.xml), baseline)
         _check_untouched(context, plan, stamps)
         context.host.compute.redefine(plan.xml)

@@ -194,7 +194,7 @@ def classroom_json(classroom: Classroom) -> dict[str, Any]:
         "classroom": classroom.name,
         "template": labels.template,
         "version": labels.version,
-        "at_next_reset": sum(bool(seat.labels.still) for seat in classroom.seats),
+        "at_next_reset": sum(bool(seat.labels.content_version) for seat in classroom.seats),
         "storage": str(classroom.seats[0].volumes[0].kind),
         "place": classroom.seats[0].volumes[0].place,
         "memory_bytes": labels.memory_bytes,

@@ -144,7 +144,7 @@ def _write(
         template=title,
         version=version,
         firmware=str(labels.firmware),  # type: ignore[arg-type]
-        tpm="tpm" in labels.state,
+        tpm="tpm" in labels.firmware_state,
         disks=[_write_disk(context, volume, folder) for volume in volumes],
         state=_write_state(context, volumes[0], folder),
     )

@@ -202,7 +202,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
         join([answer])
         for answer in answers
         if isinstance(answer, PizarraError)
-        and not (labels.still and isinstance(answer, OtherOriginal))
+        and not (labels.content_version and isinstance(answer, OtherOriginal))
     ]
     absent = seat.power is Power.ABSENT
     gone = Sentence("its machine is gone: run pizarra recover") if absent else None
@@ -212,7 +212,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
     differs = next((change.state for change in known if change.state), "")
     beside = Sentence("its {state} is not the original", state=differs) if differs else None
     original = all(one.original for one in known) if len(known) == len(seat.volumes) else None
-    following = labels.version if labels.still and not original else None
+    following = labels.version if labels.content_version and not original else None
     going = Sentence("v{version} at its next reset", version=following) if following else None
     return SeatOutcome(
         seat=seat.name,
@@ -221,7 +221,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
         verified=False if following and not fault else original,
         extra={
             "number": seat.number,
-            "version": labels.still if following else labels.version,
+            "version": labels.content_version if following else labels.version,
             "next_version": following,
             "power": str(seat.power),
             "changed_bytes": changed_bytes if original is not None else None,
@@ -292,7 +292,7 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
         beside = isinstance(known, Change) and known.state  # the sums are of the disk alone
         answer = known if beside else sums.get(volume.uuid) or known
         if (why := _difference(answer)) is not None:
-            going = seat.labels.still and isinstance(answer, OtherOriginal)
+            going = seat.labels.content_version and isinstance(answer, OtherOriginal)
             unknown = isinstance(answer, PizarraError) and not going
             outcome = Outcome.UNKNOWN if unknown else Outcome.FAILED
             return SeatOutcome(

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from pizarra.errors import PizarraError
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import CheckpointLabels, Labels, SeatLabels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +55,14 @@ class RewindTarget:
 def is_valid_source(pair: RewindTarget) -> bool:
     """Whether the labels agree: it is the seat's baseline, or a checkpoint of its classroom."""
     seat, other = pair.volume.labels, pair.source.labels
-    if seat is None or other is None:
+    if not isinstance(seat, SeatLabels) or other is None:
         return False
-    if other.role is Role.CHECKPOINT:
-        return (other.classroom, other.disk) == (seat.classroom, seat.disk)
+    if isinstance(other, CheckpointLabels):
+        return (other.classroom, other.machine, other.disk) == (
+            seat.classroom,
+            seat.machine,
+            seat.disk,
+        )
     return seat.baseline == pair.source.uuid
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Labels, Role, Way
+from pizarra.model.labels import Labels, Role, ResetMethod
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, round_up
 from pizarra.storage.batches import run_each, run_in_batches
@@ -171,7 +171,7 @@ class DmSnapshotStore(LvmVolumes):
         """Stores emptied in place; adopted volumes merged, one after another."""
         _ = keep  # an emptied store is empty
         merges = [
-            pair for pair in pairs if pair.volume.labels and pair.volume.labels.way is Way.MERGE
+            pair for pair in pairs if pair.volume.labels and pair.volume.labels.reset_method is ResetMethod.MERGE
         ]
         rewinds = [pair for pair in pairs if pair not in merges]
         faults = dict(run_in_batches(rewinds, self._rewind_batch))
@@ -293,7 +293,7 @@ def _as_now(pair: RewindTarget, now: Mapping[str, Volume]) -> RewindTarget:
     """The pair with the baseline that the seat's label names now, if that is its snapshot."""
     seat = now.get(pair.volume.uuid)
     baseline = now.get(seat.labels.baseline) if seat and seat.labels else None
-    merging = seat is not None and seat.labels is not None and seat.labels.way is Way.MERGE
+    merging = seat is not None and seat.labels is not None and seat.labels.reset_method is ResetMethod.MERGE
     if not merging or baseline is None or baseline.origin != pair.volume.name:
         return pair
     return RewindTarget(volume=pair.volume, source=baseline)
@@ -301,7 +301,7 @@ def _as_now(pair: RewindTarget, now: Mapping[str, Volume]) -> RewindTarget:
 
 def _snapshot_of(pair: RewindTarget) -> Volume:
     """Whose store tells what changed: the seat's own, or the snapshot of an adopted seat."""
-    merging = pair.volume.labels is not None and pair.volume.labels.way is Way.MERGE
+    merging = pair.volume.labels is not None and pair.volume.labels.reset_method is ResetMethod.MERGE
     return pair.source if merging else pair.volume
 
 
