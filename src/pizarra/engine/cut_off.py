@@ -44,7 +44,9 @@ class CutOff:
     @classmethod
     def of(cls, host: Host, seat: Seat) -> CutOff:
         """Raises the storage's fault."""
-        notes = {one: note for one in seat.volumes if (note := undo_notes.under_way(one))}
+        notes: dict[Volume, Note] = {
+            one: note for one in seat.volumes if (note := undo_notes.under_way(one))
+        }
         marks = host.undo_generations(list(notes)) if notes else {}
         done = {
             one: note for one, note in notes.items() if marks.get(one.uuid, note.mark) != note.mark

@@ -16,7 +16,14 @@ from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.settings import Settings
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin.store import DmThinStore
-from pizarra.storage.interface import Capabilities, Change, Faults, NewVolume, RewindTarget, Storage
+from pizarra.storage.interface import (
+    Capabilities,
+    Change,
+    Faults,
+    NewCheckpoint,
+    RewindTarget,
+    Storage,
+)
 from pizarra.storage.lvm.volumes import lvm_facts
 from pizarra.storage.qcow2.store import Qcow2Store
 
@@ -212,7 +219,7 @@ class Host:
         self.states.discard([one for one in volumes if not faults[one.uuid]], undo_only=True)
         return faults
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """The present state of volumes, saved; a fault each, by the UUID of the volume."""
         names = {volume.uuid: to_be for volume, to_be in new}
         pairs = [_alone(volume) for volume, _ in new]
@@ -223,9 +230,11 @@ class Host:
         faults = self._by_storage(pairs, saved)
         return {**faults, **self._save_states([(v, n) for v, n in new if faults[v.uuid] is None])}
 
-    def _save_states(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def _save_states(self, new: Sequence[NewCheckpoint]) -> Faults:
         """Beside checkpoints that were made; a fault each, of those that have a state."""
-        having = [(v, to_be) for v, to_be in new if to_be.labels.firmware_state or to_be.labels.ram_bytes]
+        having = [
+            (v, to_be) for v, to_be in new if to_be.labels.firmware_state or to_be.labels.ram_bytes
+        ]
         if not having:
             return {}
         there = {(one.place, one.name): one for one in self.observe().volumes.values()}
@@ -251,7 +260,7 @@ class Host:
             storage = self.storages.at(*place)
             storage.set_labels(these, storage.observe())
 
-    def remove(self, volumes: list[Volume]) -> Faults:
+    def remove(self, volumes: Sequence[Volume]) -> Faults:
         """Remove volumes of ours, wherever they are."""
         faults: dict[str, PizarraError | None] = {}
         for place in sorted({(volume.kind, volume.place) for volume in volumes}):

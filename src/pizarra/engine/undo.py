@@ -14,7 +14,6 @@ from pizarra.engine.host import Host
 from pizarra.engine.undo_notes import forget, since
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
-from pizarra.model.policy import policy_of
 from pizarra.storage.interface import raise_first
 
 
@@ -39,7 +38,7 @@ def discard_undo(host: Host, seats: Sequence[Seat]) -> None:
 
 def undo_hours(host: Host, seat: Seat) -> float:
     """How long a reset of it can be undone: as its policy says, or else the host's setting."""
-    of_it = policy_of(seat.labels).undo_hours
+    of_it = seat.record.policy.undo_hours
     return host.settings.undo_hours if of_it is None else of_it
 
 

@@ -94,6 +94,7 @@ class Pool:
 class RecordSeen:
     """The record of a classroom, as it stands at one place."""
 
+    kind: StorageKind  # a backend that can write it
     place: str
     classroom: str
     record: ClassroomRecord | None  # None: it cannot be read
@@ -132,6 +133,9 @@ def _disk_of(volume: Volume[Labels]) -> str:
     return volume.labels.disk
 
 
+_NO_RECORD = ClassroomRecord(classroom="")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
     """A student's machine: the volumes that say they are its own, and its domain."""
@@ -146,7 +150,7 @@ class Seat:
     baselines: Mapping[str, Volume]  # by the UUID of the seat's volume
     # those that stay as they are, whatever is done to the others
     data: tuple[Volume[SeatLabels], ...] = ()
-    record: ClassroomRecord = ClassroomRecord(classroom="")  # of its classroom
+    record: ClassroomRecord = _NO_RECORD  # of its classroom
     fault: str | None = None  # why nobody may touch it, in words
 
     @property

@@ -189,6 +189,7 @@ class CheckpointLabels(Labels):
     version: int = 0
     content_version: int = 0
     baseline: str = ""  # of the seat, then
+    firmware: Firmware = Firmware.BIOS
     firmware_state: str = ""
     memory_bytes: int = 0  # this and the next two: of the machine whose RAM it is
     vcpus: int = 0

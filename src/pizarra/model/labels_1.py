@@ -52,8 +52,17 @@ _OF_ROLE: Mapping[str, tuple[str, ...]] = {
     "seat": _SEAT,
     "baseline": _SEAT,
     "checkpoint": (
-        *("template", "version", "content_version", "disk", "firmware_state"),
-        *("classroom", "seat", "baseline", *_MACHINE, "checkpoint", "saved_at", "ram_bytes"),
+        *("template", "version", "content_version", "disk", "firmware"),
+        *(
+            "firmware_state",
+            "classroom",
+            "seat",
+            "baseline",
+            *_MACHINE,
+            "checkpoint",
+            "saved_at",
+            "ram_bytes",
+        ),
     ),
     "inspection": ("disk", "classroom", "seat", "name"),
 }

@@ -131,7 +131,7 @@ def baseline_name(volume: str) -> str:
 def check_classroom(facts: HostFacts, classroom: str) -> None:
     """Raises BadInput for a classroom whose seats are made of a template."""
     present = facts.classrooms.get(classroom)
-    if present and any(not seat.labels.name for seat in present.seats):
+    if present and any(not seat.is_adopted for seat in present.seats):
         raise BadInput(
             "The seats of the classroom {name} are made of a template.",
             "Adopted machines go into a classroom of their own: --classroom NAME.",

@@ -14,9 +14,7 @@ from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
 from pizarra.planner.provision import disk_name
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable, untouchable_plan
-from pizarra.storage.interface import Capabilities, NewVolume
-
-NewCheckpoint = tuple[Volume, NewVolume]  # a seat's volume, and what its saved state will be
+from pizarra.storage.interface import Capabilities, NewCheckpoint, NewVolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +76,7 @@ def find_checkpoint(volumes: Iterable[Volume], classroom: str, name: str) -> Che
     )
 
 
-def of_seats(volumes: Iterable[Volume], seats: Sequence[Seat]) -> list[Volume]:
+def of_seats(volumes: Iterable[Volume], seats: Sequence[Seat]) -> list[Volume[CheckpointLabels]]:
     """All checkpoint volumes of these seats: they go with them."""
     wanted = {(seat.classroom, seat.number) for seat in seats}
     return [
@@ -142,6 +140,7 @@ def new_volumes(name: str, seat: Seat, saved_at: int, ram_bytes: int = 0) -> lis
             version=volume.labels.version,
             content_version=volume.labels.content_version,
             baseline=volume.labels.baseline,
+            firmware=volume.labels.firmware,
             firmware_state=volume.labels.firmware_state,
             memory_bytes=seat.record.memory_bytes,
             vcpus=seat.record.vcpus,

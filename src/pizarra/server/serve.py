@@ -23,7 +23,7 @@ from pizarra.engine.memory_host import memory_host
 from pizarra.errors import HostNotFit, NotFound
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import GIB, MIB
 from pizarra.server.project.secret import NAME as SECRET
 from pizarra.server.project.secret import make_secret_key, make_tls, tls_files
@@ -157,10 +157,10 @@ def demonstration_host(settings: Settings, seats: int) -> Host:
 
     storage = MemoryStore()
     host = memory_host(storage, MemoryCompute(), settings)
-    labels = Labels(role=Role.FILLING, template="debian", version=1)
-    new = NewVolume(labels=labels, size_bytes=8 * GIB, name="debian.v1.vda")
+    labels = TemplateLabels(template="debian", version=1)
+    new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * GIB, name="debian.v1.vda")
     golden = storage.create_golden(new)
-    storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+    storage.seal_golden(golden, labels)
     context = Context(host)
     if not 1 <= seats <= 1000:
         raise NotFound("A demonstration has 1 to 1000 seats.")

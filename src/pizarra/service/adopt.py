@@ -43,6 +43,7 @@ from pizarra.planner.placement import fits, place_for
 from pizarra.planner.reset import pairs_of
 from pizarra.service.adoption_ends import finish_adoption
 from pizarra.service.context import Context
+from pizarra.service.records import write_record
 from pizarra.storage.dm_snapshot.store import cow_bytes
 from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
 from pizarra.storage.interface import Change, raise_first
@@ -204,7 +205,16 @@ def _carry_out(context: Context, plan: MachinePlan) -> SeatOutcome:
         context.host.compute.redefine(plan.xml)
     finally:  # also when it cannot be known whether libvirt took the XML: this looks
         finish_adoption(context, plan.domain.uuid)
+    _write_record(context, plan)
     return _outcome(context, plan, files, watch)
+
+
+def _write_record(context: Context, plan: MachinePlan) -> None:
+    """A classroom that has none gets one with its first machine."""
+    record = plan.record
+    present = context.host.observe().classrooms.get(record.classroom) if record else None
+    if record and present and not present.recorded_at:
+        write_record(context, present, record)
 
 
 def _check_space(context: Context, disk: DiskPlan) -> None:

@@ -18,7 +18,7 @@ from pizarra.compute.domain_edit import StateFiles
 from pizarra.engine.events import Advanced, Began
 from pizarra.errors import AlreadyExists, BadInput, NotFound, NotOurs, StorageFault
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.labels import CheckpointLabels, Firmware, InspectionLabels, TemplateLabels
 from pizarra.model.names import check_name
 from pizarra.planner.checkpoints import find_checkpoint
 from pizarra.service.claims import claiming_seats
@@ -110,8 +110,11 @@ def export_checkpoint(
         return _export(context, f"{classroom}-{name}", 1, volumes, to)
 
 
+_Exported = Volume[TemplateLabels] | Volume[CheckpointLabels]
+
+
 def _export(
-    context: Context, title: str, version: int, volumes: Sequence[Volume], to: Path
+    context: Context, title: str, version: int, volumes: Sequence[_Exported], to: Path
 ) -> Manifest:
     to = to.absolute()
     part = to.with_name(f".{to.name}.part{os.getpid()}")
@@ -136,10 +139,13 @@ def _check_new(to: Path) -> None:
 
 
 def _write(
-    context: Context, title: str, version: int, volumes: Sequence[Volume], folder: Path
+    context: Context,
+    title: str,
+    version: int,
+    volumes: Sequence[_Exported],
+    folder: Path,
 ) -> Manifest:
     labels = volumes[0].labels
-    assert labels is not None, "chosen by its labels"
     manifest = Manifest(
         template=title,
         version=version,
@@ -153,8 +159,7 @@ def _write(
     return manifest
 
 
-def _write_disk(context: Context, volume: Volume, folder: Path) -> _Disk:
-    assert volume.labels is not None, "a template is made of labelled volumes"
+def _write_disk(context: Context, volume: _Exported, folder: Path) -> _Disk:
     path = folder / f"{volume.name}.qcow2"
     form = context.host.storages.capabilities[volume.kind].disk_format
     with _readable(context, volume) as source:
@@ -167,7 +172,7 @@ def _write_disk(context: Context, volume: Volume, folder: Path) -> _Disk:
         size_bytes=volume.size_bytes,
         file_bytes=file_bytes,
         sha256=sha256_of(path, file_bytes),
-        persistent=bool(volume.labels.persistent),
+        persistent=isinstance(volume.labels, TemplateLabels) and volume.labels.persistent,
     )
 
 
@@ -189,14 +194,14 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
 
 
 @contextmanager
-def _readable(context: Context, volume: Volume) -> Iterator[Path]:
+def _readable(context: Context, volume: _Exported) -> Iterator[Path]:
     """The content; a thin golden sleeps on, so that classes can be reset meanwhile."""
     storage = context.host.storage_of(volume)
     if volume.kind is not StorageKind.LVM_THIN:
         with storage.opening(volume) as path:
             yield path
         return
-    labels = Labels(role=Role.INSPECTION, disk=volume.labels.disk if volume.labels else "vda")
+    labels = InspectionLabels(disk=volume.labels.disk)
     new = NewVolume(labels=labels, size_bytes=volume.size_bytes, name=f"{volume.name}.export")
     view = storage.create_draft(volume, new)
     try:

@@ -11,6 +11,7 @@ from typing import Any
 from pizarra.engine.events import Noted
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.labels import SeatLabels
 from pizarra.model.names import seat_name
 from pizarra.model.sentence import join
 from pizarra.planner.reset import pairs_of
@@ -59,17 +60,19 @@ def show(context: Context, name: str) -> dict[str, Any]:
         "power": str(seat.power),
         "template": labels.template or None,
         "version": labels.version or None,
-        "adopted": bool(labels.name),
+        "adopted": seat.is_adopted,
         "fault": seat.fault,
         "disks": [_disk(seat, volume, changes.get(volume.uuid)) for volume in seat.volumes],
         "views": [_view(view) for view in views.views(seat.name)],
     }
 
 
-def _disk(seat: Seat, volume: Volume, change: Change | PizarraError | None) -> dict[str, Any]:
+def _disk(
+    seat: Seat, volume: Volume[SeatLabels], change: Change | PizarraError | None
+) -> dict[str, Any]:
     baseline = seat.baselines.get(volume.uuid)
     return {
-        "disk": volume.labels.disk if volume.labels else None,
+        "disk": volume.labels.disk,
         "storage": str(volume.kind),
         "size_bytes": volume.size_bytes,
         "changed_bytes": change.changed_bytes if isinstance(change, Change) else None,
@@ -115,16 +118,16 @@ def _mount_point(at: Path) -> Path:
     return folder
 
 
-def _volume(seat: Seat, where: Where) -> Volume:
+def _volume(seat: Seat, where: Where) -> Volume[SeatLabels]:
     for volume in seat.volumes:
-        if where.disk in ("", volume.labels.disk if volume.labels else ""):
+        if where.disk in ("", volume.labels.disk):
             return volume
     raise NotFound(
         "{seat} has no disk {disk}.",
         "It has: {those}.",
         seat=seat.name,
         disk=where.disk,
-        those=", ".join(v.labels.disk for v in seat.volumes if v.labels),
+        those=", ".join(v.labels.disk for v in seat.volumes),
     )
 
 

@@ -13,7 +13,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
-from pizarra.service import data_disks, identity, inspect, maintenance, undo, upgrade
+from pizarra.service import data_disks, identity, inspect, maintenance, records, undo, upgrade
 from pizarra.service.adoption_ends import finish_adoptions
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
@@ -48,7 +48,7 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
     except PizarraError as error:
         faults.append(error)
     facts = context.host.observe()
-    for part in (maintenance.recover, upgrade.recover, identity.recover):
+    for part in (maintenance.recover, upgrade.recover, identity.recover, records.recover):
         try:
             part(context, facts)
         except PizarraError as error:
@@ -83,7 +83,7 @@ def _recover_seat(context: Context, seat: Seat) -> SeatOutcome:
     on it as it is; one without any content is rewound."""
     host, mended = context.host, []
     if seat.power is Power.ABSENT:
-        if seat.labels.name:
+        if seat.is_adopted:
             return SeatOutcome(
                 seat=seat.name,
                 outcome=Outcome.UNKNOWN,

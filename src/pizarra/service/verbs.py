@@ -13,7 +13,7 @@ from pizarra.engine.undo import discard_old_undo
 from pizarra.errors import BadInput, OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
-from pizarra.model.policy import After, Policy, ResetBy, policy_of
+from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
@@ -100,7 +100,7 @@ def _plan(
     following: After | None,
 ) -> ResetPlan:
     host = context.host
-    policy = policy_of(seats[0].labels) if seats else Policy()
+    policy = seats[0].record.policy if seats else Policy()
     mode, after = policy.mode(wished), following or policy.after_reset
     changes = host.changes(worth_proving(seats))
     plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities)
@@ -150,7 +150,7 @@ def reset(
 
 def _check_allowed(seats: Sequence[Seat], by: ResetBy | None) -> None:
     for seat in seats:
-        policy = policy_of(seat.labels)
+        policy = seat.record.policy
         if by is not None and not policy.may_reset(by):
             raise BadInput(
                 "The policy of {name} leaves resets to its {those}.",
@@ -179,7 +179,7 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     facts, seats = look_at_seats(context, classroom, numbers)
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
     outcomes = tuple(_status_of(seat, changes) for seat in seats)
-    labels = facts.classrooms[classroom].labels
+    labels = facts.classrooms[classroom].record
     going = sum(one.extra["next_version"] is not None for one in outcomes)
     return Report(
         classroom=classroom,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pizarra.errors import AlreadyExists, BadInput, StorageFault, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import InspectionLabels, SeatLabels
 from pizarra.service.context import Context
 from pizarra.storage.interface import NewVolume, raise_first
 from pizarra.storage.lvm import commands as lvm_commands
@@ -74,9 +74,10 @@ def views(seat: str = "") -> list[View]:
     return [view for view in found if seat in ("", view.seat)]
 
 
-def make(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: bool) -> View:
+def make(
+    context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which, *, stays: bool
+) -> View:
     """A view of one disk of a seat. Raises AlreadyExists, BadInput, Unsupported, StorageFault."""
-    assert volume.labels is not None, "a seat's volume is labelled"
     view = View(
         seat=seat.name,
         which=str(which),
@@ -122,17 +123,22 @@ def _check_off(seat: Seat) -> None:
         )
 
 
-def _thin_view(view: View, source: Volume, labels: Labels) -> View:
-    told = Labels(role=Role.INSPECTION, disk=labels.disk, classroom=labels.classroom,
-                  seat=labels.seat, name=labels.name)  # fmt: skip
+def _thin_view(view: View, source: Volume, labels: SeatLabels) -> View:
+    of_view = InspectionLabels(
+        disk=labels.disk,
+        classroom=labels.classroom,
+        seat=labels.seat,
+        machine=labels.machine,
+        name=labels.name,
+    )
     name = f"{view.seat}.{view.disk}.{view.which}-view"
     noted = replace(view, place=source.place, snapshot=name).write()
-    new = NewVolume(labels=told, size_bytes=source.size_bytes, name=name)
+    new = NewVolume(labels=of_view, size_bytes=source.size_bytes, name=name)
     lvm(lvm_commands.thin_view(source.place, source.name, new))
     return replace(noted, device=f"/dev/{source.place}/{name}")
 
 
-def _classic_view(view: View, source: Volume, labels: Labels) -> View:
+def _classic_view(view: View, source: Volume, labels: SeatLabels) -> View:
     _ = labels
     if source.read_only:
         return replace(view, device=str(source.path))
@@ -140,7 +146,7 @@ def _classic_view(view: View, source: Volume, labels: Labels) -> View:
     return replace(view, device=loop, loop=loop)
 
 
-def _file_view(view: View, source: Volume, labels: Labels) -> View:
+def _file_view(view: View, source: Volume, labels: SeatLabels) -> View:
     _ = labels
     run(["modprobe", "nbd"], check=False)
     free = [path for path in sorted(Path("/sys/block").glob("nbd*")) if not (path / "pid").exists()]
@@ -157,7 +163,7 @@ def _file_view(view: View, source: Volume, labels: Labels) -> View:
     return replace(noted, device=nbd)
 
 
-_MAKERS: dict[StorageKind, Callable[[View, Volume, Labels], View]] = {
+_MAKERS: dict[StorageKind, Callable[[View, Volume, SeatLabels], View]] = {
     StorageKind.LVM_THIN: _thin_view,
     StorageKind.LVM_THICK: _classic_view,
     StorageKind.QCOW2: _file_view,
@@ -184,7 +190,7 @@ def _remove_snapshots(context: Context, wanted: Callable[[Volume], bool]) -> lis
     found = [
         volume
         for volume in facts.volumes.values()
-        if volume.labels and volume.labels.role is Role.INSPECTION and wanted(volume)
+        if isinstance(volume.labels, InspectionLabels) and wanted(volume)
     ]
     raise_first(context.host.remove(found))
     return found

@@ -10,11 +10,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Generic, Protocol
 
 from pizarra.errors import PizarraError
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import CheckpointLabels, Labels, SeatLabels
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    L = TypeVar("L", bound=Labels, default=Labels, covariant=True)
+else:
+    from typing import TypeVar
+
+    L = TypeVar("L")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +43,16 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewVolume:
+class NewVolume(Generic[L]):
     """A volume to be made."""
 
-    labels: Labels
+    labels: L
     size_bytes: int
     name: str
+
+
+# a seat's volume, and what its saved state will be
+NewCheckpoint = tuple[Volume, NewVolume[CheckpointLabels]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +99,7 @@ class Rebase:
 
     volume: Volume
     golden: Volume
-    labels: Labels
+    labels: SeatLabels
 
 
 Progress = Callable[[float], None]  # is told the share that is done, 0.0 to 1.0
@@ -125,7 +139,7 @@ class Storage(Protocol):
         ...
 
     def create_golden(self, new: NewVolume) -> Volume:
-        """A blank writable volume of role FILLING, for an import to write to."""
+        """A blank writable volume, for an import to write to; its labels are ``FillingLabels``."""
         ...
 
     def create_draft(
@@ -146,6 +160,14 @@ class Storage(Protocol):
 
     def set_labels(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """Replace the labels of volumes, by UUID."""
+        ...
+
+    def write_record(self, record: ClassroomRecord) -> None:
+        """Put the record of a classroom at this place, or another one in its place, durably."""
+        ...
+
+    def remove_record(self, classroom: str) -> None:
+        """Take the record of a classroom away; fine if there is none."""
         ...
 
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
@@ -224,7 +246,7 @@ class Storage(Protocol):
         """The present state of an adopted volume, kept as its original. Unsupported on files."""
         ...
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """The present state of volumes, saved: read-only, and a pair's baseline from then on.
 
         Nobody may be writing. By the UUID of the volume; nothing is there of one that failed.

@@ -21,7 +21,7 @@ from django.utils import timezone
 from pizarra.engine.events import Event
 from pizarra.engine.host import Host
 from pizarra.errors import Bug, PizarraError
-from pizarra.model.policy import ResetBy, policy_of
+from pizarra.model.policy import ResetBy
 from pizarra.server.jobs.models import AuditEntry, Job, JobEvent, State
 from pizarra.server.people.models import User
 from pizarra.server.rooms.models import Room
@@ -171,7 +171,7 @@ def _starts_lesson(job: Job, host: Host) -> None:
     """The first start of a classroom with a time limit: from now on its students see time left."""
     room = Room.objects.filter(name=job.classroom).first()
     classroom = host.observe().classrooms.get(job.classroom)
-    minutes = policy_of(classroom.labels).minutes if classroom else 0
+    minutes = classroom.record.policy.minutes if classroom else 0
     if room and minutes and (room.ends_at is None or room.ends_at < timezone.now()):
         room.ends_at = timezone.now() + timedelta(minutes=minutes)
         room.save(update_fields=["ends_at"])

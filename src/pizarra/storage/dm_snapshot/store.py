@@ -15,12 +15,11 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault, Unsupported
-from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Labels, Role, ResetMethod
+from pizarra.model.facts import StorageKind, Volume, has_labels
+from pizarra.model.labels import FillingLabels, Labels, ResetMethod, SeatLabels, seat_labels_of
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, round_up
 from pizarra.storage.batches import run_each, run_in_batches
@@ -30,6 +29,7 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
@@ -86,8 +86,7 @@ class DmSnapshotStore(LvmVolumes):
     ) -> Volume:
         """A copy: the draft shall stand on nothing. FILLING until it is whole."""
         self.check_space(new.size_bytes, Sentence("a copy of {name}", name=golden.name))
-        filling = replace(new, labels=new.labels.but(role=Role.FILLING))
-        volume = self.create_golden(filling)
+        volume = self.create_golden(new)
         with self.opening(golden) as source:
             copy(source, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
         self.set_labels({volume.uuid: new.labels}, self.observe())
@@ -146,7 +145,7 @@ class DmSnapshotStore(LvmVolumes):
     def _rebase(self, move: Rebase) -> None:
         """The new one is there before the old one goes; ``finish_rebase`` ends it at any step."""
         self._check_closed(move.volume)
-        labels = move.labels.but(role=Role.FILLING, domain="")
+        labels = FillingLabels(becoming=move.labels.but(domain=""))
         new = NewVolume(
             labels=labels, size_bytes=move.golden.size_bytes, name=move.volume.name + NEXT
         )
@@ -163,16 +162,16 @@ class DmSnapshotStore(LvmVolumes):
         if name != following.name:
             lvm(lvm_commands.rename(self.place, following.name, name))
         present = self.find(name)
-        assert present.labels is not None, "made with labels"
-        labels = present.labels.but(role=Role.SEAT, domain=domain, still=0)
+        seat = seat_labels_of(present.labels)
+        if seat is None:
+            raise not_ours_error(present, "it carries no label of ours")
+        labels = seat.but(domain=domain, content_version=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
     def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""
         _ = keep  # an emptied store is empty
-        merges = [
-            pair for pair in pairs if pair.volume.labels and pair.volume.labels.reset_method is ResetMethod.MERGE
-        ]
+        merges = [pair for pair in pairs if _is_merged(pair.volume)]
         rewinds = [pair for pair in pairs if pair not in merges]
         faults = dict(run_in_batches(rewinds, self._rewind_batch))
         for pair in merges:
@@ -215,7 +214,7 @@ class DmSnapshotStore(LvmVolumes):
     def _name_as_original(self, seat: Volume, uuid: str) -> None:
         facts = self.observe()
         labels = next((v.labels for v in facts.volumes if v.uuid == seat.uuid), None)
-        if labels is None:
+        if not isinstance(labels, SeatLabels):
             raise not_ours_error(seat, "it carries no label of ours")
         self.set_labels({seat.uuid: labels.but(baseline=uuid)}, facts)
 
@@ -232,7 +231,7 @@ class DmSnapshotStore(LvmVolumes):
                     path=volume.path,
                 )
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """Unsupported: a snapshot of a snapshot is none that LVM makes."""
         why = Unsupported("lvm-thick has no checkpoints.", "Checkpoints need lvm-thin or qcow2.")
         return {volume.uuid: why for volume, _ in new}
@@ -292,17 +291,22 @@ def _is_live(volume: Volume) -> bool:
 def _as_now(pair: RewindTarget, now: Mapping[str, Volume]) -> RewindTarget:
     """The pair with the baseline that the seat's label names now, if that is its snapshot."""
     seat = now.get(pair.volume.uuid)
-    baseline = now.get(seat.labels.baseline) if seat and seat.labels else None
-    merging = seat is not None and seat.labels is not None and seat.labels.reset_method is ResetMethod.MERGE
-    if not merging or baseline is None or baseline.origin != pair.volume.name:
+    if seat is None or not has_labels(seat, SeatLabels) or not _is_merged(seat):
+        return pair
+    baseline = now.get(seat.labels.baseline)
+    if baseline is None or baseline.origin != pair.volume.name:
         return pair
     return RewindTarget(volume=pair.volume, source=baseline)
 
 
 def _snapshot_of(pair: RewindTarget) -> Volume:
     """Whose store tells what changed: the seat's own, or the snapshot of an adopted seat."""
-    merging = pair.volume.labels is not None and pair.volume.labels.reset_method is ResetMethod.MERGE
-    return pair.source if merging else pair.volume
+    return pair.source if _is_merged(pair.volume) else pair.volume
+
+
+def _is_merged(seat: Volume) -> bool:
+    labels = seat.labels
+    return isinstance(labels, SeatLabels) and labels.reset_method is ResetMethod.MERGE
 
 
 def _change(pair: RewindTarget) -> Change | PizarraError:
@@ -333,7 +337,7 @@ def _change_of(snapshot: Volume) -> Change:
 
 def _empty_store(pair: RewindTarget) -> None:
     seat = pair.volume
-    if seat.labels is None or seat.labels.baseline != pair.source.uuid:
+    if not has_labels(seat, SeatLabels) or seat.labels.baseline != pair.source.uuid:
         raise not_ours_error(seat, "its label does not name this baseline")
     if seat.origin != pair.source.name:
         raise not_ours_error(seat, "it is no snapshot of its baseline")

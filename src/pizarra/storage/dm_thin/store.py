@@ -35,6 +35,7 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
@@ -152,7 +153,7 @@ class DmThinStore(LvmVolumes):
         lvm(lvm_commands.thin_baseline(self.place, seat.name, new))
         return self.find(new.name)
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """Snapshots that sleep, fed to one process; LVM holds each origin still meanwhile."""
         taken = {volume.name for volume in self.observe().volumes}
         faults = self.changed_since_observed([volume for volume, _ in new])

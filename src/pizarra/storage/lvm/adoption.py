@@ -37,7 +37,7 @@ def flush(volume: Volume) -> None:
 
 def remove_labels(volume: Volume) -> None:
     """All tags of ours off; those of others stay. Raises StorageFault."""
-    tags = volume.labels.to_tags() if volume.labels else ()
+    tags = volume.tags if volume.labels else ()
     if tags:
         lvm(lvm_commands.unlabel(volume.place, volume.name, tags))
 

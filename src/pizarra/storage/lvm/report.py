@@ -6,7 +6,7 @@ whatever the number of seats. Field names and attribute letters: lvs(8), lvmrepo
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -16,11 +16,12 @@ from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, labels_from_tags
+from pizarra.model.labels import PREFIX, Labels, labels_from_tags
 from pizarra.model.sentence import Sentence, join
 from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
+from pizarra.storage.lvm.records import records_seen
 
-VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
+VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,vg_tags"
 SEG_FIELDS = (
     "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,"
     "thin_id,segtype,chunk_size,lv_health_status,origin_size"
@@ -48,6 +49,7 @@ class VgRow(BaseModel):
     vg_free: int
     vg_extent_size: int
     vg_attr: str
+    vg_tags: str = ""
 
 
 class LvRow(BaseModel):
@@ -124,6 +126,11 @@ def facts(groups: dict[str, Group]) -> StorageFacts:
             if row.segtype != "thin-pool"
         ),
         pools=tuple(pool for group in groups.values() for pool in _pools(group)),
+        records=tuple(
+            record
+            for group in groups.values()
+            for record in records_seen(group.vg.vg_name, group.vg.vg_tags.split(","))
+        ),
     )
 
 
@@ -133,7 +140,8 @@ def _crowded(group: Group) -> set[str]:
 
 
 def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
-    labels, fault = _labels(row)
+    tags = tuple(tag for tag in row.lv_tags.split(",") if tag.startswith(PREFIX))
+    labels, fault = _labels(tags)
     if row.pool_lv in crowded:
         fault = Sentence("thin ids of its pool are so high that what an undo keeps may meet them")
     return Volume(
@@ -144,6 +152,7 @@ def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
         path=Path("/dev") / group.vg.vg_name / row.lv_name,
         size_bytes=_size_bytes(row),
         labels=labels,
+        tags=tags,
         fault=fault or _health(row),
         active=row.lv_attr[4:5] not in ("-", ""),
         read_only=row.lv_attr[1:2] in ("r", "R"),
@@ -159,9 +168,9 @@ def _size_bytes(row: LvRow) -> int:
     return row.origin_size if row.origin and row.segtype != "thin" else row.lv_size
 
 
-def _labels(row: LvRow) -> tuple[Labels | None, str | None]:
+def _labels(tags: Sequence[str]) -> tuple[Labels | None, str | None]:
     try:
-        return labels_from_tags(row.lv_tags.split(",")), None
+        return labels_from_tags(tags), None
     except NotOurs as error:
         return None, join([error])
 

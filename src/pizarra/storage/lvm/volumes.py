@@ -15,6 +15,7 @@ from pizarra.errors import (
     PizarraError,
     StorageFault,
 )
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence
@@ -22,6 +23,7 @@ from pizarra.model.sizes import size_text
 from pizarra.storage.interface import Faults, Progress, ignore_progress
 from pizarra.storage.lvm import commands as lvm_commands
 from pizarra.storage.lvm import report as lvm_report
+from pizarra.storage.lvm.records import record_tag, tags_of_classroom
 from pizarra.system import devmapper
 from pizarra.system.checksum import sha256_of
 from pizarra.system.process import Completed, run
@@ -129,6 +131,22 @@ class LvmVolumes:
             lvm_commands.set_labels(by_uuid[uuid], labels) for uuid, labels in volumes.items()
         ]
         lvm_batch([argv for argv in commands if argv])
+
+    def write_record(self, record: ClassroomRecord) -> None:
+        """One change of the group's metadata, or none."""
+        self._replace_record(record.classroom, [record_tag(record)])
+
+    def remove_record(self, classroom: str) -> None:
+        """Fine if there is none."""
+        self._replace_record(classroom, [])
+
+    def _replace_record(self, classroom: str, wanted: Sequence[str]) -> None:
+        there = lvm(lvm_commands.group_tags(self.place)).stdout.strip().split(",")
+        old = tags_of_classroom(there, classroom)
+        gone = [tag for tag in old if tag not in wanted]
+        added = [tag for tag in wanted if tag not in old]
+        if gone or added:
+            lvm(lvm_commands.set_group_tags(self.place, gone, added))
 
     def remove(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or another by now, stays."""

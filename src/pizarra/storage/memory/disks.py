@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from pizarra.errors import StorageFault
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Volume
 from pizarra.model.sizes import TIB
 
@@ -41,6 +42,7 @@ class MemoryDisks:
 
     size_bytes: int = TIB
     by_uuid: dict[str, Disk] = field(default_factory=dict)
+    records: dict[str, ClassroomRecord] = field(default_factory=dict)  # by classroom
 
     def find(self, name: str) -> Disk:
         """Raises StorageFault when there is none."""

@@ -25,7 +25,8 @@ from pizarra.errors import (
     StorageFault,
     Unsupported,
 )
-from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.facts import Pool, RecordSeen, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
@@ -34,6 +35,7 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
@@ -138,7 +140,11 @@ class MemoryStore:
             free_bytes=self.disks.size_bytes - self.disks.used_bytes(),
         )
         volumes = tuple(_volume(disk) for disk in self.disks.by_uuid.values())
-        return StorageFacts(volumes=volumes, pools=(pool,))
+        records = tuple(
+            RecordSeen(kind=self.kind, place=self.place, classroom=name, record=record)
+            for name, record in self.disks.records.items()
+        )
+        return StorageFacts(volumes=volumes, pools=(pool,), records=records)
 
     def check_space(self, new_bytes: int, what: str) -> None:
         """Raises NoSpace."""
@@ -155,7 +161,7 @@ class MemoryStore:
     def create_golden(self, new: NewVolume) -> Volume:
         """Blank."""
         self._begin("create_golden")()
-        return _volume(self._make(new, new.labels.but(role=Role.FILLING), Disk))
+        return _volume(self._make(new, new.labels, Disk))
 
     def create_draft(
         self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
@@ -203,6 +209,18 @@ class MemoryStore:
             step()
             self._change()
             disk.volume = replace(disk.volume, labels=labels)
+
+    def write_record(self, record: ClassroomRecord) -> None:
+        """One step."""
+        self._begin("write_record")()
+        self._change()
+        self.disks.records[record.classroom] = record
+
+    def remove_record(self, classroom: str) -> None:
+        """One step."""
+        self._begin("remove_record")()
+        self._change()
+        self.disks.records.pop(classroom, None)
 
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """A step each."""
@@ -345,7 +363,7 @@ class MemoryStore:
                 changes[pair.volume.uuid] = Change(changed_bytes=BLOCK_BYTES * blocks)
         return changes
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """A step each."""
         step = self._begin("create_checkpoints")
         faults: dict[str, PizarraError | None] = {}
@@ -488,4 +506,10 @@ def _own_blocks(seat: Disk, baseline: Disk) -> int:
 
 def _volume(disk: Disk) -> Volume:
     used_share = len(disk.written) * BLOCK_BYTES / disk.volume.size_bytes
-    return replace(disk.volume, active=disk.blocks is not None, used_share=used_share)
+    labels = disk.volume.labels
+    return replace(
+        disk.volume,
+        active=disk.blocks is not None,
+        used_share=used_share,
+        tags=labels.to_tags() if labels else (),
+    )

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from pizarra.errors import NotOurs
 from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence, join
 from pizarra.storage.qcow2.header import Header, read_header
+from pizarra.storage.qcow2.records import records_seen
 from pizarra.storage.qcow2.sidecar import SUFFIX, read_sidecar
 
 TEMPLATES, SEATS = "templates", "seats"
@@ -36,7 +38,11 @@ def observe_folder(folder: Path) -> StorageFacts:
         for image in _images(folder / part)
         if (volume := _volume(folder, image)) is not None
     ]
-    return StorageFacts(volumes=tuple(_mark_twins(volumes)), pools=(_pool(folder),))
+    return StorageFacts(
+        volumes=tuple(_mark_twins(volumes)),
+        pools=(_pool(folder),),
+        records=tuple(records_seen(folder)),
+    )
 
 
 def _images(folder: Path) -> list[Path]:
@@ -54,7 +60,8 @@ def observe_volume(folder: Path, image: Path) -> Volume | None:
 
 
 def _volume(folder: Path, image: Path) -> Volume | None:
-    labels, uuid = None, ""
+    labels: Labels | None = None
+    uuid, tags = "", tuple[str, ...]()
     faults: list[object] = []
     try:
         sidecar = read_sidecar(image)
@@ -62,7 +69,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
         faults.append(error)
     else:
         if sidecar:
-            labels, uuid = sidecar.labels, sidecar.uuid
+            labels, uuid, tags = sidecar.labels, sidecar.uuid, sidecar.tags
     try:
         seen = image.stat()
     except FileNotFoundError:
@@ -81,6 +88,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
         path=image,
         size_bytes=header.size_bytes if header else (seen.st_size if seen else 0),
         labels=labels,
+        tags=tags,
         fault=join(faults, "; ") or None,
         active=seen is not None,
         read_only=seen is not None and not seen.st_mode & 0o222,

@@ -25,8 +25,9 @@ from pizarra.errors import (
     StorageFault,
     Unsupported,
 )
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.storage.interface import (
@@ -34,12 +35,14 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
     RewindTarget,
     ignore_progress,
 )
+from pizarra.storage.qcow2 import records
 from pizarra.storage.qcow2 import undo as qcow2_undo
 from pizarra.storage.qcow2.checks import (
     check_expected,
@@ -123,7 +126,7 @@ class Qcow2Store:
     def create_golden(self, new: NewVolume) -> Volume:
         """The sidecar comes first: whatever a power cut leaves can be told as ours."""
         image = self._image(TEMPLATES, new.name)
-        self._claiming(image, new.labels.but(role=Role.FILLING))
+        self._claiming(image, new.labels)
         self._sync(TEMPLATES)
         try:
             qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
@@ -201,6 +204,19 @@ class Qcow2Store:
             with refusals("label", by_uuid[name].path):
                 replace_sidecar(by_uuid[name].path, Sidecar(name, labels))
 
+    def write_record(self, record: ClassroomRecord) -> None:
+        """A file."""
+        with refusals("write", self.folder):
+            records.write_record(self.folder, record)
+
+    def remove_record(self, classroom: str) -> None:
+        """Fine if there is none."""
+        path = records.record_path(self.folder, classroom)
+        with refusals("remove", path):
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync(path.parent)
+
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """Another UUID in the sidecar; the next overlay stands on that one, and is as large."""
 
@@ -265,7 +281,7 @@ class Qcow2Store:
         """From ``qemu-img map``."""
         return _changes(pairs, mapped_bytes)
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """A copy of each overlay, which holds only what differs; the sidecar first."""
         names = {volume.uuid: one for volume, one in new}
 
