@@ -10,7 +10,7 @@ from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.memory_host import memory_host
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
@@ -52,9 +52,10 @@ def _planned(context: Context, seats: int) -> None:
 def _host_of(seats: int) -> Context:
     storage = MemoryStore()
     context = Context(memory_host(storage, MemoryCompute(), Settings()))
-    labels = Labels(role=Role.FILLING, template="t", version=1)
-    golden = storage.create_golden(NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda"))
-    storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+    labels = TemplateLabels(template="t", version=1)
+    new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * MIB, name="t.v1.vda")
+    golden = storage.create_golden(new)
+    storage.seal_golden(golden, labels)
     for first in range(0, seats, MOST_IN_ONE):
         spec = ClassroomSpec(
             name=f"room{first // MOST_IN_ONE}",

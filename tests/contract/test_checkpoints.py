@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pizarra.errors import AlreadyExists, NotOurs, Unsupported
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Role
+from pizarra.model.labels import CheckpointLabels, SeatLabels
 from pizarra.storage.interface import NewVolume, RewindTarget
 from tests.contract.test_storage import Room, bench, is_change, kept, kind, named, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 
 
-def new(seat: Volume, classroom: str = "") -> NewVolume:
-    assert seat.labels is not None
-    labels = seat.labels.but(role=Role.CHECKPOINT, checkpoint="lesson", saved=1)
+def new(seat: Volume, classroom: str = "") -> NewVolume[CheckpointLabels]:
+    assert isinstance(seat.labels, SeatLabels)
+    labels = CheckpointLabels(
+        checkpoint="lesson",
+        saved_at=1,
+        classroom=seat.labels.classroom,
+        seat=seat.labels.seat,
+        template=seat.labels.template,
+        version=seat.labels.version,
+        baseline=seat.labels.baseline,
+    )
     if classroom:
-        labels = labels.but(classroom=classroom)
+        labels = replace(labels, classroom=classroom)
     return NewVolume(
         labels=labels, size_bytes=seat.size_bytes, name=f"{seat.name}.checkpoint.lesson"
     )

@@ -14,7 +14,12 @@ import pytest
 
 from pizarra.errors import BadInput, NoSpace, NotOurs, PizarraError, Unsupported
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import (
+    BaselineLabels,
+    FillingLabels,
+    SeatLabels,
+    TemplateLabels,
+)
 from pizarra.model.sizes import KIB, MIB, TIB
 from pizarra.storage.interface import Change, NewVolume, RewindTarget, Storage
 from tests.contract.storage_bench import Bench, MemoryBench
@@ -97,13 +102,12 @@ class Room:
 
 
 def new_golden(name: str = "g") -> NewVolume:
-    labels = Labels(role=Role.FILLING, template="net", version=1)
+    labels = FillingLabels(becoming=TemplateLabels(template="net", version=1))
     return NewVolume(labels=labels, size_bytes=SIZE, name=name)
 
 
-def new_seat(number: int, golden: Volume) -> NewVolume:
-    labels = Labels(
-        role=Role.SEAT,
+def new_seat(number: int, golden: Volume) -> NewVolume[SeatLabels]:
+    labels = SeatLabels(
         template="net",
         version=1,
         classroom="s",
@@ -117,8 +121,7 @@ def sealed(bench: Bench, name: str = "g") -> Volume:
     golden = bench.storage.create_golden(new_golden(name))
     bench.write(golden, MIB, ORIGINAL)
     bench.write(golden, AT, ORIGINAL)
-    assert golden.labels is not None
-    return bench.storage.seal_golden(golden, golden.labels.but(role=Role.TEMPLATE))
+    return bench.storage.seal_golden(golden, TemplateLabels(template="net", version=1))
 
 
 def named(storage: Storage, name: str) -> Volume:
@@ -183,7 +186,7 @@ def test_golden_when_sealed_then_is_read_only_and_labelled_under_the_same_uuid(
     bench: Bench,
 ) -> None:
     before = bench.storage.create_golden(new_golden())
-    labels = Labels(role=Role.TEMPLATE, template="net", version=1, memory_bytes=2 * MIB, vcpus=2)
+    labels = TemplateLabels(template="net", version=1, warm=True)
     golden = bench.storage.seal_golden(before, labels)
     assert (golden.labels, golden.read_only, golden.uuid) == (labels, True, before.uuid)
     assert golden == named(bench.storage, "g")
@@ -293,7 +296,7 @@ def test_rewound_when_labels_name_another_baseline_then_only_that_seat_is_left_a
     room: Room,
 ) -> None:
     room.vandalised(1, 2)
-    labels = new_seat(2, room.golden).labels.but(baseline=room.seats[3].uuid)
+    labels = replace(new_seat(2, room.golden).labels, baseline=room.seats[3].uuid)
     room.storage.set_labels({room.seats[2].uuid: labels}, room.storage.observe())
     other = RewindTarget(volume=room.now(2), source=room.golden)
     faults = room.storage.rewind([other, *room.pairs(1)])
@@ -385,8 +388,8 @@ def test_relabelled_when_several_then_each_has_its_own_and_the_rest_keep_theirs(
     room.vandalised(1)
     old = new_seat(1, room.golden).labels
     wanted = {
-        room.seats[1].uuid: old.but(seat=11, memory_bytes=MIB, template=""),
-        room.seats[2].uuid: Labels(role=Role.SEAT, classroom="t", seat=2, network="bridge=br0"),
+        room.seats[1].uuid: replace(old, seat=11, content_version=3, template=""),
+        room.seats[2].uuid: SeatLabels(classroom="t", seat=2, machine="router"),
     }
     room.storage.set_labels(wanted, room.storage.observe())
     for number in (1, 2):
@@ -400,7 +403,8 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
 ) -> None:
     room.bench.foreign("theirs")
     theirs = named(room.storage, "theirs")
-    new = NewVolume(labels=Labels(role=Role.BASELINE), size_bytes=SIZE, name="theirs-0")
+    labels = SeatLabels(classroom="s", seat=1)
+    new = NewVolume(labels=BaselineLabels(of=labels), size_bytes=SIZE, name="theirs-0")
     if room.bench.adopts_as is None:
         with pytest.raises(Unsupported):
             room.storage.create_baseline(theirs, new)
@@ -408,12 +412,12 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
         return
     room.bench.write(theirs, AT, ORIGINAL)
     baseline = room.storage.create_baseline(theirs, new)
-    labels = Labels(role=Role.SEAT, seat=1, baseline=baseline.uuid, way=room.bench.adopts_as)
+    labels = replace(labels, baseline=baseline.uuid, reset_method=room.bench.adopts_as)
     room.storage.set_labels({theirs.uuid: labels}, room.storage.observe())
     room.bench.write(theirs, AT, STUDENT)
     for _ in range(2):
         seat = named(room.storage, "theirs")
-        assert (seat.uuid, seat.labels and seat.labels.reset_method) == (theirs.uuid, room.bench.adopts_as)
+        assert (seat.uuid, seat.labels) == (theirs.uuid, labels)
         pair = RewindTarget(volume=seat, source=named(room.storage, "theirs-0"))
         assert list(room.storage.rewind([pair]).values()) == [None]
         assert room.bench.read(seat, AT, len(ORIGINAL)) == ORIGINAL

@@ -8,7 +8,7 @@ import pytest
 
 from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import MaintenanceLabels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Change, NewVolume, Rebase, RewindTarget
 from tests.contract.storage_bench import Bench
@@ -33,7 +33,7 @@ TEACHER = b"teacher!" * 8192
 
 
 def draft(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
-    labels = Labels(role=Role.MAINTENANCE, template="net", version=2, memory_bytes=MIB)
+    labels = MaintenanceLabels(template="net", version=2, memory_bytes=MIB)
     new = NewVolume(labels=labels, size_bytes=size_bytes, name="g.v2")
     return bench.storage.create_draft(golden, new)
 
@@ -42,12 +42,12 @@ def published(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     """The second version: another word where students write too."""
     made = draft(bench, golden, size_bytes)
     bench.write(made, AT, TEACHER)
-    labels = Labels(role=Role.TEMPLATE, template="net", version=2)
+    labels = TemplateLabels(template="net", version=2)
     return bench.storage.seal_golden(named(bench.storage, "g.v2"), labels)
 
 
 def move(room: Room, number: int, golden: Volume, still: int = 1) -> Rebase:
-    labels = new_seat(number, golden).labels.but(version=2, still=still)
+    labels = replace(new_seat(number, golden).labels, version=2, content_version=still)
     return Rebase(volume=room.now(number), golden=golden, labels=labels)
 
 
@@ -57,7 +57,7 @@ def pair(room: Room, number: int, golden: Volume) -> RewindTarget:
 
 def test_draft_when_made_then_is_a_writable_golden_and_changes_nothing_of_it(room: Room) -> None:
     shares: list[float] = []
-    labels = Labels(role=Role.MAINTENANCE, template="net", version=2)
+    labels = MaintenanceLabels(template="net", version=2)
     new = NewVolume(labels=labels, size_bytes=SIZE, name="g.v2")
     made = room.storage.create_draft(room.golden, new, shares.append)
     assert made == named(room.storage, "g.v2")
@@ -76,7 +76,7 @@ def test_draft_when_larger_and_sealed_then_stands_on_nothing(bench: Bench) -> No
     golden = sealed(bench)
     second = published(bench, golden, 2 * SIZE)
     assert (second.read_only, second.size_bytes) == (True, 2 * SIZE)
-    assert second.labels == Labels(role=Role.TEMPLATE, template="net", version=2)
+    assert second.labels == TemplateLabels(template="net", version=2)
     before = bench.storage.checksum(second, 2 * SIZE)
     assert list(bench.storage.remove([golden]).values()) == [None]
     assert names(bench.storage.observe()) & {"g", "g.v2"} == {"g.v2"}
@@ -96,7 +96,7 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
     assert set(room.storage.rebase(moves).values()) == {None}
     for number in (1, 2):
         labels = room.now(number).labels
-        assert labels is not None
+        assert isinstance(labels, SeatLabels)
         assert (labels.baseline, labels.version) == (second.uuid, 2)
         assert labels.content_version == int(at_reset)
     if at_reset:
@@ -139,5 +139,5 @@ def test_moved_when_one_is_gone_and_one_another_by_now_then_only_the_third_goes(
     assert faults[moves[1].volume.uuid] is None
     for number, golden in ((2, second), (3, room.golden)):
         labels = room.now(number).labels
-        assert labels is not None
+        assert isinstance(labels, SeatLabels)
         assert labels.baseline == golden.uuid

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from pizarra.engine.events import Advanced, Event
 from pizarra.engine.host import Host
 from pizarra.errors import ComputeFault
 from pizarra.model.facts import Domain, Volume
-from pizarra.model.labels import Role, ResetMethod
+from pizarra.model.labels import ResetMethod, Role, SeatLabels
 from pizarra.model.outcome import Outcome, Report
 from pizarra.service import adopt, classrooms, recover, verbs
 from pizarra.service.adopt import Wish
@@ -257,9 +258,9 @@ def test_merge_when_killed_between_its_steps_then_recover_makes_the_snapshot_aga
     adopt.adopt(lab, ["theirs"], Wish())
     direct_write(Path(f"/dev/{VG}/theirs"), AT, STUDENT)
     seat = volumes(lab)["theirs"]
-    assert seat.labels is not None
+    assert isinstance(seat.labels, SeatLabels)
     storage = lab.host.storage_of(seat)
-    storage.set_labels({seat.uuid: seat.labels.but(baseline="merging")}, storage.observe())
+    storage.set_labels({seat.uuid: replace(seat.labels, baseline="merging")}, storage.observe())
     lvm("lvconvert", "-y", "--merge", f"{VG}/theirs.original")
     assert verbs.verify(lab, "adopted").seats[0].outcome is Outcome.UNKNOWN
     assert [report.exit_status for report in recover.recover(lab)] == [0]

@@ -20,7 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Seat, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
@@ -74,11 +74,13 @@ class OnLvm(AnyOrder):
         with_pool()
         storage = DmThinStore(VG)
         for disk in self.disks:
-            labels = Labels(role=Role.FILLING, template="t", version=1, disk=disk)
-            new = NewVolume(labels=labels, size_bytes=MIB * 8, name=f"t.v1.{disk}")
+            labels = TemplateLabels(template="t", version=1, disk=disk)
+            new = NewVolume(
+                labels=FillingLabels(becoming=labels), size_bytes=MIB * 8, name=f"t.v1.{disk}"
+            )
             golden = storage.create_golden(new)
             direct_write(golden.path, 0, ORIGINAL.ljust(BLOCK, b"\0"))
-            storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+            storage.seal_golden(golden, labels)
         lvm("lvcreate", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/{POOL}", "-n", FOREIGN)
         direct_write(Path(f"/dev/{VG}/{FOREIGN}"), 0, NOT_OURS.ljust(BLOCK, b"\0"))
         self.mortal.is_looking = False

@@ -81,7 +81,6 @@ def test_export_when_imported_on_another_host_then_is_the_same(files: Path, ther
     there.imported(files)
     template = there.context.host.observe().template("t")
     labels = template.volumes[0].labels
-    assert labels is not None
     assert (labels.firmware, labels.version, template.fault) == (Firmware.UEFI, 1, None)
     assert labels.firmware_state == "nvram+tpm"
     kept = there.context.host.states.files(template.volumes[0])

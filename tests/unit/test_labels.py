@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,8 +12,6 @@ from hypothesis import strategies as st
 
 from pizarra.errors import NotOurs
 from pizarra.model.classroom_record import ClassroomRecord, record_parsed
-from pizarra.model.outcome import Mode
-from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.labels import (
     BaselineLabels,
     CheckpointLabels,
@@ -27,6 +26,8 @@ from pizarra.model.labels import (
     labels_from_dict,
     labels_from_tags,
 )
+from pizarra.model.outcome import Mode
+from pizarra.model.policy import After, Policy, ResetBy
 
 WORDS = st.text(alphabet="abz019-=._", max_size=12)
 COUNTS = st.integers(0, 2**50)
@@ -119,7 +120,7 @@ def test_seat_when_it_carries_the_record_of_its_classroom_then_nothing_of_that_i
     seat: SeatLabels, record: ClassroomRecord
 ) -> None:
     """However often its labels are written, until the classroom has a record."""
-    told = seat.but(record=record)
+    told = replace(seat, record=record)
     again = labels_from_tags(told.to_tags())
     assert isinstance(again, SeatLabels)
     expected = ClassroomRecord(
@@ -192,7 +193,7 @@ def test_labels_when_default_then_only_what_says_something_is_written() -> None:
         "pizarra.classroom=net",
         "pizarra.seat=7",
     )
-    assert SeatLabels(classroom="net", seat=7, version=3).but(version=0) == seat
+    assert replace(SeatLabels(classroom="net", seat=7, version=3), version=0) == seat
 
 
 LVM_TAG = re.compile(r"[A-Za-z0-9_+.\-/=!:&#]{1,1024}")  # lvm(8), VALID NAMES and tags

@@ -9,7 +9,7 @@ from pizarra.engine.memory_host import memory_host
 from pizarra.errors import Busy, ComputeFault, NotFound, StorageFault
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
@@ -38,11 +38,11 @@ class School:
         classrooms.create(self.context, spec)
 
     def _golden(self) -> Volume:
-        labels = Labels(role=Role.FILLING, template="t", version=1)
-        new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
+        labels = TemplateLabels(template="t", version=1)
+        new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * MIB, name="t.v1.vda")
         golden = self.storage.create_golden(new)
         self.storage.write(golden.name, 0, b"original")
-        return self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+        return self.storage.seal_golden(golden, labels)
 
     def dirty(self, *numbers: int) -> None:
         for number in numbers:
@@ -141,7 +141,7 @@ def test_reset_when_the_baseline_is_gone_then_unknown_with_a_reason(school: Scho
     golden = next(
         disk
         for disk in school.storage.disks.by_uuid.values()
-        if disk.volume.labels and disk.volume.labels.role is Role.TEMPLATE
+        if isinstance(disk.volume.labels, TemplateLabels)
     )
     del school.storage.disks.by_uuid[golden.volume.uuid]
     school.dirty(1)

@@ -23,6 +23,7 @@ def _pair(name: str) -> RewindTarget:
         uuid=name,
         path=Path("/memory") / name,
         size_bytes=0,
+        labels=None,
     )
     return RewindTarget(volume=volume, source=volume)
 

@@ -13,7 +13,7 @@ from pizarra.engine import undo_notes
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Power, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import Labels, SeatLabels, TemplateLabels
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.service import classrooms, verbs
@@ -241,7 +241,7 @@ def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> Non
 
 
 def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:
-    def thin(thin_id: int, role: Role | None) -> Volume:
+    def thin(thin_id: int, labels: Labels | None) -> Volume:
         return Volume(
             kind=StorageKind.LVM_THIN,
             place="vg",
@@ -249,9 +249,14 @@ def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume()
             uuid=str(thin_id),
             path=Path(f"/dev/vg/v{thin_id}"),
             size_bytes=1,
-            labels=Labels(role=role) if role else None,
+            labels=labels,
             thin_id=thin_id,
         )
 
-    volumes = [thin(0, None), thin(1, Role.TEMPLATE), thin(2, Role.SEAT), thin(3, None)]
+    volumes = [
+        thin(0, None),
+        thin(1, TemplateLabels(template="t", version=1)),
+        thin(2, SeatLabels(classroom="c", seat=1)),
+        thin(3, None),
+    ]
     assert holders(volumes) == (frozenset({2}), frozenset({3}))

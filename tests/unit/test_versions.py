@@ -88,8 +88,13 @@ def test_publish_when_made_then_is_the_newest_sealed_and_nothing_else_is_left(
     newest = host.context.host.observe().template("t")
     assert [volume.read_only for volume in newest.volumes] == [True, True]
     labels = newest.volumes[1].labels
-    assert labels is not None
-    assert labels.to_dict() == {"role": "template", "template": "t", "version": "2", "disk": "vdb"}
+    assert labels.to_dict() == {
+        "format": "2",
+        "role": "template",
+        "disk": "vdb",
+        "template": "t",
+        "version": "2",
+    }
     after = seen(host.context.host)
     assert (after["machines"], after["networks"]) == (before["machines"], before["networks"])
 
@@ -232,7 +237,7 @@ def test_upgrade_when_the_power_is_cut_anywhere_then_a_reset_brings_one_version(
                 assert host.content(f"{seat.name}.{disk}") == f"{disk} v{seat.labels.version}"
 
     upgraded = lambda host: void(upgrade.upgrade(host.context, "net"))  # noqa: E731
-    assert cut_at_each_step(prepared, upgraded, holds) == 4
+    assert cut_at_each_step(prepared, upgraded, holds) == 5  # four disks and the record
 
 
 def test_reset_to_a_version_when_the_power_is_cut_anywhere_then_another_ends_it() -> None:

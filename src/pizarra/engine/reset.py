@@ -285,7 +285,7 @@ class ResetRun(SeatRun):
         try:
             self.host.set_labels(
                 {
-                    volume: volume.labels.but(still=0)
+                    volume: replace(volume.labels, content_version=0)
                     for one in moving
                     for volume in one.seat.volumes
                     if volume.labels

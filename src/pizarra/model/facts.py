@@ -227,6 +227,7 @@ class Classroom:
     seats: tuple[Seat, ...]
     record: ClassroomRecord
     recorded_at: tuple[str, ...] = ()  # the places where the record stands; none: to be written
+    record_fault: str | None = None  # why nobody knows what it says
 
     @property
     def is_adopted(self) -> bool:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 from pizarra.errors import NotOurs
 from pizarra.model import labels_1
@@ -65,10 +65,6 @@ class Labels:
     def to_tags(self) -> tuple[str, ...]:
         """``pizarra.key=value`` for each."""
         return tags_of(self.to_dict())
-
-    def but(self, **changes: Any) -> Self:
-        """A copy with some labels changed."""
-        return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +255,7 @@ def _seat_parsed(texts: Mapping[str, str]) -> SeatLabels:
     carried = (*_SIZES, *POLICY_KEYS)
     _known_checked(texts, (*plain_fields(SeatLabels), *carried))
     seat = SeatLabels(**plain_fields_parsed(SeatLabels, texts))
-    return seat.but(record=_carried(seat, texts)) if set(carried) & texts.keys() else seat
+    return replace(seat, record=_carried(seat, texts)) if set(carried) & texts.keys() else seat
 
 
 def _carried(seat: SeatLabels, texts: Mapping[str, str]) -> ClassroomRecord | None:

@@ -39,32 +39,26 @@ _KEYS = {
     "saved": "saved_at",
     "ram": "ram_bytes",
 }
-_VERSION = ("template", "version", "disk", "firmware", "firmware_state", "persistent")
-_MACHINE = ("memory_bytes", "vcpus", "network")
+_VERSION = "template version disk firmware firmware_state persistent"
+_MACHINE = "memory_bytes vcpus network"
 _SEAT = (
-    *(*_VERSION, "content_version", "classroom", "seat", "domain", "name", "baseline"),
-    *("reset_method", *_MACHINE),
-    *("power_after_reset", "modes", "reset_by", "undo_hours", "minutes"),
+    f"{_VERSION} content_version classroom seat domain name baseline reset_method {_MACHINE} "
+    "power_after_reset modes reset_by undo_hours minutes"
 )
+# the keys that say something, by role
 _OF_ROLE: Mapping[str, tuple[str, ...]] = {
-    "template": (*_VERSION, "warm"),
-    "maintenance": (*_VERSION, "domain", *_MACHINE),
-    "seat": _SEAT,
-    "baseline": _SEAT,
-    "checkpoint": (
-        *("template", "version", "content_version", "disk", "firmware"),
-        *(
-            "firmware_state",
-            "classroom",
-            "seat",
-            "baseline",
-            *_MACHINE,
-            "checkpoint",
-            "saved_at",
-            "ram_bytes",
+    role: tuple(keys.split())
+    for role, keys in {
+        "template": f"{_VERSION} warm",
+        "maintenance": f"{_VERSION} domain {_MACHINE}",
+        "seat": _SEAT,
+        "baseline": _SEAT,
+        "checkpoint": (
+            "template version content_version disk firmware firmware_state classroom seat "
+            f"baseline {_MACHINE} checkpoint saved_at ram_bytes"
         ),
-    ),
-    "inspection": ("disk", "classroom", "seat", "name"),
+        "inspection": "disk classroom seat name",
+    }.items()
 }
 
 
@@ -77,18 +71,11 @@ def translated(raw: Mapping[str, str]) -> dict[str, str]:
         if key not in _KEYS:
             raise NotOurs("the label {key!r} is not one of ours", key=key)
     texts = {_KEYS[key]: text for key, text in raw.items()}
-    role = texts.get("role", "")
-    if role == "filling":
+    if texts.get("role") == "filling":
         texts["becomes"] = _becomes(texts)
-    kept = _OF_ROLE.get(texts.get("becomes", role), ())
-    return {
-        "format": "2",
-        **{
-            key: text
-            for key, text in texts.items()
-            if key in kept or key in ("role", "becomes") or role not in (*_OF_ROLE, "filling")
-        },
-    }
+    role = texts.get("becomes", texts.get("role", ""))
+    known = (*_OF_ROLE.get(role, tuple(texts)), "role", "becomes")
+    return {"format": "2", **{key: text for key, text in texts.items() if key in known}}
 
 
 def _becomes(texts: Mapping[str, str]) -> str:

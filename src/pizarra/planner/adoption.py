@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -282,7 +282,7 @@ def _plan(
     first, *others = wanted
     disks = (
         _disk_plan(first, labels, to),
-        *(_disk_plan(disk, labels.but(firmware_state=""), to) for disk in others),
+        *(_disk_plan(disk, replace(labels, firmware_state=""), to) for disk in others),
     )
     why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
     if why:
@@ -327,7 +327,7 @@ def _disk_plan(disk: DiskFound, labels: SeatLabels, to: tuple[StorageKind, str] 
             place=volume.place,
             name=volume.name,
             size_bytes=volume.size_bytes,
-            labels=labels.but(disk=target, reset_method=_WAYS[volume.kind]),
+            labels=replace(labels, disk=target, reset_method=_WAYS[volume.kind]),
             volume=volume,
         )
     assert disk.image is not None and to is not None, "refused, or asked for, before"
@@ -337,7 +337,7 @@ def _disk_plan(disk: DiskFound, labels: SeatLabels, to: tuple[StorageKind, str] 
         place=to[1],
         name=disk_name(labels.name, target),
         size_bytes=disk.image.virtual_size_bytes,
-        labels=labels.but(disk=target, reset_method=_WAYS[to[0]]),
+        labels=replace(labels, disk=target, reset_method=_WAYS[to[0]]),
         image=disk.image,
     )
 

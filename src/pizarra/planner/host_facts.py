@@ -302,6 +302,7 @@ def _classroom(name: str, seats: Sequence[Seat], records: Sequence[RecordSeen]) 
         seats=tuple(replace(seat, record=record, fault=seat.fault or fault) for seat in seats),
         record=record,
         recorded_at=tuple(one.place for one in here),
+        record_fault=fault,
     )
 
 

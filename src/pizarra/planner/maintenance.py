@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pizarra.compute.interface import DomainSpec, Lease, NetworkSpec
 from pizarra.errors import BadInput, Busy, NotFound, NotOurs
@@ -119,7 +119,7 @@ def _draft(golden: Volume[TemplateLabels], version: int, wish: MaintenanceWish) 
 
 def labels_of_draft(labels: MaintenanceLabels) -> MaintenanceLabels:
     """Of a draft when all are there: it belongs to the machine."""
-    return labels.but(domain=seat_uuid(room(labels.template), 0))
+    return replace(labels, domain=seat_uuid(room(labels.template), 0))
 
 
 def labels_when_sealed(
@@ -128,7 +128,7 @@ def labels_when_sealed(
     """Of a disk of a version that is sealed: nothing is left of its machine."""
     if isinstance(labels, MaintenanceLabels):
         return labels.as_template(warm=warm)
-    return labels.but(warm=warm)
+    return replace(labels, warm=warm)
 
 
 def machine(

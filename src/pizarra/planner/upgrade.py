@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pizarra.errors import NotOurs, Unsupported
 from pizarra.model.facts import Power, Seat, Template, Volume
@@ -84,7 +84,8 @@ def seat_volume_moves(seat: Seat, target: Template) -> tuple[Rebase, ...]:
 def _move(volume: Volume[SeatLabels], golden: Volume, version: int) -> Rebase:
     labels = volume.labels
     content = labels.content_version or labels.version
-    going = labels.but(
+    going = replace(
+        labels,
         baseline=golden.uuid,
         version=version,
         content_version=0 if content == version else content,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pizarra.compute.domain_edit import disks_of, seat_of
 from pizarra.engine.events import Noted
 from pizarra.errors import PizarraError
@@ -95,7 +97,7 @@ def _finish(context: Context, facts: HostFacts, baselines: list[Volume[BaselineL
                 name=baseline.name,
                 place=baseline.place,
             )
-        labels = baseline.labels.of.but(baseline=baseline.uuid)
+        labels = replace(baseline.labels.of, baseline=baseline.uuid)
         storage = context.host.storage_of(volume)
         storage.set_labels({volume.uuid: labels}, storage.observe())
 
@@ -108,7 +110,7 @@ def _finish_merges(seats: list[Volume[SeatLabels]]) -> list[Noted]:
         if labels.baseline != MERGING or volume.kind is not StorageKind.LVM_THICK:
             continue
         storage = DmSnapshotStore(volume.place)
-        again = BaselineLabels(of=labels.but(baseline=""))
+        again = BaselineLabels(of=replace(labels, baseline=""))
         storage.recreate_baseline(volume, again, baseline_name(volume.name))
         told.append(Noted(text="{name}: its reset is ended.", facts={"name": labels.name}))
     return told

@@ -189,6 +189,8 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
     creation.check_possible(context, template, spec)
     lines = [*_differences(spec, is_now, present), *_wish(facts, spec)]
+    if present.record_fault:
+        lines.insert(0, Sentence("~ the record of {name} is written again", name=spec.name))
     return ApplyPlan(spec=spec, present=present, lines=tuple(lines))
 
 

@@ -227,15 +227,16 @@ def policy_json(policy: Policy) -> dict[str, Any]:
 def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
     """The wish that would have made this classroom as it is."""
     record, volume = classroom.record, classroom.seats[0].volumes[0]
+    usual = ClassroomSpec(name=classroom.name, template=record.template, seats=1)
     in_group = volume.kind in (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
     return ClassroomSpec(
         name=classroom.name,
         template=record.template,
         seats=seats or len(classroom.seats),
         version=record.version,
-        memory_bytes=record.memory_bytes,
-        vcpus=record.vcpus,
-        network=record.network,
+        memory_bytes=record.memory_bytes or usual.memory_bytes,
+        vcpus=record.vcpus or usual.vcpus,
+        network=record.network or usual.network,
         storage=volume.kind,
         vg=volume.place if in_group else "",
         policy=record.policy,
@@ -305,6 +306,8 @@ def _check_not_adopted(classroom: Classroom, verb: str) -> None:
 def _add_seats(
     context: Context, facts: HostFacts, classroom: Classroom, seats: int
 ) -> tuple[SeatOutcome, ...]:
+    if classroom.record_fault:
+        raise NotOurs("{name}: {why}.", name=classroom.name, why=classroom.record_fault)
     spec = spec_of(classroom, seats=seats)
     numbers = provision.missing_numbers(classroom, seats)
     provision.check_names_free(facts, spec, numbers)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pizarra.engine.events import Noted
 from pizarra.errors import BadInput, NotFound
-from pizarra.model.facts import Power, Seat, Volume
-from pizarra.model.labels import Labels
+from pizarra.model.facts import Power, Seat, Volume, has_labels
+from pizarra.model.labels import Labels, SeatLabels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.service.claims import claiming_seats, look_at_seats
@@ -79,9 +79,9 @@ def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping
     wished: dict[Volume, Labels] = {}
     for uuid, number in going.items():
         volume = facts.volumes.get(uuid)
-        if volume is not None and volume.labels is not None:
+        if volume is not None and has_labels(volume, SeatLabels):
             machine = by_number[number].domain_uuid
-            wished[volume] = volume.labels.but(seat=number, domain=machine)
+            wished[volume] = replace(volume.labels, seat=number, domain=machine)
     context.host.set_labels(wished)
     for seat in look_at_seats(context, classroom, numbers)[1]:
         context.host.compute.define(provision.domain_spec(seat, capabilities))

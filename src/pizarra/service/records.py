@@ -5,9 +5,10 @@ Labels of an older format are written anew here, by ``recover``, for all volumes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from pizarra.compute.domain_edit import network_of, resources_of
 from pizarra.engine.events import Noted
@@ -33,7 +34,7 @@ def write_record(context: Context, classroom: Classroom, record: ClassroomRecord
     volume = classroom.seats[0].volumes[0]
     context.host.storages.at(volume.kind, volume.place).write_record(record)
     wished: dict[Volume, Labels] = {
-        volume: volume.labels.but(record=None)
+        volume: replace(volume.labels, record=None)
         for seat in classroom.seats
         for volume in seat.all_volumes
         if volume.labels.record is not None or volume.has_old_labels
@@ -51,32 +52,37 @@ def remove_record(context: Context, facts: HostFacts, name: str) -> None:
 def recover(context: Context, facts: HostFacts) -> None:
     """Records that are missing are written, those of no classroom removed, and labels of an older
     format written anew. What somebody works on stays as it is until the next time."""
-    for name in facts.classrooms:
-        with _nobody_elses(name):
-            _recover_classroom(context, context.host.observe().classroom(name))
+    for name, classroom in facts.classrooms.items():
+        if not classroom.recorded_at or _carries(classroom):
+            _unless_busy(name, partial(_recover_classroom, context, name))
     mentioned = {labels.classroom for v in facts.volumes.values()
                  if (labels := seat_labels_of(v.labels))}  # fmt: skip
     for name in sorted({one.classroom for one in facts.records} - mentioned):
-        with _nobody_elses(name):
-            now = context.host.observe()
-            if name not in now.classrooms:
-                remove_record(context, now, name)
+        _unless_busy(name, partial(_remove_orphan, context, name))
     _renew_labels(context, facts)
 
 
-@contextmanager
-def _nobody_elses(name: str) -> Iterator[None]:
-    with suppress(Busy), claiming([name], "recover", wait_s=0):
-        yield
+def _remove_orphan(context: Context, name: str) -> None:
+    now = context.host.observe()
+    if name not in now.classrooms:
+        remove_record(context, now, name)
 
 
-def _recover_classroom(context: Context, classroom: Classroom) -> None:
-    carrying = any(v.has_old_labels or v.labels.record for s in classroom.seats
-                   for v in s.all_volumes)  # fmt: skip
-    if classroom.recorded_at and not carrying:
-        return
+def _carries(classroom: Classroom) -> bool:
+    """Whether labels of its seats are to be written anew."""
+    volumes = (volume for seat in classroom.seats for volume in seat.all_volumes)
+    return any(one.has_old_labels or one.labels.record is not None for one in volumes)
+
+
+def _unless_busy(owner: str, act: Callable[[], None]) -> None:
+    with suppress(Busy), claiming([owner], "recover", wait_s=0):
+        act()
+
+
+def _recover_classroom(context: Context, name: str) -> None:
+    classroom = context.host.observe().classroom(name)
     record = classroom.record
-    if not classroom.recorded_at and not _is_known(classroom):
+    if classroom.record_fault:
         found = _rebuilt(context, classroom)
         if found is None:
             return
@@ -90,14 +96,11 @@ def _recover_classroom(context: Context, classroom: Classroom) -> None:
     write_record(context, classroom, record)
 
 
-def _is_known(classroom: Classroom) -> bool:
-    """Whether seats carry it, or it says nothing that matters."""
-    its = (volume.labels.record for seat in classroom.seats for volume in seat.all_volumes)
-    return classroom.is_adopted or any(record is not None for record in its)
-
-
 def _rebuilt(context: Context, classroom: Classroom) -> ClassroomRecord | None:
-    """From the first machine that libvirt still knows; None when it knows none of them."""
+    """From the first machine that libvirt still knows; None when it knows none of them, and for a
+    record that is there and cannot be read: a newer version may have written it."""
+    if classroom.recorded_at:
+        return None
     for seat in classroom.seats:
         if seat.power is not Power.ABSENT:
             with suppress(ComputeFault):
@@ -120,8 +123,7 @@ def _renew_labels(context: Context, facts: HostFacts) -> None:
         if volume.has_old_labels and volume.labels and (owner := _owner(volume.labels)):
             by_owner.setdefault(owner, {})[volume] = volume.labels
     for owner, wished in by_owner.items():
-        with _nobody_elses(owner):
-            context.host.set_labels(wished)
+        _unless_busy(owner, partial(context.host.set_labels, wished))
 
 
 def _owner(labels: Labels) -> str:

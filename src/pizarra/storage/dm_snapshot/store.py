@@ -15,6 +15,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault, Unsupported
@@ -145,7 +146,7 @@ class DmSnapshotStore(LvmVolumes):
     def _rebase(self, move: Rebase) -> None:
         """The new one is there before the old one goes; ``finish_rebase`` ends it at any step."""
         self._check_closed(move.volume)
-        labels = FillingLabels(becoming=move.labels.but(domain=""))
+        labels = FillingLabels(becoming=replace(move.labels, domain=""))
         new = NewVolume(
             labels=labels, size_bytes=move.golden.size_bytes, name=move.volume.name + NEXT
         )
@@ -165,7 +166,7 @@ class DmSnapshotStore(LvmVolumes):
         seat = seat_labels_of(present.labels)
         if seat is None:
             raise not_ours_error(present, "it carries no label of ours")
-        labels = seat.but(domain=domain, content_version=0)
+        labels = replace(seat, domain=domain, content_version=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
     def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
@@ -216,7 +217,7 @@ class DmSnapshotStore(LvmVolumes):
         labels = next((v.labels for v in facts.volumes if v.uuid == seat.uuid), None)
         if not isinstance(labels, SeatLabels):
             raise not_ours_error(seat, "it carries no label of ours")
-        self.set_labels({seat.uuid: labels.but(baseline=uuid)}, facts)
+        self.set_labels({seat.uuid: replace(labels, baseline=uuid)}, facts)
 
     def _check_closed(self, *volumes: Volume) -> None:
         """LVM would put a merge off to the next activation, and report success."""

@@ -42,7 +42,7 @@ class MemoryDisks:
 
     size_bytes: int = TIB
     by_uuid: dict[str, Disk] = field(default_factory=dict)
-    records: dict[str, ClassroomRecord] = field(default_factory=dict)  # by classroom
+    records: dict[str, ClassroomRecord | None] = field(default_factory=dict)  # None: damaged
 
     def find(self, name: str) -> Disk:
         """Raises StorageFault when there is none."""
