@@ -35,6 +35,27 @@ class Disk:
     kept: Disk | None = None  # what the last rewind took away
     going: list[Disk] = field(default_factory=list)  # what takes space until it is given back
 
+    def write(self, offset: int, data: bytes) -> None:
+        """Blocks that another volume shares are copied first."""
+        blocks = self.blocks or {}
+        while data:
+            number, start = divmod(offset, BLOCK_BYTES)
+            part = data[: BLOCK_BYTES - start]
+            old = blocks[number].data if number in blocks else BLANK
+            blocks[number] = Block(old[:start] + part + old[start + len(part) :])
+            self.written.add(number)
+            offset, data = offset + len(part), data[len(part) :]
+        self.blocks = blocks
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What was never written is zeros."""
+        blocks = self.blocks or {}
+        first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
+        data = b"".join(
+            blocks[number].data if number in blocks else BLANK for number in range(first, last)
+        )
+        return data[offset - first * BLOCK_BYTES :][:length]
+
 
 @dataclass(slots=True)
 class MemoryDisks:

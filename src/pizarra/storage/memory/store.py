@@ -43,7 +43,7 @@ from pizarra.storage.interface import (
     ignore_progress,
     is_valid_source,
 )
-from pizarra.storage.memory.disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
+from pizarra.storage.memory.disks import BLOCK_BYTES, Disk, MemoryDisks
 from pizarra.system.checksum import sha256_of
 
 
@@ -88,24 +88,14 @@ class MemoryStore:
             raise StorageFault("{name} cannot be written.", name=name)
         if offset + len(data) > disk.volume.size_bytes:
             raise StorageFault("{name} ends before that.", name=name)
-        while data:
-            number, start = divmod(offset, BLOCK_BYTES)
-            part = data[: BLOCK_BYTES - start]
-            old = disk.blocks[number].data if number in disk.blocks else BLANK
-            disk.blocks[number] = Block(old[:start] + part + old[start + len(part) :])
-            disk.written.add(number)
-            offset, data = offset + len(part), data[len(part) :]
+        disk.write(offset, data)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """As a guest would. Raises StorageFault in the middle of a rewind."""
-        blocks = self.disks.find(name).blocks
-        if blocks is None:
+        disk = self.disks.find(name)
+        if disk.blocks is None:
             raise StorageFault("{name} cannot be read.", name=name)
-        first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
-        data = b"".join(
-            blocks[number].data if number in blocks else BLANK for number in range(first, last)
-        )
-        return data[offset - first * BLOCK_BYTES :][:length]
+        return disk.read(offset, length)
 
     def _begin(self, call: str) -> Callable[[], None]:
         """What the call does before each of its steps."""
