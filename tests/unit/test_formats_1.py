@@ -148,9 +148,7 @@ def test_record_when_seats_carry_it_then_has_all_that_they_said() -> None:
     assert seen.record == record
 
 
-def test_set_labels_when_tags_are_of_format_1_then_all_of_those_go_in_the_same_command() -> (
-    None
-):
+def test_set_labels_when_tags_are_of_format_1_then_all_of_those_go_in_the_same_command() -> None:
     volume = lvm_volumes("published")["net-01.vda"]
     assert isinstance(volume.labels, SeatLabels)
     wanted = replace(volume.labels, record=None)

@@ -8,6 +8,7 @@ from itertools import chain
 from pizarra.errors import StorageFault
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Volume
+from pizarra.model.labels import CheckpointLabels
 from pizarra.model.sizes import TIB
 
 BLOCK_BYTES = 4096
@@ -77,3 +78,24 @@ class MemoryDisks:
         disks = list(self.by_uuid.values())
         beside = [[disk.kept] if disk.kept else [] for disk in disks] + [d.going for d in disks]
         return BLOCK_BYTES * sum(len(disk.written) for disk in [*disks, *chain(*beside)])
+
+
+def saved_copy(disk: Disk, volume: Volume) -> Disk:
+    """What a checkpoint of it has."""
+    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
+
+
+def snapshot(volume: Volume, baseline: Disk) -> Disk:
+    """A volume that shares all blocks, and has written none of its own."""
+    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
+
+
+def is_checkpoint(disk: Disk) -> bool:
+    """Whether it is a seat's saved state."""
+    return isinstance(disk.volume.labels, CheckpointLabels)
+
+
+def own_blocks(seat: Disk, baseline: Disk) -> int:
+    """How many blocks it does not share."""
+    theirs = baseline.blocks or {}
+    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())

@@ -43,7 +43,15 @@ from pizarra.storage.interface import (
     ignore_progress,
     is_valid_source,
 )
-from pizarra.storage.memory.disks import BLOCK_BYTES, Disk, MemoryDisks
+from pizarra.storage.memory.disks import (
+    BLOCK_BYTES,
+    Disk,
+    MemoryDisks,
+    is_checkpoint,
+    own_blocks,
+    saved_copy,
+    snapshot,
+)
 from pizarra.system.checksum import sha256_of
 
 
@@ -159,7 +167,7 @@ class MemoryStore:
         """Its blocks are shared until they are written."""
         self._begin("create_draft")()
         source = self._find(golden)
-        made = self._make(new, new.labels, lambda volume: _snapshot(volume, source))
+        made = self._make(new, new.labels, lambda volume: snapshot(volume, source))
         progress(1.0)
         return _volume(made)
 
@@ -186,7 +194,7 @@ class MemoryStore:
             step()
             size_bytes = max(one.size_bytes, golden.size_bytes)
             larger = replace(one, size_bytes=size_bytes)
-            disk = self._make(larger, one.labels, lambda volume: _snapshot(volume, baseline), taken)
+            disk = self._make(larger, one.labels, lambda volume: snapshot(volume, baseline), taken)
             taken.add(one.name)
             disk.volume = replace(disk.volume, origin=golden.name)
 
@@ -261,8 +269,8 @@ class MemoryStore:
         seat.blocks = None
         step()
         self._change()
-        fresh = _snapshot(seat.volume, baseline)
-        if _is_checkpoint(baseline):
+        fresh = snapshot(seat.volume, baseline)
+        if is_checkpoint(baseline):
             fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
         seat.birth += 1
@@ -328,7 +336,7 @@ class MemoryStore:
 
     def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From the blocks themselves: which are not the baseline's own."""
-        return self._diff("diff_independently", pairs, _own_blocks)
+        return self._diff("diff_independently", pairs, own_blocks)
 
     def _diff(
         self, call: str, pairs: Sequence[RewindTarget], count: Callable[[Disk, Disk], int]
@@ -341,8 +349,8 @@ class MemoryStore:
                 seat, baseline = self._find(pair.volume), self._find(pair.source)
                 if seat.blocks is None:
                     raise StorageFault("{name} is not a whole seat.", name=pair.volume.name)
-                if _is_checkpoint(baseline):
-                    blocks = _own_blocks(seat, baseline) + _own_blocks(baseline, seat)
+                if is_checkpoint(baseline):
+                    blocks = own_blocks(seat, baseline) + own_blocks(baseline, seat)
                 elif seat.baseline != pair.source.uuid:
                     raise OtherOriginal("{name} is another's seat.", name=pair.volume.name)
                 else:
@@ -364,7 +372,7 @@ class MemoryStore:
                 disk = self._find(volume)
                 if disk.blocks is None:
                     raise StorageFault("{name} has no content.", name=volume.name)
-                made = self._make(one, one.labels, partial(_is_saved, disk))
+                made = self._make(one, one.labels, partial(saved_copy, disk))
                 made.volume = replace(made.volume, read_only=True)
             except PizarraError as error:
                 faults[volume.uuid] = error
@@ -475,23 +483,6 @@ class MemoryStore:
         if disk.volume.labels is None:
             raise NotOurs("{name} carries no label of ours.", name=volume.name)
         return disk
-
-
-def _is_saved(disk: Disk, volume: Volume) -> Disk:
-    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
-
-
-def _snapshot(volume: Volume, baseline: Disk) -> Disk:
-    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
-
-
-def _is_checkpoint(disk: Disk) -> bool:
-    return disk.volume.labels is not None and disk.volume.labels.role is Role.CHECKPOINT
-
-
-def _own_blocks(seat: Disk, baseline: Disk) -> int:
-    theirs = baseline.blocks or {}
-    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
 def _volume(disk: Disk) -> Volume:
