@@ -9,7 +9,6 @@ from bench.series import Series, say, timed_ms
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.memory_host import memory_host
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After
@@ -19,6 +18,7 @@ from pizarra.service import classrooms
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import MemoryStore
 
 SEATS = (30, 1000, 10_000)
@@ -62,7 +62,7 @@ def _host_of(seats: int) -> Context:
             template="t",
             seats=min(MOST_IN_ONE, seats - first),
             memory_bytes=64 * MIB,
-            storage=StorageKind.MEMORY,
+            storage=Kind.MEMORY,
         )
         classrooms.create(context, spec)
     return context

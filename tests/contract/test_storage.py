@@ -22,6 +22,7 @@ from pizarra.model.labels import (
 )
 from pizarra.model.sizes import KIB, MIB, TIB
 from pizarra.storage.interface import Change, NewVolume, RewindTarget, Storage
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_bench import Bench, MemoryBench
 from tests.contract.storage_qcow2 import Qcow2Bench
 
@@ -30,10 +31,10 @@ AT = 4 * MIB  # where a student writes over what the teacher wrote
 ORIGINAL = hashlib.shake_128(b"what the teacher wrote").digest(128 * KIB)
 STUDENT = b"student!" * 8192
 IN_LAB = os.environ.get("PIZARRA_LAB") == "1"
-LVM = [StorageKind.LVM_THIN, StorageKind.LVM_THICK] if IN_LAB else []
+LVM = [Kind.LVM_THIN, Kind.LVM_THICK] if IN_LAB else []
 
 
-@pytest.fixture(scope="module", params=[StorageKind.MEMORY, StorageKind.QCOW2, *LVM])
+@pytest.fixture(scope="module", params=[Kind.MEMORY, Kind.QCOW2, *LVM])
 def kind(request: pytest.FixtureRequest) -> StorageKind:
     """All tests of one backend, then all of the next."""
     found: StorageKind = request.param
@@ -48,9 +49,9 @@ def kept(kind: StorageKind) -> dict[str, Volume]:
 
 
 def bench_made(kind: StorageKind, folder: Path) -> Bench:
-    if kind is StorageKind.MEMORY:
+    if kind is Kind.MEMORY:
         return MemoryBench()
-    if kind is StorageKind.QCOW2:
+    if kind is Kind.QCOW2:
         return Qcow2Bench(folder)
     from tests.contract.storage_lvm import LvmBench
 

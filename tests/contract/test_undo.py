@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pizarra.errors import PizarraError, Unsupported
-from pizarra.model.facts import StorageKind
+from pizarra.storage.kinds import Kind
 from tests.contract.test_storage import Room, bench, is_change, kept, kind, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
@@ -72,7 +72,7 @@ def test_given_back_when_a_crash_left_it_then_settled_does_it_once(room: Room) -
     for _ in range(2):
         room.vandalised(1)
         room.storage.rewind(room.pairs(1), keep=room.storage.capabilities.undo)
-    is_later = room.golden.kind in (StorageKind.LVM_THIN, StorageKind.MEMORY)  # else at once
+    is_later = room.golden.kind in (Kind.LVM_THIN, Kind.MEMORY)  # else at once
     assert len(room.storage.repair_after_crash(seats)) == is_later
     assert room.storage.repair_after_crash(seats) in ((), [])
     assert room.is_original(1)

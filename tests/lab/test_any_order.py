@@ -19,13 +19,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import StorageFault
-from pizarra.model.facts import Seat, StorageKind, Volume
+from pizarra.model.facts import Seat, Volume
 from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import Crash
 from pizarra.system import flight
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
@@ -63,7 +64,7 @@ class Mortal:
 class OnLvm(AnyOrder):
     """Thin volumes of the lab's volume group."""
 
-    kind = StorageKind.LVM_THIN
+    kind = Kind.LVM_THIN
     disks: tuple[str, ...] = ("vda",)  # of the template
     patched: pytest.MonkeyPatch
 

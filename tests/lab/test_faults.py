@@ -25,6 +25,7 @@ from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, recover, templates, verbs
 from pizarra.service.context import Context
 from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.kinds import Kind
 from pizarra.system import devmapper
 from pizarra.system.process import run
 from tests.contract.storage_lvm import VG, direct_write, lvm
@@ -70,7 +71,7 @@ class Frail:
         lvm("vgchange", "-ay", FRAIL)
 
     def made(self, kind: StorageKind, image: Path, seats: int, disk_bytes: int = 0) -> None:
-        if kind is StorageKind.LVM_THIN:
+        if kind is Kind.LVM_THIN:
             DmThinStore(FRAIL).prepare()
         source = templates.source_of_file(image)
         templates.import_template(self.context, "boot", source, vg=FRAIL, kind=kind)
@@ -122,7 +123,7 @@ def told(report: Report) -> list[tuple[Outcome, str]]:
     return [(one.outcome, str(one.reason)) for one in report.seats]
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN, StorageKind.LVM_THICK])
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN, Kind.LVM_THICK])
 def test_disk_when_it_gives_errors_then_it_is_said_and_none_is_called_original(
     frail: Frail, bootsector: Path, kind: StorageKind
 ) -> None:
@@ -143,7 +144,7 @@ def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was
     frail: Frail, bootsector: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devmapper, "LIMIT_S", 3.0)
-    frail.made(StorageKind.LVM_THIN, bootsector, 1)
+    frail.made(Kind.LVM_THIN, bootsector, 1)
     frail.works(1)
     volume = frail.seats()[0].volumes[0]
     device = devmapper.device(devmapper.dm_name(volume.place, volume.name))
@@ -168,7 +169,7 @@ def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was
 def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    frail.made(Kind.LVM_THIN, bootsector, 2)
     frail.works(1)
     device, made = f"{FRAIL}-{POOL}-tpool", []
     with suppress(StorageFault):
@@ -193,7 +194,7 @@ def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
 def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_done(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.made(StorageKind.LVM_THIN, bootsector, 3)
+    frail.made(Kind.LVM_THIN, bootsector, 3)
     verbs.start(frail.context, "frail")
     pid = int(command("pgrep", "-x", "libvirtd").split()[0])
     argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
@@ -224,7 +225,7 @@ def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_do
 def test_snapshot_when_it_overflows_then_it_is_said_and_a_reset_mends_it(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.made(StorageKind.LVM_THICK, bootsector, 2)
+    frail.made(Kind.LVM_THICK, bootsector, 2)
     seat = frail.seats()[0].volumes[0]
     lvm("lvreduce", "-f", "-y", "-l", "1", f"{FRAIL}/{seat.name}")
     with suppress(OSError):
@@ -240,7 +241,7 @@ def test_pool_when_its_data_is_wholly_full_then_starts_are_refused_and_resets_st
     frail: Frail, bootsector: Path
 ) -> None:
     """Somebody else's volume fills the pool to its last block."""
-    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    frail.made(Kind.LVM_THIN, bootsector, 2)
     frail.works(1)
     lvm("lvchange", "--errorwhenfull", "y", f"{FRAIL}/{POOL}")
     lvm("lvcreate", "-y", "-V", f"{2 * DISK_BYTES}b", "-T", f"{FRAIL}/{POOL}", "-n", "theirs")
@@ -269,7 +270,7 @@ def test_machine_when_it_ignores_everything_then_only_it_fails_and_nobody_waits_
     frail: Frail, bootsector: Path
 ) -> None:
     """Its QEMU is stopped by a signal: it answers no monitor, no agent, no power button."""
-    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    frail.made(Kind.LVM_THIN, bootsector, 2)
     verbs.start(frail.context, "frail")
     pid = int(command("pgrep", "-f", "guest=frail-01,").split()[0])
     os.kill(pid, signal.SIGSTOP)

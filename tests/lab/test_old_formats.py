@@ -11,6 +11,7 @@ from pizarra.model.labels import PREFIX, labels_from_tags
 from pizarra.model.policy import After
 from pizarra.service import classrooms, recover, verbs
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG, lvm
 from tests.fixtures.command import pizarra
 from tests.fixtures.old_labels import old_texts
@@ -42,7 +43,7 @@ def made_old(lab: Context) -> None:
         lvm("vgchange", "--deltag", tag, VG)
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN, StorageKind.LVM_THICK])
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN, Kind.LVM_THICK])
 def test_host_when_of_format_1_then_is_reset_as_it_is_and_recover_writes_it_anew(
     lab: Context, bootsector: Path, tmp_path: Path, kind: StorageKind
 ) -> None:

@@ -20,7 +20,7 @@ from pizarra.compute.domain_edit import (
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
 from pizarra.model.classroom_record import ClassroomRecord
-from pizarra.model.facts import Domain, Power, StorageFacts, StorageKind, Volume
+from pizarra.model.facts import Domain, Power, StorageFacts, Volume
 from pizarra.model.labels import BaselineLabels, ResetMethod, Role, SeatLabels, labels_from_tags
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import GIB, MIB
@@ -35,6 +35,7 @@ from pizarra.planner.adoption import (
 )
 from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.storage.images import ImageInfo
+from pizarra.storage.kinds import Kind
 
 FILE = Path("/var/lib/libvirt/images/win11.qcow2")
 DISK = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>{}{}</disk>"
@@ -45,7 +46,7 @@ XML = (
     + "</devices></domain>"
 )
 THIN: Volume = Volume(
-    kind=StorageKind.LVM_THIN,
+    kind=Kind.LVM_THIN,
     place="vg0",
     name="old",
     uuid="v-old",
@@ -55,8 +56,8 @@ THIN: Volume = Volume(
     pool="pool0",
     thin_id=4,
 )
-THICK = replace(THIN, kind=StorageKind.LVM_THICK, pool="", thin_id=0)
-TO = (StorageKind.LVM_THIN, "vg0")
+THICK = replace(THIN, kind=Kind.LVM_THICK, pool="", thin_id=0)
+TO = (Kind.LVM_THIN, "vg0")
 
 
 def seen(**changes: Any) -> DiskSeen:

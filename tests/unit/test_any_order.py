@@ -9,12 +9,13 @@ from hypothesis import settings as hypothesis
 
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import StorageFault
-from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.facts import Volume
 from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.disks import MemoryDisks
 from pizarra.storage.memory.store import Crash, MemoryStore
 from tests.fixtures.any_order import NOT_OURS, ORIGINAL, AnyOrder, Plug
@@ -41,7 +42,7 @@ class MortalStorage(MemoryStore):
 class InMemory(AnyOrder):
     """Disks that are dictionaries."""
 
-    kind = StorageKind.MEMORY
+    kind = Kind.MEMORY
 
     def disks_made(self) -> None:
         self.disks = MemoryDisks()

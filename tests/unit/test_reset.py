@@ -8,7 +8,7 @@ from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import Busy, ComputeFault, NotFound, StorageFault
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Power, StorageKind, Volume
+from pizarra.model.facts import Power, Volume
 from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
@@ -18,6 +18,7 @@ from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import MemoryStore
 from pizarra.system import locks
 
@@ -33,7 +34,7 @@ class School:
         self.context = Context(memory_host(self.storage, self.compute, Settings(at_once=3)))
         self._golden()
         spec = ClassroomSpec(
-            name="net", template="t", seats=SEATS, memory_bytes=64 * MIB, storage=StorageKind.MEMORY
+            name="net", template="t", seats=SEATS, memory_bytes=64 * MIB, storage=Kind.MEMORY
         )
         classrooms.create(self.context, spec)
 

@@ -12,7 +12,7 @@ import pytest
 from pizarra.engine import undo_notes
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault, Unsupported
-from pizarra.model.facts import Power, StorageKind, Volume
+from pizarra.model.facts import Power, Volume
 from pizarra.model.labels import Labels, SeatLabels, TemplateLabels
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
@@ -24,6 +24,7 @@ from pizarra.settings import Settings
 from pizarra.storage.dm_thin.ids import PROBE, UNDO_A, UNDO_B
 from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.undo import PoolMessages, holders, messages_after_crash
+from pizarra.storage.kinds import Kind
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -243,7 +244,7 @@ def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> Non
 def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:
     def thin(thin_id: int, labels: Labels | None) -> Volume:
         return Volume(
-            kind=StorageKind.LVM_THIN,
+            kind=Kind.LVM_THIN,
             place="vg",
             name=f"v{thin_id}",
             uuid=str(thin_id),

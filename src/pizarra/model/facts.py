@@ -8,7 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeGuard
 
+from pizarra.errors import Unsupported
 from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.disk_source import DiskSource, RbdImage
 from pizarra.model.labels import (
     FORMAT_TAG,
     CheckpointLabels,
@@ -29,13 +31,8 @@ else:
 Of = TypeVar("Of", bound=Labels)
 
 
-class StorageKind(StrEnum):
-    """The storage backends."""
-
-    LVM_THIN = "lvm-thin"
-    LVM_THICK = "lvm-thick"
-    QCOW2 = "qcow2"
-    MEMORY = "memory"
+# the name of a storage backend, as storage/registry.py has it; who has one asks what that can do
+StorageKind = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +46,7 @@ class Volume(Generic[L]):
     place: str  # the volume group, or the folder
     name: str
     uuid: str  # LVM's own, or the one we wrote beside a file; names are never enough
-    path: Path  # what QEMU opens
+    source: DiskSource  # what QEMU opens
     size_bytes: int
     labels: L
     tags: tuple[str, ...] = ()  # our labels as they stand there, of whatever format
@@ -60,6 +57,13 @@ class Volume(Generic[L]):
     pool: str = ""
     thin_id: int = 0
     origin: str = ""  # name of the volume that it is a snapshot of
+
+    @property
+    def path(self) -> Path:
+        """Where it is on this host. Raises Unsupported for one that is only reached by network."""
+        if isinstance(self.source, RbdImage):
+            raise Unsupported("{name} has no path on this host.", name=self.name)
+        return self.source.path
 
     @property
     def has_old_labels(self) -> bool:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from pizarra.compute.interface import DomainSpec, Lease, NetworkSpec
 from pizarra.errors import BadInput, Busy, NotFound, NotOurs
 from pizarra.model.classroom_spec import check_machine, check_network
-from pizarra.model.facts import Maintenance, StorageKind, Template, Volume
+from pizarra.model.facts import Maintenance, Template, Volume
 from pizarra.model.labels import FillingLabels, MaintenanceLabels, TemplateLabels
 from pizarra.model.names import seat_mac, seat_uuid
 from pizarra.model.sizes import GIB, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_spec, golden_name, network_spec, network_uuid
 from pizarra.planner.template_facts import machine_name
-from pizarra.storage.interface import Capabilities, NewVolume
+from pizarra.storage.interface import NewVolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,9 +131,7 @@ def labels_when_sealed(
     return replace(labels, warm=warm)
 
 
-def machine(
-    maintenance: Maintenance, capabilities: Mapping[StorageKind, Capabilities]
-) -> DomainSpec:
+def machine(maintenance: Maintenance) -> DomainSpec:
     """The machine, from what the drafts say: enough to make it again from disks alone."""
     labels = maintenance.labels
     return DomainSpec(
@@ -147,7 +145,7 @@ def machine(
         vcpus=labels.vcpus,
         firmware=labels.firmware,
         tpm="tpm" in labels.firmware_state,
-        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in maintenance.volumes],
+        disks=[disk_spec(volume) for volume in maintenance.volumes],
         network=labels.network,
         mac=seat_mac(room(maintenance.template), 0),
     )

@@ -61,7 +61,9 @@ def check_new(facts: HostFacts, spec: ClassroomSpec) -> None:
     check_names_free(facts, spec, range(1, spec.seats + 1))
 
 
-def check_template(template: Template, spec: ClassroomSpec) -> None:
+def check_template(
+    template: Template, spec: ClassroomSpec, capabilities: Mapping[StorageKind, Capabilities]
+) -> None:
     """Raises NotOurs, BadInput when no seat can stand on it, or none of the size wished."""
     if template.fault:
         raise NotOurs(
@@ -77,10 +79,11 @@ def check_template(template: Template, spec: ClassroomSpec) -> None:
             has=size_text(size_bytes),
             wished=size_text(wished),
         )
-    if wished > size_bytes and template.kind is StorageKind.LVM_THICK:
+    if wished > size_bytes and not capabilities[template.kind].resize_at_create:
         raise BadInput(
-            "On lvm-thick a seat's disk is as large as the template's: {has}.",
+            "On {kind} a seat's disk is as large as the template's: {has}.",
             "Leave out --disk, or import the template on lvm-thin.",
+            kind=template.kind,
             has=size_text(size_bytes),
         )
 
@@ -128,7 +131,7 @@ def record_of(spec: ClassroomSpec, version: int) -> ClassroomRecord:
     )
 
 
-def domain_spec(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> DomainSpec:
+def domain_spec(seat: Seat) -> DomainSpec:
     """A seat's machine, from its volumes and its classroom's record: enough to make it again from
     disks alone."""
     labels, record = seat.labels, seat.record
@@ -143,22 +146,15 @@ def domain_spec(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) ->
         vcpus=record.vcpus,
         firmware=labels.firmware,
         tpm="tpm" in labels.firmware_state,
-        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in seat.all_volumes],
+        disks=[disk_spec(volume) for volume in seat.all_volumes],
         network=record.network,
         mac=seat_mac(seat.classroom, seat.number),
     )
 
 
-def disk_spec(
-    volume: Volume[SeatLabels] | Volume[MaintenanceLabels], capabilities: Capabilities
-) -> DiskSpec:
+def disk_spec(volume: Volume[SeatLabels] | Volume[MaintenanceLabels]) -> DiskSpec:
     """A disk of a machine."""
-    return DiskSpec(
-        path=volume.path,
-        target=volume.labels.disk,
-        type=capabilities.disk_type,
-        format=capabilities.disk_format,
-    )
+    return DiskSpec(source=volume.source, target=volume.labels.disk)
 
 
 def network_spec(

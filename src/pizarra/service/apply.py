@@ -176,7 +176,7 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     if present is None:
         check_new(facts, spec)
         template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
-        check_template(template, spec)
+        check_template(template, spec, context.host.storages.capabilities)
         creation.check_possible(context, template, spec)
         return ApplyPlan(
             spec=spec,

@@ -40,14 +40,14 @@ def create(context: Context, spec: ClassroomSpec) -> Report:
     ):
         facts = context.host.observe()
         provision.check_new(facts, spec)
-        template = _template(facts, spec)
+        template = _template(context, facts, spec)
         seats = _make_seats(context, facts, template, spec, list(range(1, spec.seats + 1)))
     return _report(spec.name, "create", seats, began)
 
 
-def _template(facts: HostFacts, spec: ClassroomSpec) -> Template:
+def _template(context: Context, facts: HostFacts, spec: ClassroomSpec) -> Template:
     template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
-    provision.check_template(template, spec)
+    provision.check_template(template, spec, context.host.storages.capabilities)
     return template
 
 
@@ -114,7 +114,7 @@ def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
     capabilities = context.host.storages.capabilities
 
     def make(seat: Seat) -> SeatOutcome:
-        context.host.compute.define(provision.domain_spec(seat, capabilities))
+        context.host.compute.define(provision.domain_spec(seat))
         _give_state(context, seat)
         outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
         context.emit(Settled(outcome=outcome))
@@ -311,7 +311,7 @@ def _add_seats(
     spec = spec_of(classroom, seats=seats)
     numbers = provision.missing_numbers(classroom, seats)
     provision.check_names_free(facts, spec, numbers)
-    template = _template(facts, spec)
+    template = _template(context, facts, spec)
     if not classroom.recorded_at:
         records.write_record(context, classroom, classroom.record)
     made = _make_seats(context, facts, template, spec, numbers)

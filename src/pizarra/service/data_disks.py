@@ -84,7 +84,7 @@ def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping
             wished[volume] = replace(volume.labels, seat=number, domain=machine)
     context.host.set_labels(wished)
     for seat in look_at_seats(context, classroom, numbers)[1]:
-        context.host.compute.define(provision.domain_spec(seat, capabilities))
+        context.host.compute.define(provision.domain_spec(seat))
 
 
 def _check_ready(seat: Seat) -> None:

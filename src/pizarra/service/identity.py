@@ -91,7 +91,7 @@ def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatO
     host = context.host
     if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
-    spec = provision.domain_spec(seat, host.storages.capabilities)
+    spec = provision.domain_spec(seat)
     path = seed.seed_path(seat.domain_uuid)
     files = {
         "meta-data": planner.meta_data(seat),
@@ -211,7 +211,7 @@ def recover(context: Context, facts: HostFacts) -> None:
 def _take_back(context: Context, seat: Seat) -> None:
     host = context.host
     host.compute.kill(seat.domain_uuid)
-    host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
+    host.compute.define(provision.domain_spec(seat))
     raise_first(host.rewind(list(pairs_of(seat))))
     text = "{name}: giving it an identity was cut off, and is taken back."
     context.emit(Noted(text=text, facts={"name": seat.name}))

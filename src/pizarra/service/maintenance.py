@@ -81,7 +81,7 @@ def _start_machine(context: Context, name: str) -> Maintenance:
     compute = context.host.compute
     present = plan.find_maintenance(context.host.observe(), name)
     make_network(context, present)
-    compute.define(plan.machine(present, context.host.storages.capabilities))
+    compute.define(plan.machine(present))
     _put_state(context, present)
     compute.start(present.domain_uuid)
     return plan.find_maintenance(context.host.observe(), name)
@@ -214,7 +214,7 @@ def _recover_machines(context: Context) -> None:
         with claiming([f"template-{one.template}"], "recover", wait_s=context.wait_s):
             make_network(context, one)
             if one.power is Power.ABSENT:
-                spec = plan.machine(one, context.host.storages.capabilities)
+                spec = plan.machine(one)
                 context.host.compute.define(spec)
                 context.emit(Noted(text="{name}: machine defined again.", facts={"name": one.name}))
     known = context.host.compute.network_gateways()

@@ -89,7 +89,7 @@ def _recover_seat(context: Context, seat: Seat) -> SeatOutcome:
                 outcome=Outcome.UNKNOWN,
                 reason="its machine is gone, and it was not ours to describe",
             )
-        host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
+        host.compute.define(provision.domain_spec(seat))
         mended.append(Sentence("machine defined again"))
     detached = any(_is_detached(context, volume) for volume in seat.volumes)
     if seat.power not in (Power.OFF, Power.ABSENT):

@@ -107,7 +107,7 @@ def _move(
         if fault := _first(faults, plan):
             return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
         now = present.get(seat.name, seat)
-        spec = provision.domain_spec(now, context.host.storages.capabilities)
+        spec = provision.domain_spec(now)
         context.host.compute.define(spec)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 

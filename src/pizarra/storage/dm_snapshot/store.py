@@ -14,23 +14,32 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import StorageKind, Volume, has_labels
-from pizarra.model.labels import FillingLabels, Labels, ResetMethod, SeatLabels, seat_labels_of
+from pizarra.model.labels import (
+    BaselineLabels,
+    FillingLabels,
+    InspectionLabels,
+    ResetMethod,
+    SeatLabels,
+    seat_labels_of,
+)
+from pizarra.model.names import seat_uuid
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, round_up
+from pizarra.settings import Settings
 from pizarra.storage.batches import run_each, run_in_batches
 from pizarra.storage.images import copy
 from pizarra.storage.interface import (
+    Attachment,
     Capabilities,
     Change,
     Changes,
     Faults,
-    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
@@ -38,14 +47,25 @@ from pizarra.storage.interface import (
     ignore_progress,
     raise_first,
 )
+from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm import commands as lvm_commands
-from pizarra.storage.lvm.volumes import LvmVolumes, find_device, lvm, lvm_batch, not_ours_error
+from pizarra.storage.lvm.volumes import (
+    LvmVolumes,
+    find_device,
+    lvm,
+    lvm_batch,
+    lvm_facts_here,
+    not_ours_error,
+)
+from pizarra.storage.registry import Technology
 from pizarra.system import devmapper
 from pizarra.system.locks import holding_vg_lock
+from pizarra.system.process import run
 from pizarra.system.rcu import expediting
 from pizarra.system.urgency import urgent
 
 HEAD_BYTES = 4096
+ORIGINAL = ".original"  # behind the name of an adopted volume, that of its baseline
 NEXT = ".next"  # behind the name of a seat's volume that is to take its place
 MERGING = "merging"  # in the place of a baseline's UUID while its snapshot is merged
 _COW_SHARE = 0.25  # of the origin, for a seat's store; its use is shown, and LVM can extend it
@@ -62,36 +82,33 @@ def cow_bytes(size_bytes: int) -> int:
 class DmSnapshotStore(LvmVolumes):
     """Classic volumes and snapshots in a volume group."""
 
-    kind = StorageKind.LVM_THICK
+    kind: StorageKind = Kind.LVM_THICK
     capabilities = Capabilities(
         hot_reset=True,
-        disk_type="block",
-        disk_format="raw",
-        new_is_zero=False,
-        moves_at_reset=False,
-        undo=False,
-        checkpoints=False,
+        extendable_store=True,
+        volume_groups=True,
+        adoption=ResetMethod.MERGE,
     )
 
     def check_space(self, new_bytes: int, what: str) -> None:
         """Against the free extents of the group."""
         self.space_of_group(new_bytes, what)
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """A plain volume, active."""
-        lvm(lvm_commands.linear_create(self.place, new))
-        return self.find(new.name)
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
     ) -> Volume:
-        """A copy: the draft shall stand on nothing. FILLING until it is whole."""
-        self.check_space(new.size_bytes, Sentence("a copy of {name}", name=golden.name))
-        volume = self.create_golden(new)
-        with self.opening(golden) as source:
-            copy(source, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
-        self.set_labels({volume.uuid: new.labels}, self.observe())
-        return self.find(new.name)
+        """A plain volume, active; a copy of ``source``, for it is to stand on nothing."""
+        if source is not None:
+            self.check_space(new.size_bytes, Sentence("a copy of {name}", name=source.name))
+        lvm(lvm_commands.linear_create(self.place, new))
+        volume = self.find(new.name)
+        if source is not None:
+            with self.opening(source) as path:
+                copy(path, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
+        return volume
 
     def create_seats(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """Snapshots, fed to one ``lvm`` process. A snapshot is as large as its origin."""
@@ -102,9 +119,13 @@ class DmSnapshotStore(LvmVolumes):
         self.check_space(store * len(new), Sentence("the stores of {n} seats", n=len(new)))
         lvm_batch([lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new])
 
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
+    def baseline_bytes(self, size_bytes: int) -> int:
+        """The store of its snapshot."""
+        return cow_bytes(size_bytes)
+
+    def create_baseline(self, seat: Volume, new: NewVolume[BaselineLabels]) -> Volume:
         """The original state of an adopted volume: a snapshot of it, which its writes fill."""
-        store = cow_bytes(seat.size_bytes)
+        store = self.baseline_bytes(seat.size_bytes)
         self.check_space(store, Sentence("the snapshot of {name}", name=seat.name))
         lvm(lvm_commands.cow_snapshot(self.place, seat.name, new, store))
         return self.find(new.name)
@@ -155,9 +176,9 @@ class DmSnapshotStore(LvmVolumes):
         if fault is not None:
             self.remove([self.find(new.name)])
             raise fault
-        self.finish_rebase(self.find(new.name), move.labels.domain)
+        self._finish_rebase(self.find(new.name), move.labels.domain)
 
-    def finish_rebase(self, following: Volume, domain: str) -> None:
+    def _finish_rebase(self, following: Volume, domain: str) -> None:
         """A seat's next volume takes the place of the old one, which is gone."""
         name = following.name.removesuffix(NEXT)
         if name != following.name:
@@ -190,7 +211,7 @@ class DmSnapshotStore(LvmVolumes):
     def _merge(self, pair: RewindTarget) -> None:
         """The 2014 way. The seat must be closed, or LVM would put the merge off."""
         seat, baseline = pair.volume, pair.source
-        if baseline.labels is None or baseline.origin != seat.name:
+        if not has_labels(baseline, BaselineLabels) or baseline.origin != seat.name:
             raise not_ours_error(
                 baseline, Sentence("it is not our snapshot of {name}", name=seat.name)
             )
@@ -204,10 +225,10 @@ class DmSnapshotStore(LvmVolumes):
             if any(volume.uuid == baseline.uuid for volume in self.observe().volumes):
                 self._name_as_original(seat, baseline.uuid)
             raise
-        self.recreate_baseline(seat, baseline.labels, baseline.name)
+        self._recreate_baseline(seat, baseline.labels, baseline.name)
         devmapper.flush_page_cache(seat.path)
 
-    def recreate_baseline(self, seat: Volume, labels: Labels, name: str) -> None:
+    def _recreate_baseline(self, seat: Volume, labels: BaselineLabels, name: str) -> None:
         """The snapshot that a merge used up, made anew: also by who mends a merge cut off."""
         new = NewVolume(labels=labels, size_bytes=seat.size_bytes, name=name)
         self._name_as_original(seat, self.create_baseline(seat, new).uuid)
@@ -232,42 +253,53 @@ class DmSnapshotStore(LvmVolumes):
                     path=volume.path,
                 )
 
-    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
-        """Unsupported: a snapshot of a snapshot is none that LVM makes."""
-        why = Unsupported("lvm-thick has no checkpoints.", "Checkpoints need lvm-thin or qcow2.")
-        return {volume.uuid: why for volume, _ in new}
+    def attach(
+        self,
+        volume: Volume,
+        new: NewVolume[InspectionLabels],
+        note: Callable[[Attachment], None],
+    ) -> Attachment:
+        """The volume itself, through a read-only loop device if somebody could write to it."""
+        _ = new, note  # a loop device that nobody noted goes with the next restart
+        if volume.read_only:
+            return Attachment(device=str(volume.path))
+        argv = ["losetup", "--read-only", "--find", "--show", str(volume.path)]
+        loop = run(argv).stdout.strip()
+        return Attachment(device=loop, loop=loop)
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
-        """A store that is emptied keeps its space."""
-        return {volume.uuid: None for volume in volumes}
+    def detach(self, attachment: Attachment) -> None:
+        """The loop device goes."""
+        if attachment.loop:
+            run(["losetup", "--detach", attachment.loop], check=False)
 
-    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
-        """Never anything."""
-        _ = volumes
-        return frozenset()
+    def unfinished(self, volumes: Sequence[Volume]) -> Sequence[Volume]:
+        """Seats in the middle of a merge, and volumes that were to take a seat's place."""
+        return [one for one in volumes if one.kind == self.kind and _is_unfinished(one)]
 
-    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """Nothing is ever kept."""
-        _ = volumes
-        return {}
+    def finish(self, volume: Volume) -> str:
+        """A merge that was cut off has brought the original back, and gets its snapshot again. A
+        volume that was to take a seat's place takes it, or goes if the old one stands."""
+        if has_labels(volume, SeatLabels):
+            original = BaselineLabels(of=replace(volume.labels, baseline=""))
+            self._recreate_baseline(volume, original, f"{volume.name}{ORIGINAL}")
+            return Sentence("{name}: its reset is ended", name=volume.labels.name)
+        name = volume.name.removesuffix(NEXT)
+        if any(one.name == name and one.uuid != volume.uuid for one in self.observe().volumes):
+            raise_first(self.remove([volume]))
+            return Sentence("Removed {name}: its upgrade never ended", name=volume.name)
+        seat = seat_labels_of(volume.labels)
+        if seat is None:
+            raise not_ours_error(volume, "it carries no label of ours")
+        self._finish_rebase(volume, seat_uuid(seat.classroom, seat.seat, seat.machine))
+        return Sentence("{name}: its upgrade is ended", name=name)
 
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """Unsupported; the plan of a reset says so before."""
-        why = Unsupported("lvm-thick keeps nothing of what a reset takes away.")
-        return {volume.uuid: why for volume in volumes}
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """From the kernel's own count: a store that holds no exception changed nothing.
 
-    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """There is nothing."""
-        return {volume.uuid: None for volume in volumes}
-
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """There is nothing to settle."""
-        _ = volumes
-        return ()
-
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the kernel's own count: a store that holds no exception changed nothing."""
-        return {pair.volume.uuid: _change(pair) for pair in self._as_merged(pairs)}
+        Nobody else knows; ``verify --deep`` reads the data.
+        """
+        _ = independently
+        return {pair.volume.uuid: _change(pair) for pair in self._as_merged(targets)}
 
     def _as_merged(self, pairs: Sequence[RewindTarget]) -> Sequence[RewindTarget]:
         """A merge makes the snapshot anew, so one that was observed before it is gone."""
@@ -275,10 +307,6 @@ class DmSnapshotStore(LvmVolumes):
             return pairs
         now = {volume.uuid: volume for volume in self.observe().volumes}
         return [_as_now(pair, now) for pair in pairs]
-
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """The kernel is the only one who knows; ``verify --deep`` reads the data."""
-        return self.diff(pairs)
 
 
 def _is_live(volume: Volume) -> bool:
@@ -303,6 +331,16 @@ def _as_now(pair: RewindTarget, now: Mapping[str, Volume]) -> RewindTarget:
 def _snapshot_of(pair: RewindTarget) -> Volume:
     """Whose store tells what changed: the seat's own, or the snapshot of an adopted seat."""
     return pair.source if _is_merged(pair.volume) else pair.volume
+
+
+def _is_unfinished(volume: Volume) -> bool:
+    match volume.labels:
+        case SeatLabels(baseline=baseline):
+            return baseline == MERGING
+        case FillingLabels(becoming=SeatLabels(domain="")):
+            return True
+        case _:
+            return False
 
 
 def _is_merged(seat: Volume) -> bool:
@@ -379,3 +417,16 @@ def _zero_head(store: Path) -> None:
     finally:
         os.close(fd)
         zeros.close()
+
+
+def _store_at(settings: Settings, place: str) -> DmSnapshotStore:
+    _ = settings
+    return DmSnapshotStore(place)
+
+
+TECHNOLOGY = Technology(
+    kind=DmSnapshotStore.kind,
+    capabilities=DmSnapshotStore.capabilities,
+    store=_store_at,
+    observe=lvm_facts_here,
+)

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pizarra.errors import BadInput
-from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.facts import Volume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm import commands as lvm_commands
 from pizarra.storage.lvm.volumes import lvm
 from pizarra.system import devmapper
 from pizarra.system.file_copies import sync
 
-LVM_KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+LVM_KINDS = (Kind.LVM_THIN, Kind.LVM_THICK)
 
 
 def volume_at(path: str, volumes: Iterable[Volume]) -> Volume | None:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Iterator
 
 from pizarra.errors import NotOurs
 from pizarra.model.classroom_record import ClassroomRecord, record_parsed
-from pizarra.model.facts import RecordSeen, StorageKind
+from pizarra.model.facts import RecordSeen
 from pizarra.model.labels import PREFIX
 from pizarra.model.sentence import Sentence, join
+from pizarra.storage.kinds import Kind
 
 _RECORD = f"{PREFIX}record="
 
@@ -48,12 +49,12 @@ def _seen(place: str, classroom: str, tag: str) -> RecordSeen:
         record = record_parsed(_texts(tag))
     except NotOurs as error:
         return _unreadable(place, classroom, join([error]))
-    return RecordSeen(kind=StorageKind.LVM_THICK, place=place, classroom=classroom, record=record)
+    return RecordSeen(kind=Kind.LVM_THICK, place=place, classroom=classroom, record=record)
 
 
 def _unreadable(place: str, classroom: str, fault: str) -> RecordSeen:
     return RecordSeen(
-        kind=StorageKind.LVM_THICK, place=place, classroom=classroom, record=None, fault=fault
+        kind=Kind.LVM_THICK, place=place, classroom=classroom, record=None, fault=fault
     )
 
 

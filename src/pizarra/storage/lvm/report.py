@@ -15,10 +15,12 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from pizarra.errors import NotOurs, StorageFault
-from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Pool, StorageFacts, Volume
 from pizarra.model.labels import PREFIX, Labels, labels_from_tags
 from pizarra.model.sentence import Sentence, join
 from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
+from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm.records import records_seen
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,vg_tags"
@@ -145,11 +147,11 @@ def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
     if row.pool_lv in crowded:
         fault = Sentence("thin ids of its pool are so high that what an undo keeps may meet them")
     return Volume(
-        kind=StorageKind.LVM_THIN if row.segtype == "thin" else StorageKind.LVM_THICK,
+        kind=Kind.LVM_THIN if row.segtype == "thin" else Kind.LVM_THICK,
         place=group.vg.vg_name,
         name=row.lv_name,
         uuid=row.lv_uuid,
-        path=Path("/dev") / group.vg.vg_name / row.lv_name,
+        source=BlockDevice(Path("/dev") / group.vg.vg_name / row.lv_name),
         size_bytes=_size_bytes(row),
         labels=labels,
         tags=tags,
@@ -185,7 +187,7 @@ def _health(row: LvRow) -> str | None:
 
 def _pools(group: Group) -> Iterator[Pool]:
     yield Pool(
-        kind=StorageKind.LVM_THICK,
+        kind=Kind.LVM_THICK,
         place=group.vg.vg_name,
         name=group.vg.vg_name,
         size_bytes=group.vg.vg_size,
@@ -195,7 +197,7 @@ def _pools(group: Group) -> Iterator[Pool]:
     for row in group.lvs:
         if row.segtype == "thin-pool":
             yield Pool(
-                kind=StorageKind.LVM_THIN,
+                kind=Kind.LVM_THIN,
                 place=group.vg.vg_name,
                 name=row.lv_name,
                 size_bytes=row.lv_size,

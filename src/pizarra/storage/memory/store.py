@@ -23,9 +23,9 @@ from pizarra.errors import (
     OtherOriginal,
     PizarraError,
     StorageFault,
-    Unsupported,
 )
 from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Pool, RecordSeen, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sentence import Sentence
@@ -43,6 +43,7 @@ from pizarra.storage.interface import (
     ignore_progress,
     is_valid_source,
 )
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.disks import (
     BLOCK_BYTES,
     Disk,
@@ -52,7 +53,6 @@ from pizarra.storage.memory.disks import (
     saved_copy,
     snapshot,
 )
-from pizarra.system.checksum import sha256_of
 
 
 class Crash(BaseException):
@@ -62,17 +62,16 @@ class Crash(BaseException):
 class MemoryStore:
     """The backend. ``write``, ``read``, ``fail_at`` and ``crash_at`` are for whoever tests."""
 
-    kind = StorageKind.MEMORY
+    kind: StorageKind = Kind.MEMORY
 
     def __init__(self, disks: MemoryDisks | None = None, *, place: str = "memory") -> None:
         self.disks = disks or MemoryDisks()
         self.place = place
         self.capabilities = Capabilities(
             hot_reset=True,
-            disk_type="block",
-            disk_format="raw",
+            rebase_at_reset=True,
             new_is_zero=True,
-            moves_at_reset=True,
+            resize_at_create=True,
             undo=True,
             checkpoints=True,
         )
@@ -156,18 +155,18 @@ class MemoryStore:
                 free=size_text(free_bytes),
             )
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """Blank."""
-        self._begin("create_golden")()
-        return _volume(self._make(new, new.labels, Disk))
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
     ) -> Volume:
-        """Its blocks are shared until they are written."""
-        self._begin("create_draft")()
-        source = self._find(golden)
-        made = self._make(new, new.labels, lambda volume: snapshot(volume, source))
+        """Blank; or its blocks are those of ``source`` until they are written."""
+        self._begin("create_draft" if source else "create_golden")()
+        origin = self._find(source) if source else None
+        made = self._make(
+            new, new.labels, lambda volume: snapshot(volume, origin) if origin else Disk(volume)
+        )
         progress(1.0)
         return _volume(made)
 
@@ -330,13 +329,12 @@ class MemoryStore:
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=len(left)),) if left else ()
 
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the record of what was written."""
-        return self._diff("diff", pairs, lambda seat, _: len(seat.written))
-
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the blocks themselves: which are not the baseline's own."""
-        return self._diff("diff_independently", pairs, own_blocks)
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """From the record of what was written; independently, from the blocks themselves: which
+        are not the baseline's own."""
+        if independently:
+            return self._diff("diff_independently", targets, own_blocks)
+        return self._diff("diff", targets, lambda seat, _: len(seat.written))
 
     def _diff(
         self, call: str, pairs: Sequence[RewindTarget], count: Callable[[Disk, Disk], int]
@@ -417,18 +415,12 @@ class MemoryStore:
         """Never asleep; empty after a crash in the middle."""
         return not self.has_error_table(volume)
 
-    def checksum(self, volume: Volume, size_bytes: int) -> str:
-        """Of the raw content."""
-        with self.opening(volume) as path:
-            return sha256_of(path, size_bytes)
-
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
-        """Unsupported, as on files."""
-        raise Unsupported("{name} cannot be adopted in memory.", name=new.name or seat.name)
-
     @contextmanager
-    def opening(self, volume: Volume) -> Iterator[Path]:
-        """A copy in a sparse temporary file; what is written to it is lost."""
+    def opening(
+        self, volume: Volume, *, raw: bool = False, writable: bool = False
+    ) -> Iterator[Path]:
+        """A copy in a sparse temporary file; what is written to it is put back, or lost."""
+        _ = raw  # it always is
         blocks = self._find(volume).blocks
         if blocks is None:
             raise StorageFault("{name} has no content.", name=volume.name)
@@ -439,17 +431,11 @@ class MemoryStore:
                 file.write(block.data)
             file.flush()
             yield Path(file.name)
-
-    @contextmanager
-    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
-        """The copy, whose changes are put back."""
-        with self.opening(volume) as path:
-            yield path
-            data = path.read_bytes() if writable else b""
-            for at in range(0, len(data), BLOCK_BYTES):
-                block = data[at : at + BLOCK_BYTES]
-                if block != self.read(volume.name, at, len(block)):
-                    self.write(volume.name, at, block)
+            data = Path(file.name).read_bytes() if writable else b""
+        for at in range(0, len(data), BLOCK_BYTES):
+            part = data[at : at + BLOCK_BYTES]
+            if part != self.read(volume.name, at, len(part)):
+                self.write(volume.name, at, part)
 
     def _make(
         self,
@@ -468,7 +454,7 @@ class MemoryStore:
             place=self.place,
             name=new.name,
             uuid=str(uuid.uuid4()),
-            path=Path("/memory") / self.place / new.name,
+            source=BlockDevice(Path("/memory") / self.place / new.name),
             size_bytes=new.size_bytes,
             labels=labels,
             read_only=labels.role is Role.BASELINE,

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pizarra.errors import NotOurs
 from pizarra.model.classroom_record import ClassroomRecord, record_parsed
-from pizarra.model.facts import RecordSeen, StorageKind
+from pizarra.model.facts import RecordSeen
 from pizarra.model.sentence import join
+from pizarra.storage.kinds import Kind
 from pizarra.system.file_copies import write_atomically
 
 CLASSROOMS = "classrooms"
@@ -45,7 +46,7 @@ def _seen(
     folder: Path, classroom: str, record: ClassroomRecord | None, fault: str | None = None
 ) -> RecordSeen:
     return RecordSeen(
-        kind=StorageKind.QCOW2,
+        kind=Kind.QCOW2,
         place=str(folder),
         classroom=classroom,
         record=record,

@@ -15,9 +15,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import NotOurs
-from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.disk_source import ImageFile
+from pizarra.model.facts import Pool, StorageFacts, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence, join
+from pizarra.storage.kinds import Kind
 from pizarra.storage.qcow2.header import Header, read_header
 from pizarra.storage.qcow2.records import records_seen
 from pizarra.storage.qcow2.sidecar import SUFFIX, read_sidecar
@@ -80,12 +82,12 @@ def _volume(folder: Path, image: Path) -> Volume | None:
     else:
         header = _header(image, faults if uuid else [])
     return Volume(
-        kind=StorageKind.QCOW2,
+        kind=Kind.QCOW2,
         place=str(folder),
         name=image.stem,
         # what nobody gave a UUID is told apart by its inode
         uuid=uuid or (f"inode-{seen.st_dev}-{seen.st_ino}" if seen else f"sidecar-{image.stem}"),
-        path=image,
+        source=ImageFile(image, "qcow2"),
         size_bytes=header.size_bytes if header else (seen.st_size if seen else 0),
         labels=labels,
         tags=tags,
@@ -120,7 +122,7 @@ def _mark_twins(volumes: list[Volume]) -> Iterator[Volume]:
 def _pool(folder: Path) -> Pool:
     size_bytes, free_bytes = space_of(folder)
     return Pool(
-        kind=StorageKind.QCOW2,
+        kind=Kind.QCOW2,
         place=str(folder),
         name=str(folder),
         size_bytes=size_bytes,

@@ -8,7 +8,6 @@ would go on writing to it, so a file that is held open is left alone.
 from __future__ import annotations
 
 import re
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +22,15 @@ from pizarra.errors import (
     NotOurs,
     PizarraError,
     StorageFault,
-    Unsupported,
 )
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels
+from pizarra.model.labels import InspectionLabels, Labels
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
+from pizarra.settings import Settings
 from pizarra.storage.interface import (
+    Attachment,
     Capabilities,
     Change,
     Changes,
@@ -42,7 +42,8 @@ from pizarra.storage.interface import (
     RewindTarget,
     ignore_progress,
 )
-from pizarra.storage.qcow2 import records
+from pizarra.storage.kinds import Kind
+from pizarra.storage.qcow2 import nbd, records
 from pizarra.storage.qcow2 import undo as qcow2_undo
 from pizarra.storage.qcow2.checks import (
     check_expected,
@@ -78,7 +79,7 @@ from pizarra.storage.qcow2.sidecar import (
     remove_sidecar,
     replace_sidecar,
 )
-from pizarra.system.checksum import sha256_of
+from pizarra.storage.registry import Technology
 from pizarra.system.file_copies import sync
 
 _Found = TypeVar("_Found")
@@ -89,13 +90,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 class Qcow2Store:
     """The backend of one folder."""
 
-    kind = StorageKind.QCOW2
+    kind: StorageKind = Kind.QCOW2
     capabilities = Capabilities(
-        hot_reset=False,
-        disk_type="file",
-        disk_format="qcow2",
+        rebase_at_reset=True,
         new_is_zero=True,
-        moves_at_reset=True,
+        resize_at_create=True,
         undo=True,
         checkpoints=True,
     )
@@ -123,34 +122,30 @@ class Qcow2Store:
                 free=size_text(free_bytes),
             )
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """The sidecar comes first: whatever a power cut leaves can be told as ours."""
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Volume:
+        """The sidecar comes first: whatever a power cut leaves can be told as ours. With a
+        ``source`` it is an overlay until it is sealed."""
+        if source is not None:
+            check_expected(source)
         image = self._image(TEMPLATES, new.name)
         self._claiming(image, new.labels)
         self._sync(TEMPLATES)
         try:
-            qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
+            if source is None:
+                qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
+            else:
+                with overlays() as fresh:
+                    replace_file(image, fresh(source, max(new.size_bytes, source.size_bytes)))
         except PizarraError:
             _forget(image)
             raise
         with refusals("create", image):
             image.chmod(0o600)
-        return self._find(image)
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
-    ) -> Volume:
-        """An overlay until it is sealed."""
-        check_expected(golden)
-        image = self._image(TEMPLATES, new.name)
-        self._claiming(image, new.labels)
-        self._sync(TEMPLATES)
-        try:
-            with overlays() as fresh:
-                replace_file(image, fresh(golden, max(new.size_bytes, golden.size_bytes)))
-        except PizarraError:
-            _forget(image)
-            raise
         self._sync(TEMPLATES)
         progress(1.0)
         return self._find(image)
@@ -273,13 +268,9 @@ class Qcow2Store:
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=count),) if count else ()
 
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the overlay's own tables."""
-        return _changes(pairs, allocated_bytes)
-
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From ``qemu-img map``."""
-        return _changes(pairs, mapped_bytes)
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """From the overlay's own tables; independently, from ``qemu-img map``."""
+        return _changes(targets, mapped_bytes if independently else allocated_bytes)
 
     def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """A copy of each overlay, which holds only what differs; the sidecar first."""
@@ -350,46 +341,34 @@ class Qcow2Store:
         with refusals("remove", volume.path):
             _forget(volume.path)
 
-    def has_error_table(self, volume: Volume) -> bool:
-        """Never: a rename has no middle."""
-        _ = volume
-        return False
+    def attach(
+        self,
+        volume: Volume,
+        new: NewVolume[InspectionLabels],
+        note: Callable[[Attachment], None],
+    ) -> Attachment:
+        """The file, through a read-only nbd device of the kernel. Nobody may be writing."""
+        _ = new
+        return nbd.connect(volume.path, note)
 
-    def activate(self, volume: Volume) -> bool:
-        """A file never sleeps."""
-        _ = volume
-        return True
-
-    def checksum(self, volume: Volume, size_bytes: int) -> str:
-        """Of the raw content, unfolded beside it for as long as it takes to read."""
-        check_expected(volume)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".raw") as raw:
-            source = ["-U", "-f", "qcow2", str(volume.path)]
-            qemu_img("convert", "-q", "-O", "raw", *source, raw.name)
-            return sha256_of(Path(raw.name), size_bytes)
-
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
-        """Unsupported: an adopted machine's file is moved to LVM."""
-        raise Unsupported(
-            "{name} cannot be adopted as a file.",
-            "Move it to a volume group: pizarra adopt … --vg VG",
-            name=new.name or seat.name,
-        )
+    def detach(self, attachment: Attachment) -> None:
+        """The nbd device is free again."""
+        nbd.disconnect(attachment)
 
     @contextmanager
-    def opening(self, volume: Volume) -> Iterator[Path]:
-        """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs."""
-        check_expected(volume)
-        yield volume.path
-
-    @contextmanager
-    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
-        """A file that QEMU's storage daemon gives to us alone (FUSE)."""
+    def opening(
+        self, volume: Volume, *, raw: bool = False, writable: bool = False
+    ) -> Iterator[Path]:
+        """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs. As a raw
+        file: one that QEMU's storage daemon gives to us alone (FUSE)."""
         check_expected(volume)
         if writable:
             check_unheld(volume)
-        with as_raw(volume.path, writable=writable) as path:
-            yield path
+        if raw or writable:
+            with as_raw(volume.path, writable=writable) as path:
+                yield path
+        else:
+            yield volume.path
 
     def _image(self, part: str, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -457,3 +436,17 @@ def _forget(image: Path) -> None:
     new_path(image).unlink(missing_ok=True)
     qcow2_undo.discard_undo(image)
     remove_sidecar(image)
+
+
+def _store_at(settings: Settings, place: str) -> Qcow2Store:
+    _ = place  # there is one
+    return Qcow2Store(settings.folder)
+
+
+TECHNOLOGY = Technology(
+    kind=Qcow2Store.kind,
+    capabilities=Qcow2Store.capabilities,
+    store=_store_at,
+    observe=lambda settings: Qcow2Store(settings.folder).observe(),
+    folder=lambda settings: str(settings.folder),
+)
