@@ -13,9 +13,10 @@ from pathlib import Path
 from pizarra.model.facts import Volume, labelled
 from pizarra.model.labels import FillingLabels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin.store import DmThinStore
-from pizarra.storage.interface import NewVolume, RewindTarget
+from pizarra.storage.interface import NewVolume, RewindTarget, UndoStore
 
 VG = "vg_class"
 CLASSROOM = "bench"
@@ -89,14 +90,31 @@ def rewound(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
 
     Raises what stopped any seat.
     """
-    for fault in storage.rewind(pairs, keep=storage.capabilities.undo).values():
+    _LAST.update(_free_slots(storage, pairs))
+    for fault in storage.rewind(pairs, undo=_LAST).values():
         if fault is not None:
             raise fault
 
 
+def _free_slots(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> dict[str, UndoSlot]:
+    """As a reset chooses them, once a class: the slot that holds no undo."""
+    if not isinstance(storage, UndoStore):
+        return {}
+    filled = storage.undo_slots([pair.volume for pair in pairs])
+    slots = {pair.volume.uuid: filled.get(pair.volume.uuid, ()) for pair in pairs}
+    return {
+        uuid: UndoSlot.B if UndoSlot.A in those else UndoSlot.A for uuid, those in slots.items()
+    }
+
+
+_LAST: dict[str, UndoSlot] = {}  # by volume, the slot that the last rewind filled
+
+
 def given_back(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
     """What a reset does when the machines have their disks. Raises what stopped any."""
-    for fault in storage.reclaim_space([pair.volume for pair in pairs]).values():
+    if not isinstance(storage, UndoStore):
+        return
+    for fault in storage.reclaim_space([pair.volume for pair in pairs], keep=_LAST).values():
         if fault is not None:
             raise fault
 

@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     folder: Path = Field(
         Path("/var/lib/libvirt/images/pizarra"), description="where qcow2 disks are"
     )
+    state_folder: Path = Field(
+        Path("/var/lib/pizarra"), description="where a host keeps records and firmware states"
+    )
     grace_s: float = Field(30, ge=0, le=3600, description="how long a guest may take to shut down")
     undo_hours: float = Field(
         24, ge=0, le=8760, description="how long a reset can be undone; 0 keeps nothing"

@@ -10,6 +10,7 @@ from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Volume
 from pizarra.model.labels import MaintenanceLabels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
+from pizarra.storage.content import checksum
 from pizarra.storage.interface import Change, NewVolume, Rebase, RewindTarget
 from tests.contract.storage_bench import Bench
 from tests.contract.test_storage import (
@@ -35,7 +36,7 @@ TEACHER = b"teacher!" * 8192
 def draft(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     labels = MaintenanceLabels(template="net", version=2, memory_bytes=MIB)
     new = NewVolume(labels=labels, size_bytes=size_bytes, name="g.v2")
-    return bench.storage.create_draft(golden, new)
+    return bench.storage.create_golden(new, golden)
 
 
 def published(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
@@ -59,7 +60,7 @@ def test_draft_when_made_then_is_a_writable_golden_and_changes_nothing_of_it(roo
     shares: list[float] = []
     labels = MaintenanceLabels(template="net", version=2)
     new = NewVolume(labels=labels, size_bytes=SIZE, name="g.v2")
-    made = room.storage.create_draft(room.golden, new, shares.append)
+    made = room.storage.create_golden(new, room.golden, shares.append)
     assert made == named(room.storage, "g.v2")
     assert (made.labels, made.read_only, made.size_bytes) == (labels, False, SIZE)
     assert shares[-1] == 1.0
@@ -77,10 +78,10 @@ def test_draft_when_larger_and_sealed_then_stands_on_nothing(bench: Bench) -> No
     second = published(bench, golden, 2 * SIZE)
     assert (second.read_only, second.size_bytes) == (True, 2 * SIZE)
     assert second.labels == TemplateLabels(template="net", version=2)
-    before = bench.storage.checksum(second, 2 * SIZE)
+    before = checksum(bench.storage, second, 2 * SIZE)
     assert list(bench.storage.remove([golden]).values()) == [None]
     assert names(bench.storage.observe()) & {"g", "g.v2"} == {"g.v2"}
-    assert bench.storage.checksum(second, 2 * SIZE) == before
+    assert checksum(bench.storage, second, 2 * SIZE) == before
     assert bench.read(second, AT, len(TEACHER)) == TEACHER
     assert bench.read(second, MIB, len(ORIGINAL)) == ORIGINAL
     assert bench.read(second, SIZE, SIZE) == bytes(SIZE)
@@ -90,7 +91,7 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
     room: Room,
 ) -> None:
     second = published(room.bench, room.golden, 2 * SIZE)
-    at_reset = room.storage.capabilities.moves_at_reset
+    at_reset = room.storage.capabilities.rebase_at_reset
     room.vandalised(1)
     moves = [move(room, number, second) for number in (1, 2)]
     assert set(room.storage.rebase(moves).values()) == {None}
@@ -120,7 +121,7 @@ def rewound_and_proven(room: Room, golden: Volume, *numbers: int) -> None:
     assert set(room.storage.rewind(pairs).values()) == {None}
     for found in (
         *room.storage.diff(pairs).values(),
-        *room.storage.diff_independently(pairs).values(),
+        *room.storage.diff(pairs, independently=True).values(),
     ):
         assert isinstance(found, Change)
         assert found.original

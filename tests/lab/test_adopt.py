@@ -24,6 +24,7 @@ from pizarra.service import adopt, classrooms, recover, verbs
 from pizarra.service.adopt import Wish
 from pizarra.service.context import Context
 from pizarra.storage.dm_thin.pool import ThinPool
+from pizarra.storage.interface import AdoptionStore
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
 from tests.lab.conftest import Told, command
 
@@ -243,6 +244,7 @@ def test_adopt_when_killed_before_the_new_xml_then_recover_takes_it_back(
     before = defined("old-vm", f"path={file},format=raw,bus=virtio")
     plan = adopt.plan(lab, ["old-vm"], Wish())[0].disks[0]
     storage = lab.host.storages.at(plan.kind, plan.place)
+    assert isinstance(storage, AdoptionStore)
     storage.create_baseline(storage.create_golden(plan.filling), plan.baseline)
     assert len(volumes(lab)) == 2
     assert recover.recover(lab) == []

@@ -20,12 +20,14 @@ from pizarra.compute.domain_edit import (
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
 from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Domain, Power, StorageFacts, Volume
 from pizarra.model.labels import BaselineLabels, ResetMethod, Role, SeatLabels, labels_from_tags
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import GIB, MIB
 from pizarra.planner.adoption import (
     Action,
+    Destination,
     DiskFound,
     MachineFound,
     MachinePlan,
@@ -50,14 +52,14 @@ THIN: Volume = Volume(
     place="vg0",
     name="old",
     uuid="v-old",
-    path=Path("/dev/vg0/old"),
+    source=BlockDevice(Path("/dev/vg0/old")),
     size_bytes=20 * GIB,
     labels=None,
     pool="pool0",
     thin_id=4,
 )
 THICK = replace(THIN, kind=Kind.LVM_THICK, pool="", thin_id=0)
-TO = (Kind.LVM_THIN, "vg0")
+TO = Destination(kind=Kind.LVM_THIN, place="vg0", reset_method=ResetMethod.REWIND)
 
 
 def seen(**changes: Any) -> DiskSeen:
@@ -79,7 +81,9 @@ def file_disk(**changes: Any) -> DiskFound:
 
 def volume_disk(volume: Volume, **changes: Any) -> DiskFound:
     told = {"path": str(volume.path), "type": "block", "format": "raw"}
-    return DiskFound(seen=seen(**(told | changes)), volume=volume)
+    methods = {Kind.LVM_THIN: ResetMethod.REWIND, Kind.LVM_THICK: ResetMethod.MERGE}
+    method = methods.get(Kind(volume.kind))
+    return DiskFound(seen=seen(**(told | changes)), volume=volume, reset_method=method)
 
 
 def machine(
@@ -101,7 +105,12 @@ def test_plan_when_the_disk_is_a_file_then_moves_it_and_changes_only_that_in_the
     plan = planned(machine(file_disk()))
     disk = plan.disks[0]
     assert (plan.outcome, plan.number, disk.action) == (None, 1, Action.MOVE)
-    assert (disk.kind, disk.place, disk.name, disk.size_bytes) == (*TO, "win11.sda", GIB)
+    assert (disk.kind, disk.place, disk.name, disk.size_bytes) == (
+        TO.kind,
+        TO.place,
+        "win11.sda",
+        GIB,
+    )
     assert (disk.filling.labels.role, disk.baseline.labels.role) == (Role.FILLING, Role.BASELINE)
     assert disk.baseline.name == "win11.sda.original"
     moved = disks_of(plan.xml)[0]

@@ -20,9 +20,7 @@ from pizarra.service import apply, classrooms, creation, identity, maintenance, 
 from pizarra.storage.kinds import Kind
 from tests.unit.test_identity import Guests
 
-SPEC = ClassroomSpec(
-    name="new", template="t", seats=2, memory_bytes=64 * MIB, storage=Kind.MEMORY
-)
+SPEC = ClassroomSpec(name="new", template="t", seats=2, memory_bytes=64 * MIB, storage=Kind.MEMORY)
 
 
 @pytest.fixture

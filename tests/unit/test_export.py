@@ -180,9 +180,7 @@ def test_export_when_it_is_a_checkpoint_then_a_template_is_made_of_it(
 ) -> None:
     here, image = Site(tmp_path / "school"), tmp_path / "plain.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-    templates.import_template(
-        here.context, "t", templates.source_of_file(image), kind=Kind.QCOW2
-    )
+    templates.import_template(here.context, "t", templates.source_of_file(image), kind=Kind.QCOW2)
     classrooms.create(here.context, ClassroomSpec(name="net", template="t", seats=2))
     seat = here.context.host.observe().classroom("net").seats[0]
     image_written(seat.volumes[0].path, 4 * MIB, WORD)

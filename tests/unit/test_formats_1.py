@@ -177,6 +177,7 @@ class Folder:
     def __init__(self, store: Qcow2Store) -> None:
         self.store = store
         self.capabilities: Mapping[StorageKind, Capabilities] = {store.kind: store.capabilities}
+        self.folders: Mapping[StorageKind, str] = {store.kind: store.place}
 
     def observe(self) -> tuple[StorageFacts, ...]:
         return (self.store.observe(),)

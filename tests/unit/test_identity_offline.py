@@ -146,7 +146,7 @@ def test_hand_out_when_seats_have_identities_then_each_stays_itself_with_the_oth
     guests.identify([1, 2])
     own = root_of(guests, 2, tmp_path).read("/etc/ssh/ssh_host_ed25519_key")
     first = guests.seat(1).volumes[0]
-    with guests.storage.opening_raw(first, writable=True) as disk:
+    with guests.storage.opening(first, raw=True, writable=True) as disk:
         teachers = linux_root(disk)
         assert teachers
         key = NewFile(data=b"the teacher's\n", mode=0o600)

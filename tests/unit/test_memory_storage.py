@@ -87,7 +87,7 @@ def test_crash_at_when_at_each_step_of_a_rewind_then_a_new_driver_ends_it(
         ]
         assert list(storage.rewind(pairs(storage)).values()) == [None] * 3
         assert (
-            list(storage.diff_independently(pairs(storage)).values())
+            list(storage.diff(pairs(storage), independently=True).values())
             == [Change(changed_bytes=0)] * 3
         )
     assert halves == [[], ["a-01"], [], ["a-02"], [], ["a-03"]]

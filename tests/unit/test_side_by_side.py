@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pizarra.errors import StorageFault
+from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Volume
 from pizarra.storage.batches import run_in_phases
 from pizarra.storage.interface import RewindTarget
@@ -22,7 +23,7 @@ def _pair(name: str) -> RewindTarget:
         place="memory",
         name=name,
         uuid=name,
-        path=Path("/memory") / name,
+        source=BlockDevice(Path("/memory") / name),
         size_bytes=0,
         labels=None,
     )

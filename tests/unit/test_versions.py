@@ -377,7 +377,7 @@ def test_delete_when_seats_stand_on_one_version_then_none_goes(second: TwoDisks)
 
 def test_recover_when_the_machine_is_lost_then_it_is_defined_again(host: TwoDisks) -> None:
     made = maintenance.begin(host.context, "t")
-    spec = machine(made, host.context.host.storages.capabilities)
+    spec = machine(made)
     xml = host.compute.xml(made.domain_uuid)
     host.compute.kill(made.domain_uuid)
     host.compute.undefine(made.domain_uuid)

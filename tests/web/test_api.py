@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from pizarra.engine import undo_notes
 from pizarra.errors import PizarraError
 from pizarra.server import host_client
 from pizarra.server.api.operations import api
@@ -56,7 +55,7 @@ def operations() -> list[tuple[str, str, Rule | None]]:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
     """A classroom of four in memory behind the door; no socket between."""
     monkeypatch.setattr(locks, "OUR_LOCKS", tmp_path / "locks")
-    monkeypatch.setattr(undo_notes, "NOTES", tmp_path / "undo")
+    monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(tmp_path / "state"))
     answers = Answers(demonstration_host(Settings(), 4))
 
     def asked(question: str, **more: Any) -> Any:

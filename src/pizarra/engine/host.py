@@ -8,32 +8,39 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pizarra.compute.interface import Compute
+from pizarra.engine.journal import Journal
 from pizarra.engine.machine_state import MachineStates
-from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
-from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
+from pizarra.engine.undo_index import UndoIndex
+from pizarra.errors import PizarraError, StorageFault, Unsupported
+from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.settings import Settings
-from pizarra.storage.dm_snapshot.store import DmSnapshotStore
-from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import (
+    NO_UNDO,
     Capabilities,
     Change,
+    CheckpointStore,
+    DeviceStore,
     Faults,
     NewCheckpoint,
     RewindTarget,
     Storage,
+    UndoStore,
+    UndoSwap,
 )
-from pizarra.storage.lvm.volumes import lvm_facts
-from pizarra.storage.qcow2.store import Qcow2Store
+from pizarra.storage.registry import technologies, technology
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Volume)
 
 
 class Storages(Protocol):
     """All storage of a host."""
 
-    capabilities: Mapping[StorageKind, Capabilities]
+    capabilities: Mapping[StorageKind, Capabilities]  # in the order in which a place is looked for
+    folders: Mapping[StorageKind, str]  # the place of each kind that is not in volume groups
 
     def observe(self) -> tuple[StorageFacts, ...]:
         """One report for each technology, whatever the number of volumes."""
@@ -45,35 +52,26 @@ class Storages(Protocol):
 
 
 class RealStorages:
-    """LVM's volume groups and the folder of qcow2 files."""
-
-    capabilities: Mapping[StorageKind, Capabilities] = {
-        driver.kind: driver.capabilities for driver in (DmThinStore, DmSnapshotStore, Qcow2Store)
-    }
+    """Every kind that the registry has, where the settings say."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        found = technologies()
+        self.capabilities: Mapping[StorageKind, Capabilities] = {
+            one.kind: one.capabilities for one in found
+        }
+        self.folders: Mapping[StorageKind, str] = {
+            one.kind: one.folder(settings) for one in found if one.folder
+        }
 
     def observe(self) -> tuple[StorageFacts, ...]:
-        """A host without LVM has no volume groups, and that is no error."""
-        files = Qcow2Store(self.settings.folder)
-        try:
-            groups = lvm_facts()
-        except HostNotFit:
-            groups = StorageFacts()
-        return (groups, files.observe())
+        """Kinds that share a report are asked once."""
+        reports = dict.fromkeys(technology(kind).observe for kind in self.capabilities)
+        return tuple(report(self.settings) for report in reports)
 
     def at(self, kind: StorageKind, place: str) -> Storage:
         """Raises BadInput for a kind that no host has."""
-        match kind:
-            case StorageKind.LVM_THIN:
-                return DmThinStore(place, self.settings.pool)
-            case StorageKind.LVM_THICK:
-                return DmSnapshotStore(place)
-            case StorageKind.QCOW2:
-                return Qcow2Store(self.settings.folder)
-            case StorageKind.MEMORY:
-                raise BadInput("The storage memory is for tests.", "Use lvm-thin.")
+        return technology(kind).store(self.settings, place)
 
 
 class Host:
@@ -83,7 +81,10 @@ class Host:
         self.settings = settings
         self.compute = compute
         self.storages = storages
-        self.states = MachineStates(compute)
+        state = settings.state_folder
+        self.states = MachineStates(compute, state / "machines")
+        self.journal = Journal(state / "journal")
+        self.undo_index = UndoIndex(state / "undo")
 
     def observe(self) -> HostFacts:
         """What LVM, the folder and libvirt say now."""
@@ -101,13 +102,14 @@ class Host:
         The content that a volume's name leads to may be original, and its device stand on nothing.
         """
 
-        def told(
-            storage: Storage, these: list[RewindTarget]
-        ) -> Mapping[str, Change | PizarraError]:
-            changes = storage.diff_independently(these) if witness else storage.diff(these)
-            return {pair.volume.uuid: _whole(storage, pair, changes) for pair in these}
+        by_uuid = {pair.volume.uuid: pair for pair in pairs}
 
-        found = self._by_storage(pairs, told)
+        def diff(storage: Storage, these: list[Volume]) -> Mapping[str, Change | PizarraError]:
+            targets = [by_uuid[volume.uuid] for volume in these]
+            changes = storage.diff(targets, independently=witness)
+            return {one.uuid: _whole(storage, one, changes) for one in these}
+
+        found = self._by_storage([pair.volume for pair in pairs], diff)
         return {pair.volume.uuid: self._with_state(pair, found[pair.volume.uuid]) for pair in pairs}
 
     def _with_state(
@@ -120,114 +122,116 @@ class Host:
         except PizarraError as error:
             return error
 
-    def with_original_content(self, pairs: list[RewindTarget]) -> frozenset[str]:
-        """The UUIDs of seat volumes that surely have their baseline's; a device may not show it."""
-        return self._with_content(pairs, original=True)
-
-    def with_other_content(self, pairs: list[RewindTarget]) -> frozenset[str]:
-        """Of those that surely have another; one without any is in neither."""
-        return self._with_content(pairs, original=False)
-
-    def _with_content(self, pairs: list[RewindTarget], *, original: bool) -> frozenset[str]:
-        found = self._by_storage(pairs, lambda storage, these: storage.diff(these))
-        return frozenset(
-            uuid
-            for uuid, one in found.items()
-            if isinstance(one, Change) and one.original is original
-        )
-
     def activate(self, volume: Volume) -> bool:
         """Whether it has a content, and its device shows it from now on."""
         storage = self.storage_of(volume)
+        if not isinstance(storage, DeviceStore):
+            return True
         return storage.activate(volume) and not storage.has_error_table(volume)
 
-    def undo_generations(self, volumes: Sequence[Volume]) -> dict[str, str]:
-        """By UUID, what is another when something else is kept; as in storage. Raises its fault."""
-        pairs = [_alone(volume) for volume in volumes]
-
-        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, str]:
-            marks = storage.undo_generations([pair.volume for pair in these])
-            return {pair.volume.uuid: marks.get(pair.volume.uuid, "") for pair in these}
-
-        found = self._by_storage(pairs, told)
-        for one in found.values():
-            if isinstance(one, PizarraError):
-                raise one
-        return {uuid: one for uuid, one in found.items() if isinstance(one, str) and one}
+    def has_error_table(self, volume: Volume) -> bool:
+        """Whether its device stands on nothing, for a rewind was cut off; only looks."""
+        storage = self.storage_of(volume)
+        return isinstance(storage, DeviceStore) and storage.has_error_table(volume)
 
     def rewind(
-        self, pairs: list[RewindTarget], *, keep: bool | None = None, give_back: bool = True
+        self, pairs: list[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
-        """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
-        each. ``keep`` as in storage. ``give_back`` is False for one who does that later.
+        """Every volume has the content of its source, and its machine what the source has beside
+        the disk; a fault each. ``undo`` as in storage.
 
-        What the machine keeps is saved before the disk, and replaced after it: cut off in between,
-        it still has all, or its disk was done (``undo_generations``) and ``keep`` is None the next
-        time.
+        What the machine has beside is saved before the disk is rewound, and replaced after it.
         """
-        states = {pair.volume.uuid: self.states.prepare(pair, keep=keep) for pair in pairs}
+        states = {
+            pair.volume.uuid: self.states.prepare(pair, undo.get(pair.volume.uuid))
+            for pair in pairs
+        }
         sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
+        by_uuid = {pair.volume.uuid: pair for pair in sound}
         faults: dict[str, PizarraError | None] = dict(
-            self._by_storage(sound, lambda storage, these: storage.rewind(these, keep=keep))
+            self._by_storage(
+                [pair.volume for pair in sound],
+                lambda storage, these: storage.rewind(
+                    [by_uuid[one.uuid] for one in these], undo=undo
+                ),
+            )
         )
         for pair in sound:
             if faults[pair.volume.uuid] is None:
-                faults[pair.volume.uuid] = self.states.commit(pair, keep=keep)
-        if give_back:
-            self.reclaim_space([pair.volume for pair in sound])
+                faults[pair.volume.uuid] = self.states.commit(pair)
         return {**states, **faults}
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
-        """The space of what rewinds took away is free again; a fault each."""
-        pairs = [_alone(volume) for volume in volumes]
-        return self._by_storage(
-            pairs, lambda storage, these: storage.reclaim_space([pair.volume for pair in these])
-        )
+    def undo_slots(
+        self, volumes: Sequence[Volume]
+    ) -> dict[str, frozenset[UndoSlot] | PizarraError]:
+        """By UUID, the slots that hold something, or why nobody knows."""
 
-    def volumes_with_undo(self, seats: Sequence[Seat]) -> frozenset[str]:
-        """The UUIDs of their volumes whose content before the last rewind is kept."""
-        pairs = [_alone(volume) for seat in seats for volume in seat.volumes]
+        def slots(storage: Storage, these: list[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
+            found = storage.undo_slots(these) if isinstance(storage, UndoStore) else {}
+            return {one.uuid: found.get(one.uuid, frozenset()) for one in these}
 
-        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, bool]:
-            kept = storage.volumes_with_undo([pair.volume for pair in these])
-            return {pair.volume.uuid: pair.volume.uuid in kept for pair in these}
+        return self._by_storage(volumes, slots)
 
-        answers = self._by_storage(pairs, told)
-        return frozenset(uuid for uuid, is_kept in answers.items() if is_kept is True)
-
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """What is kept of these and what they have change places; a fault each. What their machines
-        have beside them is saved before, and changes places afterwards."""
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
+        """What is kept of volumes and what they have change places; a fault each. What their
+        machines have beside them is saved before, and changes places afterwards."""
         faults: dict[str, PizarraError | None] = {
-            one.uuid: self.states.prepare_swap(one) for one in volumes
+            one.volume.uuid: self.states.prepare_swap(one) for one in swaps
         }
-        pairs = [_alone(one) for one in volumes if faults[one.uuid] is None]
-        faults |= self._by_storage(
-            pairs, lambda storage, these: storage.swap_with_undo([pair.volume for pair in these])
-        )
+        by_uuid = {one.volume.uuid: one for one in swaps if faults[one.volume.uuid] is None}
+
+        def swap(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                raise Unsupported("Nothing is kept of what a reset took away.")
+            return storage.swap_with_undo([by_uuid[one.uuid] for one in these])
+
+        faults |= self._by_storage([one.volume for one in by_uuid.values()], swap)
+        for uuid, one in by_uuid.items():
+            if faults[uuid] is None:
+                faults[uuid] = self.states.commit_swap(one)
+        return faults
+
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
+        """The space of what rewinds took away for good is free; a fault each. ``keep`` as in
+        storage, and for what machines have beside their disks."""
+
+        def reclaim(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                return {one.uuid: None for one in these}
+            return storage.reclaim_space(these, keep=keep)
+
+        faults = self._by_storage(volumes, reclaim)
         for volume in volumes:
-            if faults[volume.uuid] is None:
-                faults[volume.uuid] = self.states.commit_swap(volume)
+            if faults[volume.uuid] is None and volume.uuid in keep:
+                faults[volume.uuid] = self.states.discard_slot(volume, keep[volume.uuid].other)
         return faults
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """Nothing is kept of these any more; a fault each."""
-        pairs = [_alone(volume) for volume in volumes]
-        faults = self._by_storage(
-            pairs, lambda storage, these: storage.discard_undo([pair.volume for pair in these])
-        )
-        self.states.discard([one for one in volumes if not faults[one.uuid]], undo_only=True)
+
+        def discard(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                return {one.uuid: None for one in these}
+            return storage.discard_undo(these)
+
+        faults = self._by_storage(volumes, discard)
+        gone = [one for one in volumes if not faults[one.uuid]]
+        self.states.discard(gone, undo_only=True)
+        self.undo_index.forget(gone)
         return faults
 
     def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """The present state of volumes, saved; a fault each, by the UUID of the volume."""
         names = {volume.uuid: to_be for volume, to_be in new}
-        pairs = [_alone(volume) for volume, _ in new]
 
-        def saved(storage: Storage, these: list[RewindTarget]) -> Faults:
-            return storage.create_checkpoints([(p.volume, names[p.volume.uuid]) for p in these])
+        def save(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, CheckpointStore):
+                raise Unsupported("{kind} has no checkpoints.", kind=storage.kind)
+            return storage.create_checkpoints([(one, names[one.uuid]) for one in these])
 
-        faults = self._by_storage(pairs, saved)
+        faults = self._by_storage([volume for volume, _ in new], save)
         return {**faults, **self._save_states([(v, n) for v, n in new if faults[v.uuid] is None])}
 
     def _save_states(self, new: Sequence[NewCheckpoint]) -> Faults:
@@ -249,7 +253,7 @@ class Host:
                 faults[volume.uuid] = error
         return faults
 
-    def set_labels(self, wished: Mapping[Volume, Labels]) -> None:
+    def set_labels(self, wished: Mapping[V, Labels]) -> None:
         """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""
         for place in sorted({(volume.kind, volume.place) for volume in wished}):
             these = {
@@ -266,57 +270,54 @@ class Host:
         for place in sorted({(volume.kind, volume.place) for volume in volumes}):
             these = [volume for volume in volumes if (volume.kind, volume.place) == place]
             faults |= self.storages.at(*place).remove(these)
-        self.states.discard(one for one in volumes if faults.get(one.uuid) is None)
+        gone = [one for one in volumes if faults.get(one.uuid) is None]
+        self.states.discard(gone)
+        self.undo_index.forget(gone)
         return faults
 
     def _by_storage(
         self,
-        pairs: list[RewindTarget],
-        ask: Callable[[Storage, list[RewindTarget]], Mapping[str, T]],
+        volumes: Sequence[Volume],
+        ask: Callable[[Storage, list[Volume]], Mapping[str, T]],
     ) -> dict[str, T | PizarraError]:
-        """Ask each backend for its pairs, all backends at once; one that fails fails its own."""
-        places: dict[tuple[StorageKind, str], list[RewindTarget]] = {}
-        for pair in pairs:
-            places.setdefault((pair.volume.kind, pair.volume.place), []).append(pair)
+        """Ask each backend for its volumes, all backends at once; one that fails fails its own."""
+        places: dict[tuple[StorageKind, str], list[Volume]] = {}
+        for volume in volumes:
+            places.setdefault((volume.kind, volume.place), []).append(volume)
 
-        def asked(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
+        def ask_one(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
             these = places[place]
             try:
                 return ask(self.storages.at(*place), these)
             except PizarraError as error:
-                return {pair.volume.uuid: error for pair in these}
+                return {volume.uuid: error for volume in these}
 
         if len(places) < 2:
-            answers = [asked(place) for place in places]
+            answers = [ask_one(place) for place in places]
         else:
             with ThreadPoolExecutor(len(places)) as threads:
-                answers = list(threads.map(asked, places))
+                answers = list(threads.map(ask_one, places))
         return {uuid: answer for one in answers for uuid, answer in one.items()}
 
 
-def _alone(volume: Volume) -> RewindTarget:
-    """For what is asked of a volume by itself."""
-    return RewindTarget(volume=volume, source=volume)
-
-
 def _whole(
-    storage: Storage, pair: RewindTarget, changes: Mapping[str, Change | PizarraError]
+    storage: Storage, volume: Volume, changes: Mapping[str, Change | PizarraError]
 ) -> Change | PizarraError:
-    answer = changes[pair.volume.uuid]
-    if isinstance(answer, PizarraError):
+    answer = changes[volume.uuid]
+    if isinstance(answer, PizarraError) or not isinstance(storage, DeviceStore):
         return answer
-    return _detached_fault(storage, pair) or answer
+    return _detached_fault(storage, volume) or answer
 
 
-def _detached_fault(storage: Storage, pair: RewindTarget) -> PizarraError | None:
+def _detached_fault(storage: DeviceStore, volume: Volume) -> PizarraError | None:
     try:
-        if not storage.has_error_table(pair.volume):
+        if not storage.has_error_table(volume):
             return None
     except PizarraError as error:
         return error
     return StorageFault(
         "A reset of {place}/{name} was cut off.",
         "Run: pizarra recover",
-        place=pair.volume.place,
-        name=pair.volume.name,
+        place=volume.place,
+        name=volume.name,
     )

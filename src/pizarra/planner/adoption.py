@@ -28,12 +28,20 @@ from pizarra.model.sentence import Sentence, join
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_name
 from pizarra.storage.images import ImageInfo
-from pizarra.storage.interface import NewVolume
+from pizarra.storage.interface import ORIGINAL, NewVolume
 
 # a tag and the name of a volume must be able to hold it; LVM allows 127 characters in all
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}", re.ASCII)
 _DISK = re.compile(r"[a-z]{2,4}", re.ASCII)
-_WAYS = {StorageKind.LVM_THIN: ResetMethod.REWIND, StorageKind.LVM_THICK: ResetMethod.MERGE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where disks that are files are moved to, and how they go back there."""
+
+    kind: StorageKind
+    place: str
+    reset_method: ResetMethod
 
 
 class Action(StrEnum):
@@ -49,6 +57,7 @@ class DiskFound:
 
     seen: DiskSeen
     volume: Volume | None = None  # the logical volume that it is
+    reset_method: ResetMethod | None = None  # of its storage; None: that adopts none
     image: ImageInfo | None = None  # the file that it is
     why_not: str = ""  # why its file cannot be moved
 
@@ -83,7 +92,7 @@ class DiskPlan:
         return NewVolume(labels=labels, size_bytes=self.size_bytes, name=self.name)
 
     @property
-    def baseline(self) -> NewVolume:
+    def baseline(self) -> NewVolume[BaselineLabels]:
         """What keeps the original state; its labels tell all that the seat's will."""
         labels = BaselineLabels(of=self.labels)
         return NewVolume(labels=labels, size_bytes=self.size_bytes, name=baseline_name(self.name))
@@ -125,7 +134,7 @@ class MachinePlan:
 
 def baseline_name(volume: str) -> str:
     """``win11.vda.original``."""
-    return f"{volume}.original"
+    return f"{volume}{ORIGINAL}"
 
 
 def check_classroom(facts: HostFacts, classroom: str) -> None:
@@ -148,7 +157,7 @@ def plan_adoption(
     facts: HostFacts,
     classroom: str,
     machines: Sequence[MachineFound],
-    to: tuple[StorageKind, str] | None,
+    to: Destination | None,
 ) -> tuple[MachinePlan, ...]:
     """``to`` is where files are moved to. One machine that cannot be never stops the others."""
     present = facts.classrooms.get(classroom)
@@ -222,7 +231,7 @@ def _disk_refusal(disk: DiskFound) -> str | None:
     if not _DISK.fullmatch(seen.target) or seen.device != "disk":
         return Sentence("the disk {disk} is of the kind {kind}", disk=seen.target, kind=seen.device)
     if disk.volume is not None:
-        why = _volume_refusal(disk.volume)
+        why = _volume_refusal(disk.volume, disk.reset_method)
         which = f"{disk.volume.place}/{disk.volume.name}"
         if why is None:
             return None
@@ -250,12 +259,12 @@ def _disk_refusal(disk: DiskFound) -> str | None:
     return None
 
 
-def _volume_refusal(volume: Volume) -> str | None:
+def _volume_refusal(volume: Volume, method: ResetMethod | None) -> str | None:
     if volume.labels is not None:
         return Sentence("it is ours already, as {role}", role=str(volume.labels.role))
     if volume.fault:
         return volume.fault
-    if volume.kind not in _WAYS:
+    if method is None:
         return Sentence("it is no logical volume")
     if not volume.active:
         return Sentence(
@@ -263,7 +272,7 @@ def _volume_refusal(volume: Volume) -> str | None:
         )
     if volume.read_only:
         return Sentence("it is read-only")
-    if volume.origin and volume.kind is StorageKind.LVM_THICK:
+    if volume.origin and method is ResetMethod.MERGE:
         return Sentence("it is a classic snapshot of {origin}", origin=volume.origin)
     return None
 
@@ -273,7 +282,7 @@ def _plan(
     classroom: str,
     machine: MachineFound,
     number: int,
-    to: tuple[StorageKind, str] | None,
+    to: Destination | None,
 ) -> MachinePlan:
     if not number:
         return _refuse(machine, Sentence("the classroom {name} is full", name=classroom))
@@ -318,7 +327,7 @@ def _record(machine: MachineFound, classroom: str) -> ClassroomRecord:
     return ClassroomRecord(classroom=classroom, memory_bytes=memory_bytes, vcpus=vcpus)
 
 
-def _disk_plan(disk: DiskFound, labels: SeatLabels, to: tuple[StorageKind, str] | None) -> DiskPlan:
+def _disk_plan(disk: DiskFound, labels: SeatLabels, to: Destination | None) -> DiskPlan:
     volume, target = disk.volume, disk.seen.target
     if volume is not None:
         return DiskPlan(
@@ -327,19 +336,24 @@ def _disk_plan(disk: DiskFound, labels: SeatLabels, to: tuple[StorageKind, str] 
             place=volume.place,
             name=volume.name,
             size_bytes=volume.size_bytes,
-            labels=replace(labels, disk=target, reset_method=_WAYS[volume.kind]),
+            labels=replace(labels, disk=target, reset_method=_method(disk)),
             volume=volume,
         )
     assert disk.image is not None and to is not None, "refused, or asked for, before"
     return DiskPlan(
         action=Action.MOVE,
-        kind=to[0],
-        place=to[1],
+        kind=to.kind,
+        place=to.place,
         name=disk_name(labels.name, target),
         size_bytes=disk.image.virtual_size_bytes,
-        labels=replace(labels, disk=target, reset_method=_WAYS[to[0]]),
+        labels=replace(labels, disk=target, reset_method=to.reset_method),
         image=disk.image,
     )
+
+
+def _method(disk: DiskFound) -> ResetMethod:
+    assert disk.reset_method is not None, "refused before"
+    return disk.reset_method
 
 
 def _in_the_way(facts: HostFacts, disk: DiskPlan) -> str | None:
@@ -349,7 +363,7 @@ def _in_the_way(facts: HostFacts, disk: DiskPlan) -> str | None:
     if taken := sorted(needed & there.keys()):
         return Sentence("there is a volume {place}/{name} already", place=disk.place, name=taken[0])
     volume = disk.volume
-    if volume is not None and volume.origin and volume.kind is StorageKind.LVM_THIN:
+    if volume is not None and volume.origin and volume.pool:
         origin = there.get(volume.origin)
         if origin is None or origin.pool != volume.pool:
             return Sentence(

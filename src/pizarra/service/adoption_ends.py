@@ -7,12 +7,10 @@ from dataclasses import replace
 from pizarra.compute.domain_edit import disks_of, seat_of
 from pizarra.engine.events import Noted
 from pizarra.errors import PizarraError
-from pizarra.model.facts import StorageKind, Volume, labelled
+from pizarra.model.facts import Volume, labelled
 from pizarra.model.labels import BaselineLabels, FillingLabels, SeatLabels, seat_labels_of
-from pizarra.planner.adoption import baseline_name
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
-from pizarra.storage.dm_snapshot.store import MERGING, DmSnapshotStore
 from pizarra.storage.interface import raise_first
 from pizarra.system.locks import claiming
 
@@ -39,7 +37,6 @@ def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
         if (labels := seat_labels_of(volume.labels)) and labels.domain
         if isinstance(volume.labels, FillingLabels)
         or (isinstance(volume.labels, BaselineLabels) and uuid not in known)
-        or labels.baseline == MERGING
     }
 
 
@@ -54,7 +51,7 @@ def finish_adoption(context: Context, domain_uuid: str) -> list[Noted]:
     known = {volume.labels.baseline for volume in seats}
     loose = [v for v in labelled(its, BaselineLabels) if v.uuid not in known]
     if not filling and not loose:
-        return _finish_merges(seats)
+        return []
     name = next(labels.name for v in its if (labels := seat_labels_of(v.labels)))
     if seats or _is_committed(context, facts, domain_uuid, [*filling, *loose]):
         _finish(context, facts, loose)
@@ -100,17 +97,3 @@ def _finish(context: Context, facts: HostFacts, baselines: list[Volume[BaselineL
         labels = replace(baseline.labels.of, baseline=baseline.uuid)
         storage = context.host.storage_of(volume)
         storage.set_labels({volume.uuid: labels}, storage.observe())
-
-
-def _finish_merges(seats: list[Volume[SeatLabels]]) -> list[Noted]:
-    """A merge that was cut off: what it was to bring back is there, and gets its snapshot again."""
-    told: list[Noted] = []
-    for volume in seats:
-        labels = volume.labels
-        if labels.baseline != MERGING or volume.kind is not StorageKind.LVM_THICK:
-            continue
-        storage = DmSnapshotStore(volume.place)
-        again = BaselineLabels(of=replace(labels, baseline=""))
-        storage.recreate_baseline(volume, again, baseline_name(volume.name))
-        told.append(Noted(text="{name}: its reset is ended.", facts={"name": labels.name}))
-    return told

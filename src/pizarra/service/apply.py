@@ -23,6 +23,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
+from pizarra.storage.registry import kinds
 
 Word = TypeVar("Word", bound=StrEnum)
 _FILE_BYTES_MAX = 64 * 1024
@@ -140,7 +141,7 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
         memory_bytes=parse_size(told.memory),
         vcpus=told.vcpus,
         network=told.network,
-        storage=_one_of(StorageKind, path, "storage", told.storage) if told.storage else None,
+        storage=_storage(path, told.storage) if told.storage else None,
         vg=told.vg,
         disk_bytes=parse_size(told.disk) if told.disk else None,
         identify=told.identify,
@@ -152,6 +153,19 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
             undo_hours=told.undo_hours,
             minutes=told.minutes,
         ),
+    )
+
+
+def _storage(path: Path, text: str) -> StorageKind:
+    if text in kinds():
+        return text
+    raise BadInput(
+        "{path}: {field}: {text!r} is not one.",
+        "Choose {those}.",
+        path=path,
+        field="storage",
+        text=text,
+        those=", ".join(kinds()),
     )
 
 

@@ -1,17 +1,36 @@
-"""Seats are claimed first, then looked at: one look is enough, and nobody changes what was seen."""
+"""Seats are claimed first, then looked at: one look is enough, and nobody changes what was seen.
+
+Between the two, what an operation that died had begun with these seats is completed by its record:
+no other command sees a seat in the middle of something.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
+from pizarra.engine import recovery
+from pizarra.engine.journal import Action
+from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
 from pizarra.planner.host_facts import HostFacts, choose_seats
+from pizarra.service import identity_offline
 from pizarra.service.context import Context
 from pizarra.system.locks import claiming
 
 Numbers = Sequence[int] | None
+_DISKS = frozenset({Action.REWIND, Action.UNDO})
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Seats that are ours for now, and what became of operations that they were cut off in."""
+
+    seats: tuple[Seat, ...]
+    completed: Mapping[str, Completed]  # by name of seat
 
 
 def look_at_seats(
@@ -25,9 +44,43 @@ def look_at_seats(
 
 @contextmanager
 def claiming_seats(
+    context: Context, classroom: str, numbers: Numbers, verb: str, *, completes: bool = True
+) -> Iterator[tuple[Seat, ...]]:
+    """By number, or the classroom as a whole. A seat that cannot be completed has a fault that says
+    why. ``completes`` is False for who needs no whole disks. Raises Busy with who and since when.
+    """
+    with _claiming(context, classroom, numbers, verb):
+        actions = _DISKS if completes else frozenset[Action]()
+        yield _complete(context, classroom, numbers, actions).seats
+
+
+@contextmanager
+def claiming_to_rewind(
     context: Context, classroom: str, numbers: Numbers, verb: str
 ) -> Iterator[tuple[Seat, ...]]:
-    """By number, or the classroom as a whole. Raises Busy with who and since when."""
+    """For who rewinds these seats: a rewind that was cut off is left to that one, who goes on with
+    it by its record. What is left of it at the end is completed."""
+    with _claiming(context, classroom, numbers, verb):
+        seats = _complete(context, classroom, numbers, {Action.UNDO}).seats
+        yield seats
+        _complete_names(context, [seat.name for seat in seats], {Action.REWIND})
+
+
+@contextmanager
+def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
+    """For an undo, which goes on with one that was cut off."""
+    with _claiming(context, classroom, numbers, "undo"):
+        yield _complete(context, classroom, numbers, _DISKS, notice=False)
+
+
+def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
+    """For who has claimed seats by other means: what they were cut off in is completed, as far as
+    it can be. Raises Busy, StorageFault."""
+    _complete_names(context, [seat.name for seat in seats], _DISKS)
+
+
+@contextmanager
+def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> Iterator[None]:
     check_name(classroom, "classroom")
     wait_s = context.wait_s
     if numbers is None:
@@ -36,4 +89,41 @@ def claiming_seats(
         names = [seat_name(classroom, number) for number in numbers]
         claim = claiming(names, verb, shared=[classroom], wait_s=wait_s)
     with claim:
-        yield look_at_seats(context, classroom, numbers)[1]
+        yield
+
+
+def _complete(
+    context: Context,
+    classroom: str,
+    numbers: Numbers,
+    actions: Collection[Action],
+    *,
+    notice: bool = True,
+) -> Claimed:
+    seats = look_at_seats(context, classroom, numbers)[1]
+    names = [seat.name for seat in seats]
+    completed = _complete_names(context, names, actions, notice=notice)
+    if completed:
+        seats = look_at_seats(context, classroom, numbers)[1]
+    return Claimed(tuple(_with_fault(seat, completed) for seat in seats), completed)
+
+
+def _complete_names(
+    context: Context, names: Sequence[str], actions: Collection[Action], *, notice: bool = True
+) -> dict[str, Completed]:
+    if not names or not actions:
+        return {}
+    own = own_identity(context)
+    return recovery.complete_all(context.host, names, actions=actions, own=own, notice=notice)
+
+
+def _with_fault(seat: Seat, completed: Mapping[str, Completed]) -> Seat:
+    its = completed.get(seat.name)
+    if its is None or its.result is not Result.LEFT or seat.fault:
+        return seat
+    return replace(seat, fault=its.reason)
+
+
+def own_identity(context: Context) -> Callable[[Seat], object]:
+    """What makes a machine itself again, where we can write that to its disk."""
+    return partial(identity_offline.restore_own, context)

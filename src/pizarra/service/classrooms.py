@@ -10,10 +10,9 @@ from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
-from pizarra.engine.undo_notes import forget
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
+from pizarra.model.facts import Classroom, Power, Seat, Template
 from pizarra.model.labels import IDENTITY
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
@@ -24,6 +23,7 @@ from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
+from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults, RewindTarget
 from pizarra.system.locks import claiming
@@ -111,8 +111,6 @@ def restore_network(context: Context, classroom: Classroom) -> None:
 
 
 def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    capabilities = context.host.storages.capabilities
-
     def make(seat: Seat) -> SeatOutcome:
         context.host.compute.define(provision.domain_spec(seat))
         _give_state(context, seat)
@@ -228,7 +226,6 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
     """The wish that would have made this classroom as it is."""
     record, volume = classroom.record, classroom.seats[0].volumes[0]
     usual = ClassroomSpec(name=classroom.name, template=record.template, seats=1)
-    in_group = volume.kind in (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
     return ClassroomSpec(
         name=classroom.name,
         template=record.template,
@@ -238,7 +235,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
         vcpus=record.vcpus or usual.vcpus,
         network=record.network or usual.network,
         storage=volume.kind,
-        vg=volume.place if in_group else "",
+        vg=volume.place,
         policy=record.policy,
     )
 
@@ -360,7 +357,6 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
     going = [seat for seat in seats if seat.name in gone]
     saved = of_seats(context.host.observe().volumes.values(), going)
     faults = context.host.remove([*volumes, *saved])
-    forget([volume for volume in volumes if faults.get(volume.uuid) is None])
     by_seat = {
         seat.name: fault
         for seat in seats
@@ -396,6 +392,8 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     with claiming([name], "classroom delete", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
+        adopted = [seat for seat in classroom.seats if seat.labels.name]
+        complete_cut_off(context, adopted)  # they go on with the disks that they have
         outcomes = _remove_seats(context, classroom.seats)
         if all(one.outcome is Outcome.DONE for one in outcomes):
             context.host.compute.remove_network(name, provision.network_uuid(name))

@@ -72,9 +72,8 @@ def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping
     """Twice is once."""
     facts, seats = look_at_seats(context, classroom, numbers)
     by_number = {seat.number: seat for seat in seats}
-    capabilities = context.host.storages.capabilities
     for seat in seats:
-        bare = provision.domain_spec(replace(seat, data=()), capabilities)
+        bare = provision.domain_spec(replace(seat, data=()))
         context.host.compute.define(bare)
     wished: dict[Volume, Labels] = {}
     for uuid, number in going.items():

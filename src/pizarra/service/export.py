@@ -161,7 +161,7 @@ def _write(
 
 def _write_disk(context: Context, volume: _Exported, folder: Path) -> _Disk:
     path = folder / f"{volume.name}.qcow2"
-    form = context.host.storages.capabilities[volume.kind].disk_format
+    form = volume.source.format
     with _readable(context, volume) as source:
         export(source, form, path, _tell(context, "export", volume.size_bytes))
     sync(path)
@@ -195,15 +195,16 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
 
 @contextmanager
 def _readable(context: Context, volume: _Exported) -> Iterator[Path]:
-    """The content; a thin golden sleeps on, so that classes can be reset meanwhile."""
+    """The content. A golden volume that can be looked at through a snapshot stays as it is, so that
+    classes can be reset meanwhile."""
     storage = context.host.storage_of(volume)
-    if volume.kind is not StorageKind.LVM_THIN:
+    if not storage.capabilities.live_view:
         with storage.opening(volume) as path:
             yield path
         return
     labels = InspectionLabels(disk=volume.labels.disk)
     new = NewVolume(labels=labels, size_bytes=volume.size_bytes, name=f"{volume.name}.export")
-    view = storage.create_draft(volume, new)
+    view = storage.create_golden(new, volume)
     try:
         yield view.path
     finally:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from pizarra.engine import growth, undo, undo_notes
+from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
+from pizarra.planner.host_facts import HostFacts
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.storage.interface import ExtendableStore
 
 SOON_S = 8 * 3600
+PATIENCE_S = 600.0  # for whoever gives a command again that died
 
 
 def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
@@ -96,16 +99,14 @@ def _claimable(
     """Raises Busy."""
     if seat.name in {one.name for one in claimed}:
         return nullcontext()
-    return claiming_seats(replace(context, wait_s=0), seat.classroom, [seat.number], "guard")
+    quick, numbers = replace(context, wait_s=0), [seat.number]
+    return claiming_seats(quick, seat.classroom, numbers, "guard", completes=False)
 
 
 def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
     """The same pool, as it is now."""
-    pools = context.host.observe().pools
-    now = {
-        (one.pool.place, one.pool.name): one
-        for one in needs(pools, seats, context.host.storages.capabilities)
-    }
+    pools, can = context.host.observe().pools, context.host.storages.capabilities
+    now = {(one.pool.place, one.pool.name): one for one in needs(pools, seats, can)}
     return now[need.pool.place, need.pool.name]
 
 
@@ -120,6 +121,7 @@ def guard(context: Context) -> dict[str, Any]:
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
     for seat in seats:
         _guard_stores(context, seat)
+    _complete_records(context, facts)
     for room in facts.classrooms.values():
         _discard_old(context, room)
     running = [seat for seat in seats if seat.power is Power.RUNNING]
@@ -178,13 +180,33 @@ def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> No
 
 def _discard_old(context: Context, room: Classroom) -> None:
     for seat in room.seats:
-        if seat.fault or not undo_notes.has_note(seat):
+        if seat.fault or not undo.has_note(context.host, seat):
             continue
         try:
-            with claiming_seats(context, room.name, [seat.number], "guard") as seats:
+            with _claimable(context, seat, ()):
+                seats = [seat]
                 undo.discard_old_undo(context.host, seats, context.emit)
         except PizarraError:
             continue  # somebody works on it, and drops it then
+
+
+def _complete_records(context: Context, facts: HostFacts) -> None:
+    """Operations whose command died are gone on with, once whoever gave it had the time to give it
+    again: until then the record tells that command what was done already."""
+    journal = context.host.journal
+    for record in journal.records()[0]:
+        if time.time() - journal.last_change(record) < PATIENCE_S or journal.is_owner_alive(record):
+            continue
+        for name in sorted({one.classroom for one in record.open} & facts.classrooms.keys()):
+            there = {seat.number for seat in facts.classrooms[name].seats}
+            numbers = {one.number for one in record.open if one.classroom == name} & there
+            try:
+                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), "guard"):
+                    pass  # whoever claims them completes them
+            except PizarraError as error:
+                text = "What {verb} was cut off in for {name} is not completed: {why}"
+                told: dict[str, object] = {"verb": record.verb, "name": name, "why": error}
+                context.emit(Noted(text=text, facts=told))
 
 
 def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:

@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from pizarra.engine import recovery
 from pizarra.engine.events import Noted
 from pizarra.engine.guest_agent import GuestAgent
+from pizarra.engine.journal import PowerAfter
 from pizarra.engine.power import each_seat, shut_down_and_wait, start_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
@@ -26,10 +28,9 @@ from pizarra.planner import provision
 from pizarra.planner.checkpoints import checkpoints
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.identity import Person
-from pizarra.planner.reset import pairs_of
 from pizarra.service import checkpoints as saving
 from pizarra.service import identity_offline
-from pizarra.service.claims import Numbers, claiming_seats
+from pizarra.service.claims import Numbers, claiming_seats, claiming_to_rewind
 from pizarra.service.context import Context
 from pizarra.storage.interface import raise_first
 from pizarra.system import seed
@@ -57,7 +58,7 @@ def identify(
 ) -> Report:
     """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
     began, host, person = time.perf_counter(), context.host, person or Person()
-    with claiming_seats(context, classroom, numbers, "classroom identify") as seats:
+    with claiming_to_rewind(context, classroom, numbers, "classroom identify") as seats:
         volumes = host.observe().volumes
         plan = planner.plan_fresh(classroom, seats, volumes, host.storages.capabilities)
         fresh = ResetRun(host, plan, context.emit).run()
@@ -185,10 +186,11 @@ def _return_to_original(
     failed = {name for name in names if outcomes[name].outcome not in WELL}
     if not failed:
         return
-    seats = context.host.observe().classroom(classroom).seats
-    pairs = [pair for seat in seats if seat.name in failed for pair in pairs_of(seat)]
+    there = context.host.observe().classroom(classroom).seats
+    seats = [seat for seat in there if seat.name in failed]
     by_volume = {v.uuid: seat.name for seat in seats for v in seat.volumes}
-    for uuid, fault in context.host.rewind(pairs).items():
+    faults = recovery.rewind_again(context.host, "classroom identify", seats, PowerAfter.OFF)
+    for uuid, fault in faults.items():
         if fault is not None:
             name = by_volume[uuid]
             told = (outcomes[name].reason or "", fault)
@@ -212,6 +214,6 @@ def _take_back(context: Context, seat: Seat) -> None:
     host = context.host
     host.compute.kill(seat.domain_uuid)
     host.compute.define(provision.domain_spec(seat))
-    raise_first(host.rewind(list(pairs_of(seat))))
+    raise_first(recovery.rewind_again(host, "recover", [seat], PowerAfter.OFF))
     text = "{name}: giving it an identity was cut off, and is taken back."
     context.emit(Noted(text=text, facts={"name": seat.name}))

@@ -10,7 +10,7 @@ from typing import Any
 
 from pizarra.engine.events import Noted
 from pizarra.errors import BadInput, NotFound, PizarraError
-from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import SeatLabels
 from pizarra.model.names import seat_name
 from pizarra.model.sentence import join
@@ -19,6 +19,7 @@ from pizarra.service import views
 from pizarra.service.context import Context
 from pizarra.service.views import NOTES, View, Which
 from pizarra.storage.interface import Change
+from pizarra.storage.registry import technology
 from pizarra.system import guest_files
 from pizarra.system.guest_files import Copied
 from pizarra.system.locks import claiming
@@ -177,7 +178,7 @@ def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
         folder = NOTES / f"{seat.name}.files"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         view = _mount(context, view, folder, where.partition)
-        if volume.kind is StorageKind.LVM_THIN:
+        if context.host.storages.capabilities[volume.kind].live_view:
             claim.close()
         try:
             yield folder
@@ -200,7 +201,7 @@ def remove_left_over(context: Context) -> None:
 def advice(found: dict[str, Any]) -> str:
     """The next step for who reads ``shown``, as a command."""
     if found["power"] != str(Power.OFF) and any(
-        disk["storage"] != str(StorageKind.LVM_THIN) for disk in found["disks"]
+        not technology(disk["storage"]).capabilities.live_view for disk in found["disks"]
     ):
         return "pizarra inspect {seat} --attach original"
     return "pizarra inspect {seat} --copy /home --to ./{seat}"

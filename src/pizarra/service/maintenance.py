@@ -41,7 +41,7 @@ def begin(
         storage = context.host.storages.at(template.kind, template.place)
         try:
             for golden, new in drafts:
-                storage.create_draft(golden, new, _tell(context, "copy", golden.size_bytes))
+                storage.create_golden(new, golden, _tell(context, "copy", golden.size_bytes))
             _label_drafts(storage, name, version)
             return _start_machine(context, name)
         except BaseException:

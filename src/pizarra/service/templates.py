@@ -64,8 +64,10 @@ def import_template(
     check_name(name, "template")
     with claiming([f"template-{name}"], "template import"):
         facts = context.host.observe()
-        settings = context.host.settings
-        kind, place = place_for(facts, kind, vg, settings.vg, str(settings.folder))
+        settings, storages = context.host.settings, context.host.storages
+        kind, place = place_for(
+            facts, kind, vg, settings.vg, storages.capabilities, storages.folders
+        )
         version = _version(facts, name, kind, place, sources) if new_version else 1
         if not new_version:
             _check_new(facts, name, kind, place)
@@ -183,7 +185,7 @@ def _fill(context: Context, storage: Storage, labels: TemplateLabels, source: So
         source.image.path,
         source.image.format,
         volume.path,
-        storage.capabilities.disk_format,
+        volume.source.format,
         target_is_zero=storage.capabilities.new_is_zero,
         progress=lambda share: context.emit(Advanced(what="import", done=share * size_bytes)),
     )

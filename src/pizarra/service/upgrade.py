@@ -9,18 +9,16 @@ from pizarra.engine.events import Noted
 from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.classroom_spec import check_version
-from pizarra.model.facts import Classroom, Seat, StorageKind, Volume, labelled
-from pizarra.model.labels import FillingLabels, SeatLabels
-from pizarra.model.names import check_name, seat_uuid
+from pizarra.model.facts import Classroom, Seat
+from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import join
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
 from pizarra.service import records
-from pizarra.service.claims import Numbers
+from pizarra.service.claims import Numbers, complete_cut_off
 from pizarra.service.context import Context
-from pizarra.storage.dm_snapshot.store import NEXT, DmSnapshotStore
 from pizarra.storage.interface import Faults, Storage
 from pizarra.system.locks import claiming
 
@@ -38,6 +36,7 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
         shared=[f"template-{classroom.record.template}"],
         wait_s=context.wait_s,
     ):
+        complete_cut_off(context, classroom.seats)
         facts = context.host.observe()
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)
@@ -46,7 +45,7 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
         for present in {seat.labels.version for seat in seats}:
             its = facts.template(target.name, target.kind, target.place, present)
             check_target(target, its)
-        at_reset = storage.capabilities.moves_at_reset
+        at_reset = storage.capabilities.rebase_at_reset
         outcomes = _move(context, storage, seat_moves(seats, target, at_reset=at_reset))
         _record_version(context, context.host.observe().classroom(name), target.version)
     return Report(
@@ -85,7 +84,7 @@ def at_once(context: Context, name: str) -> bool:
     """Whether an upgrade of this classroom destroys what its seats hold, at once."""
     check_name(name, "classroom")
     classroom = context.host.observe().classroom(name)
-    return not _storage(context, classroom).capabilities.moves_at_reset
+    return not _storage(context, classroom).capabilities.rebase_at_reset
 
 
 def _move(
@@ -121,34 +120,12 @@ def _first(faults: Faults, plan: SeatMove) -> PizarraError | None:
 
 def recover(context: Context, facts: HostFacts) -> None:
     """Upgrades that were cut off: a seat whose disks name two versions goes where its first disk
-    is; a classic snapshot that was to take a place takes it, or goes if the old one stands."""
-    for volume in labelled(facts.volumes.values(), FillingLabels):
-        seat_labels = volume.labels.becoming
-        if isinstance(seat_labels, SeatLabels) and not seat_labels.domain:
-            with claiming([seat_labels.classroom], "recover", wait_s=context.wait_s):
-                _settle_next(context, facts, volume, seat_labels)
+    is."""
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes}) > 1:
                 with claiming([classroom.name], "recover", wait_s=context.wait_s):
                     _settle_versions(context, facts, seat)
-
-
-def _settle_next(context: Context, facts: HostFacts, volume: Volume, labels: SeatLabels) -> None:
-    name = volume.name.removesuffix(NEXT)
-    old = [
-        one
-        for one in facts.volumes.values()
-        if (one.place, one.name) == (volume.place, name) and one.uuid != volume.uuid
-    ]
-    if old or volume.kind is not StorageKind.LVM_THICK:
-        fault = context.host.remove([volume])[volume.uuid]
-        text = "Removed {name}: its upgrade never ended." if fault is None else "{name}: {why}"
-        context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
-        return
-    domain = seat_uuid(labels.classroom, labels.seat)
-    DmSnapshotStore(volume.place).finish_rebase(volume, domain)
-    context.emit(Noted(text="{name}: its upgrade is ended.", facts={"name": name}))
 
 
 def _settle_versions(context: Context, facts: HostFacts, seat: Seat) -> None:

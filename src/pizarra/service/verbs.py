@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import start_seats, stop_seats
 from pizarra.engine.reset import ResetRun
@@ -18,9 +19,15 @@ from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
 from pizarra.service import activity
-from pizarra.service.claims import Numbers, claiming_seats, look_at_seats
+from pizarra.service.claims import (
+    Numbers,
+    claiming_seats,
+    claiming_to_rewind,
+    look_at_seats,
+)
 from pizarra.service.context import Context
 from pizarra.service.guard import ensure_room
+from pizarra.storage.content import checksum
 from pizarra.storage.interface import Change, RewindTarget
 
 _Outcomes = tuple[SeatOutcome, ...]
@@ -32,9 +39,11 @@ def _run_claimed(
     numbers: Numbers,
     verb: str,
     act: Callable[[tuple[Seat, ...]], _Outcomes],
+    *,
+    completes: bool = True,
 ) -> Report:
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, verb) as seats:
+    with claiming_seats(context, classroom, numbers, verb, completes=completes) as seats:
         outcomes = act(seats)
     return Report(
         classroom=classroom,
@@ -73,6 +82,7 @@ def stop(
         numbers,
         "stop",
         lambda seats: stop_seats(context.host, seats, grace, context.emit),
+        completes=False,
     )
 
 
@@ -103,7 +113,8 @@ def _plan(
     policy = seats[0].record.policy if seats else Policy()
     mode, after = policy.mode(wished), following or policy.after_reset
     changes = host.changes(worth_proving(seats))
-    plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities)
+    cut_off = recovery.cut_off_rewinds(host, seats)
+    plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities, cut_off)
     if mode is Mode.WARM:
         plan = plan_warm(plan, host.observe().volumes.values())
     if plan.seats and all(one.outcome is Outcome.SKIPPED for one in plan.seats):
@@ -126,7 +137,7 @@ def reset(
 ) -> Report:
     """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "reset") as seats:
+    with claiming_to_rewind(context, classroom, numbers, "reset") as seats:
         _check_allowed(seats, by)
         discard_old_undo(context.host, seats, context.emit)
         plan = _plan(context, classroom, seats, mode, after)
@@ -263,7 +274,7 @@ def _checksums(context: Context, pairs: Sequence[RewindTarget]) -> _Sums:
     def summed(key: tuple[str, int]) -> str | PizarraError:
         volume = wanted[key]
         try:
-            return context.host.storage_of(volume).checksum(volume, key[1])
+            return checksum(context.host.storage_of(volume), volume, key[1])
         except PizarraError as error:
             return error
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -28,6 +29,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.file: TextIO | None = None
+        self.witness: Callable[[str], None] | None = None
         self.lock = Lock()
         self.read_pause()
 
@@ -41,6 +43,8 @@ class _Recorder:
     def note(self, what: str) -> None:
         line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
         FLIGHT.append(line)
+        if self.witness is not None:
+            self.witness(what)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
             self.file.write(line + "\n")
         if self.pauses and self.pause_at in what:
@@ -62,6 +66,12 @@ _recorder = _Recorder()
 def restart_pauses() -> None:
     """Read PIZARRA_PAUSE_AT again, and count from here."""
     _recorder.read_pause()
+
+
+def set_witness(witness: Callable[[str], None] | None) -> None:
+    """Tell somebody of each step before it happens; None tells nobody. A test that kills an
+    operation raises from there."""
+    _recorder.witness = witness
 
 
 def record(what: str) -> None:

@@ -105,12 +105,12 @@ def _claiming_one(path: Path, verb: str, way: int, wait_s: float) -> Iterator[No
                 time.sleep(0.02)
         file.truncate(0)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"verb": verb, "pid": os.getpid(), "user": _who(), "since": since}, file)
+        json.dump({"verb": verb, "pid": os.getpid(), "user": who(), "since": since}, file)
         file.flush()
         yield
 
 
-def _who() -> str:
+def who() -> str:
     """The person, by the name they came with before sudo."""
     if name := os.environ.get("SUDO_USER"):
         return name

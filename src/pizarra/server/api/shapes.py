@@ -11,12 +11,14 @@ from pydantic import Field
 
 from pizarra.model.names import NAME_LENGTH_MAX, SEATS_MAX
 from pizarra.server.uploads import PIECE_BYTES
+from pizarra.storage.registry import kinds
 
 Seats = Annotated[str | None, Field(None, description="such as 1-8,11; all when left out",
                                     max_length=400)]  # fmt: skip
 Name = Annotated[str, Field(max_length=NAME_LENGTH_MAX)]
 
 
+Storage = Annotated[str, Field(pattern=f"^({'|'.join(kinds())})$")]
 Mode = Literal["cold", "hot", "warm"]
 After = Literal["as found", "running", "off"]
 
@@ -95,7 +97,7 @@ class TemplateIn(Schema):
     firmware: Literal["bios", "uefi"] = "bios"
     tpm: bool = False
     new_version: bool = False
-    storage: Literal["lvm-thin", "lvm-thick", "qcow2"] | None = None
+    storage: Storage | None = None
     vg: Annotated[str, Field(max_length=128)] = ""
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import UUID
 
-from pizarra.engine.cut_off import ensure_startable
 from pizarra.engine.power import each_seat
+from pizarra.engine.recovery import ensure_startable
 from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind

@@ -31,10 +31,13 @@ from pizarra.model.labels import (
 from pizarra.model.names import seat_uuid
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, round_up
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.settings import Settings
 from pizarra.storage.batches import run_each, run_in_batches
 from pizarra.storage.images import copy
 from pizarra.storage.interface import (
+    NO_UNDO,
+    ORIGINAL,
     Attachment,
     Capabilities,
     Change,
@@ -65,7 +68,6 @@ from pizarra.system.rcu import expediting
 from pizarra.system.urgency import urgent
 
 HEAD_BYTES = 4096
-ORIGINAL = ".original"  # behind the name of an adopted volume, that of its baseline
 NEXT = ".next"  # behind the name of a seat's volume that is to take its place
 MERGING = "merging"  # in the place of a baseline's UUID while its snapshot is merged
 _COW_SHARE = 0.25  # of the origin, for a seat's store; its use is shown, and LVM can extend it
@@ -190,9 +192,11 @@ class DmSnapshotStore(LvmVolumes):
         labels = replace(seat, domain=domain, content_version=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
-    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
+    def rewind(
+        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""
-        _ = keep  # an emptied store is empty
+        _ = undo  # an emptied store is empty
         merges = [pair for pair in pairs if _is_merged(pair.volume)]
         rewinds = [pair for pair in pairs if pair not in merges]
         faults = dict(run_in_batches(rewinds, self._rewind_batch))

@@ -14,15 +14,16 @@ Callers hold LVM's lock from the first to the last.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.ids import PROBE
 from pizarra.storage.dm_thin.pool import ThinPool, missing
 from pizarra.storage.dm_thin.undo import ThinDevices
-from pizarra.storage.interface import RewindTarget, is_valid_source
+from pizarra.storage.interface import RewindTarget, UndoSwap, is_valid_source
 from pizarra.storage.lvm.volumes import find_device, not_ours_error
 from pizarra.system import devmapper
 
@@ -84,15 +85,16 @@ def _check(pair: RewindTarget) -> None:
         )
 
 
-def refuse_swap(pair: RewindTarget, there: ThinDevices) -> PizarraError | None:
-    """Why an exchange with what is kept cannot be."""
-    seat = pair.volume.thin_id
-    if pair.volume.labels is None or not seat:
-        return not_ours_error(pair.volume, "it carries no label of ours")
-    if seat not in there:
-        return missing(seat)
-    if not thin_undo.undo_id(seat, there):
+def refuse_swap(one: UndoSwap, there: ThinDevices) -> PizarraError | None:
+    """Why a volume cannot change places with what is kept of it."""
+    volume = one.volume
+    if volume.labels is None or not volume.thin_id:
+        return not_ours_error(volume, "it carries no label of ours")
+    filled = thin_undo.filled_slots(volume.thin_id, there)
+    if not filled:
         return StorageFault("Nothing is kept of what a reset took away.")
+    if one.kept not in filled and volume.thin_id not in there:
+        return missing(volume.thin_id)
     return None
 
 
@@ -106,25 +108,19 @@ def detach(pair: RewindTarget) -> None:
     devmapper.swap(device, devmapper.error_target(target.length))
 
 
-def swap_content(pair: RewindTarget, there: ThinDevices, *, keep: bool | None) -> None:
+def swap_content(pair: RewindTarget, undo: Mapping[str, UndoSlot]) -> None:
     """What goes has another id before it loses its own."""
-    pool, seat = pool_of(pair.volume), pair.volume.thin_id
-    if keep:
-        thin_undo.save_undo(pool, seat, there)
-    else:
-        thin_undo.set_aside(pool, seat, there)
-    thin_undo.replace(pool, seat, pair.source.thin_id)
-    if keep is False:
-        thin_undo.discard_undo(pool, seat)
+    pool, slot = pool_of(pair.volume), undo.get(pair.volume.uuid)
+    thin_undo.rewind(pool, pair.volume.thin_id, pair.source.thin_id, slot)
 
 
-def swap_with_undo(pair: RewindTarget, there: ThinDevices) -> None:
+def swap_with_undo(one: UndoSwap, there: ThinDevices) -> None:
     """With what is kept, which was looked at beforehand."""
-    thin_undo.swap_with_undo(pool_of(pair.volume), pair.volume.thin_id, there)
+    thin_undo.swap(pool_of(one.volume), one.volume.thin_id, one.kept, one.to, there)
 
 
 def discard_all(pair: RewindTarget) -> None:
-    """Nothing is kept of it, and nothing goes any more."""
+    """Nothing is kept of it, and nothing waits to be deleted."""
     thin_undo.discard_all(pool_of(pair.volume), pair.volume.thin_id)
 
 

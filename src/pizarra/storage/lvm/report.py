@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.disk_source import BlockDevice
@@ -22,25 +20,13 @@ from pizarra.model.sentence import Sentence, join
 from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
 from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm.records import records_seen
+from pizarra.system.report_fields import Number, Share
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,vg_tags"
 SEG_FIELDS = (
     "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,"
     "thin_id,segtype,chunk_size,lv_health_status,origin_size"
 )
-_MISSING = (None, "", "-1")
-Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
-
-
-def _share(raw: object) -> float | None:
-    if raw in _MISSING:
-        return None
-    if not isinstance(raw, str) or not isfinite(float(raw)):
-        raise ValueError("it is no percentage")
-    return float(raw) / 100
-
-
-Share = Annotated[float | None, BeforeValidator(_share)]
 
 
 class VgRow(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from pizarra.errors import StorageFault
@@ -10,6 +10,7 @@ from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Volume
 from pizarra.model.labels import CheckpointLabels
 from pizarra.model.sizes import TIB
+from pizarra.model.undo_slot import UndoSlot
 
 BLOCK_BYTES = 4096
 BLANK = bytes(BLOCK_BYTES)
@@ -32,9 +33,12 @@ class Disk:
     blocks: dict[int, Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
     written: set[int] = field(default_factory=set)  # since it was original
     baseline: str = ""  # UUID of what it was snapshot from
-    birth: int = 0  # how often its content was replaced
-    kept: Disk | None = None  # what the last rewind took away
-    going: list[Disk] = field(default_factory=list)  # what takes space until it is given back
+    undo: dict[UndoSlot, Disk] = field(default_factory=dict)  # what rewinds took away
+    going: list[Disk] = field(default_factory=list)  # what takes space until it is reclaimed
+
+    def content(self) -> Disk:
+        """What it holds now, by itself."""
+        return replace(self, undo={}, going=[])
 
     def write(self, offset: int, data: bytes) -> None:
         """Blocks that another volume shares are copied first."""
@@ -76,7 +80,7 @@ class MemoryDisks:
     def used_bytes(self) -> int:
         """What all volumes hold of their own."""
         disks = list(self.by_uuid.values())
-        beside = [[disk.kept] if disk.kept else [] for disk in disks] + [d.going for d in disks]
+        beside = [[*disk.undo.values(), *disk.going] for disk in disks]
         return BLOCK_BYTES * sum(len(disk.written) for disk in [*disks, *chain(*beside)])
 
 
