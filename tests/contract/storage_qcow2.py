@@ -83,9 +83,9 @@ def qemu_io(*argv: str) -> None:
 
 
 @contextmanager
-def image_held(path: Path) -> Iterator[None]:
+def image_held(path: Path, form: str = "qcow2") -> Iterator[None]:
     """A QEMU process has it open for writing, as a running machine has."""
-    argv = ["qemu-io", "-f", "qcow2", str(path)]
+    argv = ["qemu-io", "-f", form, str(path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdin and holder.stdout
         holder.stdin.write(b"read 0 4096\n")
