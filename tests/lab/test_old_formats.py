@@ -34,10 +34,10 @@ def made_old(lab: Context) -> None:
     facts = lab.host.observe()
     for volume in facts.volumes.values():
         if volume.labels is not None:
-            old = old_texts(volume.labels, facts.classroom("net").record)
-            tags = [part for tag in volume.tags for part in ("--deltag", tag)]
-            tags += [part for item in old.items() for part in
-                     ("--addtag", PREFIX + "=".join(item))]  # fmt: skip
+            texts = old_texts(volume.labels, facts.classroom("net").record)
+            old = {PREFIX + "=".join(item) for item in texts.items()}
+            tags = [part for tag in {*volume.tags} - old for part in ("--deltag", tag)]
+            tags += [part for tag in old - {*volume.tags} for part in ("--addtag", tag)]
             lvm("lvchange", "-y", *tags, f"{VG}/{volume.name}")
     for tag in all_tags()[""]:
         lvm("vgchange", "--deltag", tag, VG)
