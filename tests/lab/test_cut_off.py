@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.powercut.pool_ids import not_known
+from lab.powercut.pool_ids import unknown_ids
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
@@ -80,7 +80,7 @@ class OneSeat(OnLvm):
         (report,) = recover(self.context)
         assert [str(one.outcome) for one in report.seats] == ["unchanged"]
         assert not list(self.context.host.journal.folder.iterdir())
-        assert not not_known(ThinPool(VG, POOL), DmThinStore(VG).observe().volumes)
+        assert not unknown_ids(ThinPool(VG, POOL), DmThinStore(VG).observe().volumes)
 
 
 @pytest.fixture(params=[("vda",), ("vda", "vdb")], ids=["one disk", "two disks"])

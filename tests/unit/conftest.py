@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pizarra.engine import growth
-from pizarra.service import data_disks
 from pizarra.system import locks, seed
 
 MEMORY = Path("/dev/shm")
@@ -23,7 +22,6 @@ def own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         folder = Path(name)
         monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
         monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(folder))
-        monkeypatch.setattr(data_disks, "NOTES", folder / "data-swaps")
         monkeypatch.setattr(growth, "FOLDER", folder / "growth")
         monkeypatch.setattr(seed, "FOLDER", folder / "seeds")
         yield folder

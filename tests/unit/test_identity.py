@@ -24,6 +24,7 @@ from pizarra.service.warm import warm
 from pizarra.storage.interface import NewVolume
 from pizarra.system import seed
 from pizarra.system.process import run
+from tests.fixtures.kills import dies_before_text
 from tests.unit.test_reset import School
 
 NAMES = {seat_uuid("net", number): f"net-{number:02d}" for number in range(1, 6)}
@@ -239,6 +240,19 @@ def test_recover_when_it_was_cut_off_then_no_seed_is_left_and_the_seat_is_origin
         recover.recover(guests.context)
         assert "vdz" not in guests.machine_xml(1)
         assert (guests.power(1), guests.content(1)) == (Power.OFF, b"original")
+
+
+@pytest.mark.parametrize("where", ["memory start", "memory kill", "memory change"])
+def test_start_when_giving_an_identity_was_killed_then_the_machine_is_taken_back_first(
+    guests: Guests, where: str
+) -> None:
+    """Killed when its machine was to start, to go off, or to be saved as it was then."""
+    assert dies_before_text(where, lambda: guests.identify([1]))
+    guests.dirty(1)
+    assert verbs.start(guests.context, "net", [1]).exit_status == 0
+    assert "vdz" not in guests.machine_xml(1)
+    assert guests.content(1) == b"original"
+    assert not list(guests.context.host.journal.folder.iterdir())
 
 
 def test_system_when_it_is_windows_then_says_sysprep(guests: Guests) -> None:

@@ -44,6 +44,9 @@ class Action(StrEnum):
     IDENTIFY = "identify"  # each machine boots with a seed, and is rewound if that is cut off
 
 
+DISK_ACTIONS = frozenset({Action.REWIND, Action.UNDO})  # that change the disks that go back
+
+
 class UndoRule(StrEnum):
     """What becomes of the content that a rewind takes away, and of an older one that is kept."""
 
@@ -252,9 +255,12 @@ class Journal:
         return records, unreadable
 
     def entries(self) -> dict[str, tuple[Record, SeatEntry]]:
-        """By name of seat: what the last record that is still about the seat says."""
+        """By name of seat: what the last record that is still about the disks that go back of the
+        seat says."""
         found: dict[str, tuple[Record, SeatEntry]] = {}
         for record in self.records()[0]:
+            if record.action not in DISK_ACTIONS:
+                continue
             found |= {one.seat: (record, one) for one in record.open}
         return found
 

@@ -13,7 +13,15 @@ from enum import StrEnum
 
 from pizarra.engine.entries import standing_undo_entry
 from pizarra.engine.host import Host
-from pizarra.engine.journal import Action, OpenRecord, PowerAfter, Record, SeatEntry, UndoRule
+from pizarra.engine.journal import (
+    DISK_ACTIONS,
+    Action,
+    OpenRecord,
+    PowerAfter,
+    Record,
+    SeatEntry,
+    UndoRule,
+)
 from pizarra.errors import Busy, PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import CheckpointLabels
@@ -292,7 +300,7 @@ def complete_all(
     host: Host,
     names: Collection[str],
     *,
-    actions: Collection[Action] = (Action.REWIND, Action.UNDO),
+    actions: Collection[Action] = DISK_ACTIONS,
     own: Own | None = None,
     notice: bool = True,
 ) -> dict[str, Completed]:
@@ -331,11 +339,14 @@ def forget_gone(host: Host, facts: HostFacts) -> None:
     seats = {one.name for room in facts.classrooms.values() for one in room.seats}
     for record in host.journal.records()[0]:
         gone = {one.seat for one in record.open} - seats
-        if not gone:
+        if not gone or record.action is Action.SWAP_DATA:  # which is of two seats together
             continue
         try:
             with host.journal.take_over(record) as opened:
-                complete(host, opened, gone)
+                if record.action in DISK_ACTIONS:
+                    complete(host, opened, gone)
+                else:
+                    opened.close_seats(gone)
         except Busy:
             continue  # its owner lives
 
@@ -344,7 +355,7 @@ def close_older(host: Host, names: Collection[str], but: Record) -> None:
     """A new record is about these seats: no other one is. Raises Busy, StorageFault."""
     for record in host.journal.records()[0]:
         its = {one.seat for one in record.open} & {*names}
-        if record.id != but.id and its:
+        if record.id != but.id and its and record.action in DISK_ACTIONS:
             with host.journal.take_over(record, wait_s=_WAIT_S) as opened:
                 opened.close_seats(its)
 

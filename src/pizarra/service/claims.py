@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from pizarra.engine import recovery
-from pizarra.engine.journal import Action
+from pizarra.engine.journal import DISK_ACTIONS, Action
 from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
+from pizarra.model.sentence import join
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.service import identity_offline
 from pizarra.service.context import Context
+from pizarra.service.identity_ends import take_back_cut_off
 from pizarra.system.locks import claiming
 
 Numbers = Sequence[int] | None
-_DISKS = frozenset({Action.REWIND, Action.UNDO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def claiming_seats(
     why. ``completes`` is False for who needs no whole disks. Raises Busy with who and since when.
     """
     with _claiming(context, classroom, numbers, verb):
-        actions = _DISKS if completes else frozenset[Action]()
+        actions = DISK_ACTIONS if completes else frozenset[Action]()
         yield _complete(context, classroom, numbers, actions).seats
 
 
@@ -62,21 +63,24 @@ def claiming_to_rewind(
     it by its record. What is left of it at the end is completed."""
     with _claiming(context, classroom, numbers, verb):
         seats = _complete(context, classroom, numbers, {Action.UNDO}).seats
+        before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
-        _complete_names(context, [seat.name for seat in seats], {Action.REWIND})
+        there = context.host.journal.entries()
+        left = [seat.name for seat in seats if seat.name in there]
+        _complete_names(context, [one for one in left if there[one][0].id in before], DISK_ACTIONS)
 
 
 @contextmanager
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
     """For an undo, which goes on with one that was cut off."""
     with _claiming(context, classroom, numbers, "undo"):
-        yield _complete(context, classroom, numbers, _DISKS, notice=False)
+        yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
 
 
 def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
     """For who has claimed seats by other means: what they were cut off in is completed, as far as
     it can be. Raises Busy, StorageFault."""
-    _complete_names(context, [seat.name for seat in seats], _DISKS)
+    _complete_names(context, [seat.name for seat in seats], DISK_ACTIONS)
 
 
 @contextmanager
@@ -102,10 +106,13 @@ def _complete(
 ) -> Claimed:
     seats = look_at_seats(context, classroom, numbers)[1]
     names = [seat.name for seat in seats]
+    taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
-    if completed:
+    if completed or taken_back:
         seats = look_at_seats(context, classroom, numbers)[1]
-    return Claimed(tuple(_with_fault(seat, completed) for seat in seats), completed)
+    faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
+    faults |= {name: join([why]) for name, why in taken_back.items() if why}
+    return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
 
 
 def _complete_names(
@@ -117,11 +124,8 @@ def _complete_names(
     return recovery.complete_all(context.host, names, actions=actions, own=own, notice=notice)
 
 
-def _with_fault(seat: Seat, completed: Mapping[str, Completed]) -> Seat:
-    its = completed.get(seat.name)
-    if its is None or its.result is not Result.LEFT or seat.fault:
-        return seat
-    return replace(seat, fault=its.reason)
+def _with_fault(seat: Seat, why: str | None) -> Seat:
+    return replace(seat, fault=why) if why and not seat.fault else seat
 
 
 def own_identity(context: Context) -> Callable[[Seat], object]:

@@ -10,12 +10,14 @@ from typing import Any
 
 from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
+from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
 from pizarra.planner.host_facts import HostFacts
+from pizarra.service import data_disks
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.storage.interface import ExtendableStore
@@ -197,6 +199,9 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
     for record in journal.records()[0]:
         if time.time() - journal.last_change(record) < PATIENCE_S or journal.is_owner_alive(record):
             continue
+        if record.action is Action.SWAP_DATA:
+            _complete_swap(context, record)
+            continue
         for name in sorted({one.classroom for one in record.open} & facts.classrooms.keys()):
             there = {seat.number for seat in facts.classrooms[name].seats}
             numbers = {one.number for one in record.open if one.classroom == name} & there
@@ -204,9 +209,20 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
                 with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), "guard"):
                     pass  # whoever claims them completes them
             except PizarraError as error:
-                text = "What {verb} was cut off in for {name} is not completed: {why}"
-                told: dict[str, object] = {"verb": record.verb, "name": name, "why": error}
-                context.emit(Noted(text=text, facts=told))
+                _tell_not_completed(context, record, name, error)
+
+
+def _complete_swap(context: Context, record: Record) -> None:
+    try:
+        data_disks.complete_swap(replace(context, wait_s=0), record)
+    except PizarraError as error:
+        _tell_not_completed(context, record, record.seats[0].classroom, error)
+
+
+def _tell_not_completed(context: Context, record: Record, name: str, why: PizarraError) -> None:
+    text = "What {verb} was cut off in for {name} is not completed: {why}"
+    facts: dict[str, object] = {"verb": record.verb, "name": name, "why": why}
+    context.emit(Noted(text=text, facts=facts))
 
 
 def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:

@@ -8,14 +8,14 @@ it. An upgrade makes them as the template again, until they are given an identit
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from pizarra.engine import recovery
-from pizarra.engine.events import Noted
+from pizarra.engine.entries import standing_undo_entry
 from pizarra.engine.guest_agent import GuestAgent
-from pizarra.engine.journal import PowerAfter
+from pizarra.engine.journal import Action, PowerAfter
 from pizarra.engine.power import each_seat, shut_down_and_wait, start_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
@@ -32,8 +32,9 @@ from pizarra.service import checkpoints as saving
 from pizarra.service import identity_offline
 from pizarra.service.claims import Numbers, claiming_seats, claiming_to_rewind
 from pizarra.service.context import Context
-from pizarra.storage.interface import raise_first
+from pizarra.service.identity_ends import take_back
 from pizarra.system import seed
+from pizarra.system.locks import who
 from pizarra.system.process import run
 
 LIMIT_S = 900.0
@@ -64,17 +65,9 @@ def identify(
         fresh = ResetRun(host, plan, context.emit).run()
         outcomes = {one.seat: replace(one, verified=None) for one in fresh}
         ready = [seat for seat in seats if outcomes[seat.name].outcome in WELL]
-        given = each_seat(
-            host,
-            "classroom identify",
-            ready,
-            lambda seat: _give(context, seat, person, limit_s),
-            context.emit,
+        _give_all(
+            context, classroom, ready, outcomes, lambda seat: _give(context, seat, person, limit_s)
         )
-        outcomes |= {one.seat: one for one in given}
-        named = [seat for seat in ready if outcomes[seat.name].outcome is Outcome.DONE]
-        outcomes |= _keep(context, classroom, named)
-        _return_to_original(context, classroom, {seat.name for seat in ready}, outcomes)
         ran = [s for s in ready if s.power is Power.RUNNING and outcomes[s.name].outcome in WELL]
         again = start_seats(host, [replace(seat, power=Power.OFF) for seat in ran], context.emit)
         outcomes |= {one.seat: one for one in again if one.outcome not in WELL}
@@ -85,6 +78,26 @@ def identify(
         elapsed_s=time.perf_counter() - began,
         seats=tuple(outcomes[seat.name] for seat in seats),
     )
+
+
+def _give_all(
+    context: Context,
+    classroom: str,
+    ready: Sequence[Seat],
+    outcomes: dict[str, SeatOutcome],
+    give: Callable[[Seat], SeatOutcome],
+) -> None:
+    """Until all are over the journal has them: who is cut off in it is taken back."""
+    if not ready:
+        return
+    host, verb = context.host, "classroom identify"
+    entries = [standing_undo_entry(seat, seat.baselines, PowerAfter.OFF) for seat in ready]
+    with host.journal.begin(verb, Action.IDENTIFY, who(), entries) as opened:
+        outcomes |= {one.seat: one for one in each_seat(host, verb, ready, give, context.emit)}
+        named = [seat for seat in ready if outcomes[seat.name].outcome is Outcome.DONE]
+        outcomes |= _keep(context, classroom, named)
+        _return_to_original(context, classroom, {seat.name for seat in ready}, outcomes)
+        opened.close()
 
 
 def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
@@ -206,14 +219,7 @@ def recover(context: Context, facts: HostFacts) -> None:
             continue  # nobody touches it, and its machine names the seed
         if seat is not None and seat.power is not Power.ABSENT:
             with claiming_seats(context, seat.classroom, [seat.number], "recover"):
-                _take_back(context, seat)
+                if not path.exists():
+                    continue  # by its record
+                take_back(context, seat)
         path.unlink(missing_ok=True)
-
-
-def _take_back(context: Context, seat: Seat) -> None:
-    host = context.host
-    host.compute.kill(seat.domain_uuid)
-    host.compute.define(provision.domain_spec(seat))
-    raise_first(recovery.rewind_again(host, "recover", [seat], PowerAfter.OFF))
-    text = "{name}: giving it an identity was cut off, and is taken back."
-    context.emit(Noted(text=text, facts={"name": seat.name}))

@@ -30,6 +30,7 @@ from pizarra.service.adoption_ends import finish_adoptions
 from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
+from pizarra.service.identity_ends import take_back_cut_off
 from pizarra.system.locks import claiming
 
 
@@ -129,6 +130,8 @@ def _define_again(context: Context, classroom: Classroom) -> frozenset[str]:
 
 def _complete(context: Context, classroom: Classroom) -> dict[str, Completed]:
     names = [seat.name for seat in classroom.seats]
+    for fault in filter(None, take_back_cut_off(context, classroom.seats).values()):
+        context.emit(Noted(text="Not recovered: {why}", facts={"why": fault}))
     return recovery.complete_all(context.host, names, own=own_identity(context))
 
 
