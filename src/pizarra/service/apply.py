@@ -23,7 +23,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
-from pizarra.storage.registry import kinds
+from pizarra.storage.registry import is_known, kinds
 
 Word = TypeVar("Word", bound=StrEnum)
 _FILE_BYTES_MAX = 64 * 1024
@@ -157,7 +157,7 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
 
 
 def _storage(path: Path, text: str) -> StorageKind:
-    if text in kinds():
+    if is_known(text):
         return text
     raise BadInput(
         "{path}: {field}: {text!r} is not one.",

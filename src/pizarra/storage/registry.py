@@ -53,6 +53,11 @@ def kinds() -> tuple[StorageKind, ...]:
     return tuple(str(kind) for kind in (*_BUILT_IN, *_registered))
 
 
+def is_known(kind: str) -> bool:
+    """Whether it can be chosen, or is the kind that tests and demonstrations have."""
+    return kind in (*kinds(), Kind.MEMORY)
+
+
 def technology(kind: StorageKind) -> Technology:
     """Raises BadInput for a kind that no host has."""
     if kind in _registered:

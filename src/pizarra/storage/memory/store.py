@@ -26,14 +26,12 @@ from pizarra.errors import (
 )
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.disk_source import BlockDevice
-from pizarra.model.facts import Pool, RecordSeen, StorageFacts, StorageKind, Volume
+from pizarra.model.facts import Pool, RecordSeen, StorageFacts, Volume
 from pizarra.model.labels import Labels, Role
-from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import (
     NO_UNDO,
-    Capabilities,
     Change,
     Changes,
     Faults,
@@ -42,100 +40,23 @@ from pizarra.storage.interface import (
     Progress,
     Rebase,
     RewindTarget,
-    UndoSwap,
     ignore_progress,
     is_valid_source,
 )
-from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.disks import (
     BLOCK_BYTES,
     Disk,
-    MemoryDisks,
     is_checkpoint,
     own_blocks,
     saved_copy,
     snapshot,
 )
-from pizarra.system.flight import record
+from pizarra.storage.memory.driver import Crash as Crash
+from pizarra.storage.memory.undo import MemoryUndo
 
 
-class Crash(BaseException):
-    """The power went off. Nobody may catch it but a test, which then looks at the disks."""
-
-
-class MemoryStore:
-    """The backend. ``write``, ``read``, ``fail_at`` and ``crash_at`` are for whoever tests."""
-
-    kind: StorageKind = Kind.MEMORY
-
-    def __init__(self, disks: MemoryDisks | None = None, *, place: str = "memory") -> None:
-        self.disks = disks or MemoryDisks()
-        self.place = place
-        self.capabilities = Capabilities(
-            hot_reset=True,
-            rebase_at_reset=True,
-            new_is_zero=True,
-            resize_at_create=True,
-            undo=True,
-            checkpoints=True,
-        )
-        self._failures: dict[tuple[str, int], PizarraError] = {}
-        self._steps_to_crash = 0
-        self._is_dead = False
-
-    # what a test says
-
-    def fail_at(self, call: str, step: int, error: PizarraError) -> None:
-        """The ``step``-th step (from 1) of the next ``call`` that comes so far raises ``error``."""
-        self._failures[call, step] = error
-
-    def crash_at(self, step: int) -> None:
-        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on, and
-        instead of all that follow: another driver on the same disks is the next process. 0 is
-        never."""
-        self._steps_to_crash = step
-
-    def write(self, name: str, offset: int, data: bytes) -> None:
-        """As a guest would. Raises StorageFault when it may not be written there."""
-        disk = self.disks.find(name)
-        if disk.volume.read_only or disk.blocks is None:
-            raise StorageFault("{name} cannot be written.", name=name)
-        if offset + len(data) > disk.volume.size_bytes:
-            raise StorageFault("{name} ends before that.", name=name)
-        disk.write(offset, data)
-
-    def read(self, name: str, offset: int, length: int) -> bytes:
-        """As a guest would. Raises StorageFault in the middle of a rewind."""
-        disk = self.disks.find(name)
-        if disk.blocks is None:
-            raise StorageFault("{name} cannot be read.", name=name)
-        return disk.read(offset, length)
-
-    def _begin(self, call: str) -> Callable[[], None]:
-        """What the call does before each of its steps."""
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            error = self._failures.pop((call, done), None)
-            if error is not None:
-                raise error
-
-        return step
-
-    def _change(self) -> None:
-        """Before each change of the disks. A driver that has crashed makes none any more."""
-        record("memory change of a disk")
-        if self._is_dead:
-            raise Crash
-        if self._steps_to_crash:
-            self._steps_to_crash -= 1
-            if not self._steps_to_crash:
-                self._is_dead = True
-                raise Crash
-
-    # the backend
+class MemoryStore(MemoryUndo):
+    """The backend; what a test does with it is in ``MemoryDriver``."""
 
     def observe(self) -> StorageFacts:
         """All of it."""
@@ -278,80 +199,6 @@ class MemoryStore:
             fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         self._replace(seat, fresh, step)
 
-    def _save_undo(self, disk: Disk, slot: UndoSlot) -> None:
-        if disk.blocks is not None and slot not in disk.undo:
-            self._change()
-            disk.undo[slot] = disk.content()
-
-    def _replace(self, disk: Disk, by: Disk, step: Callable[[], None]) -> None:
-        self._change()
-        disk.blocks = None
-        step()
-        self._change()
-        disk.blocks, disk.written, disk.baseline = by.blocks, by.written, by.baseline
-
-    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
-        """Those that hold something."""
-        found = {one.uuid: frozenset(self._find(one).undo) for one in volumes}
-        return {uuid: slots for uuid, slots in found.items() if slots}
-
-    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
-        """Four steps each, as in a thin pool."""
-        step = self._begin("swap_with_undo")
-        faults: dict[str, PizarraError | None] = {}
-        for one in swaps:
-            faults[one.volume.uuid] = None
-            try:
-                disk = self._find(one.volume)
-                step()
-                self._swap(disk, one, step)
-            except PizarraError as error:
-                faults[one.volume.uuid] = error
-        return faults
-
-    def _swap(self, disk: Disk, one: UndoSwap, step: Callable[[], None]) -> None:
-        if not disk.undo:
-            raise StorageFault("Nothing is kept of what a reset took away.")
-        self._save_undo(disk, one.to)
-        if kept := disk.undo.get(one.kept):
-            self._replace(disk, kept.content(), step)
-            self._change()
-            del disk.undo[one.kept]
-
-    def reclaim_space(
-        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
-    ) -> Faults:
-        """One step."""
-        self._begin("reclaim_space")()
-        for volume in volumes:
-            disk = self._find(volume)
-            disk.going.clear()
-            if volume.uuid in keep and keep[volume.uuid].other in disk.undo:
-                self._change()
-                del disk.undo[keep[volume.uuid].other]
-        return {volume.uuid: None for volume in volumes}
-
-    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """A step each."""
-        step = self._begin("discard_undo")
-        for volume in volumes:
-            step()
-            disk = self._find(volume)
-            if disk.undo:
-                self._change()
-                disk.undo.clear()
-            disk.going.clear()
-        return {volume.uuid: None for volume in volumes}
-
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """An exchange has no middle; what goes may be left. One step."""
-        self._begin("repair_after_crash")()
-        left = [disk for one in volumes if (disk := self._find(one)).going]
-        for disk in left:
-            disk.going.clear()
-        text = "{n} undos that were cut off or left behind are settled"
-        return (Sentence(text, n=len(left)),) if left else ()
-
     def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
         """From the record of what was written; independently, from the blocks themselves: which
         are not the baseline's own."""
@@ -483,15 +330,6 @@ class MemoryStore:
             read_only=labels.role is Role.BASELINE,
         )
         return self.disks.by_uuid.setdefault(volume.uuid, disk(volume))
-
-    def _find(self, volume: Volume) -> Disk:
-        """The disk of this UUID and name, if it is ours. Raises NotOurs, StorageFault."""
-        disk = self.disks.by_uuid.get(volume.uuid)
-        if disk is None or disk.volume.name != volume.name:
-            raise NotOurs("{name} is not the volume that it was.", name=volume.name)
-        if disk.volume.labels is None:
-            raise NotOurs("{name} carries no label of ours.", name=volume.name)
-        return disk
 
 
 def _volume(disk: Disk) -> Volume:
