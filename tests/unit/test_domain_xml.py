@@ -20,7 +20,7 @@ from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.compute.network_xml import bridge_name, network_xml, read_network
 from pizarra.errors import HostNotFit
-from pizarra.model.disk_source import BlockDevice, ImageFile
+from pizarra.model.disk_source import BlockDevice, ImageFile, RbdImage
 from pizarra.model.labels import Firmware
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import GIB
@@ -30,6 +30,16 @@ SCHEMAS = Path("/usr/share/libvirt/schemas")
 LVM = DiskSpec(source=BlockDevice(Path("/dev/vg_class/net-07")), target="vda")
 DATA = DiskSpec(source=BlockDevice(Path("/dev/vg_class/net-07-vdb")), target="vdb")
 QCOW2 = DiskSpec(source=ImageFile(Path("/srv/pizarra/net-07.qcow2"), "qcow2"), target="vda")
+RBD = DiskSpec(
+    source=RbdImage(
+        pool="classes",
+        image="net-07.vda",
+        monitors=("ceph-1", "ceph-2:6789"),
+        user="pizarra",
+        secret_uuid="5f1f6f0e-31c4-4e55-9c8c-6d1f0d9f2a11",
+    ),
+    target="vda",
+)
 SEAT = DomainSpec(
     uuid=seat_uuid("net", 7),
     name=seat_name("net", 7),
@@ -67,6 +77,7 @@ VARIANTS = {
     "two-disks-nat": domain_xml(replace(SEAT, disks=(LVM, DATA), network="nat"), kvm=True),
     "qcow2": domain_xml(replace(SEAT, disks=(QCOW2,)), kvm=True),
     "qcow2-buffered": domain_xml(replace(SEAT, disks=(QCOW2,)), kvm=True, buffered=("vda",)),
+    "rbd": domain_xml(replace(SEAT, disks=(RBD,)), kvm=True),
     "bridge": domain_xml(replace(SEAT, network="bridge=br0"), kvm=True),
     "no-network": domain_xml(replace(SEAT, network="none"), kvm=True),
     "network-isolated": network_xml(NETWORK),
