@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from pizarra.errors import BadInput
-from pizarra.model.facts import StorageFacts, StorageKind
-from pizarra.settings import Settings
-from pizarra.storage.interface import Capabilities, Storage
 from pizarra.storage.kinds import Kind
+
+if TYPE_CHECKING:  # who only lists the kinds need not wait for the rest
+    from pizarra.model.facts import StorageFacts, StorageKind
+    from pizarra.settings import Settings
+    from pizarra.storage.interface import Capabilities, Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -230,12 +230,15 @@ class Qcow2Store:
         return {move.volume.uuid: named(move) for move in moves}
 
     def rewind(
-        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+        self, targets: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
         """One process a golden volume and size, one small file a seat."""
+        by_uuid = {one.volume.uuid: one for one in targets}
         with qcow2_undo.swapping(self.folder / SEATS), overlays() as fresh:
-            step = lambda pair: rewind_overlay(pair, fresh, undo.get(pair.volume.uuid))  # noqa: E731
-            faults = _each(pairs, _fault_of(step))
+            faults = _faults(
+                [one.volume for one in targets],
+                lambda one: rewind_overlay(by_uuid[one.uuid], fresh, undo.get(one.uuid)),
+            )
         self._sync(SEATS)
         return faults
 
@@ -247,10 +250,11 @@ class Qcow2Store:
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """A link and a rename each."""
         by_uuid = {one.volume.uuid: one for one in swaps}
-        pairs = [RewindTarget(volume=one.volume, source=one.volume) for one in swaps]
-        step = lambda pair: qcow2_undo.swap_with_undo(by_uuid[pair.volume.uuid])  # noqa: E731
         with qcow2_undo.swapping(self.folder / SEATS):
-            faults = _each(pairs, _fault_of(step))
+            faults = _faults(
+                [one.volume for one in swaps],
+                lambda one: qcow2_undo.swap_with_undo(by_uuid[one.uuid]),
+            )
         self._sync(SEATS)
         return faults
 
@@ -258,17 +262,15 @@ class Qcow2Store:
         self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
         """An overlay that nothing keeps goes as soon as another has its place."""
-        these = [RewindTarget(volume=one, source=one) for one in volumes if one.uuid in keep]
-
-        def reclaim(pair: RewindTarget) -> None:
-            qcow2_undo.discard_slot(pair.volume.path, keep[pair.volume.uuid].other)
-
-        return {**{one.uuid: None for one in volumes}, **_each(these, _fault_of(reclaim))}
+        faults = _faults(
+            [one for one in volumes if one.uuid in keep],
+            lambda one: qcow2_undo.discard_slot(one.path, keep[one.uuid].other),
+        )
+        return {**{one.uuid: None for one in volumes}, **faults}
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A file each."""
-        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
-        return _each(pairs, _fault_of(lambda pair: qcow2_undo.discard_undo(pair.volume.path)))
+        return _faults(volumes, lambda one: qcow2_undo.discard_undo(one.path))
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """By the files that are there."""
@@ -287,19 +289,18 @@ class Qcow2Store:
         """A copy of each overlay, which holds only what differs; the sidecar first."""
         names = {volume.uuid: one for volume, one in new}
 
-        def saved(pair: RewindTarget) -> None:
-            one, image = names[pair.volume.uuid], self._image(SEATS, names[pair.volume.uuid].name)
-            check_expected(pair.volume)
-            self._claiming(image, one.labels)
+        def save(volume: Volume) -> None:
+            image = self._image(SEATS, names[volume.uuid].name)
+            check_expected(volume)
+            self._claiming(image, names[volume.uuid].labels)
             try:
-                copy_over(image, pair.volume.path)
+                copy_over(image, volume.path)
                 image.chmod(0o444)
             except (PizarraError, OSError):
                 _forget(image)
                 raise
 
-        pairs = [RewindTarget(volume=volume, source=volume) for volume, _ in new]
-        faults = _each(pairs, _fault_of(saved))
+        faults = _faults([volume for volume, _ in new], save)
         self._sync(SEATS)
         return faults
 
@@ -408,37 +409,33 @@ class Qcow2Store:
                 sync(folder)
 
 
-def _changes(pairs: Sequence[RewindTarget], own_bytes: Callable[[Path], int]) -> Changes:
-    def change(pair: RewindTarget) -> Change | PizarraError:
+def _changes(targets: Sequence[RewindTarget], own_bytes: Callable[[Path], int]) -> Changes:
+    by_uuid = {one.volume.uuid: one for one in targets}
+
+    def change(volume: Volume) -> Change | PizarraError:
         try:
-            return Change(changed_bytes=changed_bytes(pair, own_bytes))
+            return Change(changed_bytes=changed_bytes(by_uuid[volume.uuid], own_bytes))
         except PizarraError as error:
             return error
 
-    return _each(pairs, change)
+    return _each([one.volume for one in targets], change)
 
 
-def _fault_of(
-    step: Callable[[RewindTarget], None],
-) -> Callable[[RewindTarget], PizarraError | None]:
-    def fault(pair: RewindTarget) -> PizarraError | None:
+def _faults(volumes: Sequence[Volume], step: Callable[[Volume], None]) -> Faults:
+    def fault(volume: Volume) -> PizarraError | None:
         try:
-            step(pair)
+            step(volume)
         except PizarraError as error:
             return error
         return None
 
-    return fault
+    return _each(volumes, fault)
 
 
-def _each(
-    pairs: Sequence[RewindTarget], found: Callable[[RewindTarget], _Found]
-) -> dict[str, _Found]:
-    """By the seat's UUID. In threads: each waits for the disk or for a process."""
+def _each(volumes: Sequence[Volume], ask: Callable[[Volume], _Found]) -> dict[str, _Found]:
+    """By UUID. In threads: each waits for the disk or for a process."""
     with ThreadPoolExecutor(THREADS) as threads:
-        return dict(
-            zip((pair.volume.uuid for pair in pairs), threads.map(found, pairs), strict=True)
-        )
+        return dict(zip((one.uuid for one in volumes), threads.map(ask, volumes), strict=True))
 
 
 def _forget(image: Path) -> None:
