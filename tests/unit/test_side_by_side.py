@@ -11,7 +11,7 @@ import pytest
 from pizarra.errors import StorageFault
 from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Volume
-from pizarra.storage.batches import run_in_phases
+from pizarra.storage.batches import AtOnce, run_in_phases
 from pizarra.storage.interface import RewindTarget
 from pizarra.storage.kinds import Kind
 from pizarra.system import rcu
@@ -42,7 +42,9 @@ def test_in_phases_when_some_fail_then_their_later_steps_are_left_out() -> None:
         return act
 
     pairs = [_pair(name) for name in "abcd"]
-    faults = run_in_phases(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
+    faults = run_in_phases(
+        pairs, AtOnce(step("before", "a")), step("between", "b"), AtOnce(step("after", "c"))
+    )
     assert {uuid: str(fault) if fault else None for uuid, fault in faults.items()} == {
         "a": "before",
         "b": "between",
@@ -64,7 +66,7 @@ def test_in_phases_when_all_wait_for_each_other_before_then_between_is_done_by_o
     def between(_: RewindTarget) -> None:
         threads.add(threading.get_ident())
 
-    faults = run_in_phases(pairs, before, between, lambda _: None)
+    faults = run_in_phases(pairs, AtOnce(before), between)
     assert set(faults.values()) == {None}
     assert threads == {threading.get_ident()}
 

@@ -13,7 +13,7 @@ from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
-from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.outcome import WELL, Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.service import checkpoints, classrooms, verbs
 from pizarra.service.context import Context
@@ -159,6 +159,20 @@ def test_reset_when_its_machine_was_started_by_hand_since_then_it_is_left_alone_
     assert school.content(1) == WORK
 
 
+def test_reset_when_storage_does_not_say_what_is_kept_then_no_machine_is_stopped(
+    school: School,
+) -> None:
+    verbs.start(school.context, "net", [1])
+    school.dirty(1)
+    school.storage.fail_at("undo_slots", 1, StorageFault("the pool is not well"))
+    (outcome,) = school.reset([1]).seats
+    assert outcome.outcome is Outcome.FAILED
+    assert "not well" in str(outcome.reason)
+    assert (school.power(1), school.content(1)) == (Power.RUNNING, WORK)
+    assert not list(school.context.host.journal.folder.glob("*"))
+    assert school.reset([1]).exit_status == 0
+
+
 def test_stop_when_an_undo_was_cut_off_and_its_machine_is_on_then_it_may_and_undo_goes_on(
     school: School,
 ) -> None:
@@ -174,15 +188,16 @@ def test_stop_when_an_undo_was_cut_off_and_its_machine_is_on_then_it_may_and_und
     assert school.content(1) == WORK
 
 
+@pytest.mark.parametrize("where", ["journal append", "memory resume"])
 def test_reset_when_hot_and_killed_while_it_stood_still_then_recover_lets_it_go_on(
-    school: School,
+    school: School, where: str
 ) -> None:
     verbs.start(school.context, "net", [1])
     school.dirty(1)
-    assert dies_before_text("journal append", lambda: school.reset([1], Mode.HOT))
+    assert dies_before_text(where, lambda: school.reset([1], Mode.HOT))
     assert school.power(1) is Power.PAUSED
     (report,) = recover(school.context)
-    assert report.seats[0].outcome is Outcome.DONE
+    assert report.seats[0].outcome in WELL
     assert (school.power(1), school.content(1)) == (Power.RUNNING, b"original")
     undo(school.context, "net", [1])
     assert school.content(1) == WORK

@@ -106,6 +106,7 @@ class _Work:
         self.volumes = facts.volumes
         self.seats = {one.name: one for room in facts.classrooms.values() for one in room.seats}
         self.to_do: list[tuple[SeatEntry, Seat]] = []
+        self.done: list[tuple[SeatEntry, Seat]] = []
         self.results: dict[str, Completed] = {}
 
     def settle(self, entry: SeatEntry, result: Result, reason: str | None = None) -> None:
@@ -121,6 +122,7 @@ class _Work:
             self.settle(entry, Result.GONE)
         elif entry.seat in self.record.done:
             self.settle(entry, Result.DONE)
+            self.done += [(entry, seat)] if seat else []
         elif seat is None or {v.uuid for v in seat.volumes} != {v.uuid for v in entry.volumes}:
             self.settle(entry, Result.LEFT, Sentence("its disks are others by now"))
         elif seat.fault:
@@ -153,13 +155,17 @@ class _Work:
 
     def resume_paused(self) -> None:
         """Machines that a hot reset paused go on, with their disks right."""
-        for entry, seat in self.to_do:
-            if seat.power is Power.PAUSED and self.results[entry.seat].result is Result.FINISHED:
-                try:
-                    self.host.compute.resume(seat.domain_uuid)
-                except PizarraError as error:
-                    reason = Sentence("its disks are right, but it did not go on: {why}", why=error)
-                    self.settle(entry, Result.FINISHED, reason)
+        right = (Result.FINISHED, Result.DONE)
+        for entry, seat in (*self.to_do, *self.done):
+            result = self.results[entry.seat].result
+            stands_still = entry.power is PowerAfter.RESUME and seat.power is Power.PAUSED
+            if not stands_still or result not in right:
+                continue
+            try:
+                self.host.compute.resume(seat.domain_uuid)
+            except PizarraError as error:
+                reason = Sentence("its disks are right, but it did not go on: {why}", why=error)
+                self.settle(entry, result, reason)
 
     def _sort_running(self, entry: SeatEntry) -> None:
         if is_begun(self.host, entry, self.volumes):
@@ -286,11 +292,11 @@ def end_seats(
     host: Host, opened: OpenRecord, names: Iterable[str], freed: Faults, *, undone: bool = False
 ) -> None:
     """These seats are over: what can be undone of them gets known, and the record is no longer
-    about them, but for those whose space could not be freed (``freed``): whoever completes the
-    record tries that again. Raises StorageFault."""
+    about them, but for those whose space could not be freed: whoever completes the record tries
+    that again. ``freed`` tells of all their volumes that are there. Raises StorageFault."""
     names = {*names}
     done = opened.record.done_of(names)
-    slots = {v.uuid: v.slot for one in done for v in one.volumes if v.slot}
+    slots = {v.uuid: v.slot for one in done for v in one.volumes if v.slot and v.uuid in freed}
     host.undo_index.put(slots, opened.record.when, undone=undone)
     stuck = {one.seat for one in done if any(freed.get(v.uuid) for v in one.volumes)}
     opened.close_seats(names - stuck)
@@ -314,14 +320,23 @@ def complete_all(
             continue
         with host.journal.take_over(record, wait_s=_WAIT_S) as opened:
             older = {name for name in its if latest.get(name) != record.id}
-            opened.close_seats(older)
+            _end_older(host, opened, older)
             if its - older:
                 found |= complete(host, opened, its - older, own=own, notice=notice)
     return found
 
 
+def _end_older(host: Host, opened: OpenRecord, names: Collection[str]) -> None:
+    """A younger record is about these seats: what was done of them counts, the rest does not."""
+    if names:
+        freed = free_space(host, opened.record, names, host.observe().volumes)
+        end_seats(host, opened, names, freed)
+
+
 def rewind_again(host: Host, verb: str, seats: Sequence[Seat], power: PowerAfter) -> Faults:
     """Seats go back to their originals, for good: what is kept for an undo stays. A fault each."""
+    if not seats:
+        return {}
     entries = [standing_undo_entry(seat, seat.baselines, power) for seat in seats]
     volumes = {volume.uuid: volume for seat in seats for volume in seat.volumes}
     with host.journal.begin(verb, Action.REWIND, who(), entries) as opened:

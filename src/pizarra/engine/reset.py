@@ -59,14 +59,14 @@ class SeatRun(ABC):
         journal cannot be written."""
         self.emit(Began(what=self.plan.verb, total=len(self.plan.seats)))
         rewinds = [one for one in self.plan.seats if self.step in one.steps]
-        if not rewinds:
-            self._run([])
-            return self._in_order()
-        entries = self._entries(rewinds)
+        entries = self._entries(rewinds) if rewinds else Entries((), {})
         for one in rewinds:
             if fault := entries.faults.get(one.seat.name):
                 self._settle(one, Outcome.FAILED, join([fault]))
-        sound = [one for one in rewinds if one.seat.name not in entries.faults]
+        sound = [one for one in rewinds if one.seat.name in entries.names]
+        if not sound:
+            self._run([])
+            return self._in_order()
         journal = self.host.journal
         with journal.begin(self.plan.verb, self.action, who(), entries.seats) as self._opened:
             try:
@@ -116,7 +116,10 @@ class SeatRun(ABC):
             for entry in left
             if entry.seat not in self._touched or not recovery.is_begun(self.host, entry, volumes)
         }
-        recovery.end_seats(self.host, self._opened, over, self._freed)
+        try:
+            recovery.end_seats(self.host, self._opened, over, self._freed)
+        except PizarraError as error:  # all is done; the record stays for the next one
+            self._tell_later(error)
 
     def _free_space(self, seats: Sequence[SeatPlan]) -> None:
         """No disk of a place waits any more; machines may still start."""
@@ -124,10 +127,12 @@ class SeatRun(ABC):
         volumes = {volume.uuid: volume for one in seats for volume in one.seat.volumes}
         freed = recovery.free_space(self.host, self._opened.record, names, volumes)
         self._freed |= freed
-        for fault in filter(None, freed.values()):
-            text = "{why} What the reset took away has its space until: pizarra recover"
-            self.emit(Noted(text=text, facts={"why": fault}))
-            return  # what stops one stops all
+        if fault := next(filter(None, freed.values()), None):  # what stops one stops all
+            self._tell_later(fault)
+
+    def _tell_later(self, why: PizarraError) -> None:
+        text = "{why} What the reset took away has its space until: pizarra recover"
+        self.emit(Noted(text=text, facts={"why": why}))
 
     def _rewind_all(
         self,

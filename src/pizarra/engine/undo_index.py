@@ -59,7 +59,7 @@ class UndoIndex:
         file = self.folder / volume.uuid
         try:
             since, words = file.stat().st_mtime, file.read_text(encoding="ascii").split()
-        except (FileNotFoundError, UnicodeDecodeError):
+        except (OSError, UnicodeDecodeError):
             return None
         slot = next((one for one in UndoSlot if one in words), None)
         return Kept(since=since, slot=slot, is_undone=_UNDONE in words)

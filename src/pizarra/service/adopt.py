@@ -55,7 +55,6 @@ from pizarra.storage.images import (
     snapshots_inside,
 )
 from pizarra.storage.interface import AdoptionStore, Change, Storage, raise_first
-from pizarra.system.locks import claiming
 
 DEFAULT_CLASSROOM = "adopted"
 
@@ -183,7 +182,7 @@ def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
     began = time.perf_counter()
     check_name(wish.classroom, "classroom")
     outcomes: list[SeatOutcome] = []
-    with claiming([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
+    with context.claim([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
         plan(context, names, wish)  # what is wrong with the command is said before anything
         context.emit(Began(what="adopt", total=len(set(names))))
         for name in dict.fromkeys(names):

@@ -26,7 +26,6 @@ from pizarra.model.labels import (
 )
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
 
 
 def write_record(context: Context, classroom: Classroom, record: ClassroomRecord) -> None:
@@ -54,11 +53,11 @@ def recover(context: Context, facts: HostFacts) -> None:
     format written anew. What somebody works on stays as it is until the next time."""
     for name, classroom in facts.classrooms.items():
         if not classroom.recorded_at or _carries(classroom):
-            _unless_busy(name, partial(_recover_classroom, context, name))
+            _unless_busy(context, name, partial(_recover_classroom, context, name))
     mentioned = {labels.classroom for v in facts.volumes.values()
                  if (labels := seat_labels_of(v.labels))}  # fmt: skip
     for name in sorted({one.classroom for one in facts.records} - mentioned):
-        _unless_busy(name, partial(_remove_orphan, context, name))
+        _unless_busy(context, name, partial(_remove_orphan, context, name))
     _renew_labels(context, facts)
 
 
@@ -74,8 +73,8 @@ def _carries(classroom: Classroom) -> bool:
     return any(one.has_old_labels or one.labels.record is not None for one in volumes)
 
 
-def _unless_busy(owner: str, act: Callable[[], None]) -> None:
-    with suppress(Busy), claiming([owner], "recover", wait_s=0):
+def _unless_busy(context: Context, owner: str, act: Callable[[], None]) -> None:
+    with suppress(Busy), context.claim([owner], "recover", wait_s=0):
         act()
 
 
@@ -123,7 +122,7 @@ def _renew_labels(context: Context, facts: HostFacts) -> None:
         if volume.has_old_labels and volume.labels and (owner := _owner(volume.labels)):
             by_owner.setdefault(owner, {})[volume] = volume.labels
     for owner, wished in by_owner.items():
-        _unless_busy(owner, partial(context.host.set_labels, wished))
+        _unless_busy(context, owner, partial(context.host.set_labels, wished))
 
 
 def _owner(labels: Labels) -> str:

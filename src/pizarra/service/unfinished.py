@@ -9,7 +9,6 @@ from pizarra.model.labels import seat_labels_of
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
 from pizarra.storage.interface import SteppedStore, Storage
-from pizarra.system.locks import claiming
 
 
 def recover(context: Context, facts: HostFacts) -> None:
@@ -19,7 +18,7 @@ def recover(context: Context, facts: HostFacts) -> None:
         if labels is None or not isinstance(storage, SteppedStore):
             continue
         try:
-            with claiming([labels.classroom], "recover", wait_s=context.wait_s):
+            with context.claim([labels.classroom], "recover", wait_s=context.wait_s):
                 told = _finish(context, storage, volume)
         except PizarraError as error:
             told = Noted(text="{name}: {why}", facts={"name": volume.name, "why": error})

@@ -20,7 +20,6 @@ from pizarra.service import records
 from pizarra.service.claims import Numbers, complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults, Storage
-from pizarra.system.locks import claiming
 
 
 def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: int = 0) -> Report:
@@ -30,7 +29,7 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     check_name(name, "classroom")
     check_version(version)
     classroom = context.host.observe().classroom(name)
-    with claiming(
+    with context.claim(
         [name],
         "classroom upgrade",
         shared=[f"template-{classroom.record.template}"],
@@ -124,7 +123,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes}) > 1:
-                with claiming([classroom.name], "recover", wait_s=context.wait_s):
+                with context.claim([classroom.name], "recover", wait_s=context.wait_s):
                     _settle_versions(context, facts, seat)
 
 

@@ -61,14 +61,19 @@ def is_known(kind: str) -> bool:
     return kind in (*kinds(), Kind.MEMORY)
 
 
+def check_kind(kind: str) -> StorageKind:
+    """The same kind. Raises BadInput for one that cannot be chosen."""
+    if is_known(kind):
+        return kind
+    raise _unknown(kind)
+
+
 def technology(kind: StorageKind) -> Technology:
     """Raises BadInput for a kind that no host has."""
     if kind in _registered:
         return _registered[kind]
     if kind not in _BUILT_IN:
-        raise BadInput(
-            "There is no storage {kind!r}.", "Choose {those}.", kind=kind, those=", ".join(kinds())
-        )
+        raise _unknown(kind)
     found: Technology = import_module(_BUILT_IN[kind]).TECHNOLOGY
     return found
 
@@ -76,3 +81,8 @@ def technology(kind: StorageKind) -> Technology:
 def technologies() -> tuple[Technology, ...]:
     """All of them, in the same order."""
     return tuple(technology(kind) for kind in kinds())
+
+
+def _unknown(kind: str) -> BadInput:
+    text = "There is no storage {kind!r}."
+    return BadInput(text, "Choose {those}.", kind=kind, those=", ".join(kinds()))

@@ -29,7 +29,8 @@ class MemoryUndo(MemoryDriver):
         disk.blocks, disk.written, disk.baseline = by.blocks, by.written, by.baseline
 
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
-        """Those that hold something."""
+        """Those that hold something. One step."""
+        self._begin("undo_slots")()
         found = {one.uuid: frozenset(self._find(one).undo) for one in volumes}
         return {uuid: slots for uuid, slots in found.items() if slots}
 
