@@ -88,9 +88,19 @@ def vmlinux_from_bzimage(image: bytes) -> bytes:
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset
     payload = image[start : start + length]
-    if not payload.startswith(b"\xfd7zXZ"):
-        raise LabError("the kernel image is not packed with xz: lab/kernel.py must learn how it is")
-    return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\xfd7zXZ"):
+        return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\x28\xb5\x2f\xfd"):
+        return _unzstd(payload[:-4])  # the kernel's build appends the size, 4 bytes
+    raise LabError("the kernel image is packed with neither xz nor zstd: see lab/kernel.py")
+
+
+def _unzstd(data: bytes) -> bytes:
+    """Debian 13 packs its kernel with zstd, which Python 3.13 can not read."""
+    try:
+        return subprocess.run(["zstd", "-qdc"], input=data, capture_output=True, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise LabError(f"zstd can not unpack the kernel: {error}") from error
 
 
 @contextmanager
