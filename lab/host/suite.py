@@ -1,5 +1,6 @@
 """The Debian releases that a host can have, and where their packages come from."""
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 
@@ -48,3 +49,7 @@ def _own_release() -> str:
         if name == "VERSION_CODENAME":
             return value.strip('"')
     raise LabError("/etc/os-release names no VERSION_CODENAME: this machine is not a Debian")
+
+
+if __name__ == "__main__":  # SUITE FOLDER, for shell scripts
+    write_sources(Suite(sys.argv[1]), Path(sys.argv[2]))
