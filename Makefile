@@ -40,6 +40,9 @@ powercut: setup  ## Cut the whole host off in its work, N times, and say what wa
 install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
 	@./tools/setup host
 
+deb: setup       ## The packages for Debian 12 and 13, in build/deb (SUITES="bookworm" for one)
+	@packaging/build $(or $(SUITES),bookworm trixie)
+
 lab-run: setup   ## Boot a fresh lab, run CMD='…' in it as root, power off
 	@$(PY) -m lab run "$$CMD"
 
@@ -61,5 +64,5 @@ lock:            ## Choose versions anew (needs uv)
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help bench powercut install demo test setup lab-run lab-shell host-lab \
+.PHONY: help bench powercut install demo test setup deb lab-run lab-shell host-lab \
 	host-run check lock

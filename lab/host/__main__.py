@@ -4,14 +4,12 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from lab.host.image import HostImage, base_image
+from lab.host.fresh import fresh_host
+from lab.host.image import base_image
 from lab.host.install import installed_image
-from lab.host.machine import HostMachine, RunningHost, make_overlay, running_host
+from lab.host.machine import RunningHost
 from lab.host.shell import SSH_BROKE
 from lab.host.suite import Suite
 from lab.places import LabError
@@ -57,18 +55,6 @@ def _run(suite: Suite, command: str, folder: Path) -> int:
         print(f"host: {error}", file=sys.stderr)
         print_tail(folder)
         return LAB_BROKE
-
-
-@contextmanager
-def fresh_host(image: HostImage, run_dir: Path) -> Iterator[RunningHost]:
-    """A host that is up, on disks of its own that go with it."""
-    with tempfile.TemporaryDirectory(dir=image.root.parent.parent, prefix="run-") as scratch:
-        root = make_overlay(image.root, Path(scratch) / "root.qcow2")
-        volumes = Path(scratch) / "volumes.raw"
-        machine = HostMachine(image=image, run_dir=run_dir, root=root, volumes=volumes)
-        print(f"host: booting ({machine.accelerator.words})", file=sys.stderr, flush=True)
-        with running_host(machine) as host:
-            yield host
 
 
 def _call(host: RunningHost, command: str) -> int:
