@@ -14,8 +14,6 @@ _HARMLESS = (
     # QEMU asks for a disk's zones, and swtpm for its openssl settings; both go on without
     r'apparmor="DENIED".*queue/zoned',
     r'apparmor="DENIED".*openssl\.cnf',
-    # libvirt notes each client that ends without a goodbye
-    "End of file while reading data: Input/output error",
     # libvirt's own probes at its start
     "Unable to open /dev/kvm",
     "Failed to probe capabilities",

@@ -18,7 +18,8 @@ from typing import TextIO
 
 FLIGHT: deque[str] = deque(maxlen=200)
 FOLDER = Path("/var/lib/pizarra/flights")
-_FILES_KEPT = 20
+_FILES_KEPT, _GUARD_FILES_KEPT = 20, 3
+_GUARD = "-guard"
 _FILE_BYTES_MOST = 4 << 20
 PAUSED = "pizarra: paused before"
 
@@ -70,12 +71,17 @@ def record(what: str) -> None:
 
 
 def keep_on_disk(title: str) -> None:
-    """From now on in a file as well, of which the last twenty stay. Fine where none can be."""
+    """From now on in a file as well, of which the last twenty stay. Fine where none can be.
+
+    The guard, which a timer runs each minute, has three of its own: it pushes no other out.
+    """
+    is_guard = title.partition(" ")[2].startswith("guard")
+    kind, most = (_GUARD, _GUARD_FILES_KEPT) if is_guard else ("", _FILES_KEPT)
     try:
         FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in flights()[_FILES_KEPT - 1 :]:
+        for old in [one for one in flights() if one.name.endswith(_GUARD) == is_guard][most - 1 :]:
             old.unlink(missing_ok=True)
-        path = FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        path = FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{kind}"
         _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         _recorder.file.write(f"{title}\n")
     except OSError:
