@@ -58,7 +58,7 @@ def base_image(suite: Suite) -> HostImage:
             for old in folder.glob("base-*"):
                 shutil.rmtree(old)
             with tempfile.TemporaryDirectory(dir=folder, prefix="making-") as scratch:
-                _make(suite, Path(scratch), folder / "mmdebstrap.log")
+                _make(suite, Path(scratch), folder / "mmdebstrap.log").rename(home)
     return HostImage(
         root=home / "root.qcow2",
         kernel=home / "vmlinux",
@@ -81,7 +81,7 @@ def _stamp() -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
 
 
-def _make(suite: Suite, scratch: Path, log: Path) -> None:
+def _make(suite: Suite, scratch: Path, log: Path) -> Path:
     tree, made = scratch / "tree", scratch / "made"
     made.mkdir()
     with log.open("w") as out:
@@ -93,7 +93,7 @@ def _make(suite: Suite, scratch: Path, log: Path) -> None:
         _call(["mkfs.ext4", "-q", "-L", "root", "-d", str(tree), str(raw), f"{DISK_GIB}G"], out)
         qcow2 = str(made / "root.qcow2")
         _call(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), qcow2], out)
-    made.rename(suite.folder / f"base-{_stamp()}")
+    return made
 
 
 def _mmdebstrap(suite: Suite, scratch: Path, tree: Path) -> list[str]:
@@ -101,7 +101,7 @@ def _mmdebstrap(suite: Suite, scratch: Path, tree: Path) -> list[str]:
     asked = ["apt-config", "dump", "--format", '%f "%v";%n', "Acquire::http", "Acquire::https"]
     asked += ["Acquire::Check-Valid-Until", "Acquire::Check-Date"]
     settings.write_text(subprocess.run(asked, capture_output=True, text=True, check=True).stdout)
-    argv = ["mmdebstrap", "--mode=root", "--variant=important"]
+    argv = ["mmdebstrap", "--mode=root", "--variant=important", "--dpkgopt=force-unsafe-io"]
     argv += [f"--include={','.join(_PACKAGES)}", f"--aptopt={settings}"]
     argv += ["--aptopt=Apt::Install-Recommends false"]
     sources = [str(path) for path in write_sources(suite, scratch)]

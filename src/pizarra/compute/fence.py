@@ -9,6 +9,8 @@ nftables a drop is final, whatever other tables accept.
 
 from __future__ import annotations
 
+import sys
+
 from pizarra.compute.network_xml import BRIDGE_PREFIX
 from pizarra.system.process import run
 
@@ -37,3 +39,7 @@ table inet pizarra {{
 def raise_fence() -> None:
     """Put the rules in force on this host; safe to repeat. CommandFailed, HostNotFit."""
     run(["nft", "-f", "-"], input_text=FENCE_RULES)
+
+
+if __name__ == "__main__":  # for the unit that raises the fence before libvirtd starts
+    sys.stdout.write(FENCE_RULES)
