@@ -30,7 +30,7 @@ def measured() -> Iterator[Series]:
                 proven_original(storage, pairs)
     for mib in DIRTY_MIB:
         say(f"disks.thick: recipe.2014, {mib} MiB dirty")
-        theirs = [recipe_2014.measured(VG, RECIPE_BYTES, mib * MIB) for _ in range(SAMPLES)]
+        theirs = [recipe_2014.measure(VG, RECIPE_BYTES, mib * MIB) for _ in range(SAMPLES)]
         yield Series(
             name="disks.thick",
             n=mib,

@@ -52,7 +52,7 @@ def measured() -> Iterator[Series]:
         _untagged_removed(seat.name for seat in by_name(pairs)[:SAMPLES])
     for number in range(1, SAMPLES + 1):
         say(f"disks.thin: recipe.2014, {number} of {SAMPLES}")
-        others["recipe.2014"].append(recipe_2014.measured(VG, SIZE_BYTES, DIRTY_BYTES))
+        others["recipe.2014"].append(recipe_2014.measure(VG, SIZE_BYTES, DIRTY_BYTES))
     yield Series(name="disks.thin", n=SEATS, ours_ms=ours, others_ms=others)
     yield Series(name="disks.thin.after", n=SEATS, ours_ms=after)
     yield from _by_dirt(storage)

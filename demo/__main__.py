@@ -1,6 +1,6 @@
-"""A class of six: make it, let every student change their disk, reset it, prove it, time it.
+"""``make demo``: makes a classroom of six, lets every student change their disk, resets and proves.
 
-Everything is real: LVM, libvirt, QEMU, guests that boot and write. Run by ``make demo``.
+Everything is real: LVM, libvirt, QEMU, and guests that boot and write.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ WRITTEN_WITHIN_S = 120
 
 
 def say(text: str = "") -> None:
-    """A line of the story."""
+    """Print a line of the story."""
     print(text, flush=True)
 
 
 def heading(number: int, text: str) -> None:
-    """A step of the story."""
+    """Print the heading of a step."""
     say(f"\n\033[1m{number}. {text}\033[0m" if sys.stdout.isatty() else f"\n{number}. {text}")
 
 
 def pizarra(*words: str) -> str:
-    """Run a command as a technician would, and show both."""
+    """Run a command as a technician would; print the command and its output."""
     say(f"   $ pizarra {' '.join(words)}")
-    done = _done(words)
+    done = _run(words)
     for line in (done.stderr + done.stdout).splitlines():
         say(f"     {line}")
     return done.stdout
 
 
-def asked(*words: str) -> Any:
-    """The same with ``--json``; shows a line for each seat. An exit status of 1 is an answer."""
+def run_with_json(*words: str) -> Any:
+    """Run a command with ``--json`` and print a line for each seat. Exit status 1 is no error."""
     say(f"   $ pizarra {' '.join(words)}")
-    document = json.loads(_done((*words, "--json")).stdout)
+    document = json.loads(_run((*words, "--json")).stdout)
     for seat in document["seats"]:
         outcome = SeatOutcome(
             seat=seat["seat"],
@@ -56,7 +56,7 @@ def asked(*words: str) -> Any:
     return document
 
 
-def _done(words: tuple[str, ...]) -> Completed:
+def _run(words: tuple[str, ...]) -> Completed:
     done = run([sys.executable, "-m", "pizarra", *words], timeout_s=600, check=False)
     if done.returncode not in (0, 1):
         raise failure_of(done)
@@ -64,13 +64,13 @@ def _done(words: tuple[str, ...]) -> Completed:
 
 
 def changed_bytes() -> dict[str, int]:
-    """Seat -> how much of its disk is not the original's any more."""
-    document = json.loads(_done(("status", "net", "--json")).stdout)
+    """Name of seat -> bytes of its disk that differ from the original."""
+    document = json.loads(_run(("status", "net", "--json")).stdout)
     return {seat["seat"]: int(seat["changed_bytes"] or 0) for seat in document["seats"]}
 
 
 def wait_until_all_have_written() -> dict[str, int]:
-    """The guests write as soon as they have booted. Raises CommandFailed when some never do."""
+    """Wait until every guest has booted and written. Raises CommandFailed at the limit."""
     deadline = time.monotonic() + WRITTEN_WITHIN_S
     while time.monotonic() < deadline:
         changed = changed_bytes()
@@ -80,7 +80,7 @@ def wait_until_all_have_written() -> dict[str, int]:
 
 
 def main() -> None:
-    """Tell the story; the last line is for programs."""
+    """Run the story. The last line is JSON for programs."""
     say("Pizarra: a class of six virtual machines, put back to its original state.")
     heading(1, "The golden machine: imported onto LVM once, read-only from then on.")
     pizarra("template", "import", "debian", IMAGE, "--vg", "vg_class")
@@ -94,16 +94,16 @@ def main() -> None:
         say(f"     {seat}: {size_text(count)} differ from the original")
     dirty = sum(count > 0 for count in changed.values())
     heading(4, "The bell. One act puts all of them back.")
-    reset = asked("reset", "net", "--off")
+    reset = run_with_json("reset", "net", "--off")
     disks_ms, total_ms = float(reset["disks_ms"]), 1000 * float(reset["elapsed_s"])
     say(f"     all six disks in {disks_ms:.0f} ms; with switching off and proof {total_ms:.0f} ms")
     heading(5, "Is it true? First by LVM's metadata (thin_delta), then by reading all of the data.")
-    by_metadata = asked("verify", "net")
-    by_data = asked("verify", "net", "--deep")
-    original = proven(by_metadata, by_data)
+    by_metadata = run_with_json("verify", "net")
+    by_data = run_with_json("verify", "net", "--deep")
+    original = count_proven(by_metadata, by_data)
     heading(6, "For comparison: one machine put back the way of the 2014 recipe.")
     say("     (its own volume, a classic snapshot; merge the snapshot, then make it again)")
-    recipe_ms = recipe_2014.measured("vg_class", 64 * MIB, max(changed.values()))
+    recipe_ms = recipe_2014.measure("vg_class", 64 * MIB, max(changed.values()))
     say(f"     {recipe_ms:.0f} ms for one; Pizarra took {disks_ms / SEATS:.0f} ms for each of six")
     say(f"\n{original} of {SEATS} machines are original again, and proven so.")
     figures = {
@@ -118,8 +118,8 @@ def main() -> None:
     sys.exit(0 if dirty == original == SEATS else 1)
 
 
-def proven(by_metadata: Any, by_data: Any) -> int:
-    """How many seats both proofs call original; shows the checksums."""
+def count_proven(by_metadata: Any, by_data: Any) -> int:
+    """How many seats both proofs call original. Prints the checksums."""
     sums = {seat["seat"]: seat.get("sha256") for seat in by_data["seats"] if seat["verified"]}
     for seat, digest in sums.items():
         say(f"     {seat}: sha256 {str(digest)[:16]}…, the same as the original's")

@@ -1,7 +1,7 @@
-"""`make demo SERVE=1`: the dashboard over real machines on this machine, until interrupted.
-TLS=1 beside it: by https, with a certificate that it makes.
+"""`make demo SERVE=1`: the dashboard over real machines, until it is interrupted.
 
-They run under a libvirtd of their own and stand on qcow2 files: no LVM, no KVM, nothing stays.
+With TLS=1 the server speaks https, with a certificate of its own. The machines run under a libvirtd
+of their own, on qcow2 files. The demo needs no LVM and no KVM, and leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
 
-# a test looks at the same with a guest that costs nothing
+# a test runs the same demo with a guest that needs no time
 IMAGE = Path(os.environ.get("DEMO_IMAGE", "build/guests/debian.qcow2"))
 SEATS, MEMORY = 4, int(os.environ.get("DEMO_MEMORY_MIB", "256")) * MIB
 STUDENTS = ("eva", "leo")
 
 
 def main() -> None:
-    """Make a class, serve it, forget it."""
-    # where another user can read: the pages do not run as root
+    """Make a classroom, serve it, and remove it."""
+    # in a folder that other users can read: the pages do not run as root
     with tempfile.TemporaryDirectory(prefix="pizarra-demo-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -41,22 +41,22 @@ def main() -> None:
                 "PIZARRA_SERVER_FOLDER": str(folder / "server"),
                 "PIZARRA_AT_ONCE": "2",
                 "PIZARRA_SERVER_SELF_SIGNED": "true" if os.environ.get("TLS") else "false",
-                **_as_whom(),
+                **_server_user(),
             }
             settings = Settings()
             context = context_here(settings=settings)
-            _class_made(context)
-            serve(settings, context.host, _told, _people_made)
+            _make_classroom(context)
+            serve(settings, context.host, _print_address, _make_people)
 
 
-def _as_whom() -> dict[str, str]:
-    """A checkout that only root can read is served by root: it is only a demonstration."""
+def _server_user() -> dict[str, str]:
+    """The setting for the pages' user: root, if only root can read this checkout."""
     here = Path(__file__).resolve()
     is_open = all(parent.stat().st_mode & 0o005 for parent in here.parents)
-    return {"PIZARRA_SERVER_USER": "nobody" if is_open else "root"}  # none is made for this
+    return {"PIZARRA_SERVER_USER": "nobody" if is_open else "root"}  # the demo creates no user
 
 
-def _class_made(context: Context) -> None:
+def _make_classroom(context: Context) -> None:
     _say(f"importing {IMAGE}, making {SEATS} machines, starting them (software emulation)")
     source = templates.source_of_file(IMAGE)
     templates.import_template(context, "debian", source, kind=StorageKind.QCOW2)
@@ -66,7 +66,7 @@ def _class_made(context: Context) -> None:
     verbs.start(context, "net")
 
 
-def _people_made() -> None:
+def _make_people() -> None:
     from pizarra.server.people.models import Role, User
     from pizarra.server.rooms.models import Room
     from pizarra.server.rooms.roster import assign, make_code
@@ -84,7 +84,7 @@ def _people_made() -> None:
     _say(f"class code {make_code(room)}")
 
 
-def _told(url: str, first_password: str) -> None:
+def _print_address(url: str, first_password: str) -> None:
     _say(f"technician technician / {first_password}")
     _say(f"the dashboard: {url}")
     _say("until Ctrl-C; then all of it is gone")

@@ -1,4 +1,4 @@
-"""The recipe of 2014 for one machine, with LVM's own commands, timed."""
+"""Measures the recipe of 2014 for one machine, with LVM's own commands."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from pizarra.system.process import run
 
 
-def measured(vg: str, size_bytes: int, dirty_bytes: int) -> float:
-    """Milliseconds to put one machine back: merge the snapshot, wait for it, make it again."""
+def measure(vg: str, size_bytes: int, dirty_bytes: int) -> float:
+    """Milliseconds to reset one machine: merge its snapshot, wait, and make the snapshot again."""
     run(["lvcreate", "-y", "-Wn", "-L", f"{size_bytes}b", "-n", "one2014", vg])
     snapshot = ["lvcreate", "-y", "-s", "-L", f"{size_bytes}b", "-n", "original2014"]
     run([*snapshot, f"{vg}/one2014"])
-    _dirtied(Path(f"/dev/{vg}/one2014"), dirty_bytes)
+    _overwrite(Path(f"/dev/{vg}/one2014"), dirty_bytes)
     run(["udevadm", "settle"])
     began = time.perf_counter()
-    # by itself lvconvert looks every 15 s whether the merge has ended: that would not be fair
+    # lvconvert's default is to look for the end of the merge every 15 s, which would be unfair
     run(["lvconvert", "-y", "--merge", "--interval", "1", f"{vg}/original2014"])
     run([*snapshot, f"{vg}/one2014"])
     took_ms = (time.perf_counter() - began) * 1000
@@ -25,7 +25,7 @@ def measured(vg: str, size_bytes: int, dirty_bytes: int) -> float:
     return took_ms
 
 
-def _dirtied(device: Path, dirty_bytes: int) -> None:
+def _overwrite(device: Path, dirty_bytes: int) -> None:
     with device.open("r+b", buffering=0) as file:
         file.write(os.urandom(dirty_bytes))
         os.fsync(file.fileno())

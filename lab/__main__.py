@@ -3,17 +3,17 @@
 import argparse
 import sys
 
-from lab.command import lab_run
-from lab.shell import lab_shell
+from lab.command import run_in_lab
+from lab.shell import open_lab_shell
 
 _EPILOG = """\
 environment:
-  LAB_TIMEOUT     seconds at most for `run` (900)
-  LAB_DISK        FILE that keeps the disk behind vg_class from one run to the next
+  LAB_TIMEOUT     limit of `run` in seconds (900)
+  LAB_DISK        FILE that keeps the disk behind vg_class from run to run
   LAB_MEMORY_MIB  the lab's memory (6144)
   LAB_VCPUS       its processors (2)
-  LAB_GUESTS      kvm: guests under KVM on the emulated processor: quick, and not always sound
-  LAB_DEBUG       set: keep the logs always, say how long the boot's stages took
+  LAB_GUESTS      kvm: run guests under KVM on the emulated processor (quick, not always sound)
+  LAB_DEBUG       if set: keep the logs always, print how long each stage of the boot took
 """
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     run.add_argument("command", metavar="CMD")
     verbs.add_parser("shell", help="boot and give a terminal")
     arguments = parser.parse_args()
-    return lab_run(arguments.command) if arguments.verb == "run" else lab_shell()
+    return run_in_lab(arguments.command) if arguments.verb == "run" else open_lab_shell()
 
 
 if __name__ == "__main__":

@@ -4,32 +4,34 @@ import os
 import sys
 from pathlib import Path
 
-from lab.accelerator import accelerator_choose
-from lab.machine import Disk, LabMachine, disk_kept, disk_temporary
+from lab.accelerator import choose_accelerator
+from lab.machine import Disk, LabMachine, lasting_disk, temporary_disk
 from lab.places import LabError
 from lab.session import (
     LAB_BROKE,
     OUTPUT_CLOSED,
     TIMED_OUT,
     Progress,
+    exiting_on_signals,
     follow,
     keep_capabilities,
     keep_logs,
     out_dir,
     print_tail,
     run_folder,
-    signals_end_us,
     verdict,
     write_settings,
 )
 
 
-def lab_run(command: str) -> int:
-    """Boot a lab, run `command` in it with bash; its exit status, 124 at the deadline, 125 when
-    the lab itself fails."""
+def run_in_lab(command: str) -> int:
+    """Boot a lab, run `command` with bash in the lab, and return its exit status.
+
+    The status is 124 at the deadline, and 125 when the lab itself fails.
+    """
     debug = bool(os.environ.get("LAB_DEBUG"))
     timeout_s = float(os.environ.get("LAB_TIMEOUT") or 900)
-    with signals_end_us(), run_folder() as folder:
+    with exiting_on_signals(), run_folder() as folder:
         try:
             progress = _run(folder, command, timeout_s)
             status = verdict(progress)
@@ -60,8 +62,8 @@ def _run(folder: Path, command: str, timeout_s: float) -> Progress:
 
 
 def machine_from_environment(folder: Path) -> LabMachine:
-    """The lab that LAB_DISK and LAB_MEMORY_MIB ask for; says on stderr what it runs on."""
-    accelerator = accelerator_choose()
+    """The lab that the LAB_ variables describe. Prints the accelerator on stderr."""
+    accelerator = choose_accelerator()
     print(f"lab: booting ({accelerator.words})", file=sys.stderr, flush=True)
     return LabMachine(
         run_dir=folder,
@@ -75,4 +77,4 @@ def machine_from_environment(folder: Path) -> LabMachine:
 
 def _disk() -> Disk:
     kept = os.environ.get("LAB_DISK")
-    return disk_kept(Path(kept)) if kept else disk_temporary()
+    return lasting_disk(Path(kept)) if kept else temporary_disk()

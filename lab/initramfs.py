@@ -1,4 +1,4 @@
-"""The first stage: busybox and just the modules that reach the real root over 9p."""
+"""The initramfs: busybox, and the modules that are needed to reach the real root over 9p."""
 
 import hashlib
 import lzma
@@ -23,8 +23,8 @@ FIRST_MODULES = (
 )
 
 
-def initramfs_get(kernel: Kernel) -> Path:
-    """The initramfs for `kernel`, made anew only when its kernel or its init changed."""
+def get_initramfs(kernel: Kernel) -> Path:
+    """The initramfs for `kernel`. It is made again only if the kernel or the init changed."""
     init = GUEST / "init"
     stamp = hashlib.sha256(f"{kernel.release} {FIRST_MODULES} {init.read_text()} plain".encode())
     target = CACHE / f"initramfs-{stamp.hexdigest()[:16]}"
@@ -72,7 +72,7 @@ def module_closure(kernel: Kernel, names: tuple[str, ...]) -> list[Path]:
         if name not in depends:
             raise LabError(f"kernel {kernel.release} has no module {name}")
         path, needs_of = depends[name]
-        # modules.dep lists the deepest need last
+        # modules.dep lists the deepest dependency last
         order += [p for p in [*reversed(needs_of), path] if p not in order]
     return order
 

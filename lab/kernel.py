@@ -1,4 +1,4 @@
-"""Debian's stock kernel: downloaded, unpacked (not installed) and kept under build/lab."""
+"""Debian's stock kernel: downloaded, unpacked without installation, and kept in build/lab."""
 
 import fcntl
 import lzma
@@ -29,13 +29,13 @@ class Kernel:
         return self.modules.name
 
 
-def kernel_get() -> Kernel:
-    """The kernel under build/lab, fetched on first use (about 70 MB, a few seconds).
+def get_kernel() -> Kernel:
+    """The kernel in build/lab. The first use downloads it (about 70 MB, a few seconds).
 
-    Raises LabError when apt-get can not deliver it.
+    Raises LabError when apt-get cannot download the kernel.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
-    with _locked(CACHE / "lock"):
+    with _holding_lock(CACHE / "lock"):
         home = CACHE / "kernel"
         if not home.exists():
             with tempfile.TemporaryDirectory(dir=CACHE, prefix="kernel-") as scratch:
@@ -69,7 +69,7 @@ def unpack_kernel(package: Path, root: Path) -> None:
 
 
 def _package() -> str:
-    """The versioned package that the meta package stands for today."""
+    """The name of the versioned package on which the meta package depends today."""
     for attempt in range(2):
         for line in _tool(["apt-cache", "depends", META_PACKAGE], CACHE).splitlines():
             if line.strip().startswith("Depends: linux-image-"):
@@ -87,9 +87,9 @@ def _tool(argv: list[str], where: Path) -> str:
 
 
 def vmlinux_from_bzimage(image: bytes) -> bytes:
-    """The ELF kernel inside a bzImage, which QEMU boots by PVH.
+    """The ELF kernel inside a bzImage. QEMU boots the ELF kernel by PVH.
 
-    In software emulation the kernel's own xz unpacking costs more than the rest of its boot.
+    In software emulation the kernel needs more time to unpack itself than for the rest of its boot.
     Offsets: the kernel's Documentation/arch/x86/boot.rst, payload_offset and payload_length.
     """
     setup_sectors = image[0x1F1] or 4
@@ -112,7 +112,7 @@ def _unzstd(data: bytes) -> bytes:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _holding_lock(path: Path) -> Iterator[None]:
     with path.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""The lab's QEMU: what it is made of (LabMachine) and while it runs (RunningLab)."""
+"""The lab's QEMU: its description (LabMachine), and the running process (RunningLab)."""
 
 import os
 import signal
@@ -8,19 +8,19 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.accelerator import Accelerator, accelerator_choose
-from lab.initramfs import initramfs_get
-from lab.kernel import Kernel, kernel_get
-from lab.near_files import near_files_get
+from lab.accelerator import Accelerator, choose_accelerator
+from lab.initramfs import get_initramfs
+from lab.kernel import Kernel, get_kernel
+from lab.near_files import get_near_files
 from lab.places import CACHE, GUEST
 
 DISK_BYTES = 20 << 30
 PORTS = ("control", "out", "err", "size")
 _APPEND = (
     "console=ttyS0 loglevel=4 panic=-1 "
-    # This check runs against the clock and panics when emulation is starved
+    # This check runs against the clock and panics when emulation gets too little processor
     "no_timer_check "
-    # What costs time under emulation and changes nothing that the lab is for
+    # These cost time under emulation, and the lab does not need them
     "mitigations=off nokaslr tsc=reliable random.trust_cpu=on cryptomgr.notests nowatchdog "
     "raid=noautodetect audit=0 init_on_alloc=0 lsm= psi=0"
 )
@@ -30,8 +30,8 @@ _APPEND = (
 class Disk:
     """The block device behind vg_class, as QEMU -blockdev options.
 
-    The last node must be named `vg`; a filter (blklogwrites, say) may stand over the nodes before
-    it. `fds` are opened files that QEMU finds as /dev/fdset/<number>.
+    The last node must be named `vg`. It may be a filter, such as blklogwrites, over the nodes
+    before it. `fds` are open files that QEMU finds as /dev/fdset/<number>.
     """
 
     blockdevs: tuple[str, ...]
@@ -40,8 +40,8 @@ class Disk:
     is_kept: bool = False
 
 
-def disk_temporary() -> Disk:
-    """A sparse disk without a name, so that nothing of it can be left behind. Owns one fd."""
+def temporary_disk() -> Disk:
+    """A sparse disk without a name, so that no run can leave it behind. It owns one descriptor."""
     folder = CACHE / "disks"
     folder.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(dir=folder)
@@ -50,8 +50,8 @@ def disk_temporary() -> Disk:
     return Disk(blockdevs=(_file_node(f"/dev/fdset/{fd}"),), fds=(fd,), is_new=True)
 
 
-def disk_kept(path: Path) -> Disk:
-    """A disk in a file that outlives the lab; made sparse when it does not exist."""
+def lasting_disk(path: Path) -> Disk:
+    """A disk in a file that outlives the lab. A missing file is made, sparse."""
     is_new = not path.exists()
     if is_new:
         with path.open("xb") as handle:
@@ -66,20 +66,20 @@ def _file_node(filename: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabMachine:
-    """One lab to boot. `run_dir` holds its settings, its logs and nothing else."""
+    """One lab to boot. `run_dir` holds its settings and its logs."""
 
     run_dir: Path
     out_dir: Path
     disk: Disk
-    accelerator: Accelerator = field(default_factory=accelerator_choose)
+    accelerator: Accelerator = field(default_factory=choose_accelerator)
     memory_mib: int = 6144
     vcpus: int = 2
     terminal: bool = False
     extra_qemu_args: tuple[str, ...] = ()
 
     def start(self) -> "RunningLab":
-        """Start QEMU, tied to the life of the calling thread's process."""
-        kernel = kernel_get()
+        """Start QEMU. QEMU dies with the process of the calling thread."""
+        kernel = get_kernel()
         ours, theirs = _ports(self.terminal)
         argv = [*_TIED_TO_US, *self._argv(kernel, theirs)]
         with (self.run_dir / "qemu.log").open("wb") as log:
@@ -100,11 +100,11 @@ class LabMachine:
         argv = ["qemu-system-x86_64", "-name", "lab", "-nodefaults", "-no-user-config"]
         argv += ["-display", "none", "-no-reboot", "-machine", "q35"]
         argv += [*self.accelerator.qemu_args, "-smp", str(self.vcpus), "-m", str(self.memory_mib)]
-        argv += ["-kernel", str(kernel.image), "-initrd", str(initramfs_get(kernel))]
+        argv += ["-kernel", str(kernel.image), "-initrd", str(get_initramfs(kernel))]
         argv += ["-append", append, "-serial", f"file:{self.run_dir / 'console.log'}"]
-        argv += _shared("root", Path("/"), "readonly=on,multidevs=remap")
-        argv += _shared("out", self.out_dir, "multidevs=remap")
-        argv += _shared("run", self.run_dir, "multidevs=remap")
+        argv += _share_args("root", Path("/"), "readonly=on,multidevs=remap")
+        argv += _share_args("out", self.out_dir, "multidevs=remap")
+        argv += _share_args("run", self.run_dir, "multidevs=remap")
         for fd in self.disk.fds:
             argv += ["-add-fd", f"fd={fd},set={fd}"]
         for node in self.disk.blockdevs:
@@ -114,17 +114,17 @@ class LabMachine:
         return argv + _serial_ports(ends) + list(self.extra_qemu_args)
 
 
-# QEMU dies when we do, also when we are killed with -9
+# QEMU dies with us, even if we are killed with SIGKILL
 _TIED_TO_US = ("setpriv", "--pdeathsig", "KILL")
 
 
-def _shared(tag: str, path: Path, more: str) -> list[str]:
+def _share_args(tag: str, path: Path, more: str) -> list[str]:
     where = str(path).replace(",", ",,")
     return ["-virtfs", f"local,path={where},mount_tag={tag},security_model=none,{more}"]
 
 
 def _near_files() -> list[str]:
-    if (image := near_files_get()) is None:
+    if (image := get_near_files()) is None:
         return []
     where = str(image).replace(",", ",,")
     node = f"driver=file,filename={where},node-name=near,read-only=on"
@@ -148,13 +148,13 @@ def _serial_ports(ends: dict[str, socket.socket]) -> list[str]:
 
 @dataclass(slots=True, kw_only=True)
 class RunningLab:
-    """A booted QEMU and our ends of its serial ports, by name."""
+    """A running QEMU, and our ends of its serial ports by name."""
 
     child: subprocess.Popen[bytes]
     ports: dict[str, socket.socket]
 
     def kill(self) -> None:
-        """Power cut: no goodbye to the guest. Does nothing twice."""
+        """Cut the power: kill QEMU at once. A second call does nothing."""
         if self.child.poll() is None:
             os.killpg(self.child.pid, signal.SIGKILL)
         self.child.wait()

@@ -1,8 +1,8 @@
 """A disk image of the files that every lab reads first: Python, libvirt, QEMU, LVM.
 
-Over 9p each file costs round trips: a cold `import typer, pydantic` takes half the time from a
-disk, and a third of it on a busy machine. The image lies over the 9p root as one more layer of
-the overlay, at the same paths, and is made anew when a package or .venv changes.
+Over 9p each file costs round trips. A cold `import typer, pydantic` takes half the time from a
+disk, and a third of the time on a busy machine. The image is one more layer of the overlay over the
+9p root, with the same paths. It is made again when a package or .venv changes.
 """
 
 import fcntl
@@ -15,8 +15,8 @@ from pathlib import Path
 
 from lab.places import CACHE, REPO, LabError
 
-# Whole folders: the overlay does not look for their files over 9p
 _PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+# Whole folders: the overlay does not look for files of these over 9p
 _FOLDERS = (REPO / ".venv/lib", Path("/usr/lib") / _PYTHON)
 _MORE = ("/usr/lib/x86_64-linux-gnu/libvirt", "/usr/lib/x86_64-linux-gnu/qemu", "/usr/share/qemu")
 _PROGRAMS = (
@@ -27,10 +27,11 @@ _PROGRAMS = (
 )
 
 
-def near_files_get() -> Path | None:
-    """The image, made when it is missing or old (a few seconds); the tree lies under /root in it.
+def get_near_files() -> Path | None:
+    """The image. It is made when it is missing or old, in a few seconds; its tree is in /root.
 
-    None when it can not be made, as while something installs into .venv: labs work without it.
+    None when the image cannot be made, for example while pip installs into .venv. Labs work without
+    the image.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "near-files.lock").open("w") as lock:
@@ -49,14 +50,14 @@ def near_files_get() -> Path | None:
 
 
 def _remove_old() -> None:
-    """All but the newest and the one before, which another lab may be about to open."""
+    """Remove all images but the last two: another lab may be about to open the older one."""
     images = sorted(CACHE.glob("near-files-*.img"), key=lambda path: path.stat().st_mtime)
     for old in images[:-2]:
         old.unlink()
 
 
 def _stamp() -> str:
-    """Changes with every package installed, by apt or pip, and with this module."""
+    """A hash that changes with every installed package (apt or pip) and with this module."""
     watched = [Path("/var/lib/dpkg/status"), Path(__file__), *sorted(_site_packages())]
     facts = [f"{path} {path.lstat().st_mtime_ns} {path.lstat().st_size}" for path in watched]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
@@ -78,14 +79,14 @@ def _make(scratch: Path) -> Path:
     size_mib = int(_tool(["du", "-sm", str(tree)]).split()[0])
     files = sum(1 for _ in tree.rglob("*"))
     image = scratch / "image"
-    # No journal and no checksums: nothing is ever written, and the driver needs fewer modules
+    # No journal and no checksums: nobody writes to the image, and ext4 needs fewer modules
     features = ["-t", "ext4", "-O", "^has_journal,^metadata_csum", "-N", str(files + 1000)]
     _tool(["mke2fs", "-q", *features, "-d", str(tree.parent), str(image), f"{size_mib + 64}M"])
     return image
 
 
 def _closure() -> list[Path]:
-    """The programs and their shared libraries, symbolic links and what they point to."""
+    """The programs, their shared libraries, symbolic links and the targets of the links."""
     named = [Path(p) for p in _MORE]
     programs = [p for name in _PROGRAMS if (p := _which(name))]
     for line in _tool(["ldd", *map(str, programs)]).splitlines():

@@ -1,4 +1,4 @@
-"""Where the lab keeps its things, and the one error it raises."""
+"""Paths of the lab, and the one error that the lab raises."""
 
 from pathlib import Path
 
@@ -12,4 +12,4 @@ GUEST = REPO / "lab" / "guest"
 
 
 class LabError(Exception):
-    """The lab itself failed, not what ran in it; the text says what to do next."""
+    """The lab itself failed, not the command in the lab. The text says what to do next."""

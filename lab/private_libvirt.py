@@ -1,5 +1,7 @@
-"""A libvirtd that nobody else sees, in its own mount, network and process namespaces: its files are
-in a folder, its bridges appear on no host, and with its first process every QEMU goes.
+"""A libvirtd of our own, in its own mount, network and process namespaces.
+
+Its files are in one folder, and its bridges are not on the host. When its first process ends, every
+QEMU ends too.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ auth_unix_rw = "none"
 auth_unix_ro = "none"
 log_outputs = "3:file:{folder}/log/libvirtd.log"
 """
-# The shell is the namespace's process 1: it reaps each QEMU at once, and libvirtd comes back as
-# systemd would bring it back. 1024 files: libvirtd closes every possible one before each exec.
+# The shell is process 1 of the namespace: it reaps each QEMU at once, and it starts libvirtd again
+# as systemd would. 1024 files: libvirtd closes every possible descriptor before each exec.
 _START = """\
 set -e
 mount --make-rprivate /
@@ -48,7 +50,7 @@ while :; do libvirtd --config {folder}/etc/libvirtd.conf --pid-file {folder}/pid
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateLibvirt:
-    """Where it answers, and how to run a command where its bridges and processes are."""
+    """The daemon's address, and the prefix of a command that runs in its namespaces."""
 
     uri: str
     prefix: tuple[str, ...]  # nsenter …
@@ -57,7 +59,7 @@ class PrivateLibvirt:
 
 @contextmanager
 def private_libvirt(folder: Path) -> Iterator[PrivateLibvirt]:
-    """For as long as the block lasts. Raises LabError when it does not start."""
+    """Run a libvirtd for as long as the block lasts. Raises LabError when it does not start."""
     _lay_out(folder)
     unshare = ("unshare", "-mnp", "--fork", "--kill-child", "--mount-proc", "sh", "-c")
     script = _START.format(folder=folder)
@@ -66,7 +68,7 @@ def private_libvirt(folder: Path) -> Iterator[PrivateLibvirt]:
     try:
         uri = f"qemu+unix:///system?socket={folder / 'sock' / 'libvirt-sock'}"
         _await_daemon(uri, folder)
-        yield PrivateLibvirt(uri=uri, prefix=_entering(process.pid), pid_file=folder / "pid")
+        yield PrivateLibvirt(uri=uri, prefix=_enter_argv(process.pid), pid_file=folder / "pid")
     finally:
         process.kill()
         process.wait()
@@ -88,6 +90,6 @@ def _await_daemon(uri: str, folder: Path) -> None:
         time.sleep(0.1)
 
 
-def _entering(unshare_pid: int) -> tuple[str, ...]:
+def _enter_argv(unshare_pid: int) -> tuple[str, ...]:
     first = Path(f"/proc/{unshare_pid}/task/{unshare_pid}/children").read_text().split()[0]
     return ("nsenter", "-t", first, "-m", "-n", "-p")

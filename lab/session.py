@@ -1,4 +1,4 @@
-"""One run of a lab, as its user sees it: output as it comes, a deadline, logs, an exit status."""
+"""One run of a lab as its user sees it: output, deadline, logs and exit status."""
 
 import compileall
 import contextlib
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.kernel import kernel_get
+from lab.kernel import get_kernel
 from lab.machine import LabMachine, RunningLab
 from lab.places import CAPABILITIES, LOGS, OUT, REPO, LabError
 
@@ -29,7 +29,7 @@ _PASSED_ON = ("LAB_", "PIZARRA_", "CI", "TERM", "COLORTERM", "NO_COLOR", "HYPOTH
 
 @dataclass(slots=True, kw_only=True)
 class Progress:
-    """What the guest has told on its control port."""
+    """What the guest has reported on its control port."""
 
     started_s: float = field(default_factory=time.monotonic)
     stages_s: dict[str, float] = field(default_factory=dict)
@@ -38,6 +38,7 @@ class Progress:
     pending: bytes = b""
 
     def hear(self, data: bytes) -> None:
+        """Take more bytes from the control port."""
         *lines, self.pending = (self.pending + data).split(b"\n")
         for line in lines:
             word, _, rest = line.decode(errors="replace").partition(" ")
@@ -51,11 +52,11 @@ class Progress:
 
 @contextlib.contextmanager
 def run_folder() -> Iterator[Path]:
-    """A new folder for one run's settings and logs; removed at the end unless marked `kept`."""
+    """A new folder for the settings and logs of one run. It is removed unless it has `kept`."""
     LOGS.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=LOGS, prefix=time.strftime("%Y%m%d-%H%M%S-")))
     handle = os.open(folder, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)  # what is locked is in use: see _prune
+    fcntl.flock(handle, fcntl.LOCK_EX)  # a locked folder is in use: see _prune
     try:
         yield folder
     finally:
@@ -66,7 +67,7 @@ def run_folder() -> Iterator[Path]:
 
 
 def keep_logs(folder: Path) -> None:
-    """Leave the logs of this run in place and say where."""
+    """Keep the logs of this run, and print where they are."""
     (folder / "kept").touch()
     print(f"lab: logs are kept in {folder.relative_to(REPO)}", file=sys.stderr)
 
@@ -92,7 +93,7 @@ def write_settings(machine: LabMachine, mode: str, command: str, size: os.termin
         "LAB_OUT": machine.out_dir,
         "LAB_CWD": Path.cwd(),
         "LAB_CAPABILITIES": CAPABILITIES,
-        "LAB_MODULES": kernel_get().modules.parent,
+        "LAB_MODULES": get_kernel().modules.parent,
         "LAB_DISK_IS_NEW": int(machine.disk.is_new),
         "LAB_DISK_IS_KEPT": int(machine.disk.is_kept),
         "LAB_GUESTS": os.environ.get("LAB_GUESTS", ""),
@@ -115,19 +116,19 @@ def _shell(values: Mapping[str, object]) -> str:
 
 
 def compile_sources() -> None:
-    """Write the .pyc files here, where it is quick: else each lab would compile for itself."""
+    """Write the .pyc files on this machine; otherwise each lab compiles again, slowly."""
     for folder in ("src", "lab", "bench", "guests"):
         compileall.compile_dir(REPO / folder, quiet=2)
 
 
 def out_dir() -> Path:
-    """build/lab-out, where $LAB_OUT's content lands; what was there stays."""
+    """The folder build/lab-out, which the lab sees as $LAB_OUT. Its old content stays."""
     OUT.mkdir(parents=True, exist_ok=True)
     return OUT
 
 
 def follow(lab: RunningLab, timeout_s: float) -> Progress:
-    """Copy the lab's output to ours until it is off; TimeoutError when the time is up."""
+    """Copy the lab's output to ours until the lab is off. Raises TimeoutError at the limit."""
     progress = Progress()
     deadline = progress.started_s + timeout_s
     with selectors.DefaultSelector() as selector:
@@ -138,11 +139,11 @@ def follow(lab: RunningLab, timeout_s: float) -> Progress:
             if left_s <= 0 and progress.status is None:
                 raise TimeoutError
             if left_s <= 0:
-                break  # all is told and on the disk; it need not switch itself off
-            told = progress.status is not None
+                break  # the exit status came, and disks are flushed: kill the lab
+            had_status = progress.status is not None
             for key, _ in selector.select(left_s):
                 _copy(selector, key, progress)
-            if progress.status is not None and not told:
+            if progress.status is not None and not had_status:
                 deadline = time.monotonic() + _POWER_OFF_GRACE_S
     return progress
 
@@ -158,7 +159,7 @@ def _copy(selector: selectors.BaseSelector, key: selectors.SelectorKey, progress
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write all of it, past partial writes; `fd` may not block, when it is somebody else's too."""
+    """Write all of `data`. `fd` may be non-blocking, because another process shares it."""
     view = memoryview(data)
     while view:
         try:
@@ -168,8 +169,8 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def signals_end_us() -> Iterator[None]:
-    """SIGTERM and SIGHUP become SystemExit, so that what we hold open is closed on the way out."""
+def exiting_on_signals() -> Iterator[None]:
+    """Turn SIGTERM, SIGHUP and SIGINT into SystemExit, so that every block is left in order."""
 
     def leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
@@ -183,7 +184,7 @@ def signals_end_us() -> Iterator[None]:
 
 
 def print_tail(folder: Path, lines: int = 15) -> None:
-    """The ends of the run's logs, on stderr."""
+    """Print the last lines of the run's logs on stderr."""
     for path in sorted(folder.glob("*.log")):
         tail = path.read_text(errors="replace").splitlines()[-lines:]
         if tail:
@@ -191,14 +192,14 @@ def print_tail(folder: Path, lines: int = 15) -> None:
 
 
 def keep_capabilities(folder: Path) -> None:
-    """Keep what the lab's libvirtd learned about QEMU, so that the next need not ask again."""
+    """Keep what the lab's libvirtd learned about QEMU, so that the next lab need not probe."""
     for learned in folder.glob("capabilities/*.xml"):
         CAPABILITIES.mkdir(parents=True, exist_ok=True)
         learned.rename(CAPABILITIES / learned.name)
 
 
 def verdict(progress: Progress) -> int:
-    """The exit status the guest told; LabError when it told none."""
+    """The exit status that the guest reported. Raises LabError when it reported none."""
     if progress.complaint:
         raise LabError(f"the lab did not boot: {progress.complaint}")
     if progress.status is None:

@@ -17,22 +17,22 @@ from lab.places import LabError
 from lab.session import (
     LAB_BROKE,
     Progress,
+    exiting_on_signals,
     keep_capabilities,
     print_tail,
     run_folder,
-    signals_end_us,
     verdict,
     write_all,
     write_settings,
 )
 
 
-def lab_shell() -> int:
-    """Boot a lab and join its terminal to ours until its shell ends."""
+def open_lab_shell() -> int:
+    """Boot a lab and connect its terminal to ours until the shell in the lab ends."""
     if not sys.stdin.isatty():
         print("lab: shell wants a terminal; `lab run CMD` does not", file=sys.stderr)
         return 2
-    with signals_end_us(), run_folder() as folder:
+    with exiting_on_signals(), run_folder() as folder:
         machine = replace(machine_from_environment(folder), terminal=True)
         write_settings(machine, "shell", "", shutil.get_terminal_size())
         with machine.start() as lab, _raw_terminal():

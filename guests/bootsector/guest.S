@@ -1,12 +1,13 @@
-# A guest in eight sectors. It starts from any BIOS disk (virtio-blk or IDE, through int 13h), says
-# who it is on COM1 and on the screen, changes its disk as a student would, and sleeps:
+# A guest in eight sectors. It starts from any BIOS disk (virtio-blk or IDE, through int 13h), prints
+# its name on COM1 and on the screen, changes its disk as a student would, and sleeps:
 #
 #   PIZARRA GUEST net-07 boot 00000001      the SMBIOS system serial number, or "-"; starts counted
 #   PIZARRA GUEST wrote 00000001            a batch of changes was written; batches counted
 #   PIZARRA GUEST ready
 #
-# A key makes it write one more batch. The power button (ACPI) makes it say "off" and power off;
-# on a disk marked deaf it ignores that, as a hung guest does. Asleep, it costs no CPU: the timer stands.
+# A key makes the guest write one more batch. The power button (ACPI) makes it print "off" and power
+# off. On a disk marked deaf the guest ignores the button, as a hung guest does. A sleeping guest costs
+# no processor, because its timer is stopped.
 #
 # On the disk, in sectors of 512 bytes (the build script writes what is there at first):
 #   0      this code
@@ -14,7 +15,7 @@
 #   16     identification: one line of text
 #   2048   lesson files, 4 MiB; batch b overwrites 64 KiB of them at 2048 + (b mod 64) * 128
 #   32768  scratch, 32 MiB; batch b writes 256 KiB of it at 32768 + (b mod 128) * 512
-# A written sector starts with "PIZARRA WROTE boot 00000001"; the rest is never twice the same.
+# A written sector starts with "PIZARRA WROTE boot 00000001"; the rest differs every time.
 
         .set    STATE_LBA, 8
         .set    LESSONS_LBA, 2048

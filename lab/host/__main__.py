@@ -13,7 +13,7 @@ from lab.host.machine import RunningHost
 from lab.host.shell import SSH_BROKE
 from lab.host.suite import Suite
 from lab.places import LabError
-from lab.session import LAB_BROKE, TIMED_OUT, keep_logs, print_tail, run_folder, signals_end_us
+from lab.session import LAB_BROKE, TIMED_OUT, exiting_on_signals, keep_logs, print_tail, run_folder
 
 _EPILOG = """\
 environment:
@@ -36,7 +36,7 @@ def main() -> int:
         verb.add_argument("suite", metavar="SUITE", type=Suite, choices=list(Suite))
     run.add_argument("command", metavar="CMD")
     arguments = parser.parse_args()
-    with signals_end_us(), run_folder() as folder:
+    with exiting_on_signals(), run_folder() as folder:
         command = arguments.command if arguments.verb == "run" else ""
         status = _run(arguments.suite, command, folder)
         if status != 0 or os.environ.get("LAB_DEBUG"):

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.accelerator import Accelerator, accelerator_choose
+from lab.accelerator import Accelerator, choose_accelerator
 from lab.host.image import HostImage
 from lab.host.shell import SSH_BROKE, Shell
 from lab.places import LabError
@@ -37,7 +37,7 @@ class HostMachine:
     root: Path
     volumes: Path
     shared: Path | None = None
-    accelerator: Accelerator = field(default_factory=accelerator_choose)
+    accelerator: Accelerator = field(default_factory=choose_accelerator)
     memory_mib: int = 4096
     vcpus: int = 2
 

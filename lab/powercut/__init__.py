@@ -1,5 +1,5 @@
-"""Power cuts: the whole host is cut off in the middle of its work, boots again, and is looked at.
+"""Power cuts: cut the whole host off while it works, boot it again, and judge the result.
 
-`__main__` is this machine's side: it boots labs on one kept disk and kills them. `inside` is the
-lab's: it mends and judges what the last cut left, then begins the work that the next falls into.
+`__main__` runs on this machine: it boots labs on one lasting disk and kills them. `inside` runs in
+the lab: it recovers and judges what the last cut left, then begins the work for the next cut.
 """

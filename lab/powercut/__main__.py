@@ -1,8 +1,8 @@
-"""`make powercut N=20`: cut the whole host off so often, and say what was found each time.
+"""`make powercut N=20`: cut the whole host off N times, and print what each cut left.
 
-Half of the cuts kill the lab at a named step, or at a moment that nobody chose, and some of these
-again in the `recover` that follows; the others are true losses of power: a disk rebuilt from the
-log of its writes, without those that were not flushed. Both kinds go on side by side, a lab each.
+Half of the cuts kill the lab, at a named step or at a random moment. Some of these labs are killed
+again in the `recover` that follows. The other cuts are losses of power: a disk is rebuilt from the
+log of its writes, without the writes that were not flushed. Both kinds run side by side.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.machine import disk_kept
+from lab.machine import lasting_disk
 from lab.places import REPO
 from lab.powercut import log_writes
-from lab.powercut.boots import Heard, booted, copied, emptied, logged
-from lab.session import signals_end_us
+from lab.powercut.boots import BootLog, boot_lab, copy_disk, disk_with_write_log, make_empty_folder
+from lab.session import exiting_on_signals
 
 WORK = REPO / "build/powercut"
 ANY = "at any moment"
 INSIDE = ".venv/bin/python -m lab.powercut.inside"
-# what a cut may fall before: the text of the flight record
+# steps before which a cut may fall: texts of the flight record
 STEPS = {
     "reset": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", "reserve_metadata_snap",
               "release_metadata_snap", ANY),
@@ -38,12 +38,12 @@ STEPS = {
     "adopt": ("lvm", "libvirt redefine", ANY),
 }  # fmt: skip
 ACTS = ("reset", "undo", "delete", "reset", "create", "adopt")
-_AGAIN = 1 / 3  # so many of the kills are followed by one of the recover after it
+_AGAIN = 1 / 3  # share of the kills after which `recover` is killed too
 _BAD = ("dirty_seen_as_clean", "lost", "leaks", "second_recover_changed")
 
 
 class Findings:
-    """All cuts so far."""
+    """The results of all cuts so far."""
 
     def __init__(self, foreign: dict[str, str]) -> None:
         self.foreign = foreign
@@ -54,7 +54,7 @@ class Findings:
         self.lock = threading.Lock()
 
     def add(self, where: str, judged: dict[str, Any]) -> None:
-        """One cut, and what was found after it."""
+        """Add one cut and its verdict, and print them."""
         with self.lock:
             self._add(where, judged)
 
@@ -72,7 +72,7 @@ class Findings:
         print(f"{number:>4}  {where:<44} {state:<19} {'; '.join(wrong) or 'well'}", flush=True)
 
     def document(self, thin_check: str) -> dict[str, Any]:
-        """build/powercut.json."""
+        """The content of build/powercut.json."""
         with self.lock:
             return self._document(thin_check)
 
@@ -97,24 +97,24 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=2014)
     parser.add_argument("--act", choices=STEPS, help="cut into this one only")
     arguments = parser.parse_args()
-    emptied(WORK)
+    make_empty_folder(WORK)
     base = WORK / "base.img"
     print("powercut: making a class of six, once", flush=True)
-    told = booted(disk_kept(base), f"{INSIDE} prepare {' '.join(STEPS)}").told
-    foreign = next(line["sums"] for line in told if line["what"] == "foreign")
-    calm = {line["act"]: line for line in told if line["what"] == "ended"}
+    messages = boot_lab(lasting_disk(base), f"{INSIDE} prepare {' '.join(STEPS)}").messages
+    foreign = next(line["sums"] for line in messages if line["what"] == "foreign")
+    calm = {line["act"]: line for line in messages if line["what"] == "ended"}
     findings = Findings(foreign)
     print(f"{'cut':>4}  {'before':<44} {'after recover':<19} found", flush=True)
     kills = (arguments.n + 1) // 2
     turns = (arguments.act,) if arguments.act else ACTS
     thin_check = "not run: the cuts were ended before"
     try:
-        with signals_end_us():
+        with exiting_on_signals():
             seed = arguments.seed
-            lost = beside(lambda: losses(findings, base, arguments.n - kills, seed, turns))
-            thin_check = killed(findings, base, kills, seed, calm, turns, lost)
+            lost = run_beside(lambda: run_losses(findings, base, arguments.n - kills, seed, turns))
+            thin_check = run_kills(findings, base, kills, seed, calm, turns, lost)
             lost.result()
-    finally:  # what was seen until somebody lost patience counts too
+    finally:  # the cuts before an interruption count too
         document = findings.document(thin_check)
         text = json.dumps(document, indent=2)
         (REPO / "build/powercut.json").write_text(text + "\n", encoding="utf-8")
@@ -123,22 +123,22 @@ def main() -> int:
     return 1 if bad or thin_check or document["cuts"] < arguments.n else 0
 
 
-def beside(work: Callable[[], None]) -> Future[None]:
-    """In a thread that ends with us, however we end; so does the lab that it started."""
+def run_beside(work: Callable[[], None]) -> Future[None]:
+    """Run ``work`` in a thread. The thread and its lab end with this process."""
     future: Future[None] = Future()
 
     def run() -> None:
         try:
             work()
             future.set_result(None)
-        except BaseException as error:  # noqa: BLE001 - whoever asks for the result gets it
+        except BaseException as error:  # noqa: BLE001 - the result raises it
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
     return future
 
 
-def killed(
+def run_kills(
     findings: Findings,
     base: Path,
     count: int,
@@ -147,61 +147,64 @@ def killed(
     turns: Sequence[str],
     lost: Future[None],
 ) -> str:
-    """The lab's QEMU dies; the next boot judges, and begins what the next kill falls into."""
+    """Kill the lab ``count`` times; each next boot judges. Returns thin_check's errors."""
     chance = random.Random(f"kills {seed}")
-    disk = copied(base, WORK / "killed.img")
+    disk = copy_disk(base, WORK / "killed.img")
     where = ""
     for turn in range(count + 1):
         if lost.done():
-            lost.result()  # whatever stopped the losses stops the kills
+            lost.result()  # an error of the losses stops the kills
         if turn == count:
-            heard = booted(disk_kept(disk), f"{INSIDE} end")
+            seen = boot_lab(lasting_disk(disk), f"{INSIDE} end")
         else:
             act = turns[turn % len(turns)]
             step = STEPS[act][turn // len(turns) % len(STEPS[act])]
-            heard = _cut(disk, act, step, chance, calm[act])
-        if where and (judged := heard.of("judged")):
+            seen = _cut(disk, act, step, chance, calm[act])
+        if where and (judged := seen.of("judged")):
             findings.add(where, judged)
         if turn < count:
-            where = f"{act}: {step}" if heard.cut else f"{act}: when it had ended"
-            findings.past_the_end += not heard.cut
-            if heard.cut and chance.random() < _AGAIN:
-                where += _recover_cut(disk, chance, calm["recover"])
-    return str((heard.of("thin_check") or {})["says"])
+            where = f"{act}: {step}" if seen.cut else f"{act}: when it had ended"
+            findings.past_the_end += not seen.cut
+            if seen.cut and chance.random() < _AGAIN:
+                where += _cut_recover(disk, chance, calm["recover"])
+    return str((seen.of("thin_check") or {})["says"])
 
 
-def _cut(disk: Path, act: str, step: str, chance: random.Random, calm: dict[str, Any]) -> Heard:
-    """``calm`` is what the act did when nothing befell it."""
+def _cut(disk: Path, act: str, step: str, chance: random.Random, calm: dict[str, Any]) -> BootLog:
+    """Cut the lab off in an act. ``calm`` is the report of an act that was not cut."""
     if step == ANY:
         after_s = chance.uniform(0, calm["took_s"])
-        return booted(disk_kept(disk), f"{INSIDE} {act}", cut_after_s=after_s)
+        return boot_lab(lasting_disk(disk), f"{INSIDE} {act}", cut_after_s=after_s)
     times = sum(step in line for line in calm["did"])
-    return booted(disk_kept(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, times)}'")
+    return boot_lab(lasting_disk(disk), f"{INSIDE} {act} '{step} #{chance.randint(1, times)}'")
 
 
-def _recover_cut(disk: Path, chance: random.Random, calm: dict[str, Any]) -> str:
-    """Recover is cut too: ``calm`` is one that has nothing to mend, and does less."""
+def _cut_recover(disk: Path, chance: random.Random, calm: dict[str, Any]) -> str:
+    """Cut recover off too. ``calm`` is the report of a recover that had little to do."""
     step = chance.randint(1, len(calm["did"]) + 8)
-    heard = booted(disk_kept(disk), f"{INSIDE} recover '#{step}'")
-    return "; again in recover" if heard.cut else "; recovered"
+    seen = boot_lab(lasting_disk(disk), f"{INSIDE} recover '#{step}'")
+    return "; again in recover" if seen.cut else "; recovered"
 
 
-def losses(findings: Findings, base: Path, count: int, seed: int, turns: Sequence[str]) -> None:
-    """The acts in turn, each recorded when it first comes; the disk as it was on at one of its
-    entries, unflushed writes gone: all of them, or some."""
+def run_losses(findings: Findings, base: Path, count: int, seed: int, turns: Sequence[str]) -> None:
+    """Lose the power ``count`` times, in the acts by turns.
+
+    Each act is recorded once. Its disk is rebuilt as it was at one entry of the record, without
+    all or some of the writes that were not flushed.
+    """
     chance = random.Random(f"losses {seed}")
     acts = [act for act in STEPS if act in turns]
     known: dict[str, Recording] = {}
     for turn in range(count):
         act = acts[turn % len(acts)]
-        record = known.get(act) or recorded(base, act)
+        record = known.get(act) or record_boot(base, act)
         known[act] = record
         some = chance if turn // len(acts) % 2 else None
-        # what is lost wholly is the same wherever the cut falls between two flushes
+        # without all unflushed writes, the disk is equal wherever the cut falls between flushes
         place = chance.choice(record.within if some else record.flushes or record.within) + 1
-        disk = copied(base, WORK / "lost.img")
-        log_writes.replayed(record.log, disk, log_writes.survivors(record.entries, place, some))
-        judged = booted(disk_kept(disk), f"{INSIDE} judge").of("judged")
+        disk = copy_disk(base, WORK / "lost.img")
+        log_writes.replay(record.log, disk, log_writes.survivors(record.entries, place, some))
+        judged = boot_lab(lasting_disk(disk), f"{INSIDE} judge").of("judged")
         assert judged is not None
         quarter = 1 + int((place - 1 - record.within[0]) / len(record.within) * 4)
         how = "some unflushed writes" if some else "all unflushed writes"
@@ -210,7 +213,7 @@ def losses(findings: Findings, base: Path, count: int, seed: int, turns: Sequenc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """Every write and flush of one boot, of which those ``within`` are the act's."""
+    """Every write and flush of one boot. ``within`` has the entries of the act."""
 
     log: Path
     entries: list[log_writes.Entry]
@@ -218,14 +221,14 @@ class Recording:
 
     @property
     def flushes(self) -> list[int]:
-        """Those of the act."""
+        """The flushes of the act."""
         return [n for n in self.within if self.entries[n].is_flush]
 
 
-def recorded(base: Path, act: str) -> Recording:
-    """Nothing befalls it."""
-    log, disk = WORK / f"{act}.log", copied(base, WORK / "recorded.img")
-    marks = dict(booted(logged(disk, log), f"{INSIDE} {act}", log=log).marks)
+def record_boot(base: Path, act: str) -> Recording:
+    """Record every write of an act that is not cut."""
+    log, disk = WORK / f"{act}.log", copy_disk(base, WORK / "recorded.img")
+    marks = dict(boot_lab(disk_with_write_log(disk, log), f"{INSIDE} {act}", log=log).marks)
     entries = list(log_writes.entries(log))
     within = [n for n, one in enumerate(entries) if marks["began"] <= one.at <= marks["ended"]]
     record = Recording(log=log, entries=entries, within=within)

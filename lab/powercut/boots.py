@@ -1,4 +1,4 @@
-"""One boot of a lab on a disk, followed line by line, and cut off when a line or the clock says."""
+"""Boots a lab on a disk, follows its output line by line, and cuts the lab off when asked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab.machine import Disk, LabMachine, disk_kept
+from lab.machine import Disk, LabMachine, lasting_disk
 from lab.places import LabError
 from lab.session import Progress, keep_logs, out_dir, run_folder, write_settings
 from pizarra.system.flight import PAUSED
@@ -21,49 +21,53 @@ _LIMIT_S = 600
 
 
 @dataclass(slots=True, kw_only=True)
-class Heard:
-    """What the lab said until it ended or was cut off."""
+class BootLog:
+    """What the lab printed until it ended or was cut off."""
 
-    told: list[dict[str, Any]] = field(default_factory=list)
-    text: list[str] = field(default_factory=list)
-    paused: str = ""  # the step that it stopped before
+    messages: list[dict[str, Any]] = field(default_factory=list)  # lines of JSON
+    text: list[str] = field(default_factory=list)  # all lines
+    paused: str = ""  # the step before which the process stopped
     cut: bool = False
-    marks: list[tuple[str, int]] = field(default_factory=list)  # what began, size of the log then
+    marks: list[tuple[str, int]] = field(default_factory=list)  # message, size of the write log
 
     def of(self, what: str) -> dict[str, Any] | None:
-        """The last line of this kind."""
-        return next((line for line in reversed(self.told) if line["what"] == what), None)
+        """The last message of this kind."""
+        return next((line for line in reversed(self.messages) if line["what"] == what), None)
 
 
-def booted(
+def boot_lab(
     disk: Disk,
     command: str,
     *,
     cut_after_s: float | None = None,
     log: Path | None = None,
-) -> Heard:
-    """Boot, run; kill the power at a pause, or so long after the work began. Raises LabError."""
-    heard = Heard()
+) -> BootLog:
+    """Boot a lab and run a command in it.
+
+    The lab is cut off when the process pauses, or ``cut_after_s`` after the work began. Raises
+    LabError when the lab fails otherwise.
+    """
+    seen = BootLog()
     with run_folder() as folder:
-        # One processor each: two labs of two on two cores of ours would wait for one another
+        # One processor for each lab: two labs with two each would wait for one another on two cores
         machine = LabMachine(run_dir=folder, out_dir=out_dir(), disk=disk, memory_mib=3072, vcpus=1)
         write_settings(machine, "command", command, os.terminal_size((80, 24)))
         progress = Progress()
         with machine.start() as lab, selectors.DefaultSelector() as selector:
             for name in ("control", "out", "err"):
                 selector.register(lab.ports[name], selectors.EVENT_READ, name)
-            _followed(selector, progress, heard, cut_after_s, log)
-        if not heard.cut and progress.status != 0:
+            _follow(selector, progress, seen, cut_after_s, log)
+        if not seen.cut and progress.status != 0:
             keep_logs(folder)
             raise LabError(f"{command}: {progress.complaint or progress.status}\n"
-                           + "\n".join(heard.text[-15:]))  # fmt: skip
-    return heard
+                           + "\n".join(seen.text[-15:]))  # fmt: skip
+    return seen
 
 
-def _followed(
+def _follow(
     selector: selectors.BaseSelector,
     progress: Progress,
-    heard: Heard,
+    seen: BootLog,
     cut_after_s: float | None,
     log: Path | None,
 ) -> None:
@@ -71,10 +75,10 @@ def _followed(
     while selector.get_map():
         left_s = deadline - time.monotonic()
         if left_s <= 0:
-            heard.cut = cut_after_s is not None and heard.of("began") is not None
-            if heard.cut or progress.status is not None:
+            seen.cut = cut_after_s is not None and seen.of("began") is not None
+            if seen.cut or progress.status is not None:
                 return
-            raise LabError("the lab did not end in time\n" + "\n".join(heard.text[-15:]))
+            raise LabError("the lab did not end in time\n" + "\n".join(seen.text[-15:]))
         for key, _ in selector.select(left_s):
             data = os.read(key.fd, 65536)
             if not data:
@@ -84,45 +88,49 @@ def _followed(
             else:
                 *lines, pending[key.data] = (pending[key.data] + data).split(b"\n")
                 for line in lines:
-                    _heard(line.decode(errors="replace"), heard, log)
-                    if heard.told and heard.told[-1]["what"] == "began" and cut_after_s is not None:
+                    _take_line(line.decode(errors="replace"), seen, log)
+                    if (
+                        seen.messages
+                        and seen.messages[-1]["what"] == "began"
+                        and cut_after_s is not None
+                    ):
                         deadline = min(deadline, time.monotonic() + cut_after_s)
-            if heard.paused:
-                heard.cut = True
+            if seen.paused:
+                seen.cut = True
                 return
         if progress.status is not None:
             deadline = min(deadline, time.monotonic() + 3)
 
 
-def _heard(line: str, heard: Heard, log: Path | None) -> None:
-    heard.text.append(line)
+def _take_line(line: str, seen: BootLog, log: Path | None) -> None:
+    seen.text.append(line)
     if line.startswith("{"):
-        heard.told.append(json.loads(line))
+        seen.messages.append(json.loads(line))
         if log is not None:
-            heard.marks.append((str(heard.told[-1]["what"]), log.stat().st_size))
+            seen.marks.append((str(seen.messages[-1]["what"]), log.stat().st_size))
     elif line.startswith(PAUSED):
-        heard.paused = line.removeprefix(PAUSED).strip()
+        seen.paused = line.removeprefix(PAUSED).strip()
 
 
-def copied(disk: Path, to: Path) -> Path:
-    """A disk that is mostly holes."""
+def copy_disk(disk: Path, to: Path) -> Path:
+    """Copy a disk; its holes stay holes."""
     argv = ["cp", "--reflink=auto", "--sparse=always", str(disk), str(to)]
     subprocess.run(argv, check=True)
     return to
 
 
-def logged(disk: Path, log: Path) -> Disk:
-    """A kept disk of which every write is also put into a log, in order."""
+def disk_with_write_log(disk: Path, log: Path) -> Disk:
+    """A lasting disk. QEMU also appends every write to ``log``, in order."""
     log.unlink(missing_ok=True)
     log.touch()
-    below = disk_kept(disk).blockdevs[0].replace("node-name=vg", "node-name=vgbelow")
+    below = lasting_disk(disk).blockdevs[0].replace("node-name=vg", "node-name=vgbelow")
     record = f"driver=file,filename={log},node-name=vglog"
     over = "driver=blklogwrites,node-name=vg,file=vgbelow,log=vglog,discard=unmap"
     return Disk(blockdevs=(below, record, over), is_kept=True)
 
 
-def emptied(folder: Path) -> Path:
-    """A new folder."""
+def make_empty_folder(folder: Path) -> Path:
+    """Make a new, empty folder in the place of any old one."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -1,4 +1,4 @@
-"""The lab as a host whose own disk outlives a cut: what Pizarra notes, what libvirt defines."""
+"""Gives the lab a disk that outlives a cut, for Pizarra's records and libvirt's definitions."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _DISK, _LOAD_LIMIT_S = "state", 30
 _BLKFLSBUF = 0x1261  # linux/fs.h
 
 
-def ran(*argv: str, stdin: str | None = None) -> str:
-    """What it prints. Raises when it fails."""
+def run_command(*argv: str, stdin: str | None = None) -> str:
+    """Run a command and return its output. Raises CalledProcessError."""
     return subprocess.run(argv, check=True, capture_output=True, text=True, input=stdin).stdout
 
 
 def content(device: Path) -> bytes:
-    """All of it; past the page cache, when it is a device."""
+    """The whole content. A device is read without stale pages of the page cache."""
     with device.open("rb") as file:
         if device.is_block_device():
             fcntl.ioctl(file, _BLKFLSBUF)
@@ -31,25 +31,25 @@ def content(device: Path) -> bytes:
 
 
 def sha256(device: Path) -> str:
-    """To be compared with another boot's."""
+    """SHA-256 of the content, to be compared with that of another boot."""
     return hashlib.sha256(content(device)).hexdigest()
 
 
-def own_disk_made() -> None:
-    """A volume for what is on a host's root filesystem."""
-    ran("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", _DISK, VG)
-    ran("mkfs.ext4", "-q", f"/dev/{VG}/{_DISK}")
+def create_state_disk() -> None:
+    """Create a volume for what a host has on its root file system."""
+    run_command("lvcreate", "-q", "-y", "-Wn", "-L", "64m", "-n", _DISK, VG)
+    run_command("mkfs.ext4", "-q", f"/dev/{VG}/{_DISK}")
 
 
-def own_disk_mounted() -> None:
-    """libvirt reads its definitions from there, as at a boot."""
+def mount_state_disk() -> None:
+    """Mount the volume, and let libvirt read its definitions from there as at a boot."""
     STATE.mkdir(parents=True, exist_ok=True)
-    ran("mount", f"/dev/{VG}/{_DISK}", str(STATE))
+    run_command("mount", f"/dev/{VG}/{_DISK}", str(STATE))
     kept = STATE / "libvirt"
     kept.mkdir(exist_ok=True)
-    ran("mount", "--bind", str(kept), str(DEFINITIONS))
-    ran("pkill", "-HUP", "libvirtd")
-    # a definition that cannot be read is a machine that is gone: that is judged, not waited for
+    run_command("mount", "--bind", str(kept), str(DEFINITIONS))
+    run_command("pkill", "-HUP", "libvirtd")
+    # a definition that libvirt cannot read is a lost machine: the judge finds it, so do not wait
     deadline = time.monotonic() + _LOAD_LIMIT_S
     while time.monotonic() < deadline:
         if {file.stem for file in DEFINITIONS.glob("*.xml")} <= machines():
@@ -58,7 +58,7 @@ def own_disk_mounted() -> None:
 
 
 def machines() -> set[str]:
-    """The names that libvirt knows."""
+    """The names of the machines that libvirt knows."""
     connection = libvirt.open("qemu:///system")
     try:
         return {machine.name() for machine in connection.listAllDomains()}
@@ -66,7 +66,7 @@ def machines() -> set[str]:
         connection.close()
 
 
-def own_disk_away() -> None:
-    """Before the volume group sleeps."""
-    ran("umount", str(DEFINITIONS))
-    ran("umount", str(STATE))
+def unmount_state_disk() -> None:
+    """Unmount the volume, before the volume group is deactivated."""
+    run_command("umount", str(DEFINITIONS))
+    run_command("umount", str(STATE))

@@ -1,8 +1,8 @@
-"""Inside the lab: recover, judge, make dirty, and begin what the power cut falls into.
+"""Runs inside the lab: recovers, judges, makes seats dirty, and begins the work for the next cut.
 
-`python -m lab.powercut.inside ACT [STEP]`, or first `prepare ACT...`, prints JSON lines for the
-other side. Without a STEP nothing stops: the other side cuts whenever it likes. `recover` only
-does that: it is what a second cut falls into.
+`python -m lab.powercut.inside ACT [STEP]` prints lines of JSON for the other side; `prepare ACT...`
+comes first. The process stops before STEP; without a STEP the other side cuts at any time. With
+`recover` as ACT only the recovery runs, for a second cut.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from lab.powercut import others
 from lab.powercut.host import (
     VG,
     content,
-    own_disk_away,
-    own_disk_made,
-    own_disk_mounted,
-    ran,
+    create_state_disk,
+    mount_state_disk,
+    run_command,
     sha256,
+    unmount_state_disk,
 )
-from lab.powercut.pool_ids import not_known
+from lab.powercut.pool_ids import unknown_ids
 from pizarra.engine.events import Noted
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
@@ -44,16 +44,16 @@ from pizarra.system import devmapper, flight
 
 NAME, NEW, SEATS = "net", "fresh", 6
 DIRTY_BYTES = 2 * MIB
-IMAGE, IMAGE_BYTES = Path("build/guests/bootsector.img"), 8 * MIB  # all of it is compared, often
+IMAGE, IMAGE_BYTES = Path("build/guests/bootsector.img"), 8 * MIB  # every byte is compared, often
 
 
 def say(what: str, **more: Any) -> None:
-    """A line for the other side."""
+    """Print a message for the other side."""
     print(json.dumps({"what": what, **more}), flush=True)
 
 
 def spec(name: str) -> ClassroomSpec:
-    """Six seats without a network."""
+    """A classroom of six seats without a network."""
     return ClassroomSpec(
         name=name,
         template="boot",
@@ -66,8 +66,8 @@ def spec(name: str) -> ClassroomSpec:
     )
 
 
-def prepared(context: Context, acts: Sequence[str]) -> None:
-    """A class; volumes of somebody else's in the same pool and beside it; two machines to adopt."""
+def prepare(context: Context, acts: Sequence[str]) -> None:
+    """Create a classroom, volumes of somebody else, and two machines to adopt."""
     with tempfile.NamedTemporaryFile() as image:
         image.write(IMAGE.open("rb").read(IMAGE_BYTES))
         image.flush()
@@ -75,27 +75,29 @@ def prepared(context: Context, acts: Sequence[str]) -> None:
             context, "boot", templates.source_of_file(Path(image.name)), vg=VG
         )
     classrooms.create(context, spec(NAME))
-    ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin")
-    ran("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
+    run_command(
+        "lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "foreign-thin"
+    )
+    run_command("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
     for name in ("foreign", "foreign-thin"):
         dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
-    others.made()
+    others.create_machines()
     say("foreign", sums=foreign_sums())
     say("prepared")
-    act(context, "reset", "")  # so that each of those that follow has an older undo to give back
-    for what in acts:  # how often each step comes, and how long it takes
+    act(context, "reset", "")  # so that each later act has an older undo to reclaim
+    for what in acts:  # to learn how often each step comes, and how long the act takes
         act(context, what, "")
-    begun(context, "recover", "")
+    begin(context, "recover", "")
 
 
 def foreign_sums() -> dict[str, str]:
-    """What is somebody else's, volume by volume; of a machine that we adopt, what it sees."""
+    """Checksums of somebody else's volumes, and of the disks of the machines to adopt."""
     sums = {name: sha256(Path(f"/dev/{VG}/{name}")) for name in ("foreign", "foreign-thin")}
     return sums | others.sums()
 
 
-def judged(context: Context) -> dict[str, Any]:
-    """Recover twice, then look at everything with other eyes than the product's own."""
+def judge(context: Context) -> dict[str, Any]:
+    """Recover twice, then judge everything without trusting the product."""
     notes: list[str] = []
     telling = Context(
         context.host, lambda e: notes.append(str(e)) if isinstance(e, Noted) else None
@@ -108,14 +110,14 @@ def judged(context: Context) -> dict[str, Any]:
         for name in context.host.observe().classrooms
         for one in verbs.verify(context, name).seats
     }
-    original = originals(context, seats)
+    original = original_seats(context, seats)
     return {
         "mended": [str(seat.reason) for seat in first if seat.reason] + notes,
         "second_recover_changed": [seat.seat for seat in again if str(seat.outcome) == "done"],
         "unknown": [seat.name for seat in seats if seat.fault],
         "dirty_seen_as_clean": sorted({s for s, said in claims.items() if said} - original),
         "clean_seen_as_dirty": sorted(original - {s for s, said in claims.items() if said}),
-        "lost": lost(context, seats, original),
+        "lost": lost_seats(context, seats, original),
         "leaks": leaks(context),
         "foreign": foreign_sums(),
         "seats": len(seats),
@@ -123,8 +125,8 @@ def judged(context: Context) -> dict[str, Any]:
     }
 
 
-def originals(context: Context, seats: Sequence[Seat]) -> set[str]:
-    """Byte for byte; a seat without a baseline has no original to be."""
+def original_seats(context: Context, seats: Sequence[Seat]) -> set[str]:
+    """Names of the seats that equal their baseline byte for byte."""
     golden: dict[str, bytes] = {}
     found = set()
     for seat in seats:
@@ -140,13 +142,13 @@ def originals(context: Context, seats: Sequence[Seat]) -> set[str]:
 
 
 def content_of(context: Context, volume: Volume) -> bytes:
-    """A golden volume sleeps; it is woken for the look."""
+    """The content of a volume, which is activated for the read."""
     with context.host.storage_of(volume).opening(volume) as path:
         return content(path)
 
 
-def lost(context: Context, seats: Sequence[Seat], original: set[str]) -> list[str]:
-    """Seats that are neither original nor wholly what the student left."""
+def lost_seats(context: Context, seats: Sequence[Seat], original: set[str]) -> list[str]:
+    """Names of seats whose content is neither the original nor wholly the student's."""
     gone = []
     for seat in seats:
         if seat.name in original:
@@ -159,22 +161,22 @@ def lost(context: Context, seats: Sequence[Seat], original: set[str]) -> list[st
 
 
 def leaks(context: Context) -> list[str]:
-    """Volumes, thin ids, devices, machines or a metadata snapshot that nobody knows any more."""
+    """Volumes, thin ids, devices, machines and metadata snapshots that belong to nobody."""
     found: list[str] = []
     facts = context.host.observe()
     labelled = [volume for volume in facts.volumes.values() if volume.labels]
     known = {NAME, NEW, "boot", "old"}
     found += [v.name for v in labelled if v.labels and v.labels.role.value in ("filling",)]
     found += [v.name for v in labelled if v.name.split("-")[0].split(".")[0] not in known]
-    lvm_has_gone_on()
+    let_lvm_go_on()
     pool = thin_pool.ThinPool(VG, "pizarra")
-    found += [f"thin id {i}" for i in not_known(pool, facts.volumes.values())]
+    found += [f"thin id {i}" for i in unknown_ids(pool, facts.volumes.values())]
     status = devmapper.status(pool.device)[0].text.split()
     found += ["metadata snapshot"] if status[3] != "-" else []
-    dm = ran("dmsetup", "info", "-c", "--noheadings", "-o", "name").split()
+    dm = run_command("dmsetup", "info", "-c", "--noheadings", "-o", "name").split()
     names = {devmapper.dm_name(VG, volume.name) for volume in facts.volumes.values()}
     found += [f"device {d}" for d in dm if "pizarra" not in d and d not in names]
-    table = ran("dmsetup", "table")
+    table = run_command("dmsetup", "table")
     found += [line for line in table.splitlines() if " error" in line]
     mine = {seat.domain_uuid for room in facts.classrooms.values() for seat in room.seats}
     mine |= set(others.UUIDS.values())
@@ -182,26 +184,29 @@ def leaks(context: Context) -> list[str]:
     return found
 
 
-def lvm_has_gone_on() -> None:
-    """LVM notes in its metadata which thin ids it has yet to delete, and does so with its next
-    change of the pool: one that it has not deleted by then is a leak."""
-    ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "next")
-    ran("lvremove", "-q", "-y", f"{VG}/next")
+def let_lvm_go_on() -> None:
+    """Make LVM change the pool once, so that LVM deletes the thin ids that it noted for deletion.
+
+    LVM notes these ids in its metadata and deletes them with its next change of the pool. An id
+    that is still there after that is a leak.
+    """
+    run_command("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "next")
+    run_command("lvremove", "-q", "-y", f"{VG}/next")
 
 
-def thin_checked() -> str:
-    """thin_check wants the pool asleep; its verdict comes last of all, in a lab of its own."""
-    own_disk_away()
-    ran("vgchange", "-an", VG)
-    ran("lvchange", "-ay", "-y", f"{VG}/pizarra_tmeta")
+def run_thin_check() -> str:
+    """The errors of thin_check, or "". The pool must be inactive, so this is a lab's last act."""
+    unmount_state_disk()
+    run_command("vgchange", "-an", VG)
+    run_command("lvchange", "-ay", "-y", f"{VG}/pizarra_tmeta")
     argv = ["thin_check", f"/dev/{VG}/pizarra_tmeta"]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
-    ran("lvchange", "-an", f"{VG}/pizarra_tmeta")
+    run_command("lvchange", "-an", f"{VG}/pizarra_tmeta")
     return "" if done.returncode == 0 else done.stderr + done.stdout
 
 
-def all_dirty(context: Context) -> None:
-    """Every seat off, and written over."""
+def dirty_all_seats(context: Context) -> None:
+    """Switch every seat off and overwrite the start of its disk."""
     seats = context.host.observe().classroom(NAME).seats
     for seat in seats:
         if seat.power is not Power.OFF:
@@ -210,22 +215,22 @@ def all_dirty(context: Context) -> None:
 
 
 def act(context: Context, what: str, step: str) -> None:
-    """Make ready for it, and begin. ``step`` is as in PIZARRA_PAUSE_AT."""
+    """Prepare the host for an act, and begin it. ``step`` is as in PIZARRA_PAUSE_AT."""
     is_there = NEW in context.host.observe().classrooms
     if what == "create" and is_there:
         assert classrooms.delete(context, NEW).exit_status == 0, "a pool may be stuck"
     if what == "delete" and not is_there:
         classrooms.create(context, spec(NEW))
     if what == "adopt":
-        others.free_again(context)
-    all_dirty(context)
+        others.release_machines(context)
+    dirty_all_seats(context)
     if what == "undo":
         verbs.reset(context, NAME, after=After.OFF)
-    begun(context, what, step)
+    begin(context, what, step)
 
 
-def begun(context: Context, what: str, step: str) -> None:
-    """What the cut falls into, and nothing else."""
+def begin(context: Context, what: str, step: str) -> None:
+    """Run one act. The cut falls into this call."""
     os.environ["PIZARRA_PAUSE_AT"] = step
     flight.restart_pauses()
     flight.FLIGHT.clear()
@@ -241,7 +246,7 @@ def begun(context: Context, what: str, step: str) -> None:
         case "delete":
             classrooms.delete(context, NEW)
         case "adopt":
-            others.adopted(context)
+            others.adopt_machines(context)
         case "recover":
             recover(context)
     took_s = round(time.monotonic() - began, 2)
@@ -249,22 +254,22 @@ def begun(context: Context, what: str, step: str) -> None:
 
 
 def main() -> None:
-    """prepare, or judge what was and begin the next."""
+    """Prepare; or judge what the last cut left, and begin the next act."""
     what, step = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else ""
     if what == "prepare":
-        own_disk_made()
-    own_disk_mounted()
+        create_state_disk()
+    mount_state_disk()
     context = context_here()
     if what == "prepare":
         DmThinStore(VG).prepare()
-        prepared(context, sys.argv[2:])
+        prepare(context, sys.argv[2:])
         return
     if what == "recover":
-        begun(context, what, step)
+        begin(context, what, step)
         return
-    say("judged", **judged(context))
+    say("judged", **judge(context))
     if what == "end":
-        say("thin_check", says=thin_checked())
+        say("thin_check", says=run_thin_check())
     elif what != "judge":
         act(context, what, step)
 

@@ -1,5 +1,6 @@
-"""The log of every write to a disk, as QEMU's blklogwrites writes it, and the disk as it stood at
-any entry: the format is that of device-mapper's log-writes target. Pure but for the files.
+"""Reads a log of every write to a disk, and rebuilds the disk as it was at any entry.
+
+QEMU's blklogwrites writes the log, in the format of device-mapper's log-writes target.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request, in order; ``at`` is where its data is in the log."""
+    """One request to the disk. ``at`` is the offset of its data in the log."""
 
     sector: int
     sectors: int
@@ -28,12 +29,12 @@ class Entry:
 
     @property
     def is_flush(self) -> bool:
-        """Everything before it is on the disk now. FUA promises that only of its own data."""
+        """Whether all earlier writes are on the disk. FUA promises that only for its own data."""
         return bool(self.flags & FLUSH)
 
 
 def entries(log: Path) -> Iterator[Entry]:
-    """All that were written whole. Raises ValueError when it is no such log."""
+    """All entries that are whole, in order. Raises ValueError for a file that is no such log."""
     size = log.stat().st_size
     with log.open("rb") as file:
         magic, version, _, sector_bytes = _SUPER.unpack(file.read(_SUPER.size))
@@ -54,29 +55,32 @@ def entries(log: Path) -> Iterator[Entry]:
 
 
 def survivors(all_entries: list[Entry], cut: int, some: random.Random | None = None) -> list[Entry]:
-    """What is on the disk when the power fails before entry ``cut``: the writes up to the last
-    flush. Of what came after it and was in the disk's cache nothing is, or ``some`` by chance."""
+    """The writes that are on the disk when the power fails before entry ``cut``.
+
+    These are the writes up to the last flush. Later writes were in the disk's cache: none of them
+    survives, or with ``some`` each survives by chance.
+    """
     flushed = max((n for n in range(cut) if all_entries[n].is_flush), default=-1)
     cached = all_entries[flushed + 1 : cut]
     lucky = [one for one in cached if one.flags & FUA or (some and some.random() < 0.5)]
     return all_entries[: flushed + 1] + lucky
 
 
-def replayed(log: Path, disk: Path, these: list[Entry], sector_bytes: int = 512) -> None:
-    """Put writes on a disk that is as it was when the log began."""
+def replay(log: Path, disk: Path, these: list[Entry], sector_bytes: int = 512) -> None:
+    """Apply writes to a disk that is as it was when the log began."""
     with log.open("rb") as source, disk.open("r+b") as target:
         for entry in these:
             if entry.flags & MARK:
-                continue  # its data is a word, not the disk's
+                continue  # the data of a mark is a word, not a write
             target.seek(entry.sector * sector_bytes)
             if entry.flags & DISCARD:
-                _zeroed(target.fileno(), entry.sector * sector_bytes, entry.sectors * sector_bytes)
+                _zero(target.fileno(), entry.sector * sector_bytes, entry.sectors * sector_bytes)
             elif entry.sectors:
                 source.seek(entry.at)
                 target.write(source.read(entry.sectors * sector_bytes))
 
 
-def _zeroed(fd: int, start: int, length: int) -> None:
-    """A discarded block may hold anything; zeros are a fair guess."""
+def _zero(fd: int, start: int, length: int) -> None:
+    """Zero a discarded range. A discarded block may hold anything; zeros are likely."""
     for offset in range(start, start + length, 1 << 20):
         os.pwrite(fd, bytes(min(1 << 20, start + length - offset)), offset)

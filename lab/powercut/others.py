@@ -1,6 +1,6 @@
-"""Two machines of somebody else's, to be adopted in the lab: one on a file, one on a thin volume.
+"""Two machines of somebody else, for adoption in the lab: one on a file, one on a thin volume.
 
-They must be there after every cut, and see what they saw before the first.
+After every cut both machines must exist and see the same disk content as before the first cut.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bench.disks import dirtied
-from lab.powercut.host import STATE, VG, machines, ran, sha256
+from lab.powercut.host import STATE, VG, machines, run_command, sha256
 from pizarra.compute.domain_edit import disks_of
 from pizarra.model.sizes import MIB
 from pizarra.service import adopt, classrooms
@@ -37,46 +37,46 @@ _XML = """\
 """
 
 
-def made() -> None:
-    """Both, with something on their disks."""
+def create_machines() -> None:
+    """Create both machines, with data on their disks."""
     with _FILE.open("xb") as file:
         file.truncate(8 * MIB)
-    ran("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "old-2")
+    run_command("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "old-2")
     for path in (_FILE, Path(f"/dev/{VG}/old-2")):
         dirtied(path, 0, 4 * MIB)
-    defined()
+    define_machines()
 
 
-def defined() -> None:
-    """As they were before anybody adopted them."""
+def define_machines() -> None:
+    """Define both machines as they were before any adoption."""
     for name, kind, attribute, path in (
         ("old-1", "file", "file", _FILE),
         ("old-2", "block", "dev", Path(f"/dev/{VG}/old-2")),
     ):
         xml = _XML.format(name=name, uuid=UUIDS[name], kind=kind, attribute=attribute, path=path)
-        ran("virsh", "-q", "define", "/dev/stdin", stdin=xml)
+        run_command("virsh", "-q", "define", "/dev/stdin", stdin=xml)
 
 
-def free_again(context: Context) -> None:
-    """Let go of both, and put the first one's disk back into its file."""
+def release_machines(context: Context) -> None:
+    """End the adoption of both, and put the first machine's disk back into its file."""
     facts = context.host.observe()
     if CLASSROOM in facts.classrooms:
-        assert classrooms.delete(context, CLASSROOM).exit_status == 0, "both can be let go"
+        assert classrooms.delete(context, CLASSROOM).exit_status == 0, "both adoptions can be ended"
     if any(volume.name == _MOVED for volume in facts.volumes.values()):
-        ran("lvremove", "-q", "-y", f"{VG}/{_MOVED}")
-    defined()
+        run_command("lvremove", "-q", "-y", f"{VG}/{_MOVED}")
+    define_machines()
 
 
-def adopted(context: Context) -> None:
-    """What a cut falls into."""
+def adopt_machines(context: Context) -> None:
+    """Adopt both machines. A cut falls into this call."""
     adopt.adopt(context, NAMES, adopt.Wish(classroom=CLASSROOM, vg=VG))
 
 
 def sums() -> dict[str, str]:
-    """What each sees on its disk, by what libvirt says of it."""
+    """Name -> SHA-256 of the disk that libvirt's definition names; "gone" without a definition."""
     there = machines()
     return {name: _sum(name) if name in there else "gone" for name in NAMES}
 
 
 def _sum(name: str) -> str:
-    return sha256(Path(disks_of(ran("virsh", "dumpxml", name))[0].path))
+    return sha256(Path(disks_of(run_command("virsh", "dumpxml", name))[0].path))

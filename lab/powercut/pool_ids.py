@@ -1,4 +1,4 @@
-"""Which thin ids of a pool nobody knows: leaks."""
+"""Finds thin ids of a pool that belong to nobody: leaks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin.pool import ThinPool, read_thins
 
 
-def not_known(pool: ThinPool, volumes: Iterable[Volume]) -> list[int]:
-    """Those that are neither a volume's nor the one content that is kept of a seat."""
+def unknown_ids(pool: ThinPool, volumes: Iterable[Volume]) -> list[int]:
+    """Thin ids that are neither a volume's nor the one undo of a seat, in order."""
     thin = [one for one in volumes if one.thin_id]
     left = read_thins(pool).keys() - {one.thin_id for one in thin}
     for one in thin:

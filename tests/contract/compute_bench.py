@@ -1,4 +1,4 @@
-"""What the contract suite needs of each Compute driver beside the driver: somebody else's hand."""
+"""What the contract suite needs beside each Compute driver: acts of somebody else."""
 
 from __future__ import annotations
 
@@ -40,32 +40,32 @@ FOREIGN_NETWORK = """\
 
 
 class ComputeBench(Protocol):
-    """A driver, and what others do on the same host."""
+    """A driver, and acts of others on the same host."""
 
     compute: Compute
 
     def put(self, xml: str) -> None:
-        """Somebody defines a domain."""
+        """Define a domain as somebody else would."""
         ...
 
     def put_network(self, name: str, uuid: str) -> None:
-        """Somebody defines a network, 10.9.8.1/24."""
+        """Define a network, 10.9.8.1/24, as somebody else would."""
         ...
 
     def clean(self, classroom: Classroom) -> None:
-        """Leave nothing of this test."""
+        """Remove all that this test made."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classroom:
-    """A classroom of which no other test knows; its seats have blank disks."""
+    """A classroom with a name of its own. Its seats have blank disks."""
 
     folder: Path
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:8]}")
 
     def seat(self, number: int = 1, **changes: Any) -> DomainSpec:
-        """What its seats are like."""
+        """The description of a seat's machine."""
         disk = DiskSpec(path=self.disk(number), target="vda", type="file", format="raw")
         values: dict[str, Any] = {
             "uuid": seat_uuid(self.name, number),
@@ -84,14 +84,14 @@ class Classroom:
         return DomainSpec(**(values | changes))
 
     def disk(self, number: int) -> Path:
-        """A seat's disk, blank when it is first asked for."""
+        """The disk of a seat. The first call makes it, blank."""
         path = self.folder / f"{number}.img"
         path.touch()
         os.truncate(path, max(MIB, path.stat().st_size))
         return path
 
     def network(self, mode: str = "isolated", seats: int = 2, **changes: Any) -> NetworkSpec:
-        """Its own network."""
+        """The description of the classroom's own network."""
         subnet = IPv4Network("10.77.66.0/24")
         values: dict[str, Any] = {
             "classroom": self.name,
@@ -112,7 +112,7 @@ class Classroom:
 
 
 class MemoryComputeBench:
-    """The memory driver."""
+    """The bench of the memory driver."""
 
     def __init__(self) -> None:
         self.memory = MemoryCompute()
@@ -129,7 +129,7 @@ class MemoryComputeBench:
 
 
 class LibvirtComputeBench:
-    """libvirt."""
+    """The bench of the libvirt driver."""
 
     def __init__(self, libvirt: Libvirt, folder: Path) -> None:
         self._uri, self._folder = libvirt.uri, folder
@@ -137,18 +137,18 @@ class LibvirtComputeBench:
         self.compute: Compute = self.driver
 
     def virsh(self, *argv: str, check: bool = True) -> str:
-        """Somebody else's hand."""
+        """Run virsh, as somebody else would."""
         command = ["virsh", "-q", "-c", self._uri, *argv]
         return subprocess.run(command, check=check, capture_output=True, text=True).stdout
 
     def put(self, xml: str) -> None:
-        self.virsh("define", str(self._written(xml)))
+        self.virsh("define", str(self._write(xml)))
 
     def put_network(self, name: str, uuid: str) -> None:
         xml = FOREIGN_NETWORK.format(name=name, uuid=uuid, bridge=f"x{uuid[:8]}")
-        self.virsh("net-define", str(self._written(xml)))
+        self.virsh("net-define", str(self._write(xml)))
 
-    def _written(self, xml: str) -> Path:
+    def _write(self, xml: str) -> Path:
         file = self._folder / "put.xml"
         file.write_text(xml)
         return file
@@ -166,5 +166,5 @@ class LibvirtComputeBench:
 
 
 def power_of(compute: Compute, uuid: str) -> str:
-    """As the sweep has it; "absent" when it has none."""
+    """The power of a machine, as ``observe`` says; "absent" for an unknown machine."""
     return next((str(seen.power) for seen in compute.observe() if seen.uuid == uuid), "absent")

@@ -1,6 +1,6 @@
-"""What every Compute driver promises (compute/interface.py), held against each of them.
+"""Tests the promises of compute/interface.py with every Compute driver.
 
-libvirt is the host's own where PIZARRA_TEST_LIBVIRT_URI names it, else a private one.
+PIZARRA_TEST_LIBVIRT_URI names the libvirt to use; without it a private one runs.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def classroom(tmp_path: Path) -> Classroom:
 def bench(
     request: pytest.FixtureRequest, tmp_path: Path, classroom: Classroom
 ) -> Iterator[ComputeBench]:
-    """Each driver."""
+    """The bench of each driver in turn."""
     made: ComputeBench = MemoryComputeBench()
     if request.param == "libvirt":
         made = LibvirtComputeBench(request.getfixturevalue("libvirt_host"), tmp_path)
@@ -48,7 +48,7 @@ def bench(
 
 
 def foreign(bench: ComputeBench, name: str, its_uuid: str | None = None) -> str:
-    """A domain that is none of ours; its UUID."""
+    """Define a domain that is not ours; returns its UUID."""
     its_uuid = its_uuid or str(uuid.uuid4())
     bench.put(FOREIGN.format(name=name, uuid=its_uuid))
     return its_uuid

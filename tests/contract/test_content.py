@@ -1,4 +1,4 @@
-"""The content of a seat's disk in the hands of programs: to read, and to write while it is off."""
+"""Programs read the content of a seat's disk, and write it while the machine is off."""
 
 from __future__ import annotations
 

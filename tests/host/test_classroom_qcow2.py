@@ -39,8 +39,8 @@ from pizarra.service import (
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from tests.contract.storage_qcow2 import image_read
+from tests.fixtures.host_state import host_state
 from tests.fixtures.libvirt import Libvirt
-from tests.fixtures.seen import seen
 from tests.fixtures.student import Student
 
 GUESTS = Path(__file__).parents[2] / "guests"
@@ -51,22 +51,22 @@ QCOW2 = StorageKind.QCOW2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class School:
-    """A host with a libvirt of its own and a folder for disks."""
+    """A host with its own libvirt and a folder for disks."""
 
     context: Context
     compute: LibvirtCompute
     libvirt: Libvirt
     folder: Path
 
-    def made(self, name: str, template: str, image: Path, **wish: Any) -> None:
-        """A template and a classroom of it."""
+    def create_classroom(self, name: str, template: str, image: Path, **wish: Any) -> None:
+        """Create a template and a classroom of it."""
         sources = templates.source_of_file(image)
         templates.import_template(self.context, template, sources, kind=QCOW2)
         spec = ClassroomSpec(name=name, template=template, network="none", vcpus=1, **wish)
         assert classrooms.create(self.context, spec).exit_status == 0
 
     def boots(self, seat: str) -> int:
-        """How often the boot-sector guest found itself starting, as its disk says."""
+        """How often the boot-sector guest has booted: it counts on its disk."""
         block = image_read(self.folder / "seats" / f"{seat}.vda.qcow2", 4096, 4096)
         assert block.startswith(b"PIZARRA STATE")
         return int.from_bytes(block[16:20], "little")
@@ -82,7 +82,7 @@ class School:
         return self.libvirt.inside("virsh", "-q", "-c", self.libvirt.uri, *argv)
 
     def command(self, *argv: str) -> tuple[int, Any]:
-        """The real command, beside this school's libvirtd: its status and its JSON document."""
+        """Run the command beside this school's libvirtd; returns its status and JSON document."""
         settings = (
             f"PIZARRA_FOLDER={self.folder}",
             f"PIZARRA_LIBVIRT_URI={self.libvirt.uri}",
@@ -96,12 +96,12 @@ class School:
 
 @pytest.fixture
 def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
-    """Nothing on it before and after."""
+    """An empty school. It must be empty again afterwards."""
     folder = tmp_path / "disks"
     settings = Settings(folder=folder, grace_s=20)
     compute = libvirt_host.compute()
     context = Context(Host(settings, compute, RealStorages(settings)))
-    before = seen(context.host)
+    before = host_state(context.host)
     made = School(context=context, compute=compute, libvirt=libvirt_host, folder=folder)
     yield made
     for classroom in classrooms.list_classrooms(context):
@@ -109,7 +109,7 @@ def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
         assert classrooms.delete(context, classroom.name).exit_status == 0
     for template in templates.list_templates(context):
         templates.delete(context, template.name)
-    after = seen(context.host)
+    after = host_state(context.host)
     assert (after["volumes"], after["machines"]) == (before["volumes"], before["machines"])
     assert [path for path in folder.rglob("*") if path.is_file()] == []
     compute.close()
@@ -124,8 +124,8 @@ def bootsector(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def net(school: School, bootsector: Path) -> School:
-    """Three machines of the boot-sector guest, off."""
-    school.made("net", "boot", bootsector, seats=3, memory_bytes=16 * MIB)
+    """A classroom of three machines of the boot-sector guest, off."""
+    school.create_classroom("net", "boot", bootsector, seats=3, memory_bytes=16 * MIB)
     return school
 
 
@@ -236,18 +236,18 @@ def test_reset_when_a_student_had_root_then_the_system_is_as_on_the_first_day(
 ) -> None:
     subprocess.run([GUESTS / "debian" / "build"], check=True, stdout=subprocess.DEVNULL)
     assert os.access(DEBIAN, os.R_OK)
-    school.made("real", "debian", DEBIAN, seats=2, memory_bytes=384 * MIB)
+    school.create_classroom("real", "debian", DEBIAN, seats=2, memory_bytes=384 * MIB)
     assert verbs.start(school.context, "real").exit_status == 0
     seats = school.context.host.observe().classroom("real").seats
     students = [Student(compute=school.compute, machine=seat.domain_uuid) for seat in seats]
     for student in students:
-        student.has_booted()
-    students[0].misbehaves()
+        student.wait_until_booted()
+    students[0].misbehave()
     report = verbs.reset(school.context, "real", [1])
     assert outcomes(report) == [Outcome.DONE]
-    students[0].has_booted()
-    students[0].finds_the_original()
-    students[1].misbehaves()  # its machine was left alone, and answers
+    students[0].wait_until_booted()
+    students[0].check_original()
+    students[1].misbehave()  # its machine was left alone, and answers
     assert outcomes(verbs.stop(school.context, "real")) == [Outcome.DONE] * 2
     assert outcomes(verbs.reset(school.context, "real")) == [Outcome.DONE] * 2
     assert verbs.verify(school.context, "real", deep=True).exit_status == 0
@@ -269,7 +269,7 @@ GATEWAY_ANSWERS = """
 def test_warm_when_a_real_system_has_an_identity_then_it_wakes_as_itself_on_time_and_on_line(
     school: School, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its disk is written to while it is off, though its agent could be asked."""
+    """The identity is written to the disk of a machine that is off; no agent is asked."""
     monkeypatch.setattr(identity_offline, "_ASKED_INSTEAD", ())
     subprocess.run([GUESTS / "debian" / "build"], check=True, stdout=subprocess.DEVNULL)
     templates.import_template(
@@ -288,21 +288,21 @@ def test_warm_when_a_real_system_has_an_identity_then_it_wakes_as_itself_on_time
     for _ in range(2):
         report = verbs.reset(school.context, "real", mode=Mode.WARM, after=After.RUNNING)
         assert (report.seats[0].verified, report.seats[0].reason) == (True, None), report
-        student.has_booted()
-        status, said = student.does(WHO)
+        student.wait_until_booted()
+        status, said = student.run(WHO)
         name, machine_id, boot, live, password, home, user = said.splitlines()
         assert (status, name, live, user, home) == (0, "real-01", "real-01", "student",
                                                     "student:700")  # fmt: skip
         assert machine_id == seat.domain_uuid.replace("-", "")
         assert password == person.password_hash
         boots.add(boot)
-        assert student.does(GATEWAY_ANSWERS)[0] == 0, "nobody answers it on its network"
-        student.does("echo hacked >/etc/hostname; userdel -rf student; date -s 2001-01-01; sync")
+        assert student.run(GATEWAY_ANSWERS)[0] == 0, "nobody answers it on its network"
+        student.run("echo hacked >/etc/hostname; userdel -rf student; date -s 2001-01-01; sync")
     assert len(boots) == 1, "it booted"
-    # its RAM is of the year 2001 from now on: only the host can have set its clock
+    # the saved RAM says that the year is 2001, so only the host can have set the clock
     checkpoints.delete(school.context, "real", WARM)
     checkpoints.save(school.context, "real", WARM, [1], ram=True)
     verbs.reset(school.context, "real", mode=Mode.WARM, after=After.RUNNING)
-    student.has_booted()
-    _, now = student.does("date +%s")
+    student.wait_until_booted()
+    _, now = student.run("date +%s")
     assert abs(int(now) - time.time()) < LIMIT_S, "its clock stands at the warm baseline"

@@ -1,4 +1,4 @@
-"""The dashboard in a real browser over real machines: a lesson, as teacher and student live it."""
+"""The dashboard in a real browser over real machines: a lesson of a teacher and a student."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, FilePayload, Page, expect, sync_playwri
 _CHROMIUM = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 _PATIENCE_MS = 120_000
 _PORT = 8765
-# how many of the screen's points are lit: a line of text is hundreds, a cursor that blinks is few
+# how many points of the screen are lit: hundreds for a line of text, few for a cursor
 _LIT = """() => {
     const canvas = document.querySelector('#screen canvas');
     const points = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
@@ -31,14 +31,14 @@ _IMAGE = "build/guests/bootsector.img"
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
-    """Where it is, and who may come."""
+    """The address of the dashboard, and the passwords of its people."""
 
     url: str
     passwords: dict[str, str]
     code: str
     browser: Browser
 
-    def signed_in(self, who: str, locale: str) -> Page:
+    def sign_in(self, who: str, locale: str) -> Page:
         page = self.browser.new_context(locale=locale).new_page()
         page.set_default_timeout(_PATIENCE_MS)
         page.goto(self.url)
@@ -51,7 +51,7 @@ class Dashboard:
 
 @pytest.fixture(scope="module")
 def dashboard() -> Iterator[Dashboard]:
-    """`make demo SERVE=1` with the guest that boots in no time."""
+    """`make demo SERVE=1`, with the boot-sector guest."""
     given = {"DEMO_IMAGE": _IMAGE, "DEMO_MEMORY_MIB": "16",
              "PIZARRA_SERVER_LISTEN": f"127.0.0.1:{_PORT}"}  # fmt: skip
     demo = subprocess.Popen(
@@ -81,7 +81,7 @@ def dashboard() -> Iterator[Dashboard]:
         demo.wait(60)
 
 
-def reset_and_seen(page: Page, words: dict[str, str]) -> None:
+def reset_and_look(page: Page, words: dict[str, str]) -> None:
     page.click("#reset")
     expect(page.locator("#sheet-title")).to_contain_text(words["ask"])
     expect(page.locator("#sheet")).to_contain_text(words["lately"])
@@ -92,7 +92,7 @@ def reset_and_seen(page: Page, words: dict[str, str]) -> None:
 def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_student(
     dashboard: Dashboard,
 ) -> None:
-    leo = dashboard.signed_in("leo", "en-GB")
+    leo = dashboard.sign_in("leo", "en-GB")
     leo.fill("#code", dashboard.code.lower())
     leo.click("text=Take a seat")
     leo.wait_for_selector("#screen[data-connected]")
@@ -100,16 +100,16 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
     leo.locator("#screen canvas").click()
     leo.keyboard.press("Enter")
     leo.wait_for_function("document.querySelector('#screen canvas').width > 100")
-    expect_changed(leo, before)
+    expect_change(leo, before)
 
-    ada = dashboard.signed_in("ada", "es-ES")
+    ada = dashboard.sign_in("ada", "es-ES")
     ada.click("text=Networks 1")
     tile = ada.locator("[data-number='2']")
     expect(tile).to_contain_text("leo", timeout=_PATIENCE_MS)
     expect(tile).to_contain_text("en uso", timeout=_PATIENCE_MS)
     lately = "Con actividad en los últimos diez minutos: leo."
     result = "4 de 4 originales"
-    reset_and_seen(ada, {"ask": "¿Devolver 4 máquinas", "lately": lately, "result": result})
+    reset_and_look(ada, {"ask": "¿Devolver 4 máquinas", "lately": lately, "result": result})
     ada.click("#strip >> text=Deshacer")
     expect(ada.locator("#strip")).to_contain_text("4 de 4 hechas", timeout=_PATIENCE_MS)
 
@@ -138,7 +138,7 @@ def test_lesson_when_held_then_work_is_seen_reset_undone_and_reset_by_the_studen
 def test_technician_when_an_image_is_uploaded_then_it_is_a_template_to_make_classes_of(
     dashboard: Dashboard,
 ) -> None:
-    tec = dashboard.signed_in("technician", "es-ES")
+    tec = dashboard.sign_in("technician", "es-ES")
     tec.goto(f"{dashboard.url}storage/")
     tec.fill("#template", "subida")
     tec.set_input_files("#image", _IMAGE)
@@ -182,41 +182,41 @@ def test_touch_screen_when_its_keyboard_is_used_then_the_machine_hears_it(
 def test_terminal_elsewhere_when_it_has_a_token_then_drives_the_same_verbs(
     dashboard: Dashboard,
 ) -> None:
-    """The token is made on the page; the command is the one of the host."""
-    ada = dashboard.signed_in("ada", "en-GB")
+    """The page makes the token, and the command of the host uses it."""
+    ada = dashboard.sign_in("ada", "en-GB")
     ada.goto(f"{dashboard.url}tokens/")
     ada.fill("#name", "my laptop")
     ada.select_option("#scope", "operate")
     ada.click("text=Make the token")
     token = ada.locator("#token").inner_text()
 
-    def asked(*argv: str) -> tuple[int, Any]:
+    def run(*argv: str) -> tuple[int, Any]:
         command = [sys.executable, "-m", "pizarra", "--server", dashboard.url, "--token", token]
         done = subprocess.run([*command, *argv, "--json"], capture_output=True, text=True)
         assert "Traceback" not in done.stderr, done.stderr
         return done.returncode, json.loads(done.stdout)
 
-    status, told = asked("reset", "net", "1-2", "--dry-run", "--off")
+    status, told = run("reset", "net", "1-2", "--dry-run", "--off")
     assert (status, told["dry_run"], [one["seat"] for one in told["seats"]]) == (
         0,
         True,
         ["net-01", "net-02"],
     )
-    status, told = asked("reset", "net", "1-2")
+    status, told = run("reset", "net", "1-2")
     assert (status, told["verb"], len(told["seats"])) == (0, "reset", 2)
     assert {one["verified"] for one in told["seats"]} == {True}
-    status, told = asked("status", "net", "2")
+    status, told = run("status", "net", "2")
     assert (status, [one["seat"] for one in told["seats"]]) == (0, ["net-02"])
-    assert asked("checkpoint", "save", "net", "laptop", "1")[0] == 0
-    assert "laptop" in [one["checkpoint"] for one in asked("checkpoint", "list", "net")[1]]
-    status, told = asked("reset", "nowhere")
+    assert run("checkpoint", "save", "net", "laptop", "1")[0] == 0
+    assert "laptop" in [one["checkpoint"] for one in run("checkpoint", "list", "net")[1]]
+    status, told = run("reset", "nowhere")
     assert (status, "error" in told) == (2, True)
-    status, told = asked("classroom", "delete", "net", "--yes")
+    status, told = run("classroom", "delete", "net", "--yes")
     assert (status, told["error"]) == (2, "BadInput"), "that is for the host itself"
 
 
-def expect_changed(page: Page, before: bytes) -> None:
-    """What is typed is answered on the screen."""
+def expect_change(page: Page, before: bytes) -> None:
+    """Wait until the screen of the machine differs from ``before``."""
     for _ in range(100):
         if page.locator("#screen canvas").screenshot() != before:
             return
@@ -225,7 +225,7 @@ def expect_changed(page: Page, before: bytes) -> None:
 
 
 def test_student_when_they_ask_for_anothers_machine_then_refused(dashboard: Dashboard) -> None:
-    eva = dashboard.signed_in("eva", "en-GB")
+    eva = dashboard.sign_in("eva", "en-GB")
     answer = eva.goto(f"{dashboard.url}classrooms/net/3/")
     assert answer is not None
     assert answer.status == 403
@@ -248,7 +248,7 @@ def test_student_when_they_ask_for_anothers_machine_then_refused(dashboard: Dash
 def test_page_when_read_by_axe_then_nothing_serious_is_found(
     who: str, path: str, dashboard: Dashboard
 ) -> None:
-    page = dashboard.signed_in(who, "en-GB")
+    page = dashboard.sign_in(who, "en-GB")
     page.goto(dashboard.url + path)
     page.wait_for_timeout(500)
     found: Any = Axe().run(page).response["violations"]

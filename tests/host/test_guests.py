@@ -1,4 +1,4 @@
-"""The guests that everything else runs: they build, start, change their disks, and answer."""
+"""The guests of all other tests: they build, start, change their disks, and answer."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ BATCH_LESSON_BYTES, BATCH_SCRATCH_BYTES = 64 << 10, 256 << 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guest:
-    """A running QEMU and the files it was told to make in ``folder``."""
+    """A running QEMU, and its files in ``folder``."""
 
     qemu: Popen[str]
     folder: Path
 
     def console(self) -> str:
-        """All that came from the serial port."""
+        """The output of the serial port so far."""
         serial = self.folder / "serial"
         return serial.read_text(errors="replace") if serial.exists() else ""
 
     def wait_for(self, text: str) -> str:
-        """The console, once ``text`` was said."""
+        """Wait until the serial port has printed ``text``; returns its output."""
         deadline = time.monotonic() + LIMIT_S
         while text not in self.console():
             assert self.qemu.poll() is None, f"QEMU ended: {self.console()}"
@@ -47,20 +47,20 @@ class Guest:
         return self.console()
 
     def monitor(self, command: str, **arguments: Any) -> None:
-        """One QMP command."""
-        with connected(self.folder / "qmp") as qmp:
-            told(qmp, "qmp_capabilities", {})
-            told(qmp, command, arguments)
+        """Send one QMP command."""
+        with connecting(self.folder / "qmp") as qmp:
+            query(qmp, "qmp_capabilities", {})
+            query(qmp, command, arguments)
 
-    def powered_off(self) -> int:
-        """QEMU's exit status after a press on the power button."""
+    def power_off(self) -> int:
+        """Press the power button; returns QEMU's exit status."""
         self.monitor("system_powerdown")
         return self.qemu.wait(LIMIT_S)
 
 
 @contextmanager
-def connected(path: Path) -> Iterator[socket.socket]:
-    """A socket of QEMU's, which it makes a moment after its start."""
+def connecting(path: Path) -> Iterator[socket.socket]:
+    """Connect to a socket that QEMU makes a moment after its start."""
     deadline = time.monotonic() + LIMIT_S
     with socket.socket(socket.AF_UNIX) as peer:
         while peer.connect_ex(str(path)) != 0:
@@ -70,8 +70,8 @@ def connected(path: Path) -> Iterator[socket.socket]:
         yield peer
 
 
-def told(peer: socket.socket, command: str, arguments: dict[str, Any]) -> Any:
-    """What QMP or the agent returned; greetings and events are passed over."""
+def query(peer: socket.socket, command: str, arguments: dict[str, Any]) -> Any:
+    """Send a command to QMP or the agent; returns the answer and skips greetings and events."""
     peer.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
     with peer.makefile("r", encoding="utf-8") as lines:
         for line in lines:
@@ -83,8 +83,8 @@ def told(peer: socket.socket, command: str, arguments: dict[str, Any]) -> Any:
 
 
 @contextmanager
-def started(folder: Path, disk: str, machine: str = "pc", *more: str) -> Iterator[Guest]:
-    """A guest under software emulation."""
+def running_guest(folder: Path, disk: str, machine: str = "pc", *more: str) -> Iterator[Guest]:
+    """Run a guest under software emulation for as long as the block lasts."""
     for left_over in ("serial", "qmp"):
         (folder / left_over).unlink(missing_ok=True)
     command = [
@@ -97,8 +97,8 @@ def started(folder: Path, disk: str, machine: str = "pc", *more: str) -> Iterato
         yield Guest(qemu=qemu, folder=folder)
 
 
-def named(serial: str) -> tuple[str, str]:
-    """The options that give a machine a serial number."""
+def serial_args(serial: str) -> tuple[str, str]:
+    """QEMU's options for a machine's serial number."""
     return "-smbios", f"type=1,serial={serial}"
 
 
@@ -129,9 +129,9 @@ def test_bootsector_guest_when_started_twice_then_counts_and_changes_its_disk(
     disk = f"file={image},format=raw,if={bus}"
     before = image.read_bytes()
     for boots in (1, 2):
-        with started(tmp_path, disk, machine, *named("net-07")) as guest:
+        with running_guest(tmp_path, disk, machine, *serial_args("net-07")) as guest:
             said = guest.wait_for("PIZARRA GUEST ready").splitlines()
-            assert guest.powered_off() == 0
+            assert guest.power_off() == 0
         assert said == [
             f"PIZARRA GUEST net-07 boot {boots:08d}",
             f"PIZARRA GUEST wrote {boots:08d}",
@@ -145,7 +145,7 @@ def test_bootsector_guest_when_started_twice_then_counts_and_changes_its_disk(
 
 
 def changed_bytes(before: bytes, after: bytes) -> int:
-    """How much changed, in whole sectors."""
+    """How many bytes changed, counted in whole sectors."""
     sectors = range(0, len(before), 512)
     return 512 * sum(before[at : at + 512] != after[at : at + 512] for at in sectors)
 
@@ -153,7 +153,7 @@ def changed_bytes(before: bytes, after: bytes) -> int:
 def test_bootsector_guest_when_it_has_no_serial_number_then_says_dash(
     image: Path, tmp_path: Path
 ) -> None:
-    with started(tmp_path, f"file={image},format=raw,if=virtio") as guest:
+    with running_guest(tmp_path, f"file={image},format=raw,if=virtio") as guest:
         assert "PIZARRA GUEST - boot 00000001" in guest.wait_for("ready")
 
 
@@ -162,21 +162,21 @@ def test_bootsector_guest_when_its_smbios_table_lies_in_high_memory_then_is_foun
 ) -> None:
     long_table = f"type=1,serial=net-08,product={'x' * 900}"  # too long for the BIOS segment
     disk = f"file={image},format=raw,if=virtio"
-    with started(tmp_path, disk, "pc", "-smbios", long_table) as guest:
+    with running_guest(tmp_path, disk, "pc", "-smbios", long_table) as guest:
         assert "PIZARRA GUEST net-08 boot 00000001" in guest.wait_for("ready")
 
 
 def test_bootsector_guest_when_a_key_is_pressed_then_writes_once_more(
     image: Path, tmp_path: Path
 ) -> None:
-    with started(tmp_path, f"file={image},format=raw,if=virtio") as guest:
+    with running_guest(tmp_path, f"file={image},format=raw,if=virtio") as guest:
         guest.wait_for("ready")
         guest.monitor("send-key", keys=[{"type": "qcode", "data": "ret"}])
         guest.wait_for("PIZARRA GUEST wrote 00000002")
 
 
 def test_bootsector_guest_when_reset_then_starts_again(image: Path, tmp_path: Path) -> None:
-    with started(tmp_path, f"file={image},format=raw,if=virtio") as guest:
+    with running_guest(tmp_path, f"file={image},format=raw,if=virtio") as guest:
         guest.wait_for("ready")
         guest.monitor("system_reset")
         guest.wait_for("boot 00000002")
@@ -185,7 +185,7 @@ def test_bootsector_guest_when_reset_then_starts_again(image: Path, tmp_path: Pa
 def test_bootsector_guest_when_built_deaf_then_ignores_the_power_button(tmp_path: Path) -> None:
     deaf = tmp_path / "deaf.img"
     run([str(GUESTS / "bootsector" / "build"), "--deaf", str(deaf)])
-    with started(tmp_path, f"file={deaf},format=raw,if=virtio") as guest:
+    with running_guest(tmp_path, f"file={deaf},format=raw,if=virtio") as guest:
         guest.wait_for("ready")
         guest.monitor("system_powerdown")
         guest.monitor("send-key", keys=[{"type": "qcode", "data": "ret"}])
@@ -205,10 +205,10 @@ def test_debian_guest_when_started_then_its_agent_answers_and_it_powers_off(
         *("-chardev", f"socket,path={tmp_path / 'agent'},server=on,wait=off,id=agent"),
         *("-nic", "user,model=virtio-net-pci"),
     ]
-    with started(tmp_path, f"file={overlay},if=virtio", machine, *agent) as guest:
-        with connected(tmp_path / "agent") as peer:
-            assert told(peer, "guest-ping", {}) == {}
-            assert told(peer, "guest-get-host-name", {}) == {"host-name": "debian"}
-            assert told(peer, "guest-get-osinfo", {})["id"] == "debian"
+    with running_guest(tmp_path, f"file={overlay},if=virtio", machine, *agent) as guest:
+        with connecting(tmp_path / "agent") as peer:
+            assert query(peer, "guest-ping", {}) == {}
+            assert query(peer, "guest-get-host-name", {}) == {"host-name": "debian"}
+            assert query(peer, "guest-get-osinfo", {})["id"] == "debian"
         guest.wait_for("debian login: root (automatic login)")
-        assert guest.powered_off() == 0
+        assert guest.power_off() == 0

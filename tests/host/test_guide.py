@@ -1,4 +1,4 @@
-"""The guide's commands, as they stand there, one after another on a real libvirt."""
+"""Runs the guide's commands, one after another, on a real libvirt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GUIDE = Path("docs/guide/README.md")
 
 
 def commands() -> list[str]:
-    """Every line of the guide's shell blocks."""
+    """All lines of the guide's shell blocks."""
     blocks = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
     return [line for block in blocks for line in block.strip().splitlines()]
 

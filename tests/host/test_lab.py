@@ -1,4 +1,4 @@
-"""The lab as its users see it: from outside, as a command."""
+"""Runs the lab as its users do: as a command, from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REPO = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def out() -> Iterator[Path]:
-    """A folder of this test's own under what the lab sees as $LAB_OUT."""
+    """A folder for this test below the folder that the lab sees as $LAB_OUT."""
     folder = _REPO / "build/lab-out" / f"test-{os.getpid()}"
     folder.mkdir(parents=True)
     yield folder
@@ -26,7 +26,7 @@ def out() -> Iterator[Path]:
 
 
 def lab(command: str, **settings: object) -> subprocess.Popen[bytes]:
-    """`lab run` with LAB_… settings, its output in pipes."""
+    """Start `lab run` with LAB_… settings and its output in pipes."""
     return subprocess.Popen(
         [sys.executable, "-m", "lab", "run", command],
         cwd=_REPO,
@@ -38,7 +38,7 @@ def lab(command: str, **settings: object) -> subprocess.Popen[bytes]:
 
 
 def qemu_of(disk: Path) -> list[int]:
-    """The processes that name `disk` and live: a killed one may still wait for its parent."""
+    """Living processes with `disk` in their arguments, without killed ones that nobody reaped."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -50,8 +50,8 @@ def qemu_of(disk: Path) -> list[int]:
     return found
 
 
-def gone(disk: Path, *, within_s: float) -> bool:
-    """Whether no QEMU on `disk` is left, waiting for the kernel to end it."""
+def is_gone(disk: Path, *, within_s: float) -> bool:
+    """Whether no QEMU on `disk` is left; waits while the kernel ends the last one."""
     deadline = time.monotonic() + within_s
     while qemu_of(disk) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -72,7 +72,7 @@ def test_lab_when_run_twice_then_output_status_and_disk_come_through(
     first = lab(work, LAB_DISK=disk)
     assert first.stdout is not None
     assert first.stdout.readline() == b"first\n"
-    assert first.poll() is None  # it came while the lab was running
+    assert first.poll() is None  # the output came while the lab was running
     stdout, stderr = first.communicate()
     assert (first.returncode, stdout) == (3, b"\npizarra=0\n\0\377kept\r\n"), stderr.decode()
     assert (out / "bytes").read_bytes() == b"\0\377kept\r\n"
@@ -91,7 +91,7 @@ def test_lab_when_it_is_killed_then_nothing_is_left(tmp_path: Path) -> None:
     assert len(qemu_of(disk)) == 1
     running.kill()
     running.communicate()
-    assert gone(disk, within_s=30)
+    assert is_gone(disk, within_s=30)
 
 
 def test_lab_when_time_is_up_then_it_says_so_and_ends_with_124(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What only a real libvirt with real guests can show of the libvirt driver."""
+"""The libvirt driver with a real libvirt and real guests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LIMIT_S = 300.0  # patience for a loaded machine, never a measurement
 
 
 def eventually(what: str, true: Callable[[], object]) -> None:
-    """Wait until something holds."""
+    """Wait until ``true`` returns something true."""
     deadline = time.monotonic() + LIMIT_S
     while not true():
         assert time.monotonic() < deadline, f"never happened: {what}"
@@ -54,7 +54,7 @@ class Seat:
         return self.spec.uuid
 
     def boots(self) -> int:
-        """How often the guest found itself starting, as its disk says."""
+        """How often the guest has booted: it counts on its disk."""
         return int.from_bytes(self.disk.read_bytes()[BOOTS_AT : BOOTS_AT + 4], "little")
 
     def await_boots(self, count: int) -> None:
@@ -76,7 +76,7 @@ def seat_on(libvirt: Libvirt, folder: Path) -> Seat:
 
 @pytest.fixture
 def seat(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[Seat]:
-    """Defined, off."""
+    """A seat, defined and off."""
     made = seat_on(libvirt_host, tmp_path)
     made.compute.define(made.spec)
     yield made
@@ -87,11 +87,11 @@ def test_guest_when_asked_to_stop_then_it_does(seat: Seat) -> None:
     seat.compute.start(seat.uuid)
     seat.await_boots(1)
 
-    def asked_again() -> bool:  # it hears the button only once it is ready
+    def ask_again() -> bool:  # the guest reacts to the button only once it is ready
         seat.compute.ask_to_stop(seat.uuid)
         return power_of(seat.compute, seat.uuid) == Power.OFF
 
-    eventually("off", asked_again)
+    eventually("off", ask_again)
 
 
 def test_disk_when_changed_back_while_paused_then_reset_boots_the_original(seat: Seat) -> None:
@@ -147,7 +147,7 @@ def test_guest_when_it_starts_then_knows_its_seat_by_its_serial_number(seat: Sea
 
 @contextmanager
 def open_terminal(path: str) -> Iterator[int]:
-    """A pty, read without waiting."""
+    """Open a pty, for reads that do not wait."""
     fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     try:
         yield fd
@@ -185,7 +185,7 @@ def test_disk_when_its_file_system_refuses_direct_io_then_buffered(seat: Seat) -
 
 @pytest.fixture
 def debian(tmp_path: Path, seat: Seat) -> DomainSpec:
-    """A real system with the agent, as the seat's next definition."""
+    """The definition of a real system with the agent, in the place of the seat's."""
     subprocess.run([GUESTS / "debian" / "build"], check=True, stdout=subprocess.DEVNULL)
     overlay = tmp_path / "debian.qcow2"
     options = ("-q", "-f", "qcow2", "-F", "qcow2", "-b", str(DEBIAN))

@@ -1,7 +1,7 @@
-"""A classroom's own network as students meet it: on the bridge, dnsmasq and firewall that are real.
+"""A classroom's own network as students see it, with a real bridge, dnsmasq and firewall.
 
-Everything happens where libvirtd runs: in its private network namespace, or on the lab's host.
-A student here is a network namespace on a port of the bridge, isolated as a seat's port is.
+The tests run where libvirtd runs: in its private network namespace, or on the lab's host. A student
+is a network namespace on a port of the bridge, isolated as a seat's port is.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ LIMIT_S = 60.0  # patience for a loaded machine, never a measurement
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Student:
-    """Somebody with root on a machine that hangs on the bridge."""
+    """Somebody with root on a machine at the bridge."""
 
     host: Libvirt
     name: str  # of the namespace
     card: str
 
-    def does(self, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """A command that may fail."""
+    def run(self, *argv: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command that may fail."""
         command = [*self.host.prefix, "ip", "netns", "exec", self.name, *argv]
         return subprocess.run(command, check=False, capture_output=True, text=True, input=typed)
 
     def lease(self) -> str:
-        """What DHCP says; "no lease" is among it when nobody offers one."""
+        """The output of a DHCP client; it contains "no lease" when nobody offers one."""
         client = ("busybox", "udhcpc", "-f", "-n", "-q", "-t", "4", "-T", "1", "-s", "/bin/true")
-        done = self.does(*client, "-i", self.card)
+        done = self.run(*client, "-i", self.card)
         return done.stdout + done.stderr
 
-    def reaches(self, address: str) -> bool:
-        return self.does("busybox", "ping", "-c", "1", "-W", "2", address).returncode == 0
+    def can_reach(self, address: str) -> bool:
+        return self.run("busybox", "ping", "-c", "1", "-W", "2", address).returncode == 0
 
-    def has_address(self, address: str) -> None:
+    def set_address(self, address: str) -> None:
         self.host.inside(*self._ip, "addr", "add", f"{address}/24", "dev", self.card)
 
-    def goes_by_the_host_to(self, address: str) -> None:
+    def route_by_host(self, address: str) -> None:
         self.host.inside(*self._ip, "route", "add", f"{address}/32", "via", GATEWAY)
 
     @property
@@ -62,7 +62,7 @@ class Student:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class School:
-    """A classroom, its libvirt, and students to plug in."""
+    """A classroom and its libvirt, to which students can be plugged in."""
 
     host: Libvirt
     classroom: Classroom
@@ -74,7 +74,7 @@ class School:
         return bridge_name(self.classroom.name)
 
     def plug_in(self, mac: str) -> Student:
-        """A student whose card has this address."""
+        """Plug in a student whose card has this MAC address."""
         name = f"p{uuid4().hex[:8]}"
         student = Student(host=self.host, name=name, card=f"{name}e")
         self.plugged.append(name)
@@ -88,13 +88,13 @@ class School:
         return student
 
     def student(self, number: int) -> Student:
-        """With the card of a seat."""
+        """Plug in a student with the card of a seat."""
         return self.plug_in(seat_mac(self.classroom.name, number))
 
 
 @pytest.fixture
 def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
-    """A classroom without its network yet; the host forwards, as with any nat network."""
+    """A classroom without its network yet. The host forwards packets, as for nat networks."""
     classroom = Classroom(folder=tmp_path)
     bench = LibvirtComputeBench(libvirt_host, tmp_path)
     libvirt_host.inside("sysctl", "-qw", "net.ipv4.ip_forward=1")
@@ -107,7 +107,7 @@ def school(libvirt_host: Libvirt, tmp_path: Path) -> Iterator[School]:
 
 
 def eventually(what: str, true: Callable[[], object]) -> None:
-    """Wait until something holds."""
+    """Wait until ``true`` returns something true."""
     deadline = time.monotonic() + LIMIT_S
     while not true():
         assert time.monotonic() < deadline, f"never happened: {what}"
@@ -150,8 +150,8 @@ def test_port_when_a_seat_runs_then_isolated(school: School) -> None:
 def two_students(school: School, mode: str) -> tuple[Student, Student]:
     school.compute.define_network(school.classroom.network(mode))
     first, second = school.student(1), school.student(2)
-    first.has_address("10.77.66.11")
-    second.has_address("10.77.66.12")
+    first.set_address("10.77.66.11")
+    second.set_address("10.77.66.12")
     return first, second
 
 
@@ -160,8 +160,8 @@ def test_seat_when_it_looks_for_another_then_reaches_only_the_gateway(
     school: School, mode: str
 ) -> None:
     first, _ = two_students(school, mode)
-    assert first.reaches(GATEWAY)
-    assert not first.reaches("10.77.66.12")
+    assert first.can_reach(GATEWAY)
+    assert not first.can_reach("10.77.66.12")
 
 
 @pytest.mark.parametrize("mode", ["isolated", "nat"])
@@ -169,9 +169,9 @@ def test_seat_when_it_goes_by_way_of_the_host_then_still_reaches_no_other(
     school: School, mode: str
 ) -> None:
     first, second = two_students(school, mode)
-    first.goes_by_the_host_to("10.77.66.12")
-    second.goes_by_the_host_to("10.77.66.11")
-    assert not first.reaches("10.77.66.12")
+    first.route_by_host("10.77.66.12")
+    second.route_by_host("10.77.66.11")
+    assert not first.can_reach("10.77.66.12")
 
 
 def test_seat_when_it_tries_a_service_of_the_host_then_not_reached(
@@ -182,7 +182,7 @@ def test_seat_when_it_tries_a_service_of_the_host_then_not_reached(
     with subprocess.Popen([*school.host.prefix, *server]) as http:
         try:
             eventually("served", lambda: "HTTP" in school.host.inside(*ASK, check=False, typed=GET))
-            assert "HTTP" not in first.does(*ASK, typed=GET).stdout
+            assert "HTTP" not in first.run(*ASK, typed=GET).stdout
         finally:
             school.host.inside("pkill", "-f", str(tmp_path))
             http.wait()

@@ -1,4 +1,4 @@
-"""Fixtures of the tests that need the lab: its volume group is nobody's, and so is its libvirt."""
+"""Fixtures of the tests that need the lab, whose volume group and libvirt belong to nobody."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def command(*argv: str | Path) -> str:
-    """What it prints; a failure fails the test with its words."""
+    """Run a command and return its output. A failure fails the test with its message."""
     done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{argv}: {done.stderr or done.stdout}"
     return done.stdout
 
 
-def emptied() -> None:
-    """No machine of anybody, and no volume but thin pools."""
+def empty_lab() -> None:
+    """Remove every machine, and every volume except thin pools."""
     for name in command("virsh", "-q", "list", "--all", "--name").split():
         subprocess.run(["virsh", "-q", "destroy", name], capture_output=True, check=False)
         command("virsh", "-q", "undefine", name, "--nvram")
@@ -33,25 +33,25 @@ def emptied() -> None:
     undos_forgotten()
 
 
-class Told(list[Event]):
-    """Collects what the engine tells."""
+class EventList(list[Event]):
+    """A list to which the engine emits its events."""
 
     def __call__(self, event: Event) -> None:
         self.append(event)
 
 
 @pytest.fixture
-def told() -> Told:
-    """What was told in this test."""
-    return Told()
+def events() -> EventList:
+    """The events of this test."""
+    return EventList()
 
 
 @pytest.fixture
-def lab(tmp_path: Path, told: Told) -> Iterator[Context]:
-    """This lab as the commands see it, with nothing on it before and after."""
-    emptied()
-    yield context_here(told, Settings(vg=VG, folder=tmp_path / "qcow2", grace_s=10))
-    emptied()
+def lab(tmp_path: Path, events: EventList) -> Iterator[Context]:
+    """This lab as the commands see it. The lab is empty before and after the test."""
+    empty_lab()
+    yield context_here(events, Settings(vg=VG, folder=tmp_path / "qcow2", grace_s=10))
+    empty_lab()
 
 
 @pytest.fixture(scope="session")

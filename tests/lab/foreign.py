@@ -1,4 +1,4 @@
-"""What other people have on the lab's host, which we may not touch; the health of the pool."""
+"""Volumes, a network and a machine of other people, which Pizarra may not touch."""
 
 from __future__ import annotations
 
@@ -41,9 +41,12 @@ _NETWORK = f"""\
 """
 
 
-def foreign_made(folder: Path) -> None:
-    """Two volumes with data, one of them called as ours would be; a network; a machine that holds
-    a volume open, frozen so that it costs nothing."""
+def create_foreign(folder: Path) -> None:
+    """Create two volumes with data, a network and a machine of somebody else.
+
+    One volume has a name that Pizarra would give. The machine holds a volume open; it is paused, so
+    that it costs no processor.
+    """
     for name, tag in ((ARCHIVE, "backup.owner=registry"), (NAMESAKE, "fake")):
         lvm("lvcreate", "-y", "-Wn", "-L", f"{SIZE}b", "--addtag", tag, "-n", name, VG)
         for at in range(0, SIZE, 1 << 20):
@@ -55,8 +58,8 @@ def foreign_made(folder: Path) -> None:
     command("virsh", "-q", "start", "--paused", MACHINE)
 
 
-def foreign_seen() -> dict[str, str]:
-    """All that must be the same afterwards."""
+def foreign_state() -> dict[str, str]:
+    """All that must be equal before and after a test."""
     fields = "lv_name,lv_uuid,lv_tags,lv_size,lv_attr,seg_pe_ranges"
     volumes = (f"{VG}/{ARCHIVE}", f"{VG}/{NAMESAKE}")
     return {
@@ -69,17 +72,19 @@ def foreign_seen() -> dict[str, str]:
     }
 
 
-def foreign_removed() -> None:
-    """The lab is the next one's."""
+def remove_foreign() -> None:
+    """Remove what ``create_foreign`` created."""
     command("virsh", "-q", "destroy", MACHINE)
     command("virsh", "-q", "undefine", MACHINE)
     command("virsh", "-q", "net-undefine", NETWORK)
     lvm("lvremove", "-ff", "-y", f"{VG}/{ARCHIVE}", f"{VG}/{NAMESAKE}")
 
 
-def pool_checked() -> None:
-    """``thin_check`` of the thin pool's metadata, at rest: LVM lets the metadata be active alone,
-    read-only, while the pool is not."""
+def check_pool() -> None:
+    """Run ``thin_check`` on the thin pool's metadata while the pool is inactive.
+
+    LVM lets the metadata be active alone, read-only, while the pool is not.
+    """
     in_pool = ("-S", f"vg_name={VG} && pool_lv={POOL}")
     metadata = f"{VG}/{POOL}_tmeta"
     lvm("lvchange", "-y", "-an", *in_pool)
@@ -93,6 +98,6 @@ def pool_checked() -> None:
 
 
 def _sha256(path: Path) -> str:
-    """Of what is on the disk, past the page cache."""
+    """SHA-256 of what is on the disk, read without the page cache."""
     read = ["dd", f"if={path}", "iflag=direct", "bs=1M", "status=none"]
     return hashlib.sha256(subprocess.run(read, check=True, capture_output=True).stdout).hexdigest()

@@ -1,6 +1,7 @@
-"""The lab as a school, in the states of its life: a host, a template, a classroom, machines that
-run. A test asks for the latest state that it does not care about building; what is made first is
-shared by all tests on one kind of storage, and its removal is a test of its own.
+"""The lab as a school: fixtures for a host, a template, a classroom, and machines that run.
+
+A test asks for the latest state that it need not build itself. All tests on one kind of storage
+share these states. Their creation and their removal are tests too.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from pizarra.settings import Settings
 from pizarra.storage.dm_thin.store import DmThinStore
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
-from tests.fixtures.seen import Seen, seen
+from tests.fixtures.host_state import HostState, host_state
 from tests.lab.conftest import command
-from tests.lab.foreign import foreign_made, foreign_removed, foreign_seen, pool_checked
+from tests.lab.foreign import check_pool, create_foreign, foreign_state, remove_foreign
 
 LIMIT_S = 240.0  # patience for a loaded machine, never a measurement
 SEATS = 3
@@ -36,7 +37,7 @@ KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that want the lab empty come first, then those of one kind of storage after another."""
+    """Run tests of an empty lab first, then the tests of each kind of storage in turn."""
     items.sort(key=_rank)
 
 
@@ -49,7 +50,7 @@ def _rank(item: pytest.Item) -> int:
 
 
 def eventually(what: str, true: Callable[[], object]) -> None:
-    """Wait until something holds."""
+    """Wait until ``true`` returns something true."""
     deadline = time.monotonic() + LIMIT_S
     while not true():
         assert time.monotonic() < deadline, f"never happened: {what}"
@@ -58,14 +59,14 @@ def eventually(what: str, true: Callable[[], object]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class School:
-    """A classroom of the boot-sector guest, and the host that it is on."""
+    """A classroom of the boot-sector guest, and its host."""
 
     context: Context
     kind: StorageKind
     name: str
 
-    def seen(self) -> Seen:
-        return seen(self.context.host)
+    def host_state(self) -> HostState:
+        return host_state(self.context.host)
 
     def seats(self) -> tuple[Seat, ...]:
         return self.context.host.observe().classroom(self.name).seats
@@ -74,11 +75,11 @@ class School:
         return next(seat for seat in self.seats() if seat.number == number)
 
     def disk(self, number: int) -> str:
-        """VG/LV."""
+        """The disk of a seat, as ``VG/LV``."""
         return f"{VG}/{self.name}-{number:02d}.vda"
 
     def boots(self, number: int) -> int:
-        """How often the guest found itself starting, as its disk says (see guests/bootsector)."""
+        """How often the guest has booted: it counts on its disk (see guests/bootsector)."""
         block = direct_read(Path("/dev") / self.disk(number), 4096, 4096)
         assert block.startswith(b"PIZARRA STATE"), block[:32]
         return int.from_bytes(block[16:20], "little")
@@ -87,8 +88,8 @@ class School:
         for number in numbers:
             eventually(f"boot {boots}", lambda number=number: self.boots(number) == boots)  # type: ignore[misc]
 
-    def pressed(self, *numbers: int) -> None:
-        """The reset button: each boots once more from the disk that it has written to."""
+    def press_reset(self, *numbers: int) -> None:
+        """Press the reset buttons; each guest boots once more from the disk that it changed."""
         before = {number: self.boots(number) for number in numbers}
         for number in numbers:
             command("virsh", "-q", "reset", f"{self.name}-{number:02d}")
@@ -96,31 +97,31 @@ class School:
             self.await_boots(before[number] + 1, number)
 
     def process(self, number: int) -> str:
-        """Of the machine's QEMU."""
+        """The process id of the machine's QEMU."""
         return command("pgrep", "-f", f"guest={self.name}-{number:02d},").strip()
 
 
 @contextmanager
 def console(machine: str) -> Iterator[Callable[[], str]]:
-    """All that a machine says on its serial port from now on."""
+    """The output of a machine's serial port from now on."""
     live = etree.fromstring(command("virsh", "-q", "dumpxml", machine))
     terminal = str(live.xpath("string(devices/serial/source/@path)"))
     fd = os.open(terminal, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
-    heard = bytearray()
+    received = bytearray()
 
-    def said() -> str:
+    def output() -> str:
         with suppress(BlockingIOError):
-            heard.extend(os.read(fd, 65536))
-        return heard.decode(errors="replace")
+            received.extend(os.read(fd, 65536))
+        return received.decode(errors="replace")
 
     try:
-        yield said
+        yield output
     finally:
         os.close(fd)
 
 
 def direct_read(device: Path, offset: int, length: int) -> bytes:
-    """What is on the disk, past the page cache, while a machine writes to it."""
+    """What is on the disk, read without the page cache, while a machine may write."""
     fd = os.open(device, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC)
     try:
         with mmap.mmap(-1, length) as buffer:
@@ -132,49 +133,52 @@ def direct_read(device: Path, offset: int, length: int) -> bytes:
 
 @pytest.fixture(scope="session")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    """A host in use by others too. At the end nothing of theirs has changed, the pool's metadata
-    is sound, and nothing of ours is left."""
+    """A host that others use too.
+
+    At the end nothing of theirs has changed, the pool's metadata is sound, and nothing of ours is
+    left.
+    """
     folder = tmp_path_factory.mktemp("host")
     DmThinStore(VG).prepare()
-    foreign_made(folder)
-    foreign = foreign_seen()
+    create_foreign(folder)
+    foreign = foreign_state()
     with pytest.MonkeyPatch.context() as these:
         these.setenv("PIZARRA_FOLDER", str(folder / "disks"))
         these.setenv("PIZARRA_GRACE_S", "20")
         these.setenv("PIZARRA_AT_ONCE", "4")
         context = context_here(settings=Settings())
-        before = seen(context.host)
+        before = host_state(context.host)
         yield context
-        assert seen(context.host) == before
-        assert foreign_seen() == foreign
-        foreign_removed()
-    pool_checked()
+        assert host_state(context.host) == before
+        assert foreign_state() == foreign
+        remove_foreign()
+    check_pool()
 
 
 @pytest.fixture(scope="session", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> StorageKind:
-    """All tests on one kind of storage, then all on the next."""
+    """The kind of storage: all tests run on one kind, then on the next."""
     found: StorageKind = request.param
     return found
 
 
 @pytest.fixture(scope="session")
 def template(host: Context, kind: StorageKind, bootsector: Path) -> Iterator[str]:
-    """The boot-sector guest, imported with the command; deleted with it at the end."""
-    before, where = seen(host.host), ("--storage", kind, "--vg", VG)
+    """The boot-sector guest, imported by the command, and deleted by it at the end."""
+    before, where = host_state(host.host), ("--storage", kind, "--vg", VG)
     said = pizarra("template", "import", "boot", str(bootsector), *where, "--json")
     assert said.status == 0, said.err
     assert (said.document["version"], said.document["storage"]) == (1, kind)
     yield "boot"
     said = pizarra("template", "delete", "boot", *where, "--yes")
     assert said.status == 0, said.err
-    assert seen(host.host) == before
+    assert host_state(host.host) == before
 
 
 @pytest.fixture(scope="session")
 def classroom(host: Context, kind: StorageKind, template: str) -> Iterator[School]:
-    """Made with the command, and deleted with it whatever was done to it meanwhile."""
-    before = seen(host.host)
+    """A classroom, created by the command, and deleted by it whatever happened meanwhile."""
+    before = host_state(host.host)
     wish = ("--template", template, "--seats", str(SEATS), "--memory", "16M", "--vcpus", "1")
     said = pizarra("classroom", "create", "life", *wish, "--storage", kind, "--json")
     assert said.status == 0, said.err
@@ -182,15 +186,15 @@ def classroom(host: Context, kind: StorageKind, template: str) -> Iterator[Schoo
     yield School(context=host, kind=kind, name="life")
     verbs.stop(host, "life", grace_s=0)
     if kind is StorageKind.LVM_THIN:
-        pool_checked()
+        check_pool()
     said = pizarra("classroom", "delete", "life", "--yes", "--json")
     assert said.status == 0, said.err
-    assert seen(host.host) == before
+    assert host_state(host.host) == before
 
 
 @pytest.fixture
 def original(classroom: School) -> School:
-    """All seats off, and as on the first day."""
+    """All seats are off and original."""
     report = verbs.reset(classroom.context, classroom.name, after=After.OFF)
     assert report.exit_status == 0, report
     assert {seat.power for seat in classroom.seats()} == {Power.OFF}
@@ -199,21 +203,21 @@ def original(classroom: School) -> School:
 
 @pytest.fixture
 def running(classroom: School) -> School:
-    """All seats have booted twice: what a reset brings back boots for the first time.
+    """All seats run and have booted twice; after a reset a seat boots for the first time.
 
-    Those that run are reset hot, which spares the lab their starts.
+    Seats that run already are reset hot, which saves the lab their starts.
     """
     name, numbers = classroom.name, [seat.number for seat in classroom.seats()]
     report = verbs.reset(classroom.context, name, mode=Mode.HOT, after=After.RUNNING)
     assert report.exit_status == 0, report
     classroom.await_boots(1, *numbers)
-    classroom.pressed(*numbers)
+    classroom.press_reset(*numbers)
     return classroom
 
 
 @pytest.fixture
 def unharmed(classroom: School) -> Iterator[School]:
-    """What the test does changes nothing on the host, ours or not."""
-    before = classroom.seen()
+    """The test must change nothing on the host."""
+    before = classroom.host_state()
     yield classroom
-    assert classroom.seen() == before
+    assert classroom.host_state() == before

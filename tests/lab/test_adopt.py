@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from lab.powercut.pool_ids import not_known
+from lab.powercut.pool_ids import unknown_ids
 from pizarra.compute.domain_edit import disks_of, seat_of
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Advanced, Event
@@ -24,14 +24,14 @@ from pizarra.service.adopt import Wish
 from pizarra.service.context import Context
 from pizarra.storage.dm_thin.pool import ThinPool
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
-from tests.lab.conftest import Told, command
+from tests.lab.conftest import EventList, command
 
 STUDENT = b"student" + bytes(4089)
 AT = 8 << 20
 
 
 def virt_install(name: str, disk: str, *more: str) -> str:
-    """Its XML, as virt-install would define it."""
+    """Run virt-install; returns what it prints."""
     return command(
         *("virt-install", "--connect", "qemu:///system", "--name", name, "--memory", "64"),
         *("--vcpus", "1", "--virt-type", "qemu", "--import", "--noautoconsole"),
@@ -40,21 +40,21 @@ def virt_install(name: str, disk: str, *more: str) -> str:
     )
 
 
-def defined(name: str, disk: str, *more: str) -> str:
-    """Define it without starting it; the XML that libvirt made of it."""
+def define_machine(name: str, disk: str, *more: str) -> str:
+    """Define a machine without a start; returns the XML that libvirt made of it."""
     made = virt_install(name, disk, *more, "--print-xml", "1")
     path = Path(f"/tmp/{name}.xml")
     path.write_text(made)
     command("virsh", "-q", "define", path)
-    return dumped(name)
+    return dump_xml(name)
 
 
-def dumped(name: str) -> str:
+def dump_xml(name: str) -> str:
     return command("virsh", "dumpxml", "--inactive", "--security-info", name)
 
 
 def with_pool() -> None:
-    """The lab's thin pool, also when no test before this one needed it."""
+    """Create the lab's thin pool, if no earlier test did."""
     if POOL not in command("lvs", "--noheadings", "-o", "lv_name", VG).split():
         lvm("lvcreate", "-y", "--type", "thin-pool", "-l", "50%FREE", "-n", POOL, VG)
 
@@ -72,7 +72,7 @@ def outcomes(report: Report) -> list[tuple[str, Outcome]]:
     return [(one.seat, one.outcome) for one in report.seats]
 
 
-def waited(until: Callable[[], bool], what: str) -> None:
+def wait_until(until: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 300
     while not until():
         assert time.monotonic() < deadline, what
@@ -80,7 +80,7 @@ def waited(until: Callable[[], bool], what: str) -> None:
 
 
 def without_disks(xml: str) -> list[bytes]:
-    """All that an adoption may not change, element by element."""
+    """The elements of the XML that an adoption may not change."""
     root = etree.fromstring(xml, etree.XMLParser(remove_blank_text=True))
     for disk in root.findall("devices/disk"):
         for changed in ("driver", "source", "backingStore"):
@@ -96,26 +96,26 @@ def without_disks(xml: str) -> list[bytes]:
 
 
 def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_until_let_go(
-    lab: Context, told: Told, bootsector: Path, tmp_path: Path
+    lab: Context, events: EventList, bootsector: Path, tmp_path: Path
 ) -> None:
     file, console = tmp_path / "old.qcow2", tmp_path / "console"
     command("qemu-img", "convert", "-O", "qcow2", bootsector, file)
     more = ("--serial", f"file,path={console}", "--metadata", "description=of 2014")
     virt_install("old-vm", f"path={file},format=qcow2,bus=virtio", *more)
-    waited(lambda: " ready" in console.read_text(), "the guest does not boot")
+    wait_until(lambda: " ready" in console.read_text(), "the guest does not boot")
     refused = adopt.adopt(lab, ["old-vm"], Wish())
     assert outcomes(refused) == [("old-vm", Outcome.SKIPPED)]
     assert "shut it down" in str(refused.seats[0].reason)
     command("virsh", "shutdown", "old-vm")
-    waited(lambda: "off" in command("virsh", "domstate", "old-vm"), "it does not shut down")
+    wait_until(lambda: "off" in command("virsh", "domstate", "old-vm"), "it does not shut down")
 
-    before, content = dumped("old-vm"), file.read_bytes()
+    before, content = dump_xml("old-vm"), file.read_bytes()
     report = adopt.adopt(lab, ["old-vm", "no-such"], Wish())
     assert outcomes(report) == [("old-vm", Outcome.DONE), ("no-such", Outcome.FAILED)]
     assert report.seats[0].verified is True
     assert str(file) in str(report.seats[0].reason)
-    assert any(isinstance(event, Advanced) for event in told)
-    after = dumped("old-vm")
+    assert any(isinstance(event, Advanced) for event in events)
+    after = dump_xml("old-vm")
     disk = disks_of(after)[0]
     assert (disk.path, disk.type, disk.format) == (f"/dev/{VG}/old-vm.vda", "block", "raw")
     assert without_disks(after) == without_disks(before)
@@ -124,13 +124,15 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert outcomes(adopt.adopt(lab, ["old-vm"], Wish())) == [("old-vm", Outcome.UNCHANGED)]
 
     assert outcomes(verbs.start(lab, "adopted")) == [("old-vm", Outcome.DONE)]
-    waited(
+    wait_until(
         lambda: "boot 00000002" in console.read_text(), "the guest does not boot from its volume"
     )
-    waited(lambda: " ready" in console.read_text().partition("boot 00000002")[2], "it is not ready")
+    wait_until(
+        lambda: " ready" in console.read_text().partition("boot 00000002")[2], "it is not ready"
+    )
     assert (verbs.status(lab, "adopted").seats[0].extra["changed_bytes"] or 0) > 0
     assert verbs.reset(lab, "adopted").seats[0].outcome is Outcome.DONE
-    waited(lambda: " ready" in console.read_text(), "the guest does not boot again")
+    wait_until(lambda: " ready" in console.read_text(), "the guest does not boot again")
     assert "boot 00000002" in console.read_text(), "it counts from its original again"
     assert outcomes(verbs.stop(lab, "adopted", grace_s=0)) == [("old-vm", Outcome.DONE)]
     assert verbs.reset(lab, "adopted").seats[0].verified is True
@@ -141,10 +143,10 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     gone = classrooms.delete(lab, "adopted")
     assert outcomes(gone) == [("old-vm", Outcome.DONE)]
     assert "let go" in str(gone.seats[0].reason)
-    assert seat_of(dumped("old-vm")) is None
-    assert without_disks(dumped("old-vm")) == without_disks(before)
+    assert seat_of(dump_xml("old-vm")) is None
+    assert without_disks(dump_xml("old-vm")) == without_disks(before)
     assert {name: v.labels for name, v in volumes(lab).items()} == {"old-vm.vda": None}
-    assert not_known(ThinPool(VG, POOL), volumes(lab).values()) == []
+    assert unknown_ids(ThinPool(VG, POOL), volumes(lab).values()) == []
 
 
 @pytest.mark.parametrize("way", list(Way))
@@ -156,14 +158,14 @@ def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_
     for name in ("theirs", "foreign"):
         lvm("lvcreate", "-y", "-Wn", "-n", name, *form)
         command("qemu-img", "convert", "-n", "-O", "raw", bootsector, f"/dev/{VG}/{name}")
-    before = defined("theirs", f"path=/dev/{VG}/theirs,format=raw,bus=virtio")
-    foreign = defined("foreign", f"path=/dev/{VG}/foreign,format=raw,bus=virtio")
+    before = define_machine("theirs", f"path=/dev/{VG}/theirs,format=raw,bus=virtio")
+    foreign = define_machine("foreign", f"path=/dev/{VG}/foreign,format=raw,bus=virtio")
     was = volumes(lab)
 
     report = adopt.adopt(lab, ["theirs"], Wish(classroom="office"))
     assert outcomes(report) == [("theirs", Outcome.DONE)]
     assert volumes(lab)["theirs"].uuid == was["theirs"].uuid
-    assert disks_of(dumped("theirs")) == disks_of(before)
+    assert disks_of(dump_xml("theirs")) == disks_of(before)
     for offset in (AT, 290 << 20):
         direct_write(Path(f"/dev/{VG}/theirs"), offset, STUDENT)
     assert verbs.verify(lab, "office", deep=True).seats[0].verified is False
@@ -177,9 +179,9 @@ def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_
         command("cmp", f"/dev/{VG}/theirs", f"/dev/{VG}/foreign")
     assert verbs.status(lab, "office").seats[0].verified is True
     classrooms.delete(lab, "office")
-    assert dumped("foreign") == foreign
+    assert dump_xml("foreign") == foreign
     now = volumes(lab)
-    assert not_known(ThinPool(VG, POOL), now.values()) == []
+    assert unknown_ids(ThinPool(VG, POOL), now.values()) == []
     assert (now.keys(), now["foreign"].labels, now["theirs"].labels) == (was.keys(), None, None)
 
 
@@ -188,7 +190,7 @@ def test_adopt_when_it_is_cut_off_while_copying_then_all_is_as_before(
 ) -> None:
     file = tmp_path / "old.img"
     file.write_bytes(bootsector.read_bytes())
-    before = defined("old-vm", f"path={file},format=raw")
+    before = define_machine("old-vm", f"path={file},format=raw")
 
     def interrupt(event: Event) -> None:
         if isinstance(event, Advanced):
@@ -196,7 +198,7 @@ def test_adopt_when_it_is_cut_off_while_copying_then_all_is_as_before(
 
     with pytest.raises(KeyboardInterrupt):
         adopt.adopt(Context(lab.host, interrupt), ["old-vm"], Wish())
-    assert dumped("old-vm") == before
+    assert dump_xml("old-vm") == before
     assert volumes(lab) == {}
     assert file.read_bytes() == bootsector.read_bytes()
 
@@ -224,7 +226,7 @@ def test_adopt_when_killed_with_the_new_xml_in_force_then_recover_ends_it(
 ) -> None:
     file = tmp_path / "old.img"
     file.write_bytes(bootsector.read_bytes())
-    defined("old-vm", f"path={file},format=raw,bus=virtio")
+    define_machine("old-vm", f"path={file},format=raw,bus=virtio")
     dying = Context(Host(lab.host.settings, DiesWithTheXml(), lab.host.storages))
     assert outcomes(adopt.adopt(dying, ["old-vm"], Wish())) == [("old-vm", Outcome.FAILED)]
     roles = {name: v.labels and v.labels.role for name, v in volumes(lab).items()}
@@ -239,13 +241,13 @@ def test_adopt_when_killed_before_the_new_xml_then_recover_takes_it_back(
 ) -> None:
     file = tmp_path / "old.img"
     file.write_bytes(bootsector.read_bytes())
-    before = defined("old-vm", f"path={file},format=raw,bus=virtio")
+    before = define_machine("old-vm", f"path={file},format=raw,bus=virtio")
     plan = adopt.plan(lab, ["old-vm"], Wish())[0].disks[0]
     storage = lab.host.storages.at(plan.kind, plan.place)
     storage.create_baseline(storage.create_golden(plan.filling), plan.baseline)
     assert len(volumes(lab)) == 2
     assert recover.recover(lab) == []
-    assert (volumes(lab), dumped("old-vm")) == ({}, before)
+    assert (volumes(lab), dump_xml("old-vm")) == ({}, before)
 
 
 def test_merge_when_killed_between_its_steps_then_recover_makes_the_snapshot_again(
@@ -253,7 +255,7 @@ def test_merge_when_killed_between_its_steps_then_recover_makes_the_snapshot_aga
 ) -> None:
     lvm("lvcreate", "-y", "-Wn", "-Zn", "-L", "100m", "-n", "theirs", VG)
     command("qemu-img", "convert", "-n", "-O", "raw", bootsector, f"/dev/{VG}/theirs")
-    defined("theirs", f"path=/dev/{VG}/theirs,format=raw")
+    define_machine("theirs", f"path=/dev/{VG}/theirs,format=raw")
     adopt.adopt(lab, ["theirs"], Wish())
     direct_write(Path(f"/dev/{VG}/theirs"), AT, STUDENT)
     seat = volumes(lab)["theirs"]

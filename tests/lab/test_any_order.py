@@ -30,8 +30,8 @@ from pizarra.storage.memory.store import Crash
 from pizarra.system import flight
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
 from tests.fixtures.any_order import NOT_OURS, ORIGINAL, AnyOrder, Plug
-from tests.lab.conftest import emptied
-from tests.lab.foreign import pool_checked
+from tests.lab.conftest import empty_lab
+from tests.lab.foreign import check_pool
 from tests.lab.test_adopt import with_pool
 
 FOREIGN = "net-04.vda"  # called as ours would be
@@ -70,7 +70,7 @@ class OnLvm(AnyOrder):
     def disks_made(self) -> None:
         self.booted()
         self.mortal.is_looking = True
-        emptied()
+        empty_lab()
         with_pool()
         storage = DmThinStore(VG)
         for disk in self.disks:
@@ -131,8 +131,8 @@ class OnLvm(AnyOrder):
         self.booted()
         self.mortal.is_looking = True
         lvm("lvremove", "-ff", "-y", f"{VG}/{FOREIGN}")
-        emptied()
-        pool_checked()
+        empty_lab()
+        check_pool()
 
 
 def _start_of(path: Path) -> bytes | None:

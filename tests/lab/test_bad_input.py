@@ -1,6 +1,6 @@
-"""What a real host cannot do is refused in words, and leaves nothing half-made on it.
+"""A real host refuses what it cannot do, with a message, and leaves nothing half-made.
 
-Names, options and files that can never be right are in tests/unit/test_bad_input.py.
+Names, options and files that are wrong on any host are in tests/unit/test_bad_input.py.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pizarra.model.sizes import MIB, TIB
 from pizarra.service.context import Context
 from tests.contract.compute_bench import FOREIGN, FOREIGN_NETWORK
 from tests.contract.storage_lvm import VG, lvm
-from tests.fixtures.command import Said, pizarra, refused
-from tests.fixtures.seen import seen
+from tests.fixtures.command import CommandResult, check_refused, pizarra
+from tests.fixtures.host_state import host_state
 from tests.lab.conftest import command
 from tests.lab.foreign import NAMESAKE
 from tests.lab.school import School
@@ -28,13 +28,13 @@ THEIRS = "c0ffee00-0000-4000-8000-0000000000f0"
 on_thin = pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
 
 
-def create(name: str, *options: str, seats: int = 4, template: str = "boot") -> Said:
+def create(name: str, *options: str, seats: int = 4, template: str = "boot") -> CommandResult:
     wish = ("--template", template, "--seats", str(seats), "--memory", "16M", *options)
     return pizarra("classroom", "create", name, *wish)
 
 
-def says(said: Said, status: int, word: str) -> None:
-    assert word in refused(said, status).err, said.err
+def says(said: CommandResult, status: int, word: str) -> None:
+    assert word in check_refused(said, status).err, said.err
 
 
 # ---- things that are not there, or there already
@@ -113,7 +113,7 @@ def test_import_when_the_source_is_no_image_then_exit_2(tmp_path: Path) -> None:
 
 @pytest.fixture
 def full(unharmed: School) -> Iterator[School]:
-    """Nothing fits any more: no free extent in the group, and the pool to use is tiny and used."""
+    """Nothing more fits: the group has no free extent, and the pool in use is tiny and full."""
     with pytest.MonkeyPatch.context() as these:
         if unharmed.kind is StorageKind.LVM_THIN:
             these.setenv("PIZARRA_POOL", "tiny")
@@ -131,23 +131,23 @@ def full(unharmed: School) -> Iterator[School]:
 def test_import_when_the_storage_is_full_then_exit_3_and_nothing_is_left(
     full: School, bootsector: Path
 ) -> None:
-    before = seen(full.context.host)
+    before = host_state(full.context.host)
     where = ("--storage", full.kind, "--vg", VG)
     says(pizarra("template", "import", "t", str(bootsector), *where), 3, "free")
-    assert seen(full.context.host) == before
+    assert host_state(full.context.host) == before
 
 
 def test_create_when_the_group_is_full_then_exit_3_only_where_seats_take_extents(
     full: School,
 ) -> None:
-    before = seen(full.context.host)
+    before = host_state(full.context.host)
     said = create("new", "--storage", full.kind, seats=1)
     if full.kind is StorageKind.LVM_THICK:
         says(said, 3, "free")
     else:  # seats of the template's own pool, which has room
         assert said.status == 0, said.err
         assert pizarra("classroom", "delete", "new", "--yes").status == 0
-    assert seen(full.context.host) == before
+    assert host_state(full.context.host) == before
 
 
 # ---- it fails in the middle
@@ -155,8 +155,11 @@ def test_create_when_the_group_is_full_then_exit_3_only_where_seats_take_extents
 
 @pytest.fixture
 def set_aside(unharmed: School, tmp_path: Path) -> Iterator[School]:
-    """Room for two and a half stores, and a disk beside it that LVM may not use: it is counted as
-    free all the same, so the third seat is refused when two are made."""
+    """A group with room for two and a half stores.
+
+    A second disk of the group may not be used, but counts as free. So LVM refuses the third seat
+    after it made two.
+    """
     image = tmp_path / "aside.img"
     with image.open("wb") as file:
         file.truncate(512 * MIB)
@@ -176,9 +179,9 @@ def set_aside(unharmed: School, tmp_path: Path) -> Iterator[School]:
 def test_create_when_room_ends_after_two_seats_then_exit_3_and_those_go_too(
     set_aside: School,
 ) -> None:
-    before = seen(set_aside.context.host)
+    before = host_state(set_aside.context.host)
     says(create("new", "--storage", "lvm-thick"), 3, "no room")
-    assert seen(set_aside.context.host) == before
+    assert host_state(set_aside.context.host) == before
 
 
 @on_thin
@@ -188,9 +191,9 @@ def test_create_when_a_machine_of_others_has_a_name_or_uuid_of_it_then_nothing_i
     wrong = {"name": ("new-03", THEIRS), "uuid": ("theirs-too", seat_uuid("new", 3))}
     for name, uuid in wrong.values():
         put("define", FOREIGN.format(name=name, uuid=uuid), tmp_path)
-        before = seen(unharmed.context.host)
-        refused(create("new", "--storage", kind), 2)
-        assert seen(unharmed.context.host) == before
+        before = host_state(unharmed.context.host)
+        check_refused(create("new", "--storage", kind), 2)
+        assert host_state(unharmed.context.host) == before
         command("virsh", "-q", "undefine", name)
 
 
@@ -200,9 +203,9 @@ def test_create_when_a_network_of_others_has_its_name_then_nothing_is_left(
 ) -> None:
     name = network_name("new")
     put("net-define", FOREIGN_NETWORK.format(name=name, uuid=THEIRS, bridge="theirs1"), tmp_path)
-    before = seen(unharmed.context.host)
+    before = host_state(unharmed.context.host)
     says(create("new", "--storage", "lvm-thin"), 2, "net-undefine")
-    assert seen(unharmed.context.host) == before
+    assert host_state(unharmed.context.host) == before
     command("virsh", "-q", "net-undefine", name)
 
 
@@ -222,7 +225,7 @@ def test_create_when_a_volume_of_others_has_a_name_of_it_then_exit_2() -> None:
 def test_import_when_it_breaks_while_copying_then_nothing_is_left(
     unharmed: School, tmp_path: Path
 ) -> None:
-    """A qcow2 that tells its size, and whose data is not there."""
+    """The image is a qcow2 with a size and without its data."""
     broken = tmp_path / "broken.qcow2"
     command("qemu-img", "create", "-q", "-f", "qcow2", broken, "64M")
     command("qemu-io", "-f", "qcow2", "-c", "write -P 7 0 16M", broken)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.powercut.pool_ids import not_known
+from lab.powercut.pool_ids import unknown_ids
 from pizarra.errors import Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
@@ -80,7 +80,7 @@ class OneSeat(OnLvm):
         recover(self.context)
         (report,) = recover(self.context)
         assert [str(one.outcome) for one in report.seats] == ["unchanged"]
-        assert not not_known(ThinPool(VG, POOL), DmThinStore(VG).observe().volumes)
+        assert not unknown_ids(ThinPool(VG, POOL), DmThinStore(VG).observe().volumes)
 
 
 @pytest.fixture(params=[("vda",), ("vda", "vdb")], ids=["one disk", "two disks"])

@@ -1,4 +1,4 @@
-"""The dashboard over LVM: a teacher's reset whose worker is killed in the middle of it."""
+"""The dashboard over LVM: the worker is killed in the middle of a teacher's reset."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _LISTEN = "127.0.0.1:8077"
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`pizarra serve`, both processes; and the technician's password, which is told once."""
+def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run `pizarra serve`; yields its process and the first password, which it prints once."""
     given = {"PIZARRA_SERVER_FOLDER": str(folder), "PIZARRA_SERVER_LISTEN": _LISTEN,
              "PIZARRA_SERVER_USER": "root", "PIZARRA_VG": VG}  # fmt: skip
     command = [sys.executable, "-m", "pizarra", "serve", "--json"]
@@ -71,7 +71,7 @@ def test_reset_when_the_worker_is_killed_in_it_then_the_next_ends_it_and_the_pag
     for seat in lab.host.observe().classroom("net").seats:
         direct_write(seat.volumes[0].path, MIB, b"a student was here".ljust(4096, b"!"))
     verbs.start(lab, "net")
-    with served(tmp_path) as (server, password):
+    with serving(tmp_path) as (server, password):
         page.goto(f"http://{_LISTEN}/")
         page.fill("#id_username", "technician")
         page.fill("#id_password", password)
@@ -86,7 +86,7 @@ def test_reset_when_the_worker_is_killed_in_it_then_the_next_ends_it_and_the_pag
         page.click("#sheet-yes")
         expect(page.locator("#strip")).to_be_visible(timeout=_PATIENCE_MS)
         os.killpg(server.pid, signal.SIGKILL)
-    with served(tmp_path) as (_, password):
+    with serving(tmp_path) as (_, password):
         assert not password, "it was told once"
         expect(page.locator("#strip")).to_contain_text("3 de 3 originales", timeout=_PATIENCE_MS)
         expect(page.locator("[data-number='3']")).to_contain_text("original", timeout=_PATIENCE_MS)

@@ -1,4 +1,4 @@
-"""Data disks on thin volumes: what students keep stays, whatever happens to the system's disk."""
+"""Data disks on thin volumes keep their content, whatever happens to the system disk."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.fixtures.command import pizarra
 from tests.lab.conftest import command
 from tests.lab.school import direct_read
 from tests.lab.test_adopt import with_pool
-from tests.lab.test_firmware import answered, the_seat
+from tests.lab.test_firmware import run_seats, the_seat
 
 WORK = b"a term's work" + bytes(4083)
 
@@ -26,27 +26,27 @@ def test_reset_when_there_is_a_data_disk_then_it_stays_and_goes_along_with_its_s
     how = ("--vg", VG, "--data", "32M")
     assert pizarra("template", "import", "boot", str(bootsector), *how).status == 0
     wish = ("--template", "boot", "--seats", "2", "--memory", "16M", "--vcpus", "1")
-    answered("classroom", "create", "keep", *wish, "--network", "none")
-    answered("start", "keep", "1")
+    run_seats("classroom", "create", "keep", *wish, "--network", "none")
+    run_seats("start", "keep", "1")
     for name in ("keep-01.vda", "keep-01.vdb"):
         direct_write(disk(name), 1 << 20, WORK)
-    done = answered("reset", "keep", "1", "--off")["keep-01"]
+    done = run_seats("reset", "keep", "1", "--off")["keep-01"]
     assert (done["outcome"], done["verified"]) == ("done", True)
     assert direct_read(disk("keep-01.vda"), 1 << 20, 4096) != WORK
     assert direct_read(disk("keep-01.vdb"), 1 << 20, 4096) == WORK
-    assert answered("verify", "keep", "--deep")["keep-01"]["verified"] is True
+    assert run_seats("verify", "keep", "--deep")["keep-01"]["verified"] is True
 
-    answered("undo", "keep", "1")
+    run_seats("undo", "keep", "1")
     assert direct_read(disk("keep-01.vda"), 1 << 20, 4096) == WORK
     assert pizarra("recover").status == 0
-    answered("classroom", "swap-data", "keep", "1", "2")
+    run_seats("classroom", "swap-data", "keep", "1", "2")
     (kept,) = the_seat(lab, "keep", 2).data
     assert direct_read(kept.path, 1 << 20, 4096) == WORK
     assert str(kept.path) in command("virsh", "domblklist", "keep-02")
 
     refused = pizarra("classroom", "delete", "keep", "--yes")
     assert (refused.status, "would be lost" in refused.err) == (2, True)
-    answered("classroom", "delete", "keep", "--with-data", "--yes")
+    run_seats("classroom", "delete", "keep", "--with-data", "--yes")
     assert pizarra("template", "delete", "boot", "--yes").status == 0
     ours = [volume.name for volume in lab.host.observe().volumes.values() if volume.labels]
     assert ours == []

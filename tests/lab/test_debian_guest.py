@@ -1,4 +1,4 @@
-"""A real system on a logical volume, and a student with root on it. Slow in the lab: once."""
+"""A real system on a logical volume, and a student with root on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pizarra.service import verbs
 from pizarra.service.context import Context
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
-from tests.fixtures.seen import seen
+from tests.fixtures.host_state import host_state
 from tests.fixtures.student import Student
 from tests.lab.conftest import ROOT, command
 from tests.lab.school import console
@@ -23,9 +23,9 @@ IMAGE = ROOT / "build" / "guests" / "debian.qcow2"
 
 @pytest.fixture
 def student(host: Context, kind: StorageKind) -> Iterator[Student]:
-    """At the one machine of a classroom that runs; nothing of it is left at the end."""
+    """A student at the machine of a classroom of one. The classroom is removed at the end."""
     subprocess.run([ROOT / "guests" / "debian" / "build"], check=True, capture_output=True)
-    before, where = seen(host.host), ("--storage", kind, "--vg", VG)
+    before, where = host_state(host.host), ("--storage", kind, "--vg", VG)
     done = pizarra("template", "import", "debian", str(IMAGE), *where)
     assert done.status == 0, done.err
     wish = ("--template", "debian", "--seats", "1", "--memory", "384M", "--vcpus", "1")
@@ -42,20 +42,20 @@ def student(host: Context, kind: StorageKind) -> Iterator[Student]:
     verbs.stop(host, "real", grace_s=0)
     assert pizarra("classroom", "delete", "real", "--yes").status == 0
     assert pizarra("template", "delete", "debian", "--yes").status == 0
-    assert seen(host.host) == before
+    assert host_state(host.host) == before
 
 
 @pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
 def test_reset_when_a_student_had_root_then_the_system_is_as_on_the_first_day(
     student: Student, host: Context
 ) -> None:
-    student.has_booted()
-    student.misbehaves()
+    student.wait_until_booted()
+    student.misbehave()
     (status,) = verbs.status(host, "real").seats
     assert status.extra["changed_bytes"] > 3_000_000
     process = command("pgrep", "-f", "guest=real-01,")
     said = pizarra("reset", "real", "--mode", "hot", "--json")
     assert (said.status, said.seats) == (0, {"real-01": "done"}), said.err
-    student.has_booted()
-    student.finds_the_original()
+    student.wait_until_booted()
+    student.check_original()
     assert command("pgrep", "-f", "guest=real-01,") == process

@@ -1,4 +1,4 @@
-"""What is read from and written to thin volumes while their machines are off."""
+"""Reads and writes of thin volumes while their machines are off."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.contract.storage_lvm import VG, direct_write
 from tests.fixtures.command import pizarra
 from tests.lab.school import direct_read
 from tests.lab.test_adopt import with_pool
-from tests.lab.test_firmware import answered
+from tests.lab.test_firmware import run_seats
 from tests.unit.test_identity_offline import made
 
 WORK = b"lesson three".ljust(4096, b".")
@@ -34,17 +34,17 @@ def test_identify_when_the_disk_is_written_then_a_reset_brings_the_name_back(
     assert lab
     with_pool()
     assert pizarra("template", "import", "ext", str(made(tmp_path)), "--vg", VG).status == 0
-    answered("classroom", "create", "net", "--template", "ext", *SEATS, "--identify")
+    run_seats("classroom", "create", "net", "--template", "ext", *SEATS, "--identify")
     names = [hostname(number) for number in (1, 2)]
     assert names == [b"net-01\n", b"net-02\n"]
     for number in (1, 2):
         direct_write(disk(number), 0, bytes(1 << 20))  # no partition is left
         direct_write(disk(number), 2 << 20, bytes(1 << 20))
-    assert {one["verified"] for one in answered("reset", "net").values()} == {True}
+    assert {one["verified"] for one in run_seats("reset", "net").values()} == {True}
     assert [hostname(number) for number in (1, 2)] == names
-    assert {one["verified"] for one in answered("verify", "net", "--deep").values()} == {True}
-    answered("checkpoint", "save", "net", "lesson", "1")
-    answered("checkpoint", "hand-out", "net", "lesson", "--from", "1")
+    assert {one["verified"] for one in run_seats("verify", "net", "--deep").values()} == {True}
+    run_seats("checkpoint", "save", "net", "lesson", "1")
+    run_seats("checkpoint", "hand-out", "net", "lesson", "--from", "1")
     assert [hostname(number) for number in (1, 2)] == names
 
 
@@ -53,9 +53,9 @@ def test_export_when_it_is_a_checkpoint_of_a_thin_volume_then_a_template_is_made
 ) -> None:
     with_pool()
     assert pizarra("template", "import", "boot", str(bootsector), "--vg", VG).status == 0
-    answered("classroom", "create", "net", "--template", "boot", *SEATS)
+    run_seats("classroom", "create", "net", "--template", "boot", *SEATS)
     direct_write(disk(1), 1 << 20, WORK)
-    answered("checkpoint", "save", "net", "lesson-3", "1")
+    run_seats("checkpoint", "save", "net", "lesson-3", "1")
     direct_write(disk(1), 1 << 20, bytes(4096))
     folder = tmp_path / "usb"
     done = pizarra("checkpoint", "export", "net", "lesson-3", str(folder), "--from", "1")

@@ -1,7 +1,7 @@
-"""What breaks below us: a disk that gives errors, a pool that is full, a libvirtd that dies.
+"""Faults below Pizarra: a disk that gives errors, a full pool, a libvirtd that dies.
 
-Each time: it ends, it is told of the seat that it befell, nothing is called original that is not,
-and when the cause is mended all is well again.
+Each time the command ends and names the seats that failed, and no dirty seat is called original.
+After the repair of the cause everything works again.
 """
 
 from __future__ import annotations
@@ -38,38 +38,40 @@ BAD = {Outcome.FAILED, Outcome.UNKNOWN}
 
 @dataclass(frozen=True, slots=True)
 class Frail:
-    """A volume group on a disk that can be told to fail."""
+    """A volume group on a disk that a test can make fail."""
 
     context: Context
 
     def table(self, target: str) -> None:
-        """What the disk is from now on."""
+        """Replace the table of the disk."""
         sectors = DISK_BYTES // 512
         command("dmsetup", "suspend", "--nolockfs", "--noflush", DISK)
         command("dmsetup", "load", DISK, "--table", f"0 {sectors} {target}")
         command("dmsetup", "resume", DISK)
 
-    def breaks(self) -> None:
-        """Every request is an error."""
+    def fail_requests(self) -> None:
+        """Let every request fail."""
         self.table(f"flakey /dev/{VG}/under 0 0 3600")
 
-    def hangs(self) -> None:
-        """No request is answered."""
+    def hang(self) -> None:
+        """Answer no request."""
         command("dmsetup", "suspend", "--nolockfs", "--noflush", DISK)
 
-    def answers(self) -> None:
+    def answer(self) -> None:
         command("dmsetup", "resume", DISK)
 
-    def heals(self) -> None:
-        """As good as new; the pool is opened anew, and checked by LVM meanwhile."""
+    def heal(self) -> None:
+        """Repair the disk, and open the pool again; LVM checks the pool meanwhile."""
         self.table(f"linear /dev/{VG}/under 0")
-        self.reopened()
+        self.reopen_group()
 
-    def reopened(self) -> None:
+    def reopen_group(self) -> None:
         lvm("vgchange", "-an", FRAIL)
         lvm("vgchange", "-ay", FRAIL)
 
-    def made(self, kind: StorageKind, image: Path, seats: int, disk_bytes: int = 0) -> None:
+    def create_classroom(
+        self, kind: StorageKind, image: Path, seats: int, disk_bytes: int = 0
+    ) -> None:
         if kind is StorageKind.LVM_THIN:
             DmThinStore(FRAIL).prepare()
         source = templates.source_of_file(image)
@@ -82,8 +84,8 @@ class Frail:
     def seats(self) -> tuple[Seat, ...]:
         return self.context.host.observe().classroom("frail").seats
 
-    def works(self, *numbers: int) -> None:
-        """A student writes to the disk of a seat that is off."""
+    def work(self, *numbers: int) -> None:
+        """Write to the disks of seats that are off, as students would."""
         for seat in self.seats():
             if seat.number in numbers:
                 direct_write(seat.volumes[0].path, MIB, b"a student was here".ljust(4096, b"!"))
@@ -91,8 +93,8 @@ class Frail:
     def reset(self) -> Report:
         return verbs.reset(self.context, "frail", after=After.OFF)
 
-    def well_again(self) -> None:
-        """Recover ends what was begun, twice is once, and a reset is proven by data."""
+    def check_recovery(self) -> None:
+        """Recover twice; the second changes nothing, and a reset is proven by reading the data."""
         recover.recover(self.context)
         again = [one for report in recover.recover(self.context) for one in report.seats]
         assert {one.outcome for one in again} == {Outcome.UNCHANGED}
@@ -102,7 +104,7 @@ class Frail:
 
 @pytest.fixture
 def frail(lab: Context) -> Iterator[Frail]:
-    """Empty; gone afterwards, whatever became of it."""
+    """A new group of this kind. It is removed afterwards, whatever its state."""
     lvm("lvcreate", "-y", "-Wn", "-L", f"{DISK_BYTES}b", "-n", "under", VG)
     command("dmsetup", "create", DISK, "--table",
             f"0 {DISK_BYTES // 512} linear /dev/{VG}/under 0")  # fmt: skip
@@ -111,14 +113,14 @@ def frail(lab: Context) -> Iterator[Frail]:
     with suppress(PizarraError):
         classrooms.delete(lab, "frail")
     subprocess.run(["lvm", "vgremove", "-ff", "-y", FRAIL], capture_output=True, check=False)
-    for _ in range(3):  # what LVM would not let go of, those that stand on others first
+    for _ in range(3):  # LVM removes a volume only after those that depend on it
         rows = command("dmsetup", "ls").split("\n")
         for name in [row.split()[0] for row in rows if row.startswith((FRAIL, DISK))]:
             subprocess.run(["dmsetup", "remove", "-f", name], capture_output=True, check=False)
     lvm("lvremove", "-ff", "-y", f"{VG}/under")
 
 
-def told(report: Report) -> list[tuple[Outcome, str]]:
+def outcomes_of(report: Report) -> list[tuple[Outcome, str]]:
     return [(one.outcome, str(one.reason)) for one in report.seats]
 
 
@@ -126,29 +128,29 @@ def told(report: Report) -> list[tuple[Outcome, str]]:
 def test_disk_when_it_gives_errors_then_it_is_said_and_none_is_called_original(
     frail: Frail, bootsector: Path, kind: StorageKind
 ) -> None:
-    frail.made(kind, bootsector, 2)
-    frail.works(1, 2)
-    frail.breaks()
+    frail.create_classroom(kind, bootsector, 2)
+    frail.work(1, 2)
+    frail.fail_requests()
     with suppress(PizarraError):
         report = frail.reset()
-        assert {one.outcome for one in report.seats} <= BAD, told(report)
+        assert {one.outcome for one in report.seats} <= BAD, outcomes_of(report)
         assert not any(one.verified for one in report.seats)
     with suppress(PizarraError):
         assert not any(one.verified for one in verbs.status(frail.context, "frail").seats)
-    frail.heals()
-    frail.well_again()
+    frail.heal()
+    frail.check_recovery()
 
 
 def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was(
     frail: Frail, bootsector: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devmapper, "LIMIT_S", 3.0)
-    frail.made(StorageKind.LVM_THIN, bootsector, 1)
-    frail.works(1)
+    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 1)
+    frail.work(1)
     volume = frail.seats()[0].volumes[0]
     device = devmapper.device(devmapper.dm_name(volume.place, volume.name))
     assert device
-    frail.hangs()
+    frail.hang()
     try:
         reader = subprocess.Popen(["dd", f"if={volume.path}", "of=/dev/null", "iflag=direct",
                                    "bs=4096", "count=1", "skip=256"])  # fmt: skip
@@ -159,17 +161,17 @@ def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was
         with pytest.raises(CommandTimedOut):
             run(["lvm", "pvs", "--config", f'devices/filter=["a|{DISK}|","r|.*|"]'], timeout_s=3)
     finally:
-        frail.answers()
+        frail.answer()
     assert reader.wait(30) == 0
     assert devmapper.device(device.name) == device
-    frail.well_again()
+    frail.check_recovery()
 
 
 def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.made(StorageKind.LVM_THIN, bootsector, 2)
-    frail.works(1)
+    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 2)
+    frail.work(1)
     device, made = f"{FRAIL}-{POOL}-tpool", []
     with suppress(StorageFault):
         for thin_id in range(100_000, 104_000):
@@ -179,21 +181,21 @@ def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
     with suppress(PizarraError):
         report = frail.reset()
         first = report.seats[0]
-        assert first.outcome in BAD or first.verified, told(report)
+        assert first.outcome in BAD or first.verified, outcomes_of(report)
     with suppress(PizarraError):
         for one in verbs.verify(frail.context, "frail", [1]).seats:
             assert not one.verified or one.outcome is Outcome.DONE
     lvm("lvextend", "-y", "--poolmetadatasize", "+8M", f"{FRAIL}/{POOL}")
-    frail.reopened()
+    frail.reopen_group()
     for thin_id in made:
         devmapper.message(device, f"delete {thin_id}")
-    frail.well_again()
+    frail.check_recovery()
 
 
 def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_done(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.made(StorageKind.LVM_THIN, bootsector, 3)
+    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 3)
     verbs.start(frail.context, "frail")
     pid = int(command("pgrep", "-x", "libvirtd").split()[0])
     argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
@@ -205,9 +207,9 @@ def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_do
 
     try:
         report = verbs.reset(Context(frail.context.host, dies), "frail", after=After.RUNNING)
-        assert {one.outcome for one in report.seats} <= {*BAD, Outcome.DONE}, told(report)
+        assert {one.outcome for one in report.seats} <= {*BAD, Outcome.DONE}, outcomes_of(report)
         assert all(one.verified for one in report.seats if one.outcome is Outcome.DONE)
-        assert any(one.outcome in BAD for one in report.seats), told(report)
+        assert any(one.outcome in BAD for one in report.seats), outcomes_of(report)
     finally:
         Path("/run/libvirtd.pid").unlink(missing_ok=True)
         subprocess.Popen([b"/bin/sh", b"-c", b"ulimit -n 1024; exec \"$@\"", b"sh", *argv],
@@ -216,7 +218,7 @@ def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_do
             ["virsh", "-q", "list"], capture_output=True, check=False).returncode)  # fmt: skip
     recover.recover(frail.context)
     report = verbs.reset(frail.context, "frail", after=After.OFF)
-    assert report.exit_status == 0, told(report)
+    assert report.exit_status == 0, outcomes_of(report)
     assert {seat.power for seat in frail.seats()} == {Power.OFF}
     assert verbs.verify(frail.context, "frail", deep=True).exit_status == 0
 
@@ -224,7 +226,7 @@ def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_do
 def test_snapshot_when_it_overflows_then_it_is_said_and_a_reset_mends_it(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.made(StorageKind.LVM_THICK, bootsector, 2)
+    frail.create_classroom(StorageKind.LVM_THICK, bootsector, 2)
     seat = frail.seats()[0].volumes[0]
     lvm("lvreduce", "-f", "-y", "-l", "1", f"{FRAIL}/{seat.name}")
     with suppress(OSError):
@@ -233,15 +235,15 @@ def test_snapshot_when_it_overflows_then_it_is_said_and_a_reset_mends_it(
     status = verbs.status(frail.context, "frail").seats
     assert [bool(one.verified) for one in status] == [False, True], status
     assert frail.reset().exit_status == 0
-    frail.well_again()
+    frail.check_recovery()
 
 
 def test_pool_when_its_data_is_wholly_full_then_starts_are_refused_and_resets_still_work(
     frail: Frail, bootsector: Path
 ) -> None:
-    """Somebody else's volume fills the pool to its last block."""
-    frail.made(StorageKind.LVM_THIN, bootsector, 2)
-    frail.works(1)
+    """A volume of somebody else fills the pool to its last block."""
+    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 2)
+    frail.work(1)
     lvm("lvchange", "--errorwhenfull", "y", f"{FRAIL}/{POOL}")
     lvm("lvcreate", "-y", "-V", f"{2 * DISK_BYTES}b", "-T", f"{FRAIL}/{POOL}", "-n", "theirs")
     with pytest.raises(OSError):
@@ -257,33 +259,35 @@ def test_pool_when_its_data_is_wholly_full_then_starts_are_refused_and_resets_st
     status = verbs.status(frail.context, "frail").seats
     assert [one.verified for one in status] == [False, True], status
     report = frail.reset()
-    assert all(one.verified for one in report.seats if one.outcome is Outcome.DONE), told(report)
+    assert all(one.verified for one in report.seats if one.outcome is Outcome.DONE), outcomes_of(
+        report
+    )
 
     lvm("lvremove", "-y", f"{FRAIL}/theirs")
-    frail.reopened()
-    frail.well_again()
+    frail.reopen_group()
+    frail.check_recovery()
     assert verbs.start(frail.context, "frail").exit_status == 0
 
 
 def test_machine_when_it_ignores_everything_then_only_it_fails_and_nobody_waits_for_ever(
     frail: Frail, bootsector: Path
 ) -> None:
-    """Its QEMU is stopped by a signal: it answers no monitor, no agent, no power button."""
-    frail.made(StorageKind.LVM_THIN, bootsector, 2)
+    """A signal stops its QEMU, which then answers no monitor, no agent and no power button."""
+    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 2)
     verbs.start(frail.context, "frail")
     pid = int(command("pgrep", "-f", "guest=frail-01,").split()[0])
     os.kill(pid, signal.SIGSTOP)
     try:
         report = verbs.reset(frail.context, "frail", mode=Mode.HOT)
         deaf, other = report.seats
-        assert deaf.outcome in BAD, told(report)
+        assert deaf.outcome in BAD, outcomes_of(report)
         assert "could not be stopped" in str(deaf.reason)
-        assert (other.outcome, other.verified) == (Outcome.DONE, True), told(report)
+        assert (other.outcome, other.verified) == (Outcome.DONE, True), outcomes_of(report)
         assert len(verbs.status(frail.context, "frail").seats) == 2
         report = verbs.stop(frail.context, "frail", grace_s=3)
-        assert report.exit_status == 0, told(report)
+        assert report.exit_status == 0, outcomes_of(report)
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
     assert {seat.power for seat in frail.seats()} == {Power.OFF}
-    frail.well_again()
+    frail.check_recovery()

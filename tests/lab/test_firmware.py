@@ -16,7 +16,7 @@ from tests.contract.storage_lvm import POOL, VG, lvm
 from tests.fixtures.command import pizarra
 from tests.lab.conftest import command
 from tests.lab.school import eventually
-from tests.lab.test_adopt import defined, with_pool
+from tests.lab.test_adopt import define_machine, with_pool
 
 MARK = b"left by a student"
 
@@ -33,14 +33,14 @@ def original(lab: Context, seat: Seat) -> Path:
     return lab.host.states.folder / seat.baselines[seat.volumes[0].uuid].uuid
 
 
-def marked(nvram: Path) -> None:
-    """As if the guest had set a variable."""
+def mark_nvram(nvram: Path) -> None:
+    """Change the file as if the guest had set a variable."""
     with nvram.open("r+b") as file:
         file.seek(-1000, 2)
         file.write(MARK)
 
 
-def answered(*argv: str, status: int = 0) -> dict[str, dict[str, object]]:
+def run_seats(*argv: str, status: int = 0) -> dict[str, dict[str, object]]:
     said = pizarra(*argv, "--json")
     assert said.status == status, (said.out, said.err)
     return {one["seat"]: one for one in said.document["seats"]}
@@ -50,15 +50,15 @@ def answered(*argv: str, status: int = 0) -> dict[str, dict[str, object]]:
 def test_reset_when_uefi_and_tpm_then_both_are_the_originals_and_proven(
     lab: Context, bootsector: Path, kind: StorageKind
 ) -> None:
-    """OVMF writes variables as it starts, and the TPM counts its starts."""
+    """OVMF writes variables when it starts, and the TPM counts its starts."""
     with_pool()
     how = ("--firmware", "uefi", "--tpm", "--storage", kind, "--vg", VG)
     assert pizarra("template", "import", "secure", str(bootsector), *how).status == 0
     wish = ("--template", "secure", "--seats", "2", "--memory", "64M", "--vcpus", "1")
-    answered("classroom", "create", "uefi", *wish, "--network", "none")
-    assert {one["verified"] for one in answered("status", "uefi").values()} == {True}
+    run_seats("classroom", "create", "uefi", *wish, "--network", "none")
+    assert {one["verified"] for one in run_seats("status", "uefi").values()} == {True}
 
-    answered("start", "uefi", "1")
+    run_seats("start", "uefi", "1")
     seat = the_seat(lab, "uefi")
     there = files(lab, seat)
     assert there.nvram and there.tpm
@@ -70,11 +70,11 @@ def test_reset_when_uefi_and_tpm_then_both_are_the_originals_and_proven(
     hot = pizarra("reset", "uefi", "1", "--mode", "hot", "--json")
     assert (hot.status, "NVRAM, TPM" in hot.err) == (2, True), (hot.out, hot.err)
 
-    answered("stop", "uefi", "1", "--grace", "0")
-    told = answered("status", "uefi", "1")["uefi-01"]
+    run_seats("stop", "uefi", "1", "--grace", "0")
+    told = run_seats("status", "uefi", "1")["uefi-01"]
     assert told["verified"] is False, told
-    assert answered("verify", "uefi", "1", "--deep", status=1)["uefi-01"]["verified"] is False
-    done = answered("reset", "uefi")
+    assert run_seats("verify", "uefi", "1", "--deep", status=1)["uefi-01"]["verified"] is False
+    done = run_seats("reset", "uefi")
     assert {name: one["outcome"] for name, one in done.items()} == {
         "uefi-01": "done",
         "uefi-02": "unchanged",
@@ -82,19 +82,19 @@ def test_reset_when_uefi_and_tpm_then_both_are_the_originals_and_proven(
     kept = original(lab, seat)
     assert same_content(kept / "nvram", there.nvram)
     assert same_content(kept / "tpm", there.tpm)
-    assert answered("verify", "uefi", "--deep")["uefi-01"]["verified"] is True
+    assert run_seats("verify", "uefi", "--deep")["uefi-01"]["verified"] is True
 
-    answered("undo", "uefi", "1")
+    run_seats("undo", "uefi", "1")
     assert there.nvram.read_bytes() != blank, "the student's variables are back"
     assert any(there.tpm.rglob("*permall"))
-    answered("checkpoint", "save", "uefi", "lesson", "1")
+    run_seats("checkpoint", "save", "uefi", "lesson", "1")
     students = there.nvram.read_bytes()
-    answered("reset", "uefi", "1")
+    run_seats("reset", "uefi", "1")
     assert not there.nvram.exists()
-    answered("checkpoint", "restore", "uefi", "lesson", "1")
+    run_seats("checkpoint", "restore", "uefi", "lesson", "1")
     assert there.nvram.read_bytes() == students
 
-    answered("reset", "uefi", "1", "--start")  # it starts from a blank state, as on the first day
+    run_seats("reset", "uefi", "1", "--start")  # it starts from a blank state, as on the first day
     eventually("OVMF wrote a variable", there.nvram.exists)
     assert pizarra("classroom", "delete", "uefi", "--yes").status == 0
     assert not there.nvram.exists()
@@ -106,7 +106,7 @@ def test_reset_when_uefi_and_tpm_then_both_are_the_originals_and_proven(
 def test_adopted_when_uefi_then_its_boot_entries_are_part_of_the_original(lab: Context) -> None:
     with_pool()
     lvm("lvcreate", "-y", "-V", "32m", "-T", f"{VG}/{POOL}", "-n", "theirs")
-    xml = defined("theirs", f"/dev/{VG}/theirs", "--boot", "uefi")
+    xml = define_machine("theirs", f"/dev/{VG}/theirs", "--boot", "uefi")
     nvram = state_files_of(xml).nvram
     assert nvram
     lab.host.compute.start(lab.host.compute.find("theirs").uuid)  # type: ignore[union-attr]
@@ -117,10 +117,10 @@ def test_adopted_when_uefi_then_its_boot_entries_are_part_of_the_original(lab: C
     (outcome,) = adopt(lab, ["theirs"], Wish()).seats
     assert outcome.verified, outcome
 
-    marked(nvram)
-    told = answered("status", "adopted")["theirs"]
+    mark_nvram(nvram)
+    told = run_seats("status", "adopted")["theirs"]
     assert (told["verified"], told["reason"]) == (False, "its NVRAM is not the original")
-    assert answered("reset", "adopted")["theirs"]["outcome"] == "done"
+    assert run_seats("reset", "adopted")["theirs"]["outcome"] == "done"
     assert nvram.read_bytes() == before
     assert pizarra("classroom", "delete", "adopted", "--yes").status == 0
     assert nvram.read_bytes() == before, "it is theirs, and stays"
@@ -130,26 +130,26 @@ def test_adopted_when_uefi_then_its_boot_entries_are_part_of_the_original(lab: C
 def test_template_when_of_a_uefi_machine_then_seats_have_its_variables(lab: Context) -> None:
     with_pool()
     lvm("lvcreate", "-y", "-V", "32m", "-T", f"{VG}/{POOL}", "-n", "golden")
-    xml = defined("golden", f"/dev/{VG}/golden", "--boot", "uefi")
+    xml = define_machine("golden", f"/dev/{VG}/golden", "--boot", "uefi")
     nvram = state_files_of(xml).nvram
     assert nvram
     lab.host.compute.start(lab.host.compute.find("golden").uuid)  # type: ignore[union-attr]
     eventually("it has variables", nvram.exists)
     command("virsh", "-q", "destroy", "golden")
-    marked(nvram)
+    mark_nvram(nvram)
     assert pizarra("template", "import", "win", "--from-domain", "golden", "--vg", VG).status == 0
     wish = ("--template", "win", "--seats", "1", "--memory", "64M", "--network", "none")
-    answered("classroom", "create", "wins", *wish)
+    run_seats("classroom", "create", "wins", *wish)
     there = files(lab, the_seat(lab, "wins")).nvram
     assert there
     assert there.read_bytes() == nvram.read_bytes()
     there.write_bytes(b"ruined")
-    assert answered("reset", "wins")["wins-01"]["outcome"] == "done"
+    assert run_seats("reset", "wins")["wins-01"]["outcome"] == "done"
     assert there.read_bytes() == nvram.read_bytes()
 
     kept = lab.host.states.folder / the_seat(lab, "wins").labels.baseline
     kept.rename(kept.with_name("lost"))
     there.write_bytes(b"ruined again")
-    lost = answered("reset", "wins", status=1)["wins-01"]
+    lost = run_seats("reset", "wins", status=1)["wins-01"]
     assert lost["outcome"] == "failed"
     assert "is not there" in str(lost["reason"])

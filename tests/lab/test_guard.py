@@ -1,4 +1,4 @@
-"""Classic stores that fill up: they get more room, or their machine stands still in time."""
+"""Classic stores that fill up: guard extends them, or pauses their machine in time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.contract.storage_lvm import VG, direct_write, lvm
 from tests.fixtures.command import pizarra
 from tests.lab.conftest import command
 from tests.lab.school import direct_read
-from tests.lab.test_firmware import answered
+from tests.lab.test_firmware import run_seats
 
 MIB = 1 << 20
 DISK = Path(f"/dev/{VG}/full-01.vda")
@@ -23,7 +23,7 @@ def store_bytes() -> int:
     return int(said)
 
 
-def filled(from_mib: int, to_mib: int) -> None:
+def fill(from_mib: int, to_mib: int) -> None:
     for at in range(from_mib, to_mib):
         direct_write(DISK, at * MIB, bytes([at % 251 + 1]) * MIB)
 
@@ -38,20 +38,20 @@ def test_guard_when_a_classic_store_fills_then_extends_it_or_stops_its_machine(
     how = ("--storage", "lvm-thick", "--vg", VG)
     assert pizarra("template", "import", "blank", str(image), *how).status == 0
     wish = ("--template", "blank", "--seats", "1", "--memory", "16M", "--network", "none")
-    answered("classroom", "create", "full", *wish, "--vcpus", "1")
-    answered("start", "full")
+    run_seats("classroom", "create", "full", *wish, "--vcpus", "1")
+    run_seats("start", "full")
     assert store_bytes() == cow_bytes(400 * MIB) == 100 * MIB
 
-    filled(0, 60)
+    fill(0, 60)
     assert pizarra("guard").status == 0
     assert store_bytes() == 100 * MIB, "there is room yet"
-    filled(60, 82)
+    fill(60, 82)
     told = pizarra("guard")
     assert (told.status, "its store is larger now" in told.err) == (0, True), told.err
     assert store_bytes() >= 150 * MIB
 
     lvm("lvcreate", "-y", "-l", "100%FREE", "-n", "theirs", VG)
-    filled(82, 147)
+    fill(82, 147)
     told = pizarra("guard")
     assert "stands still before its data is lost" in told.err, told.err
     assert "paused" in command("virsh", "domstate", "full-01")
@@ -59,7 +59,7 @@ def test_guard_when_a_classic_store_fills_then_extends_it_or_stops_its_machine(
 
     lvm("lvremove", "-y", f"{VG}/theirs")
     assert "larger now" in pizarra("guard").err
-    answered("start", "full")
+    run_seats("start", "full")
     assert "running" in command("virsh", "domstate", "full-01")
-    assert answered("reset", "full", "--off")["full-01"]["verified"] is True
+    assert run_seats("reset", "full", "--off")["full-01"]["verified"] is True
     assert pizarra("classroom", "delete", "full", "--yes").status == 0

@@ -1,4 +1,4 @@
-"""`pizarra host check` on a real host: the lab, with a fresh volume group and libvirt."""
+"""`pizarra host check` on a real host: the lab, with an empty volume group and libvirt."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Check = Callable[..., tuple[int, Findings, str]]
 
 @pytest.fixture
 def host_check(monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Run it: exit status, findings by check, and what went to stderr."""
+    """A function that runs the command: its status, findings by check, and stderr."""
 
     def run(*options: str, **settings: str) -> tuple[int, Findings, str]:
         for name, value in settings.items():
@@ -46,7 +46,7 @@ def lvs(field: str, volume: str) -> str:
 
 @pytest.fixture
 def pools() -> Iterator[list[str]]:
-    """Names of pools; each is gone afterwards."""
+    """A list for names of pools. Each named pool is removed afterwards."""
     made: list[str] = []
     yield made
     for name in made:

@@ -1,4 +1,4 @@
-"""Real systems that are given their identities, by cloud-init and by their agents."""
+"""Gives real systems their identities, by cloud-init and by their agents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pizarra.service.context import Context
 from pizarra.system import seed
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
-from tests.fixtures.seen import seen
+from tests.fixtures.host_state import host_state
 from tests.fixtures.student import Student
 from tests.lab.conftest import ROOT, command
 
@@ -35,12 +35,12 @@ WHO = """
 def classroom(
     host: Context, kind: StorageKind, request: pytest.FixtureRequest
 ) -> Iterator[dict[int, Student]]:
-    """Two machines of a real system; nothing of them is left at the end."""
+    """A classroom of two machines with a real system. It is removed at the end."""
     image = ROOT / "build" / "guests" / IMAGES[request.param]
     extra = {"DEBIAN_EXTRA": EXTRA[request.param]}
     build = [str(ROOT / "guests" / "debian" / "build"), str(image)]
     subprocess.run(["env", *(f"{k}={v}" for k, v in extra.items()), *build], check=True)
-    before, where = seen(host.host), ("--storage", kind, "--vg", VG)
+    before, where = host_state(host.host), ("--storage", kind, "--vg", VG)
     done = pizarra("template", "import", "system", str(image), *where)
     assert done.status == 0, done.err
     wish = ("--template", "system", "--seats", "2", "--memory", "512M", "--vcpus", "1")
@@ -53,7 +53,7 @@ def classroom(
     verbs.stop(host, "real", grace_s=0)
     assert pizarra("classroom", "delete", "real", "--yes").status == 0
     assert pizarra("template", "delete", "system", "--yes").status == 0
-    assert seen(host.host) == before
+    assert host_state(host.host) == before
 
 
 @pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
@@ -72,23 +72,23 @@ def test_identify_when_guests_are_real_then_each_is_itself_after_every_reset(
         name, machine_id, live, user, password, _ = told[number]
         assert (name, live, user) == (seat.name, seat.name, "student")
         assert machine_id == seat.domain_uuid.replace("-", "")
-        _password_checked(password, "tiza y pizarra")
+        _check_password(password, "tiza y pizarra")
     keys = {told[number][5] for number in NUMBERS}
     assert len(keys) == (2 if "no keys" not in keys else 1)
-    classroom[1].does("echo hacked >/etc/hostname; userdel -r student; rm -rf /etc/ssh; sync")
+    classroom[1].run("echo hacked >/etc/hostname; userdel -r student; rm -rf /etc/ssh; sync")
     said = pizarra("reset", "real", "--json")
     assert (said.status, said.seats) == (0, {"real-01": "done", "real-02": "done"}), said
     assert {number: _who(classroom[number]) for number in NUMBERS} == told
 
 
 def _who(student: Student) -> list[str]:
-    student.has_booted()
-    status, said = student.does(WHO)
+    student.wait_until_booted()
+    status, said = student.run(WHO)
     assert status == 0, said
     return said.splitlines()
 
 
-def _password_checked(found: str, password: str) -> None:
+def _check_password(found: str, password: str) -> None:
     _, method, salt, _ = found.split("$")
     again = command("openssl", "passwd", f"-{method}", "-salt", salt, password)
     assert found == again.strip()

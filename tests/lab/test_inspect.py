@@ -1,4 +1,4 @@
-"""Looking into seats in the lab: what changed, devices and mounts, files copied out, no traces."""
+"""Inspects seats in the lab: what changed, devices, mounts, copies of files, and no traces."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ START_SECTOR = 2048
 
 @pytest.fixture(scope="session")
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A disk with one small and one large partition; the large one has files in ext4."""
+    """A disk with a small and a large partition; the large one has an ext4 with files."""
     folder = tmp_path_factory.mktemp("disk")
     tree = folder / "tree"
     (tree / "home" / "ana").mkdir(parents=True)
@@ -53,8 +53,8 @@ def room(lab: Context, disk: Path, kind: StorageKind, seats: int = 2) -> None:
     classrooms.create(lab, spec)
 
 
-def writes(path: Path, name: str, text: str, folder: Path) -> None:
-    """A student writes a file on the disk of a seat that is off."""
+def write_file(path: Path, name: str, text: str, folder: Path) -> None:
+    """Write a file to the disk of a seat that is off, as a student would."""
     folder.mkdir()
     command("mount", "-o", f"loop,offset={START_SECTOR * 512},sizelimit={40 * MIB}", path, folder)
     try:
@@ -65,7 +65,7 @@ def writes(path: Path, name: str, text: str, folder: Path) -> None:
 
 
 def traces() -> list[str]:
-    """What is left of views: volumes, loop devices, mounts, notes."""
+    """What views have left: volumes, loop devices, mounts, notes."""
     names = command("lvs", "--noheadings", "-o", "lv_name", VG).split()
     loops = command("losetup", "-n", "-O", "BACK-FILE", "-a").split()
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "/dev/loop" in line]
@@ -79,7 +79,7 @@ def test_inspect_when_a_student_wrote_then_shows_how_much_and_copies_either_stat
 ) -> None:
     room(lab, disk, kind)
     assert inspect.show(lab, "net-01")["disks"][0]["changed_bytes"] == 0
-    writes(Path(f"/dev/{VG}/net-01.vda"), "new.txt", "by a student", tmp_path / "m")
+    write_file(Path(f"/dev/{VG}/net-01.vda"), "new.txt", "by a student", tmp_path / "m")
     told = inspect.show(lab, "net-01")
     assert told["disks"][0]["changed_bytes"] > 0
     assert (told["seat"], told["template"], told["power"]) == ("net-01", "t", "off")
@@ -104,7 +104,7 @@ def test_attach_when_a_thin_seat_is_reset_meanwhile_then_neither_disturbs_the_ot
 ) -> None:
     room(lab, disk, StorageKind.LVM_THIN)
     seat = Path(f"/dev/{VG}/net-01.vda")
-    writes(seat, "new.txt", "by a student", tmp_path / "m")
+    write_file(seat, "new.txt", "by a student", tmp_path / "m")
     at = tmp_path / "at"
     at.mkdir()
     present = inspect.attach(lab, "net-01", Where(), at)
@@ -177,12 +177,12 @@ def test_command_when_asked_then_tells_in_words_and_in_json(
     pizarra = Path(sys.executable).with_name("pizarra")
     environment = {**os.environ, "PIZARRA_VG": VG}
 
-    def said(*argv: str) -> str:
+    def run_command(*argv: str) -> str:
         argv = (str(pizarra), "inspect", "net-01", *argv)
         return subprocess.run(argv, check=True, capture_output=True, text=True,
                               env=environment).stdout  # fmt: skip
 
-    assert "net-01: off, t v1" in said()
+    assert "net-01: off, t v1" in run_command()
     out = str(tmp_path / "out")
-    told = json.loads(said("--copy", "/home/ana/report.txt", "--to", out, "--json"))
+    told = json.loads(run_command("--copy", "/home/ana/report.txt", "--to", out, "--json"))
     assert (told["files"], told["size_bytes"], told["left_out"]) == (1, 10, [])

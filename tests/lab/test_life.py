@@ -1,6 +1,6 @@
 """The life of a classroom in the lab, from import to delete, on every kind of LVM volume.
 
-Import, create and both deletes are in the fixtures of tests/lab/school.py, with their own proofs.
+The fixtures of tests/lab/school.py import, create and delete, and prove that too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pizarra.service import recover, verbs
 from pizarra.service.context import Context
 from pizarra.system import devmapper
 from tests.contract.storage_lvm import VG, lvm
-from tests.fixtures.command import Said, pizarra, refused
+from tests.fixtures.command import CommandResult, check_refused, pizarra
 from tests.lab.conftest import command
 from tests.lab.school import SEATS, School, console, eventually
 
@@ -64,8 +64,8 @@ def test_commands_when_a_lesson_is_held_then_each_says_what_it_did(original: Sch
     assert list(shown["addresses"]) == ALL
 
 
-def assert_contract(said: Said) -> None:
-    """The keys that scripts depend on."""
+def assert_contract(said: CommandResult) -> None:
+    """Check the keys that scripts depend on."""
     document = said.document
     assert {"classroom", "verb", "mode", "elapsed_s", "seats"} <= set(document)
     assert (document["verb"], document["mode"]) == ("reset", "cold")
@@ -99,7 +99,7 @@ def test_verify_when_one_seat_is_dirty_then_exit_1_and_only_that_one_failed(
 
 @on_thin
 def test_reset_when_one_is_under_way_then_the_second_ends_with_4(original: School) -> None:
-    told: list[Said] = []
+    told: list[CommandResult] = []
 
     def second(event: Event) -> None:
         if isinstance(event, Began):
@@ -109,14 +109,14 @@ def test_reset_when_one_is_under_way_then_the_second_ends_with_4(original: Schoo
 
     first = Context(original.context.host, second)
     assert verbs.reset(first, "life").exit_status == 0
-    assert [refused(said, 4).status for said in told] == [4, 4, 4]
+    assert [check_refused(said, 4).status for said in told] == [4, 4, 4]
     assert "busy: reset by root, process" in told[0].err
     assert told[1].document["error"] == "Busy"
 
 
 @on_thin
 def test_reset_when_others_seats_are_under_way_then_both_are_done(original: School) -> None:
-    told: list[Said] = []
+    told: list[CommandResult] = []
 
     def second(event: Event) -> None:
         if isinstance(event, Began):
@@ -245,7 +245,7 @@ def test_reset_when_a_volume_has_no_label_at_all_then_it_is_nobodys_and_left_alo
     try:
         said = pizarra("reset", "life", "--mode", "hot", "--json")
         assert (said.status, set(said.seats)) == (0, {"life-01", "life-03"})
-        refused(pizarra("reset", "life", "2"), 2)
+        check_refused(pizarra("reset", "life", "2"), 2)
         assert running.boots(2) == 2
     finally:
         lvm("lvchange", *(part for tag in ours for part in ("--addtag", tag)), running.disk(2))
@@ -278,16 +278,16 @@ def test_reset_when_the_device_of_a_seat_is_gone_then_failed_and_the_others_are_
 
 
 def test_resize_when_seats_come_and_go_then_the_others_stay_as_they_are(running: School) -> None:
-    before, seats = running.seen(), [running.process(number) for number in (1, 2, 3)]
+    before, seats = running.host_state(), [running.process(number) for number in (1, 2, 3)]
     said = pizarra("classroom", "resize", "life", "--seats", "5", "--json")
     assert (said.status, said.seats) == (0, {"life-04": "done", "life-05": "done"}), said.err
     assert pizarra("verify", "life", "4-5").status == 0
     assert verbs.start(running.context, "life", [5]).exit_status == 0
     running.await_boots(1, 5)
-    refused(pizarra("classroom", "resize", "life", "--seats", "3"), 2)  # it destroys: --yes
+    check_refused(pizarra("classroom", "resize", "life", "--seats", "3"), 2)  # it destroys: --yes
     said = pizarra("classroom", "resize", "life", "--seats", "3", "--yes", "--json")
     assert (said.status, said.seats) == (0, {"life-04": "done", "life-05": "done"}), said.err
-    assert running.seen() == before
+    assert running.host_state() == before
     assert [running.process(number) for number in (1, 2, 3)] == seats
     assert [running.boots(number) for number in (1, 2, 3)] == [2, 2, 2]
 

@@ -1,4 +1,4 @@
-"""A pool that LVM was cut off in: LVM refuses every change of it, until `pizarra recover`."""
+"""LVM was cut off in a change of a pool, and refuses every change until `pizarra recover`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from pizarra.service.context import Context
 from tests.contract.storage_lvm import POOL, VG
 from tests.fixtures.command import pizarra
 from tests.lab.conftest import command
-from tests.lab.foreign import pool_checked
+from tests.lab.foreign import check_pool
 from tests.lab.test_adopt import with_pool
-from tests.lab.test_firmware import answered
+from tests.lab.test_firmware import run_seats
 
 
 def cut_off_in(volume: str, file: Path) -> None:
-    """As LVM's metadata stands when power goes after a volume's message was sent, and before the
-    pool counted the transaction."""
+    """Bring LVM's metadata into the state of a power cut in the creation of a volume.
+
+    The pool has got the message for the volume, and has not counted the transaction yet.
+    """
     command("vgcfgbackup", "-f", file, VG)
     text = file.read_text()
     pool = text[text.index(f"\n\t\t{POOL} {{") :]
@@ -34,7 +36,7 @@ def test_recover_when_lvm_was_cut_off_in_a_pool_then_it_can_be_changed_again(
     with_pool()
     assert pizarra("template", "import", "boot", str(bootsector), "--vg", VG).status == 0
     wish = ("--template", "boot", "--seats", "2", "--memory", "16M", "--network", "none")
-    answered("classroom", "create", "cut", *wish)
+    run_seats("classroom", "create", "cut", *wish)
     cut_off_in("cut-02.vda", tmp_path / "group")
     refused = subprocess.run(
         ["lvcreate", "-y", "-V", "8m", "-T", f"{VG}/{POOL}", "-n", "theirs"],
@@ -48,8 +50,8 @@ def test_recover_when_lvm_was_cut_off_in_a_pool_then_it_can_be_changed_again(
     assert "cut off" not in pizarra("recover").err, "twice is once"
     command("lvcreate", "-y", "-V", "8m", "-T", f"{VG}/{POOL}", "-n", "theirs")
     command("lvremove", "-y", f"{VG}/theirs")
-    assert answered("verify", "cut", "--deep")["cut-02"]["verified"] is True
+    assert run_seats("verify", "cut", "--deep")["cut-02"]["verified"] is True
     assert pizarra("classroom", "delete", "cut", "--yes").status == 0
     assert lab.host.observe().classrooms == {}
     assert pizarra("template", "delete", "boot", "--yes").status == 0
-    pool_checked()
+    check_pool()

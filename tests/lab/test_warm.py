@@ -1,4 +1,4 @@
-"""Real machines wake from their saved RAM, on the disks of the same instant."""
+"""Real machines start from saved RAM, on disks of the same moment."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from tests.fixtures.command import pizarra
 from tests.lab.conftest import command
 from tests.lab.school import School, eventually
 from tests.lab.test_adopt import with_pool
-from tests.lab.test_firmware import answered
+from tests.lab.test_firmware import run_seats
 
 
 def test_reset_when_warm_then_the_machine_has_booted_already(
     lab: Context, bootsector: Path
 ) -> None:
-    """The guest counts its boots on its disk: a machine that wakes does not count."""
+    """The guest counts its boots on its disk. A machine that starts from RAM does not count."""
     with_pool()
     import_ = ("template", "import", "boot", str(bootsector), "--vg", VG)
-    assert answered_once(*import_)["template"] == "boot"
+    assert run_once(*import_)["template"] == "boot"
     wish = ("--template", "boot", "--seats", "2", "--memory", "16M", "--vcpus", "1")
-    answered("classroom", "create", "warm", *wish, "--network", "none")
+    run_seats("classroom", "create", "warm", *wish, "--network", "none")
     room = School(context=lab, kind=StorageKind.LVM_THIN, name="warm")
-    made = answered("classroom", "warm", "warm", "--settle", "20", "--yes")
+    made = run_seats("classroom", "warm", "warm", "--settle", "20", "--yes")
     assert {one["outcome"] for one in made.values()} == {"done"}
     assert "shut off" in command("virsh", "domstate", "warm-01")
 
-    answered("start", "warm")
+    run_seats("start", "warm")
     room.await_boots(1, 1, 2)
-    room.pressed(1, 2)  # a lesson: the disks have changed
+    room.press_reset(1, 2)  # a lesson: the disks have changed
     before = room.process(1)
-    done = answered("reset", "warm", "--mode", "warm")
+    done = run_seats("reset", "warm", "--mode", "warm")
     assert {(one["outcome"], one["reason"], one["verified"]) for one in done.values()} == {
         ("done", None, True)
     }
@@ -41,20 +41,20 @@ def test_reset_when_warm_then_the_machine_has_booted_already(
     assert (room.boots(1), room.boots(2)) == (1, 1), (
         "as when they were made warm, and no boot since"
     )
-    room.pressed(1)  # alive: it hears the reset button and boots
+    room.press_reset(1)  # alive: it hears the reset button and boots
     assert room.boots(1) == 2
 
-    answered("checkpoint", "save", "warm", "lesson", "1", "--ram")
+    run_seats("checkpoint", "save", "warm", "lesson", "1", "--ram")
     assert room.boots(1) == 2
-    answered("reset", "warm", "1")
+    run_seats("reset", "warm", "1")
     room.await_boots(1, 1)
-    answered("checkpoint", "restore", "warm", "lesson", "1")
+    run_seats("checkpoint", "restore", "warm", "lesson", "1")
     assert room.boots(1) == 2, "it goes on where it was"
-    answered_once("classroom", "delete", "warm", "--yes")
+    run_once("classroom", "delete", "warm", "--yes")
     assert not list(lab.host.states.folder.glob("*.ram"))
 
 
-def answered_once(*argv: str) -> dict[str, object]:
+def run_once(*argv: str) -> dict[str, object]:
     said = pizarra(*argv, "--json")
     assert said.status == 0, (said.out, said.err)
     return dict(said.document)

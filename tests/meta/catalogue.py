@@ -1,7 +1,7 @@
-"""The Spanish catalogue beside the source: ``python -m tests.meta.catalogue`` brings it up to date.
+"""The Spanish catalogue beside the source. Update it with ``python -m tests.meta.catalogue``.
 
-New texts get an empty translation to fill in, those that are gone go, and the compiled form is
-written again; run it before and after translating.
+The command adds new texts with an empty translation, removes texts that no code has any more, and
+writes the compiled catalogue. Run the command before and after you translate.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ WIDTH = 99
 
 
 def template() -> Catalog:
-    """All texts of the source. Babel joins those that occur several times."""
+    """A catalogue of all texts of the source. Babel joins texts that occur several times."""
     catalogue = Catalog(project="pizarra", version="1", charset="utf-8", fuzzy=False)
     for one in sentences()[0]:
         key = (one.text, one.plural) if one.plural else one.text
@@ -30,14 +30,14 @@ def template() -> Catalog:
     return catalogue
 
 
-def catalogue_read(path: Path = PO) -> Catalog:
-    """As it is on disk."""
+def read_catalogue(path: Path = PO) -> Catalog:
+    """The catalogue as it is on disk."""
     with path.open("rb") as file:
         return read_po(file, locale="es")
 
 
 def messages(catalogue: Catalog) -> dict[str, Message]:
-    """By the text, or its singular; without the head."""
+    """The messages by their text (or its singular), without the header."""
     return {_singular(one): one for one in catalogue if one.id}
 
 
@@ -45,42 +45,42 @@ def _singular(message: Message) -> str:
     return message.id if isinstance(message.id, str) else message.id[0]
 
 
-def catalogue_compiled() -> Catalog:
-    """What is in the compiled file."""
+def read_compiled_catalogue() -> Catalog:
+    """The catalogue in the compiled file."""
     with MO.open("rb") as file:
         return read_mo(file)
 
 
-def compiled(catalogue: Catalog) -> bytes:
-    """What gettext reads."""
+def compile_catalogue(catalogue: Catalog) -> bytes:
+    """The bytes that gettext reads."""
     file = io.BytesIO()
     write_mo(file, catalogue)
     return file.getvalue()
 
 
-def brought_up_to_date() -> list[str]:
-    """Write both files again; the texts that have no translation yet."""
-    catalogue = catalogue_read()
+def update_catalogue() -> list[str]:
+    """Write both files; returns the texts without a translation."""
+    catalogue = read_catalogue()
     catalogue.update(template(), no_fuzzy_matching=True, update_creation_date=False)
     catalogue.obsolete.clear()
     catalogue.fuzzy = False
     with PO.open("wb") as file:
         write_po(file, catalogue, width=WIDTH, sort_output=True)
-    MO.write_bytes(compiled(catalogue))
+    MO.write_bytes(compile_catalogue(catalogue))
     return [text for text, one in messages(catalogue).items() if not is_translated(one)]
 
 
 def is_translated(message: Message) -> bool:
-    """In every form."""
+    """Whether every form of a message has a translation."""
     return all(translations(message))
 
 
 def translations(message: Message) -> tuple[str, ...]:
-    """One, or one for each plural form; empty ones are still to be done."""
+    """The translation of each plural form; an empty one is missing."""
     said = message.string or ""
     return (said,) if isinstance(said, str) else tuple(one or "" for one in said)
 
 
 if __name__ == "__main__":
-    missing = brought_up_to_date()
+    missing = update_catalogue()
     sys.stdout.write("".join(f"not translated yet: {text}\n" for text in missing))

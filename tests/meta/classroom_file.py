@@ -1,6 +1,6 @@
-"""docs/policies.md, from the one table that also checks a classroom's file.
+"""Writes docs/policies.md from the table that also checks a classroom's file.
 
-python -m tests.meta.classroom_file    writes it
+Run: ``python -m tests.meta.classroom_file``.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from pizarra.service.apply import Declared
 FILE = Path(__file__).parents[2] / "docs" / "policies.md"
 _HEAD = """# A classroom as a file
 
-`pizarra classroom apply FILE.yaml` makes a classroom or changes it; twice changes nothing, and
-`--dry-run` shows what would change. These are all the keys there are. The last five are its
-*policies*: they stand on its seats as labels, so they hold for the terminal, the pages and the API
-alike, and `pizarra classroom show` tells them.
+`pizarra classroom apply FILE.yaml` makes a classroom, or changes it. A second run changes nothing.
+`--dry-run` shows what would change.
+
+The table has all keys. The last five keys are the *policies* of the classroom. Policies are labels
+on the disks, so they hold for the terminal, the pages and the API. `pizarra classroom show` shows
+them.
 
 ```yaml
 classroom: net
@@ -33,27 +35,26 @@ minutes: 50
 |---|---|---|
 """
 _TAIL = """
-What limits a student's use of the host are `memory`, `vcpus` and `disk`, which a machine cannot
-exceed, and the network, which keeps seats apart whatever they do. How many checkpoints a student
-may keep, and whether students may restart their machine or save checkpoints, is set on the
-classroom's page.
+A machine cannot use more than its `memory`, `vcpus` and `disk`. The network keeps seats apart,
+whatever students do. The classroom's page sets how many checkpoints a student may keep, and whether
+students may restart their machine or save checkpoints.
 """
 
 
-def written() -> str:
-    """The whole file."""
+def render() -> str:
+    """The text of docs/policies.md."""
     rows = []
     for name, field in Declared.model_fields.items():
-        default = "needed" if field.is_required() else _shown(field.default)
+        default = "needed" if field.is_required() else _default_text(field.default)
         rows.append(f"| `{name}` | {default} | {field.description} |\n")
     return _HEAD + "".join(rows) + _TAIL
 
 
-def _shown(value: object) -> str:
+def _default_text(value: object) -> str:
     if value in (None, "", 0):
         return ""
     return f"`[{', '.join(value)}]`" if isinstance(value, list) else f"`{value}`"
 
 
 if __name__ == "__main__":
-    FILE.write_text(written(), encoding="utf-8")
+    FILE.write_text(render(), encoding="utf-8")

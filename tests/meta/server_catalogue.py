@@ -1,7 +1,7 @@
-"""The Spanish of the pages: ``python -m tests.meta.server_catalogue`` brings it up to date.
+"""The Spanish of the pages. Update it with ``python -m tests.meta.server_catalogue``.
 
-Texts are those of templates and of ``gettext`` in the server's code. Those that people below the
-server wrote are in the other catalogue.
+The catalogue has the texts of templates and of ``gettext`` in the server's code. Texts of the
+layers below the server are in the other catalogue.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from babel.messages.catalog import Catalog
 from babel.messages.extract import extract_python
 from babel.messages.pofile import read_po, write_po
 
-from tests.meta.catalogue import compiled, is_translated, messages
+from tests.meta.catalogue import compile_catalogue, is_translated, messages
 from tests.meta.sentences import SERVER
 
 PO = SERVER / "locale" / "es" / "LC_MESSAGES" / "django.po"
@@ -37,7 +37,7 @@ def _sources() -> list[tuple[Path, str]]:
 
 
 def template() -> Catalog:
-    """All texts of the source."""
+    """A catalogue of all texts of the pages."""
     catalogue = Catalog(project="pizarra-server", version="1", charset="utf-8", fuzzy=False)
     for path, text in _sources():
         where = str(path.relative_to(SERVER.parents[2]))
@@ -49,32 +49,32 @@ def template() -> Catalog:
     return catalogue
 
 
-def catalogue_read() -> Catalog:
-    """As it is on disk."""
+def read_catalogue() -> Catalog:
+    """The catalogue as it is on disk."""
     if not PO.exists():
         return Catalog(locale="es", project="pizarra-server", version="1", charset="utf-8")
     with PO.open("rb") as file:
         return read_po(file, locale="es")
 
 
-def brought_up_to_date() -> list[str]:
-    """Write both files again; the texts that have no translation yet."""
-    catalogue = catalogue_read()
+def update_catalogue() -> list[str]:
+    """Write both files; returns the texts without a translation."""
+    catalogue = read_catalogue()
     catalogue.update(template(), no_fuzzy_matching=True, update_creation_date=False)
     catalogue.obsolete.clear()
     catalogue.fuzzy = False
     PO.parent.mkdir(parents=True, exist_ok=True)
     with PO.open("wb") as file:
         write_po(file, catalogue, width=99, sort_output=True)
-    MO.write_bytes(compiled(catalogue))
+    MO.write_bytes(compile_catalogue(catalogue))
     return [text for text, one in messages(catalogue).items() if not is_translated(one)]
 
 
 def placeholders(text: str) -> set[str]:
-    """What is filled in: {n} and %(n)s."""
+    """The placeholders of a text: {n} and %(n)s."""
     return set(re.findall(r"\{\w[^}]*\}|%\(\w+\)s", text))
 
 
 if __name__ == "__main__":
-    for missing in brought_up_to_date():
+    for missing in update_catalogue():
         sys.stdout.write(f"not translated yet: {missing}\n")

@@ -1,4 +1,4 @@
-"""Every command explains itself, answers in JSON, and is one that the contract knows."""
+"""Every command has help with an example, takes ``--json``, and is in the contract."""
 
 from __future__ import annotations
 

@@ -8,10 +8,10 @@ import pytest
 from babel.messages.catalog import Catalog, Message
 
 from tests.meta.catalogue import (
-    catalogue_compiled,
-    catalogue_read,
     is_translated,
     messages,
+    read_catalogue,
+    read_compiled_catalogue,
     template,
     translations,
 )
@@ -27,7 +27,7 @@ NOT_OURS = {
 
 @pytest.fixture(scope="module")
 def spanish() -> Catalog:
-    return catalogue_read()
+    return read_catalogue()
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,9 @@ def test_catalogue_when_a_text_ends_in_a_full_stop_then_its_translation_does(
 
 
 def test_compiled_catalogue_when_compared_then_it_is_not_stale(spanish: Catalog) -> None:
-    compiled = {text: translations(one) for text, one in messages(catalogue_compiled()).items()}
+    compiled = {
+        text: translations(one) for text, one in messages(read_compiled_catalogue()).items()
+    }
     assert compiled == {text: translations(one) for text, one in messages(spanish).items()}
 
 

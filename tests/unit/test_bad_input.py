@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pizarra.errors import BadInput
 from pizarra.model.names import check_name, parse_seat_numbers
 from pizarra.service.apply import read_spec
-from tests.fixtures.command import Said, pizarra, refused
+from tests.fixtures.command import CommandResult, check_refused, pizarra
 
 NAMES = (
     "a b", " net", "net\n", "../x", "..", ".", "/etc/passwd", "a/b", "ñandú", "net０", "١",
@@ -46,9 +46,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert not disks.exists()
 
 
-def told(said: Said, word: str) -> None:
+def told(said: CommandResult, word: str) -> None:
     """Refused as bad usage or input, and it says what was wrong."""
-    refused(said, 2)
+    check_refused(said, 2)
     assert said.out == ""
     assert word in said.err, said.err
 
@@ -137,12 +137,12 @@ def test_import_when_the_source_is_no_image_then_exit_2(tmp_path: Path) -> None:
     for source in (text, gzip, empty, tmp_path, tmp_path / "none", backed, Path("/dev/null")):
         told(pizarra("template", "import", "t", str(source)), "import")
     for name in ("nbd:localhost:1", "json:{}", "-foo", "/dev/stdin/x", "\udcff"):
-        refused(pizarra("template", "import", "t", "--", name), 2)
+        check_refused(pizarra("template", "import", "t", "--", name), 2)
 
 
 def test_json_when_refused_then_one_document_and_the_words_on_stderr() -> None:
     for argv in (("reset", "--json", "--", "../x"), ("status", "--json", "net", "0")):
-        said = refused(pizarra(*argv), 2)
+        said = check_refused(pizarra(*argv), 2)
         assert set(said.document) == {"error", "says", "hint"}
         assert said.document["error"] == "BadInput"
         assert said.document["says"] in said.err

@@ -21,7 +21,7 @@ from pizarra.service import classrooms, templates
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from tests.contract.compute_bench import FOREIGN
-from tests.fixtures.seen import Seen, seen
+from tests.fixtures.host_state import HostState, host_state
 
 THEIRS = "c0ffee00-0000-4000-8000-000000000001"
 SPEC = ClassroomSpec(name="net", template="t", seats=4, memory_bytes=64 * MIB)
@@ -38,8 +38,8 @@ class School:
         host = Host(settings, self.compute, RealStorages(settings))
         self.context = Context(host, self.told.append)
 
-    def seen(self) -> Seen:
-        return seen(self.context.host)
+    def host_state(self) -> HostState:
+        return host_state(self.context.host)
 
     def notes(self) -> list[str]:
         return [str(event) for event in self.told if isinstance(event, Noted)]
@@ -57,10 +57,10 @@ def school(tmp_path: Path) -> School:
 
 
 def not_made(school: School, error: type[PizarraError], spec: ClassroomSpec = SPEC) -> None:
-    before = school.seen()
+    before = school.host_state()
     with pytest.raises(error):
         classrooms.create(school.context, spec)
-    assert school.seen() == before
+    assert school.host_state() == before
     assert school.notes() == []
 
 
@@ -118,12 +118,12 @@ def test_create_when_there_is_no_template_or_the_classroom_then_nothing_changes(
 
 
 def test_create_when_taking_back_fails_then_the_rest_goes_and_it_is_told(school: School) -> None:
-    before = school.seen()
+    before = school.host_state()
     school.compute.fail_at("define", seat_uuid("net", 4), REFUSED)
     school.compute.fail_at("undefine", seat_uuid("net", 1), REFUSED)
     with pytest.raises(ComputeFault):
         classrooms.create(school.context, SPEC)
-    after = school.seen()
+    after = school.host_state()
     assert after["volumes"] == before["volumes"]
     assert after["networks"] == before["networks"]
     assert school.notes() == ["Not all was taken back: libvirt does not want to"]
@@ -133,11 +133,11 @@ def test_resize_when_a_new_machine_cannot_be_defined_then_all_is_as_before(
     school: School,
 ) -> None:
     classrooms.create(school.context, SPEC)
-    before = school.seen()
+    before = school.host_state()
     school.compute.fail_at("define", seat_uuid("net", 6), REFUSED)
     with pytest.raises(ComputeFault):
         classrooms.resize(school.context, "net", seats=7)
-    assert school.seen() == before
+    assert school.host_state() == before
     assert school.notes() == []
 
 

@@ -24,7 +24,7 @@ from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource
 from pizarra.settings import Settings
 from tests.contract.storage_qcow2 import image_read, image_written
-from tests.fixtures.seen import seen
+from tests.fixtures.host_state import host_state
 
 WORD = b"teacher!" * 512
 BOOT_ENTRIES, SECRETS = b"Boot0001" * 64, b"sealed" * 64
@@ -168,12 +168,12 @@ def _told_otherwise(**change: object) -> Callable[[Path], None]:
 def test_import_when_the_files_are_not_whole_then_is_refused_and_nothing_is_made(
     files: Path, there: Site, harm: Callable[[Path], object], word: str
 ) -> None:
-    before = seen(there.context.host)
+    before = host_state(there.context.host)
     harm(files)
     with pytest.raises(PizarraError, match=word) as refusal:
         there.imported(files)
     assert isinstance(refusal.value, BadInput)
-    assert seen(there.context.host) == before
+    assert host_state(there.context.host) == before
 
 
 def test_export_when_it_is_a_checkpoint_then_a_template_is_made_of_it(

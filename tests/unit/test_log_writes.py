@@ -16,7 +16,7 @@ from lab.powercut.log_writes import (
     MARK,
     Entry,
     entries,
-    replayed,
+    replay,
     survivors,
 )
 
@@ -86,5 +86,5 @@ def test_replayed_when_put_on_a_disk_then_it_is_as_then(tmp_path: Path) -> None:
     )
     disk = tmp_path / "disk"
     disk.write_bytes(block(b".") * 4)
-    replayed(log, disk, list(entries(log)))
+    replay(log, disk, list(entries(log)))
     assert disk.read_bytes() == block(b".") + block(b"\0") + block(b"b") + block(b".")

@@ -15,7 +15,7 @@ from pizarra.planner.maintenance import MaintenanceWish, machine, network_of
 from pizarra.service import classrooms, maintenance, recover, templates, upgrade, verbs
 from pizarra.storage.memory.store import Crash
 from tests.contract.compute_bench import FOREIGN
-from tests.fixtures.seen import seen
+from tests.fixtures.host_state import host_state
 from tests.fixtures.two_disks import DISKS, TwoDisks
 
 THEIRS = "c0ffee00-0000-4000-8000-000000000001"
@@ -64,11 +64,11 @@ def test_maintain_when_begun_then_a_machine_runs_on_copies_of_the_newest(host: T
 
 def test_maintain_when_somebody_does_already_then_is_busy(host: TwoDisks) -> None:
     maintenance.begin(host.context, "t")
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     for verb in (maintenance.begin, templates.delete, templates.prune):
         with pytest.raises(Busy, match="t-maintenance"):
             verb(host.context, "t")
-    assert seen(host.context.host) == before
+    assert host_state(host.context.host) == before
 
 
 def test_classroom_when_made_during_maintenance_then_is_of_the_published_version(
@@ -82,7 +82,7 @@ def test_classroom_when_made_during_maintenance_then_is_of_the_published_version
 def test_publish_when_made_then_is_the_newest_sealed_and_nothing_else_is_left(
     host: TwoDisks,
 ) -> None:
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     second_made(host)
     assert [(one.version, one.fault) for one in host.versions()] == [(1, None), (2, None)]
     newest = host.context.host.observe().template("t")
@@ -90,7 +90,7 @@ def test_publish_when_made_then_is_the_newest_sealed_and_nothing_else_is_left(
     labels = newest.volumes[1].labels
     assert labels is not None
     assert labels.to_dict() == {"role": "template", "template": "t", "version": "2", "disk": "vdb"}
-    after = seen(host.context.host)
+    after = host_state(host.context.host)
     assert (after["machines"], after["networks"]) == (before["machines"], before["networks"])
 
 
@@ -113,21 +113,21 @@ def test_publish_and_discard_when_nothing_is_being_made_then_is_said(host: TwoDi
 
 
 def test_discard_when_done_then_all_is_as_before(host: TwoDisks) -> None:
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     maintenance.begin(host.context, "t")
     changed(host)
     maintenance.discard(host.context, "t")
-    assert seen(host.context.host) == before
+    assert host_state(host.context.host) == before
     assert maintenance.begin(host.context, "t").version == 2
 
 
 @pytest.mark.parametrize("call", ["define_network", "define", "start"])
 def test_maintain_when_a_step_fails_then_nothing_is_left(host: TwoDisks, call: str) -> None:
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     host.compute.fail_at(call, None, ComputeFault("libvirt does not want to"))
     with pytest.raises(ComputeFault):
         maintenance.begin(host.context, "t")
-    assert seen(host.context.host) == before
+    assert host_state(host.context.host) == before
     assert host.notes() == []
 
 
@@ -135,26 +135,26 @@ def test_maintain_when_a_step_fails_then_nothing_is_left(host: TwoDisks, call: s
 def test_maintain_when_a_disk_fails_then_nothing_is_left(
     host: TwoDisks, step: tuple[str, int]
 ) -> None:
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     host.storage.fail_at(*step, StorageFault("it does not want to"))
     with pytest.raises(StorageFault):
         maintenance.begin(host.context, "t")
-    assert seen(host.context.host) == before
+    assert host_state(host.context.host) == before
 
 
 def test_maintain_when_another_machine_has_its_name_then_that_one_is_left(host: TwoDisks) -> None:
     host.compute.put(FOREIGN.format(name="t-maintenance", uuid=THEIRS))
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     with pytest.raises(NotOurs, match="t-maintenance"):
         maintenance.begin(host.context, "t")
-    assert seen(host.context.host) == before
+    assert host_state(host.context.host) == before
 
 
 def test_maintain_when_the_disk_is_to_shrink_then_is_refused(host: TwoDisks) -> None:
-    before = seen(host.context.host)
+    before = host_state(host.context.host)
     with pytest.raises(BadInput, match="would cut off its end"):
         maintenance.begin(host.context, "t", MaintenanceWish(disk_bytes=4096))
-    assert seen(host.context.host) == before
+    assert host_state(host.context.host) == before
 
 
 # cut off
@@ -173,9 +173,9 @@ def cut_at_each_step(prepared: Callable[[TwoDisks], None], verb: Callable[[TwoDi
             host.powered()
             stopped(host)
             recover.recover(host.context)
-            once = seen(host.context.host)
+            once = host_state(host.context.host)
             recover.recover(host.context)
-            assert seen(host.context.host) == once, f"step {step}: recover twice is not once"
+            assert host_state(host.context.host) == once, f"step {step}: recover twice is not once"
             holds(host)
         else:
             return step - 1
@@ -306,12 +306,12 @@ def test_upgrade_when_one_seat_is_named_then_only_that_one_goes(second: TwoDisks
 
 
 def test_upgrade_when_the_version_is_not_there_then_nothing_changes(second: TwoDisks) -> None:
-    before = seen(second.context.host)
+    before = host_state(second.context.host)
     with pytest.raises(NotFound, match="no version 7"):
         upgrade.upgrade(second.context, "net", version=7)
     with pytest.raises(BadInput, match="not a version"):
         upgrade.upgrade(second.context, "net", version=-1)
-    assert seen(second.context.host) == before
+    assert host_state(second.context.host) == before
 
 
 def test_reset_when_a_seat_runs_the_old_version_then_hot_is_refused(second: TwoDisks) -> None:
@@ -364,10 +364,10 @@ def test_delete_when_a_version_is_named_then_only_it_goes(second: TwoDisks) -> N
 
 
 def test_delete_when_seats_stand_on_one_version_then_none_goes(second: TwoDisks) -> None:
-    before = seen(second.context.host)
+    before = host_state(second.context.host)
     with pytest.raises(BadInput, match="stand on the template t"):
         templates.delete(second.context, "t")
-    assert seen(second.context.host) == before
+    assert host_state(second.context.host) == before
 
 
 def test_recover_when_the_machine_is_lost_then_it_is_defined_again(host: TwoDisks) -> None:

@@ -1,4 +1,4 @@
-"""A PostgreSQL database that cannot hold an accent as one letter is refused."""
+"""Pizarra refuses a PostgreSQL database that cannot hold an accent as one letter."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 TOOL = Path(__file__).parents[2] / "tools/with-postgresql"
-# a server of its own, two databases; the second is made as where no locale is set
+# a server with two databases; the second is made as on a host without a locale
 CHECK = """
 import os, subprocess, django
 from pizarra.errors import HostNotFit

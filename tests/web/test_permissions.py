@@ -1,4 +1,4 @@
-"""Who may what: the rules themselves, and that no address is without one."""
+"""The rules of permissions, and that every address has a rule."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pizarra.server.permissions import Rule, may, rule_of
 from pizarra.server.rooms.models import Room
 
 School = dict[str, User]
-# of net-01, which is Eva's in Ada's room: who may
+# who may do what with net-01, which is Eva's seat in Ada's room
 NET_01 = {
     Rule.SIGNED_IN: {"ada", "bob", "eva", "leo", "tec"},
     Rule.STAFF: {"ada", "bob", "tec"},
@@ -30,7 +30,7 @@ NET_01 = {
 def views(
     resolver: URLResolver | None = None, prefix: str = ""
 ) -> Iterator[tuple[str, URLPattern]]:
-    """Every address with its view, but those of the API, whose operations have their own rules."""
+    """Every address with its view, without the API, whose operations have their own rules."""
     for one in (resolver or get_resolver()).url_patterns:
         if isinstance(one, URLPattern):
             yield prefix + str(one.pattern), one

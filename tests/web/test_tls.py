@@ -1,4 +1,4 @@
-"""`PIZARRA_SERVER_SELF_SIGNED`: the pages by TLS, with a certificate that the server makes."""
+"""`PIZARRA_SERVER_SELF_SIGNED`: pages by TLS, with a certificate that the server makes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_server_when_self_signed_then_speaks_tls_and_its_cookies_go_no_other_way
 
 
 def headers(url: str, certificate: Path) -> Message:
-    """By a client that trusts this certificate and no other."""
+    """Fetch a page with a client that trusts only this certificate."""
     trust, deadline = ssl.create_default_context(cafile=certificate), time.monotonic() + _LIMIT_S
     while True:
         try:

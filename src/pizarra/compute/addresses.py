@@ -1,4 +1,4 @@
-"""Which addresses a classroom's own network has: the same every time on any host. Pure."""
+"""The addresses of a classroom's own network: equal every time, on every host. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SMALL_SEATS_MAX = 240
 def choose_subnet(classroom: str, seats: int, taken: Iterable[IPv4Network]) -> IPv4Network:
     """A private subnet for up to ``seats`` seats that overlaps none of ``taken``.
 
-    It starts from a hash of the name, so that a classroom made again has its addresses again.
-    Raises HostNotFit when everything is taken.
+    The search starts at a hash of the name, so that a classroom that is made again gets the same
+    addresses. Raises HostNotFit when every subnet is taken.
     """
     prefix = _SMALL if seats <= _SMALL_SEATS_MAX else _LARGE
     used = tuple(taken)
@@ -43,10 +43,10 @@ def _nth(prefix: int, index: int) -> IPv4Network:
 
 
 def gateway_address(subnet: IPv4Network) -> IPv4Address:
-    """The host's own address on it: the first."""
+    """The host's own address on the subnet: the first one."""
     return subnet.network_address + 1
 
 
 def seat_address(subnet: IPv4Network, number: int) -> IPv4Address:
-    """Seat 1 has .11, seat 2 .12 and so on."""
+    """The address of a seat: seat 1 has .11, seat 2 has .12."""
     return subnet.network_address + _FIRST_SEAT + number

@@ -1,7 +1,7 @@
 """Reads and edits the XML of domains that somebody else made, for their adoption. Pure.
 
-An edit changes what its name says and nothing else: comments, order, foreign namespaces and
-elements that we do not know stay as they are.
+A function changes what its name says and nothing else. Comments, the order of elements, foreign
+namespaces and elements that Pizarra does not know stay as they are.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ _MEMORY_UNITS = {"b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskSeen:
-    """One disk of a domain, as its XML has it."""
+    """One disk of a domain, as the XML describes it."""
 
     target: str  # vda
     path: str  # empty for an empty drive, a network disk, a disk of a storage pool
     type: str  # file, block, network, volume, …
-    format: str  # raw when the XML does not say, as libvirt takes it
+    format: str  # raw when the XML names none, as in libvirt
     device: str  # disk, cdrom, floppy, lun
     read_only: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateFiles:
-    """What a machine keeps outside its disks; None for what it does not have."""
+    """The files of a machine's firmware state; None for what the machine does not have."""
 
-    nvram: Path | None = None  # its UEFI variables: a file, once it was started
-    tpm: Path | None = None  # of an emulated TPM: a folder, once it was started
+    nvram: Path | None = None  # UEFI variables: a file, which the first start makes
+    tpm: Path | None = None  # state of an emulated TPM: a folder, which the first start makes
 
 
 def disks_of(xml: str) -> tuple[DiskSeen, ...]:
-    """The disks in the order of the XML."""
-    return tuple(_disk_seen(disk) for disk in _parsed(xml).iterfind("devices/disk"))
+    """The disks, in the order of the XML."""
+    return tuple(_read_disk(disk) for disk in _parse(xml).iterfind("devices/disk"))
 
 
 def firmware_of(xml: str) -> Firmware:
-    """UEFI when libvirt is told to find it, or a pflash loader stands there."""
-    os = _parsed(xml).find("os")
+    """UEFI if the XML asks libvirt for EFI firmware or names a pflash loader."""
+    os = _parse(xml).find("os")
     if os is None:
         return Firmware.BIOS
     loader = os.find("loader")
@@ -66,8 +66,8 @@ def firmware_of(xml: str) -> Firmware:
 
 
 def state_files_of(xml: str) -> StateFiles:
-    """Where libvirt puts them, or the XML says."""
-    root = _parsed(xml)
+    """The paths of the firmware state: those in the XML, or else libvirt's defaults."""
+    root = _parse(xml)
     nvram = None
     if firmware_of(xml) is Firmware.UEFI:
         told = root.findtext("os/nvram", "").strip()
@@ -79,69 +79,69 @@ def state_files_of(xml: str) -> StateFiles:
 
 
 def state_of(xml: str) -> str:
-    """The same as a label says it: "", "nvram", "tpm" or "nvram+tpm"."""
+    """The firmware state as a label says it: "", "nvram", "tpm" or "nvram+tpm"."""
     files = state_files_of(xml)
     return "+".join(filter(None, ("nvram" if files.nvram else "", "tpm" if files.tpm else "")))
 
 
 def replace_disk_source(xml: str, target: str, new_path: Path) -> str:
-    """The domain with one disk on the block device ``new_path``, raw and past the page cache.
+    """Put one disk of the domain on the block device ``new_path``, raw and without page cache.
 
-    Its bus, address, serial, boot order and limits stay, so the guest sees the same disk. Raises
+    Bus, address, serial, boot order and limits stay, so the guest sees the same disk. Raises
     NotFound, and Unsupported for a disk that libvirt decrypts.
     """
-    root = _parsed(xml)
+    root = _parse(xml)
     disk = next((d for d in root.iterfind("devices/disk") if _target(d) == target), None)
     if disk is None:
         raise NotFound("The domain has no disk {target}.", target=target)
     if disk.find("encryption") is not None or disk.find("source/encryption") is not None:
         raise Unsupported("The disk {target} is encrypted by libvirt.", target=target)
     disk.set("type", "block")
-    _source_replaced(disk, new_path)
-    _driver_for_block(disk)
-    _without(disk, "backingStore", "mirror")
+    _replace_source(disk, new_path)
+    _set_block_driver(disk)
+    _remove_all(disk, "backingStore", "mirror")
     return _text(root)
 
 
 def add_seat_metadata(xml: str, seat: SeatMetadata) -> str:
-    """The domain with our metadata, in the place of any it had."""
-    root = _parsed(xml)
+    """Add our metadata to the domain, in the place of any older metadata of ours."""
+    root = _parse(xml)
     metadata = root.find("metadata")
     if metadata is None:
         metadata = el("metadata")
-        _put_after_the_last_of(root, ("title", "description", "uuid", "name"), metadata)
-    _without(metadata, f"{{{NAMESPACE}}}seat")
-    _appended(metadata, seat_element(seat))
+        _insert_after_last(root, ("title", "description", "uuid", "name"), metadata)
+    _remove_all(metadata, f"{{{NAMESPACE}}}seat")
+    _append(metadata, seat_element(seat))
     return _text(root)
 
 
 def remove_seat_metadata(xml: str) -> str:
-    """The domain as an ordinary machine again: our metadata gone, and its element if empty now."""
-    root = _parsed(xml)
+    """Remove our metadata, and the ``<metadata>`` element if nothing else is in it."""
+    root = _parse(xml)
     metadata = root.find("metadata")
     if metadata is None or metadata.find(f"{{{NAMESPACE}}}seat") is None:
         return xml
-    _without(metadata, f"{{{NAMESPACE}}}seat")
+    _remove_all(metadata, f"{{{NAMESPACE}}}seat")
     if len(metadata) == 0:
-        _removed(metadata)
+        _remove(metadata)
     return _text(root)
 
 
 def seat_of(xml: str) -> tuple[str, str] | None:
-    """(classroom, number) as our metadata tells; None when the domain is no seat of ours."""
-    seat = _parsed(xml).find(f"metadata/{{{NAMESPACE}}}seat")
+    """(classroom, number) from our metadata; None when the domain is no seat of ours."""
+    seat = _parse(xml).find(f"metadata/{{{NAMESPACE}}}seat")
     return None if seat is None else (seat.get("classroom", ""), seat.get("number", ""))
 
 
 def agent_listens(xml: str) -> bool:
     """Whether a program in the running guest has opened the channel of its agent."""
     target = f"devices/channel/target[@name='{AGENT}'][@state='connected']"
-    return _parsed(xml).find(target) is not None
+    return _parse(xml).find(target) is not None
 
 
 def resources_of(xml: str) -> tuple[int, int]:
-    """Memory in bytes and vcpus; 0 for what the XML does not say simply."""
-    root = _parsed(xml)
+    """(bytes of memory, vcpus); 0 for what the XML does not say in a plain form."""
+    root = _parse(xml)
     memory, vcpus = root.find("memory"), root.findtext("vcpu", "").strip()
     memory_bytes = 0
     if memory is not None and (memory.text or "").strip().isdecimal():
@@ -149,7 +149,7 @@ def resources_of(xml: str) -> tuple[int, int]:
     return memory_bytes, int(vcpus) if vcpus.isdecimal() else 0
 
 
-def _parsed(xml: str) -> etree._Element:
+def _parse(xml: str) -> etree._Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     try:
         root = etree.fromstring(xml.encode(), parser)
@@ -161,7 +161,7 @@ def _parsed(xml: str) -> etree._Element:
 
 
 def _text(root: etree._Element) -> str:
-    """With the comments around the root, each on a line: lxml drops the text between them."""
+    """The XML with the comments around its root, each on a line; lxml drops the text between."""
     before = reversed(list(root.itersiblings(preceding=True)))
     nodes = (*before, root, *root.itersiblings())
     lines = (etree.tostring(node, encoding="unicode", with_tail=False) for node in nodes)
@@ -173,7 +173,7 @@ def _target(disk: etree._Element) -> str:
     return "" if target is None else target.get("dev", "")
 
 
-def _disk_seen(disk: etree._Element) -> DiskSeen:
+def _read_disk(disk: etree._Element) -> DiskSeen:
     source, driver = disk.find("source"), disk.find("driver")
     kind = disk.get("type", "file")
     path = {"file": "file", "block": "dev"}.get(kind)
@@ -187,8 +187,8 @@ def _disk_seen(disk: etree._Element) -> DiskSeen:
     )
 
 
-def _source_replaced(disk: etree._Element, new_path: Path) -> None:
-    """Of the old source only its seclabels stay: hosts, slices, data files were the old disk's."""
+def _replace_source(disk: etree._Element, new_path: Path) -> None:
+    """Keep only the seclabels of the old source; the rest described the old disk."""
     source = disk.find("source")
     if source is None:
         source = el("source")
@@ -196,11 +196,11 @@ def _source_replaced(disk: etree._Element, new_path: Path) -> None:
     source.attrib.clear()
     source.set("dev", str(new_path))
     for child in [child for child in source if child.tag not in ("seclabel", etree.Comment)]:
-        _removed(child)
+        _remove(child)
 
 
-def _driver_for_block(disk: etree._Element) -> None:
-    """Queues, I/O threads and error policies stay; what only qcow2 has goes."""
+def _set_block_driver(disk: etree._Element) -> None:
+    """Set the driver for a block device. Queues, I/O threads and error policies stay."""
     driver = disk.find("driver")
     if driver is None:
         driver = el("driver")
@@ -209,17 +209,17 @@ def _driver_for_block(disk: etree._Element) -> None:
         driver.set(name, value)
     if "discard_no_unref" in driver.attrib:
         del driver.attrib["discard_no_unref"]
-    _without(driver, "metadata_cache")
+    _remove_all(driver, "metadata_cache")
 
 
-def _without(parent: etree._Element, *tags: str) -> None:
+def _remove_all(parent: etree._Element, *tags: str) -> None:
     for tag in tags:
         for child in parent.findall(tag):
-            _removed(child)
+            _remove(child)
 
 
-def _removed(child: etree._Element) -> None:
-    """lxml drops the text behind an element with it; here that is the next one's indentation."""
+def _remove(child: etree._Element) -> None:
+    """Remove an element and keep the text behind it, which lxml would drop too."""
     parent, behind = child.getparent(), child.tail or ""
     assert parent is not None, "only children are removed"
     before = child.getprevious()
@@ -231,16 +231,14 @@ def _removed(child: etree._Element) -> None:
     parent.remove(child)
 
 
-def _appended(parent: etree._Element, new: etree._Element) -> None:
-    """Indented as its siblings are."""
+def _append(parent: etree._Element, new: etree._Element) -> None:
+    """Append an element with the indentation of its siblings."""
     if len(parent):
         new.tail, parent[-1].tail = parent[-1].tail, parent.text
     parent.append(new)
 
 
-def _put_after_the_last_of(
-    root: etree._Element, tags: tuple[str, ...], new: etree._Element
-) -> None:
+def _insert_after_last(root: etree._Element, tags: tuple[str, ...], new: etree._Element) -> None:
     places = [index for index, child in enumerate(root) if child.tag in tags]
     if not places:
         raise BadInput("The domain has no name.")

@@ -15,16 +15,16 @@ from pizarra.compute.seat_metadata import SeatMetadata, seat_element
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import KIB
 
-AGENT = "org.qemu.guest_agent.0"  # the name of its channel
+AGENT = "org.qemu.guest_agent.0"  # name of the guest agent's channel
 
 _BRIDGE = "bridge="
 
 
 def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -> str:
-    """The persistent definition of a seat.
+    """The persistent definition of a seat's machine.
 
-    ``kvm`` False means software emulation. ``buffered`` names the disks (``vda``) whose file
-    system refuses O_DIRECT, as tmpfs does before Linux 6.6.
+    ``kvm`` False means software emulation. ``buffered`` has the targets (``vda``) of disks whose
+    file system refuses O_DIRECT, as tmpfs does before Linux 6.6.
     """
     domain = el(
         "domain",
@@ -59,9 +59,9 @@ def _metadata(spec: DomainSpec) -> SeatMetadata:
 
 
 def _firmware(spec: DomainSpec) -> tuple[_Element, ...]:
-    """Boots from disk only: no network boot, so no seat can offer another what it boots.
+    """The machine boots from disk only. Without network boot no seat can offer another a system.
 
-    For UEFI libvirt finds OVMF by its descriptors, and gives the seat an NVRAM file of its own.
+    For UEFI libvirt finds OVMF by its descriptors and gives the machine its own NVRAM file.
     """
     serial = el("system", el("entry", {"name": "serial"}, spec.name))
     machine = el("type", {"arch": "x86_64", "machine": "q35"}, "hvm")
@@ -83,7 +83,7 @@ def _cpu(kvm: bool) -> _Element:
 
 
 def _clock_and_events() -> tuple[_Element, ...]:
-    """No sleep states: a sleeping guest can be neither paused nor shut down."""
+    """Sleep states are off, because a sleeping guest can be neither paused nor shut down."""
     clock = el(
         "clock",
         {"offset": "utc"},
@@ -105,7 +105,7 @@ def _clock_and_events() -> tuple[_Element, ...]:
 
 
 def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
-    """The console is VNC without a TCP port: whoever shows it gets a socket from libvirt."""
+    """The console is VNC without a TCP port: libvirt hands out a socket to whoever shows it."""
     agent = {"type": "virtio", "name": AGENT}
     return el(
         "devices",
@@ -136,12 +136,12 @@ def _seed(path: Path) -> _Element:
 
 
 def _tpm() -> _Element:
-    """Its state is a folder of libvirt's, which goes back with the disks."""
+    """libvirt keeps the TPM's state in a folder, which a reset restores with the disks."""
     return el("tpm", {"model": "tpm-crb"}, el("backend", {"type": "emulator", "version": "2.0"}))
 
 
 def _disk(disk: DiskSpec, buffered: bool) -> _Element:
-    """cache='none': the host's page cache does not know when a rewind changes what is below it."""
+    """cache='none', because the host's page cache does not see a rewind of the volume below."""
     cache, io = ("writeback", "threads") if buffered else ("none", "native")
     driver = {"name": "qemu", "type": disk.format, "cache": cache, "io": io, "discard": "unmap"}
     source = {"dev" if disk.type == "block" else "file": str(disk.path)}
@@ -155,7 +155,7 @@ def _disk(disk: DiskSpec, buffered: bool) -> _Element:
 
 
 def _interfaces(spec: DomainSpec) -> tuple[_Element, ...]:
-    """On a network of ours a seat's port is isolated: it reaches the host's end, no other seat."""
+    """On a classroom's own network a seat's port is isolated: it reaches the host only."""
     if spec.network == "none":
         return ()
     card = (el("model", {"type": "virtio"}), el("rom", {"enabled": "no"}))
@@ -164,5 +164,5 @@ def _interfaces(spec: DomainSpec) -> tuple[_Element, ...]:
         source = el("source", {"bridge": spec.network.removeprefix(_BRIDGE)})
         return (el("interface", {"type": "bridge"}, mac, source, *card),)
     source = el("source", {"network": network_name(spec.classroom)})
-    apart = el("port", {"isolated": "yes"})
-    return (el("interface", {"type": "network"}, mac, source, *card, apart),)
+    isolated = el("port", {"isolated": "yes"})
+    return (el("interface", {"type": "network"}, mac, source, *card, isolated),)

@@ -1,4 +1,4 @@
-"""XML elements written the way they nest. Everything is escaped by lxml."""
+"""XML elements, written in code the way they nest. lxml escapes every text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Part = etree._Element | Mapping[str, str] | str
 
 
 def element(tag: str, *parts: Part) -> etree._Element:
-    """``element("source", {"dev": "/dev/x"})``: attributes, children and text, in any number."""
+    """Make an element of attributes, children and text: ``element("a", {"b": "c"}, "text")``."""
     made = etree.Element(tag)
     for part in parts:
         if isinstance(part, str):

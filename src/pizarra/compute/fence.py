@@ -1,10 +1,11 @@
 """The firewall between seats, and between a seat and its host.
 
-An isolated bridge port stops frames from seat to seat, but not packets: on a host that forwards
-IPv4 (libvirt switches that on for any nat network) a student can send to another seat by way of
-the host, and libvirt's own rules accept what comes from and goes to the same bridge. Nor does
-libvirt keep a seat from the other services of its host. A table of our own does both; in
-nftables a drop is final, whatever other tables accept.
+An isolated bridge port stops frames from seat to seat, but not packets. On a host that forwards
+IPv4 a student can send a packet to another seat by way of the host. libvirt switches forwarding on
+for any nat network, and its own rules accept what comes from and goes to the same bridge. libvirt
+does not keep a seat from the other services of its host either.
+
+A table of our own closes both ways. In nftables a drop is final, whatever other tables accept.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import sys
 from pizarra.compute.network_xml import BRIDGE_PREFIX
 from pizarra.system.process import run
 
-# "table, delete table, table" replaces the table in one transaction, whether it was there or not.
+# "table, delete table, table" replaces the table in one transaction, whether it existed or not.
 FENCE_RULES = f"""\
 table inet pizarra
 delete table inet pizarra
@@ -37,7 +38,7 @@ table inet pizarra {{
 
 
 def raise_fence() -> None:
-    """Put the rules in force on this host; safe to repeat. CommandFailed, HostNotFit."""
+    """Put the rules in force on this host; safe to repeat. Raises CommandFailed, HostNotFit."""
     run(["nft", "-f", "-"], input_text=FENCE_RULES)
 
 

@@ -1,6 +1,7 @@
-"""What runs seats. Every call names one machine by UUID, is safe to repeat, and has a limit.
+"""The interface of what runs machines.
 
-Calls on different machines may come from different threads at once.
+Every call names one machine by UUID, can be repeated, and has a time limit. Calls on different
+machines may come from different threads at the same time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pizarra.model.labels import Firmware
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiskSpec:
-    """One disk of a machine to be."""
+    """One disk of a machine to define."""
 
     path: Path
     target: str  # vda, vdb
@@ -26,7 +27,7 @@ class DiskSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainSpec:
-    """A seat's machine, wholly described."""
+    """The whole description of a seat's machine."""
 
     uuid: str
     name: str
@@ -46,7 +47,7 @@ class DomainSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """A seat's known address on its classroom's network."""
+    """The fixed address of a seat on its classroom's network."""
 
     name: str
     mac: str
@@ -55,13 +56,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSpec:
-    """A classroom's own network: isolated from everything, or with a way out (nat)."""
+    """A classroom's own network: without a way out (isolated), or with one (nat)."""
 
     classroom: str
     uuid: str
     mode: str  # isolated or nat
     leases: Sequence[Lease]
-    gateway: str  # the host's address on it
+    gateway: str  # the host's address on the network
     prefix: int
 
 
@@ -69,75 +70,75 @@ class Compute(Protocol):
     """The machines of one host. Errors: ComputeFault, HostNotFit, NotOurs."""
 
     def observe(self) -> tuple[Domain, ...]:
-        """All domains, ours and not, in one sweep."""
+        """All domains of the host, ours and others, in one call."""
         ...
 
     def define(self, spec: DomainSpec) -> None:
-        """Make the machine known, or bring it up to date. NotOurs if the name is another's."""
+        """Define or redefine the machine. Raises NotOurs if its name or UUID is somebody else's."""
         ...
 
     def undefine(self, uuid: str) -> None:
-        """Forget the machine, its NVRAM and TPM; it must be off. Fine if it is not there."""
+        """Remove the definition, NVRAM and TPM of a machine that is off. Fine if there is none."""
         ...
 
     def start(self, uuid: str) -> None:
-        """Switch on with clean RAM; fine if it runs."""
+        """Switch the machine on with clean RAM. Fine if it is on."""
         ...
 
     def ask_to_stop(self, uuid: str) -> None:
-        """Ask the guest, through its agent or else ACPI, to shut down; returns at once."""
+        """Ask the guest to shut down, by its agent or else by ACPI. Returns at once."""
         ...
 
     def kill(self, uuid: str) -> None:
-        """Switch off now (destroy); fine if it is off. Returns when QEMU is gone."""
+        """Switch the machine off now (destroy). Returns when QEMU is gone. Fine if it is off."""
         ...
 
     def pause(self, uuid: str) -> None:
-        """Freeze the CPUs; all disk I/O has ended when this returns."""
+        """Stop the CPUs. All disk I/O has ended when the call returns."""
         ...
 
     def resume(self, uuid: str) -> None:
-        """Let the CPUs go on."""
+        """Let the CPUs of a paused machine go on."""
         ...
 
     def reset_button(self, uuid: str) -> None:
-        """As a push on the reset button: the same QEMU boots again."""
+        """Push the reset button: the same QEMU boots again."""
         ...
 
     def save_ram(self, uuid: str, path: Path) -> None:
-        """Its RAM is in that file and it is off: its disks are as they were at that instant."""
+        """Save the RAM to a file and switch the machine off. Its disks stay as at that moment."""
         ...
 
     def restore_ram(self, uuid: str, path: Path) -> None:
-        """It goes on from such a file, with its clock set where the guest has an agent."""
+        """Start the machine from saved RAM, and set its clock if the guest has an agent."""
         ...
 
     def agent_answers(self, uuid: str) -> bool:
-        """Whether the guest has an agent that answers now."""
+        """Whether the guest's agent answers now."""
         ...
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
-        """A command to the guest's QEMU agent; its answer. ComputeFault when none answers."""
+        """Send a command to the guest's QEMU agent. Raises ComputeFault when none answers."""
         ...
 
     def define_network(self, spec: NetworkSpec) -> None:
-        """Make, update and start a classroom's network. NotOurs if the name is another's."""
+        """Make, update and start a network. Raises NotOurs if its name is somebody else's."""
         ...
 
     def remove_network(self, classroom: str, uuid: str) -> None:
-        """Stop and forget it; fine if it is not there."""
+        """Stop and remove a classroom's network. Fine if there is none."""
         ...
 
     def network_gateways(self) -> dict[str, str]:
-        """Network UUID -> "10.x.y.1/24" of all networks of the host, ours and not."""
+        """UUID -> gateway ("10.x.y.1/24") of all networks of the host, ours and others."""
         ...
 
     def screenshot(self, uuid: str) -> bytes:
-        """A picture (PNG or PPM) of what a machine that is on shows now."""
+        """A picture (PNG or PPM) of the screen of a machine that is on."""
         ...
 
     def console(self, uuid: str) -> int:
-        """A file descriptor that speaks VNC; the caller closes it. No TCP port is involved."""
+        """A file descriptor that speaks VNC, without any TCP port. The caller closes it."""
         ...
 
     def xml(self, uuid: str) -> str:
@@ -145,13 +146,13 @@ class Compute(Protocol):
         ...
 
     def redefine(self, xml: str) -> None:
-        """Replace a domain's persistent definition, as an adoption does."""
+        """Replace the persistent definition of a domain, as an adoption does."""
         ...
 
     def has_saved_ram(self, uuid: str) -> bool:
-        """Whether its next start by others would go on from a saved RAM image, and its XML."""
+        """Whether ``virsh managedsave`` saved RAM from which others would start the machine."""
         ...
 
     def find(self, name: str) -> Domain | None:
-        """A domain by name."""
+        """The domain of this name, or None."""
         ...

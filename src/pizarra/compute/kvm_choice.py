@@ -1,4 +1,7 @@
-"""Whether seats run under KVM here: found out once a boot, since a failing probe takes seconds."""
+"""Whether machines run under KVM on this host.
+
+Probed once a boot: a failing probe takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from pizarra.system.kvm import KvmProbe, KvmVerdict, probe_kvm
 
 KVM_VERDICT = Path("/run/pizarra/kvm.json")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-# The machine decides these. A probe that hung, or lacked QEMU, may end otherwise next time.
+# The machine decides these verdicts. A probe that hung or lacked QEMU may succeed next time.
 _LASTING = frozenset({KvmVerdict.RAN, KvmVerdict.ABORTED, KvmVerdict.WRONG})
 
 
 def is_kvm_usable(*, file: Path = KVM_VERDICT) -> bool:
-    """Whether to define seats with ``type='kvm'``."""
+    """Whether to define machines with ``type='kvm'``."""
     boot = _BOOT_ID.read_text(encoding="ascii").strip()
     remembered = _recall(file)
     if remembered.get("boot") == boot:
@@ -24,14 +27,14 @@ def is_kvm_usable(*, file: Path = KVM_VERDICT) -> bool:
 
 
 def probe_kvm_again(*, file: Path = KVM_VERDICT) -> KvmProbe:
-    """Ask again, whatever is remembered, and remember that."""
+    """Probe now, whatever the file says, and write the verdict to the file."""
     probe = probe_kvm()
     remember_kvm(probe, file=file)
     return probe
 
 
 def remember_kvm(probe: KvmProbe, *, file: Path = KVM_VERDICT) -> None:
-    """For this boot, if it would be the same again. The file is whole, whoever else writes it."""
+    """Write a lasting verdict for this boot. The file is whole even if two processes write it."""
     if probe.verdict not in _LASTING:
         return
     boot = _BOOT_ID.read_text(encoding="ascii").strip()

@@ -1,4 +1,4 @@
-"""Calls to libvirt: bounded in time, made again when the connection broke, errors in our words."""
+"""Calls to libvirt: with a limit, repeated when the connection broke, with errors of ours."""
 
 from __future__ import annotations
 
@@ -20,54 +20,56 @@ VirDomain = Any
 VirNetwork = Any
 
 QUICK_S = 30.0
-SLOW_S = 180.0  # to start or destroy: thirty at once wait for each other
+SLOW_S = 180.0  # to start or destroy: thirty machines at once wait for each other
 
 _AUTH = frozenset({libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED})
 _ABSENT = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK})
 
-# libvirt prints every error to stderr unless somebody else takes them
+# libvirt prints every error to stderr unless a handler is registered
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
 
 class LibvirtConnections:
-    """The connections to one URI."""
+    """The connections to one libvirt URI."""
 
     def __init__(self, uri: str, quick_s: float = QUICK_S) -> None:
         self.uri = uri
         self._quick_s = quick_s
-        self._lines: ConnectionPool[Connection] = ConnectionPool(self._connect, _is_alive)
+        self._pool: ConnectionPool[Connection] = ConnectionPool(self._connect, _is_alive)
         # libvirtd writes an error into its log for each client that goes without closing
         atexit.register(self.close)
 
     def close(self) -> None:
         """Close the idle connections."""
         atexit.unregister(self.close)
-        self._lines.close()
+        self._pool.close()
 
     def do(
         self, what: str, which: str, work: Callable[[Connection], T], limit_s: float | None = None
     ) -> T:
-        """``work`` on a connection; ``what`` and ``which`` are for errors and the flight record.
+        """Run ``work`` on a connection and return its result.
 
-        It is made once more when the connection broke, so it must be safe to repeat.
+        ``what`` and ``which`` name the call in errors and in the flight record. A call whose
+        connection broke is made once more, so ``work`` must be safe to repeat. Raises
+        ComputeFault, HostNotFit.
         """
         record(f"libvirt {what} {which}")
         limit_s = limit_s or self._quick_s
         for last in (False, True):
             try:
-                return self._lines.call(work, limit_s)
+                return self._pool.call(work, limit_s)
             except TimeoutError:
-                raise _silent(what, which, limit_s) from None
+                raise _timeout_fault(what, which, limit_s) from None
             except libvirt.libvirtError as error:
                 if last or error.get_error_domain() != libvirt.VIR_FROM_RPC:
-                    raise _refused(what, which, error) from None
+                    raise _refusal(what, which, error) from None
         raise AssertionError("the last try returns or raises")
 
     def _connect(self) -> Connection:
         try:
             return libvirt.open(self.uri)
         except libvirt.libvirtError as error:
-            raise _not_reached(self.uri, error) from None
+            raise _connection_fault(self.uri, error) from None
 
 
 def _is_alive(conn: Connection) -> bool:
@@ -75,17 +77,19 @@ def _is_alive(conn: Connection) -> bool:
 
 
 def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
-    """The daemon's own, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
-    lines = LibvirtConnections(uri, limit_s)
+    """The version of the daemon, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
+    connections = LibvirtConnections(uri, limit_s)
     try:
-        number = lines.do("tell", Sentence("its version"), lambda conn: int(conn.getLibVersion()))
+        number = connections.do(
+            "tell", Sentence("its version"), lambda conn: int(conn.getLibVersion())
+        )
     finally:
-        lines.close()
+        connections.close()
     return number // 1_000_000, number // 1000 % 1000, number % 1000
 
 
 def or_none(look_up: Callable[[str], T], key: str) -> T | None:
-    """None when libvirt knows no such domain or network."""
+    """What ``look_up`` finds; None when libvirt knows no such domain or network."""
     try:
         return look_up(key)
     except libvirt.libvirtError as error:
@@ -94,7 +98,7 @@ def or_none(look_up: Callable[[str], T], key: str) -> T | None:
         raise
 
 
-def _refused(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault:
+def _refusal(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault:
     return ComputeFault(
         "libvirt could not {what} {which}: {said}.",
         "More is in the log: journalctl -u libvirtd; and in /var/log/libvirt/qemu",
@@ -105,7 +109,7 @@ def _refused(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault
     )
 
 
-def _silent(what: str, which: str, limit_s: float) -> ComputeFault:
+def _timeout_fault(what: str, which: str, limit_s: float) -> ComputeFault:
     return ComputeFault(
         "libvirt did not {what} {which} within {limit:g} s.",
         "If it does not answer at all: systemctl restart libvirtd; running machines survive that.",
@@ -115,7 +119,7 @@ def _silent(what: str, which: str, limit_s: float) -> ComputeFault:
     )
 
 
-def _not_reached(uri: str, error: libvirt.libvirtError) -> HostNotFit:
+def _connection_fault(uri: str, error: libvirt.libvirtError) -> HostNotFit:
     allowed = error.get_error_code() not in _AUTH
     return HostNotFit(
         "libvirt cannot be reached at {uri}: {said}.",

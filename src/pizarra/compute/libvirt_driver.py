@@ -1,8 +1,8 @@
-"""Machines and networks through libvirt; only ``compute/libvirt_*.py`` import it.
+"""Machines and networks through libvirt. Only ``compute/libvirt_*.py`` import libvirt.
 
-Nothing of libvirt is kept between two calls but idle connections: a call looks its machine up by
-UUID, acts, and gives plain values back. Calls are safe to repeat, so one whose connection broke
-(libvirtd was restarted) is made once more on a new connection.
+Each call looks its machine up by UUID, acts, and returns plain values; nothing else is kept but
+idle connections. Every call can be repeated, so a call whose connection broke (libvirtd was
+restarted) is made once more on a new connection.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from pizarra.system.file_copies import sync
 _DEFINITIONS = Path("/etc/libvirt/qemu")
 _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
-_AGENT_NOTE = "user.pizarra.agent"  # at a file of RAM
+_AGENT_NOTE = "user.pizarra.agent"  # extended attribute of a file of RAM
 
 _POWER = {
     libvirt.VIR_DOMAIN_NOSTATE: Power.RUNNING,
@@ -76,45 +76,51 @@ class LibvirtCompute:
         quick_s: float = QUICK_S,
         fence: Callable[[], None] = raise_fence,
     ) -> None:
-        """``kvm`` None: found out when the first machine is defined. ``quick_s``: limit of a call
-        that waits for no guest. ``fence`` keeps seats apart; it is called before one starts."""
+        """Make the driver; it connects at its first call.
+
+        ``kvm`` None means: probe when the first machine is defined. ``quick_s`` is the limit of a
+        call that waits for no guest. ``fence`` raises the firewall, before the first start.
+        """
         self._kvm = kvm
-        self._kvm_asked = threading.Lock()  # by all who define machines at the same time, once
+        self._kvm_lock = threading.Lock()  # one probe, however many threads define machines
         self._fence = fence
-        self._fenced = threading.Event()
-        self._lines = LibvirtConnections(uri, quick_s)
+        self._fence_is_up = threading.Event()
+        self._connections = LibvirtConnections(uri, quick_s)
 
     def close(self) -> None:
-        """Let go of the idle connections."""
-        self._lines.close()
+        """Close the idle connections."""
+        self._connections.close()
 
     # ---- all machines
 
     def observe(self) -> tuple[Domain, ...]:
-        """All domains, ours and not: one call, whatever their number, that waits for no guest."""
-        return self._lines.do("list", Sentence("all domains"), _sweep)
+        """All domains, ours and others. One call, whatever their number; it waits for no guest."""
+        return self._connections.do("list", Sentence("all domains"), _sweep)
 
     def find(self, name: str) -> Domain | None:
-        """A domain by name."""
-        return self._lines.do("find", name, lambda conn: _read_domain(_by_name(conn, name)))
+        """The domain of this name, or None."""
+        return self._connections.do("find", name, lambda conn: _read_domain(_by_name(conn, name)))
 
     # ---- one machine's definition
 
     def define(self, spec: DomainSpec) -> None:
-        """Make the machine known or bring it up to date; NotOurs if its name or UUID is taken."""
-        with self._kvm_asked:
+        """Define or redefine the machine. Raises NotOurs if its name or UUID is taken."""
+        with self._kvm_lock:
             if self._kvm is None:
                 self._kvm = is_kvm_usable()
-        xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered(spec.disks))
+        xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered_targets(spec.disks))
 
         def work(conn: Connection) -> None:
             _check_name_free(conn, spec)
             conn.defineXML(xml)
 
-        self._lines.do("define", spec.name, work)
+        self._connections.do("define", spec.name, work)
 
     def undefine(self, uuid: str) -> None:
-        """Forget the machine, its NVRAM, TPM and saved state; NotOurs without our metadata."""
+        """Remove the definition, NVRAM, TPM and saved state.
+
+        Raises NotOurs without our metadata.
+        """
 
         def work(conn: Connection) -> None:
             domain = _by_uuid(conn, uuid)
@@ -129,15 +135,15 @@ class LibvirtCompute:
                     uuid=uuid,
                 )
             domain.undefineFlags(_FORGET)
-            if _DEFINITIONS.is_dir():  # else a loss of power brings back a machine without disks
+            if _DEFINITIONS.is_dir():  # or a loss of power brings back a machine without disks
                 sync(_DEFINITIONS)
 
-        self._lines.do("undefine", uuid, work)
+        self._connections.do("undefine", uuid, work)
 
     def xml(self, uuid: str) -> str:
-        """The persistent XML, with passwords: without them a redefinition would lose them."""
+        """The persistent XML with its passwords, which a redefinition would lose otherwise."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
-        return self._lines.do(
+        return self._connections.do(
             "read", uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc(flags))
         )
 
@@ -149,21 +155,21 @@ class LibvirtCompute:
             _find_domain(conn, uuid)
             conn.defineXML(xml)
 
-        self._lines.do("redefine", uuid, work)
+        self._connections.do("redefine", uuid, work)
 
     def has_saved_ram(self, uuid: str) -> bool:
-        """After ``virsh managedsave``, or libvirt-guests at a shutdown of the host."""
-        return self._lines.do(
+        """Whether ``virsh managedsave`` or libvirt-guests saved the RAM of this machine."""
+        return self._connections.do(
             "look at", uuid, lambda conn: bool(_find_domain(conn, uuid).hasManagedSaveImage())
         )
 
     # ---- one machine's power
 
     def start(self, uuid: str) -> None:
-        """Switch on with clean RAM; fine if it is on.
+        """Switch on with clean RAM. Fine if the machine is on.
 
-        A RAM image that ``virsh managedsave`` or libvirt-guests left is dropped: restored over a
-        disk that was rewound meanwhile it would destroy the file systems.
+        RAM that ``virsh managedsave`` or libvirt-guests saved is dropped. Restored over a disk that
+        was rewound meanwhile, that RAM would destroy the file systems.
         """
 
         self._fence_once()
@@ -176,18 +182,21 @@ class LibvirtCompute:
                 if not domain.isActive():
                     raise
 
-        self._lines.do("start", uuid, work, SLOW_S)
+        self._connections.do("start", uuid, work, SLOW_S)
 
     def ask_to_stop(self, uuid: str) -> None:
-        """Ask through the agent or else by ACPI. An agent that hangs costs libvirt's 5 s."""
-        ways = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
-        self._off_is_fine("ask to stop", uuid, lambda domain: domain.shutdownFlags(ways))
+        """Ask by the agent, or else by ACPI. An agent that hangs costs libvirt's own 5 s."""
+        how = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        self._act_unless_off("ask to stop", uuid, lambda domain: domain.shutdownFlags(how))
 
     def kill(self, uuid: str) -> None:
-        """Switch off now; QEMU is gone when it returns. Fine if it is off or not there."""
-        self._off_is_fine("destroy", uuid, lambda domain: domain.destroy())
+        """Switch off now.
 
-    def _off_is_fine(self, what: str, uuid: str, act: Callable[[VirDomain], object]) -> None:
+        QEMU is gone when the call returns. Fine if the machine is off or gone.
+        """
+        self._act_unless_off("destroy", uuid, lambda domain: domain.destroy())
+
+    def _act_unless_off(self, what: str, uuid: str, act: Callable[[VirDomain], object]) -> None:
         def work(conn: Connection) -> None:
             domain = _by_uuid(conn, uuid)
             if domain is None:
@@ -198,28 +207,28 @@ class LibvirtCompute:
                 if domain.isActive():
                     raise
 
-        self._lines.do(what, uuid, work, SLOW_S)
+        self._connections.do(what, uuid, work, SLOW_S)
 
     def pause(self, uuid: str) -> None:
-        """Freeze the CPUs. QEMU's ``stop`` returns after it drained and flushed every disk."""
-        self._lines.do("pause", uuid, lambda conn: _find_domain(conn, uuid).suspend())
+        """Stop the CPUs. QEMU's ``stop`` returns after QEMU drained and flushed every disk."""
+        self._connections.do("pause", uuid, lambda conn: _find_domain(conn, uuid).suspend())
 
     def resume(self, uuid: str) -> None:
-        """Let the CPUs go on; fine if they do."""
+        """Let the CPUs go on. Fine if the machine runs."""
 
         def work(conn: Connection) -> None:
             domain = _find_domain(conn, uuid)
             if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                 domain.resume()
 
-        self._lines.do("resume", uuid, work)
+        self._connections.do("resume", uuid, work)
 
     def reset_button(self, uuid: str) -> None:
-        """The same QEMU boots again, once its CPUs go on if it is paused."""
-        self._lines.do("reset", uuid, lambda conn: _find_domain(conn, uuid).reset())
+        """Boot the same QEMU again. A paused machine boots when its CPUs go on."""
+        self._connections.do("reset", uuid, lambda conn: _find_domain(conn, uuid).reset())
 
     def save_ram(self, uuid: str, path: Path) -> None:
-        """QEMU writes it and ends. Noted at the file: whether an agent listened."""
+        """QEMU writes its RAM and ends. An attribute of the file says whether an agent listened."""
 
         def work(conn: Connection) -> bool:
             domain = _find_domain(conn, uuid)
@@ -227,23 +236,26 @@ class LibvirtCompute:
             domain.saveFlags(str(path), None, 0)
             return listened
 
-        listened = self._lines.do("save the RAM of", uuid, work, _RAM_S)
-        with suppress(OSError):  # not every file system can
+        listened = self._connections.do("save the RAM of", uuid, work, _RAM_S)
+        with suppress(OSError):  # not every file system has attributes
             os.setxattr(path, _AGENT_NOTE, b"yes" if listened else b"no")
 
     def restore_ram(self, uuid: str, path: Path) -> None:
-        """By its name, which a domain keeps."""
+        """libvirt finds the machine by the name in the file; a domain keeps its name."""
         self._fence_once()
 
         def work(conn: Connection) -> None:
             conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
-        self._lines.do("restore the RAM of", uuid, work, _RAM_S)
+        self._connections.do("restore the RAM of", uuid, work, _RAM_S)
         self._set_clock(uuid, _agent_wait_s(path))
 
     def _set_clock(self, uuid: str, limit_s: float) -> None:
-        """QEMU tells libvirt a moment after the CPUs go on that an agent listens: until then there
-        is none. A guest without one finds the time as it always does."""
+        """Set the guest's clock by its agent, within ``limit_s``.
+
+        A moment after the CPUs go on QEMU tells libvirt that an agent listens; until then libvirt
+        knows none. A guest without an agent finds the time by its own means.
+        """
         deadline = time.monotonic() + limit_s
         while time.monotonic() < deadline:
             now = {"execute": "guest-set-time", "arguments": {"time": time.time_ns()}}
@@ -251,33 +263,35 @@ class LibvirtCompute:
             try:
                 self.agent(uuid, now, 10)
             except ComputeFault as fault:
-                is_yet_to_come = fault.facts.get("code") == libvirt.VIR_ERR_AGENT_UNRESPONSIVE
-                if is_yet_to_come and time.monotonic() - began < 1:  # else it hangs
+                is_not_up_yet = fault.facts.get("code") == libvirt.VIR_ERR_AGENT_UNRESPONSIVE
+                if is_not_up_yet and time.monotonic() - began < 1:  # else the agent hangs
                     time.sleep(0.05)
                     continue
             return
 
     def agent_answers(self, uuid: str) -> bool:
-        """A second is enough for one that listens."""
+        """Whether the agent answers a ping. One second is enough for an agent that listens."""
         try:
             return self.agent(uuid, {"execute": "guest-ping"}, 1) == {"return": {}}
         except ComputeFault:
             return False
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
-        """A command to the guest's QEMU agent; its answer. ComputeFault when none answers."""
+        """Send a command to the guest's QEMU agent. Raises ComputeFault when none answers."""
         text = json.dumps(command)
 
         def work(conn: Connection) -> str:
             domain = _find_domain(conn, uuid)
             return str(libvirt_qemu.qemuAgentCommand(domain, text, max(1, round(timeout_s)), 0))
 
-        answer = self._lines.do("speak to the agent of", uuid, work, timeout_s + _AGENT_MARGIN_S)
+        answer = self._connections.do(
+            "speak to the agent of", uuid, work, timeout_s + _AGENT_MARGIN_S
+        )
         parsed: dict[str, Any] = json.loads(answer)
         return parsed
 
     def screenshot(self, uuid: str) -> bytes:
-        """As QEMU draws it."""
+        """The screen as QEMU draws it."""
 
         def work(conn: Connection) -> bytes:
             stream, data = conn.newStream(), bytearray()
@@ -287,47 +301,47 @@ class LibvirtCompute:
             stream.finish()
             return bytes(data)
 
-        return self._lines.do("draw", uuid, work)
+        return self._connections.do("draw", uuid, work)
 
     def console(self, uuid: str) -> int:
-        """libvirtd hands its end of a new socket pair to QEMU."""
-        return self._lines.do(
+        """One end of a new socket pair; libvirtd hands the other end to QEMU."""
+        return self._connections.do(
             "open the console of",
             uuid,
             lambda conn: int(_find_domain(conn, uuid).openGraphicsFD(0, 0)),
         )
 
     def _fence_once(self) -> None:
-        """Two threads may both find it down; that does no harm."""
-        if not self._fenced.is_set():
+        """Raise the firewall, once a process. Two threads may both do so; that does no harm."""
+        if not self._fence_is_up.is_set():
             self._fence()
-            self._fenced.set()
+            self._fence_is_up.set()
 
     # ---- networks
 
     def define_network(self, spec: NetworkSpec) -> None:
-        """Make, update and start a network. Seats that come or go do not disturb the others."""
+        """Make, update and start a network. New seats do not disturb those that run."""
         self._fence_once()
 
         def work(conn: Connection) -> None:
             define_network(conn, spec)
 
-        self._lines.do("define the network of", spec.classroom, work, SLOW_S)
+        self._connections.do("define the network of", spec.classroom, work, SLOW_S)
 
     def remove_network(self, classroom: str, uuid: str) -> None:
-        """Stop and forget it; fine if it is not there."""
+        """Stop and remove a network. Fine if there is none."""
 
         def work(conn: Connection) -> None:
             remove_network(conn, classroom, uuid)
 
-        self._lines.do("remove the network of", classroom, work, SLOW_S)
+        self._connections.do("remove the network of", classroom, work, SLOW_S)
 
     def network_gateways(self) -> dict[str, str]:
-        """Network UUID -> "10.x.y.1/24" of all networks of the host that have an address."""
-        return self._lines.do("list", Sentence("all networks"), gateways)
+        """UUID -> gateway ("10.x.y.1/24") of all networks of the host that have an address."""
+        return self._connections.do("list", Sentence("all networks"), gateways)
 
 
-def _buffered(disks: Sequence[DiskSpec]) -> frozenset[str]:
+def _buffered_targets(disks: Sequence[DiskSpec]) -> frozenset[str]:
     return frozenset(disk.target for disk in disks if _refuses_direct_io(disk.path))
 
 
@@ -367,10 +381,10 @@ def _by_name(conn: Connection, name: str) -> VirDomain | None:
 
 
 def _agent_wait_s(ram: Path) -> float:
-    """How long the agent of a machine that wakes from it is worth waiting for."""
+    """How long to wait for the agent of a machine that starts from this file of RAM."""
     try:
         return 30 if os.getxattr(ram, _AGENT_NOTE) == b"yes" else 0
-    except OSError:  # of an older version, or from another file system
+    except OSError:  # written by an older version, or on a file system without attributes
         return 1
 
 
@@ -386,7 +400,7 @@ def _find_domain(conn: Connection, uuid: str) -> VirDomain:
 
 
 def _check_name_free(conn: Connection, spec: DomainSpec) -> None:
-    """Raises NotOurs unless ``spec`` is new, or stands there already as ours."""
+    """Raises NotOurs if the name or the UUID of ``spec`` belongs to a domain of somebody else."""
     known = _by_name(conn, spec.name) or _by_uuid(conn, spec.uuid)
     if known is None:
         return

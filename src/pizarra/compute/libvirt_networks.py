@@ -1,4 +1,4 @@
-"""A classroom's own network in libvirt: what is done with a connection at hand."""
+"""A classroom's own network in libvirt. Each function gets an open connection."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pizarra.errors import ComputeFault, NotOurs
 
 
 def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
-    """The network by name; networks have no metadata in libvirt 9.0, so the UUID must tell."""
+    """The network of this name. libvirt 9.0 has no metadata on networks, so the UUID decides."""
     network = or_none(conn.networkLookupByName, name)
     if network is not None and network.UUIDString() != uuid:
         raise NotOurs(
@@ -26,7 +26,7 @@ def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
 
 
 def define_network(conn: Connection, spec: NetworkSpec) -> None:
-    """Make, update and start it."""
+    """Make, update and start the network of a classroom."""
     network = _our_network(conn, network_name(spec.classroom), spec.uuid)
     if network is not None and network.isActive():
         _update_live_network(network, spec)
@@ -37,13 +37,13 @@ def define_network(conn: Connection, spec: NetworkSpec) -> None:
 
 
 def _update_live_network(network: VirNetwork, spec: NetworkSpec) -> None:
-    """New leases go in while it runs; anything else needs a network without machines on it."""
+    """Add and remove leases while the network runs. Other changes need an unused network."""
     live, wanted = read_network(network.XMLDesc()), read_network(network_xml(spec))
     if (live.mode, live.gateway) == (wanted.mode, wanted.gateway):
-        _leases_change(
+        _change_leases(
             network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, live.leases - wanted.leases
         )
-        _leases_change(
+        _change_leases(
             network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, wanted.leases - live.leases
         )
         return
@@ -57,14 +57,14 @@ def _update_live_network(network: VirNetwork, spec: NetworkSpec) -> None:
     network.destroy()
 
 
-def _leases_change(network: VirNetwork, command: int, leases: Iterable[Lease]) -> None:
+def _change_leases(network: VirNetwork, command: int, leases: Iterable[Lease]) -> None:
     section, live = libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE
     for lease in sorted(leases, key=lambda lease: lease.address):
         network.update(command, section, 0, lease_xml(lease), live)
 
 
 def remove_network(conn: Connection, classroom: str, uuid: str) -> None:
-    """Stop and forget it; fine if it is not there."""
+    """Stop and remove the network. Fine if there is none."""
     network = _our_network(conn, network_name(classroom), uuid)
     if network is None:
         return
@@ -74,7 +74,7 @@ def remove_network(conn: Connection, classroom: str, uuid: str) -> None:
 
 
 def gateways(conn: Connection) -> dict[str, str]:
-    """Of all networks with an IPv4 address, by UUID."""
+    """UUID -> gateway ("10.x.y.1/24") of all networks with an IPv4 address."""
     seen = {uuid: read_network(xml).gateway for uuid, xml in _network_xmls(conn).items()}
     return {uuid: gateway for uuid, gateway in seen.items() if gateway}
 
@@ -85,6 +85,8 @@ def _network_xmls(conn: Connection) -> dict[str, str]:
         try:
             found[network.UUIDString()] = network.XMLDesc()
         except libvirt.libvirtError as error:
-            if error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK:  # it went away meanwhile
+            if (
+                error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK
+            ):  # the network went away meanwhile
                 raise
     return found

@@ -1,6 +1,7 @@
-"""Machines and networks that are only remembered: the promises of the interface, no libvirt.
+"""Machines and networks in memory: the behaviour of the interface without libvirt.
 
-It ships in the product for demonstrations and for tests above it, and fails when told to.
+The driver ships in the product, for demonstrations and for tests of the layers above. A test can
+tell the driver to fail at a given call.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class _Network:
 @dataclass(slots=True, kw_only=True)
 class _Fault:
     call: str | None  # None: any
-    uuid: str | None  # None: of any machine
+    uuid: str | None  # None: any machine
     error: PizarraError
     after_calls: int = 0
     times: int = 1
@@ -52,56 +53,58 @@ class MemoryCompute:
     """The Compute interface over a dictionary."""
 
     def __init__(self) -> None:
-        self.calls: list[tuple[str, str]] = []  # what was asked, and of which UUID or name
-        self.deaf: set[str] = set()  # UUIDs of guests that ignore being asked to stop
-        self.program: Callable[[str, str], int] = lambda _uuid, _script: 0  # what agents run
+        self.calls: list[tuple[str, str]] = []  # each call, and its UUID or name
+        self.deaf: set[str] = set()  # UUIDs of guests that ignore a request to stop
+        self.program: Callable[[str, str], int] = lambda _uuid, _script: (
+            0
+        )  # exit status of a script in a guest
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
 
-    # ---- the world beside us
+    # ---- what others do
 
     def fail_at(self, call: str, uuid: str | None, error: PizarraError, *, times: int = 1) -> None:
-        """The next ``times`` calls so named fail before they do anything; ``uuid`` None: any."""
+        """Make the next ``times`` calls of this name fail; ``uuid`` None: of any machine."""
         self._faults.append(_Fault(call=call, uuid=uuid, error=error, times=times))
 
     def fail_at_step(self, step: int, error: PizarraError) -> None:
-        """The ``step``-th call from now, counted from 1 and whatever it is, fails."""
+        """Make the ``step``-th call from now fail, whatever it is; the next call is step 1."""
         self._faults.append(_Fault(call=None, uuid=None, error=error, after_calls=step - 1))
 
     def happen(self, uuid: str, power: Power) -> None:
-        """A guest shuts itself down, crashes, or somebody uses virsh."""
+        """Set the power of a machine: its guest shut down or crashed, or somebody used virsh."""
         with self._lock:
             self._machines[uuid].power = power
 
     def put(self, xml: str, power: Power = Power.OFF) -> None:
-        """Somebody else defines a machine."""
+        """Define a machine as somebody else would."""
         domain = etree.fromstring(xml)
         machine = _Machine(name=domain.findtext("name", ""), xml=xml, power=power)
         with self._lock:
             self._machines[domain.findtext("uuid", "")] = machine
 
     def put_network(self, name: str, uuid: str, gateway: str) -> None:
-        """Somebody else defines a network."""
+        """Define a network as somebody else would."""
         with self._lock:
             self._networks[uuid] = _Network(name=name, gateway=gateway)
 
     # ---- the interface
 
     def observe(self) -> tuple[Domain, ...]:
-        """All machines."""
+        """All machines, ours and others."""
         with self._record_call("observe", ""):
             return tuple(_domain(uuid, machine) for uuid, machine in self._machines.items())
 
     def find(self, name: str) -> Domain | None:
-        """A machine by name."""
+        """The machine of this name, or None."""
         with self._record_call("find", name):
             known = self._machines.items()
             return next((_domain(uuid, found) for uuid, found in known if found.name == name), None)
 
     def define(self, spec: DomainSpec) -> None:
-        """Remember it; NotOurs if its name or UUID is taken."""
+        """Define or redefine a machine. Raises NotOurs if its name or UUID is taken."""
         with self._record_call("define", spec.uuid):
             for uuid, machine in self._machines.items():
                 if machine.name == spec.name and uuid != spec.uuid:
@@ -115,7 +118,7 @@ class MemoryCompute:
             known.xml = domain_xml(spec, kvm=True)
 
     def undefine(self, uuid: str) -> None:
-        """Forget it, if it is ours and off."""
+        """Remove a machine of ours that is off."""
         with self._record_call("undefine", uuid):
             machine = self._machines.get(uuid)
             if machine is None:
@@ -128,48 +131,48 @@ class MemoryCompute:
             del self._machines[uuid]
 
     def start(self, uuid: str) -> None:
-        """Running, unless it is on already."""
+        """Switch the machine on. Fine if it is on."""
         with self._record_call("start", uuid):
             machine = self._machine(uuid)
             if machine.power in _OFF:
                 machine.power = Power.RUNNING
 
     def ask_to_stop(self, uuid: str) -> None:
-        """Off, unless the guest is deaf or paused."""
+        """Switch the machine off, unless the guest is deaf or paused."""
         with self._record_call("ask_to_stop", uuid):
             machine = self._machines.get(uuid)
             if machine and machine.power is Power.RUNNING and uuid not in self.deaf:
                 machine.power = Power.OFF
 
     def kill(self, uuid: str) -> None:
-        """Off."""
+        """Switch the machine off."""
         with self._record_call("kill", uuid):
             if machine := self._machines.get(uuid):
                 machine.power = Power.OFF
 
     def pause(self, uuid: str) -> None:
-        """Paused; it must be on."""
+        """Pause a machine that is on."""
         with self._record_call("pause", uuid):
             self._running_machine(uuid).power = Power.PAUSED
 
     def resume(self, uuid: str) -> None:
-        """Running; it must be on."""
+        """Let a machine that is on run."""
         with self._record_call("resume", uuid):
             self._running_machine(uuid).power = Power.RUNNING
 
     def reset_button(self, uuid: str) -> None:
-        """Nothing that could be seen; it must be on."""
+        """Check that the machine is on; nothing else can be seen."""
         with self._record_call("reset_button", uuid):
             self._running_machine(uuid)
 
     def save_ram(self, uuid: str, path: Path) -> None:
-        """Off; the file names the machine."""
+        """Switch the machine off and write its UUID to the file."""
         with self._record_call("save_ram", uuid):
             self._running_machine(uuid).power = Power.OFF
             path.write_text(uuid, encoding="utf-8")
 
     def restore_ram(self, uuid: str, path: Path) -> None:
-        """Running, from the file of this very machine."""
+        """Let the machine run, if the file names this machine."""
         with self._record_call("restore_ram", uuid):
             machine = self._machine(uuid)
             if not path.is_file() or path.read_text(encoding="utf-8") != uuid:
@@ -177,12 +180,12 @@ class MemoryCompute:
             machine.power = Power.RUNNING
 
     def agent_answers(self, uuid: str) -> bool:
-        """When it is on, and not deaf."""
+        """Whether the machine is on and its guest is not deaf."""
         with self._record_call("agent_answers", uuid):
             return self._machine(uuid).power is Power.RUNNING and uuid not in self.deaf
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
-        """Debian's, which ends every program with the status that ``program`` says."""
+        """Answer as Debian's agent. Every program ends with the status that ``program`` gives."""
         if not self.agent_answers(uuid):
             raise ComputeFault("no agent answers within {s} s", s=timeout_s)
         arguments = command.get("arguments", {})
@@ -197,12 +200,12 @@ class MemoryCompute:
         return {"return": {}}
 
     def xml(self, uuid: str) -> str:
-        """What ``define``, ``redefine`` or ``put`` made."""
+        """The XML that ``define``, ``redefine`` or ``put`` made."""
         with self._record_call("xml", uuid):
             return self._machine(uuid).xml
 
     def redefine(self, xml: str) -> None:
-        """Replace the XML of a machine that is there; its name stays."""
+        """Replace the XML of a machine; its name stays."""
         domain = etree.fromstring(xml)
         uuid = domain.findtext("uuid", "").strip()
         with self._record_call("redefine", uuid):
@@ -211,7 +214,7 @@ class MemoryCompute:
             machine.xml = xml
 
     def has_saved_ram(self, uuid: str) -> bool:
-        """Never."""
+        """Always False: no machine here has saved RAM."""
         with self._record_call("has_saved_ram", uuid):
             self._machine(uuid)
             return False
@@ -226,26 +229,26 @@ class MemoryCompute:
             return desktop(number, int(number) if number.isdigit() else 0)
 
     def console(self, uuid: str) -> int:
-        """There is nothing to see."""
+        """Always raises ComputeFault: there is nothing to see."""
         with self._record_call("console", uuid):
             name = self._machine(uuid).name
         raise ComputeFault("{name} is only remembered and has no console.", name=name)
 
     def define_network(self, spec: NetworkSpec) -> None:
-        """Remember it; NotOurs if its name is taken."""
+        """Define a network. Raises NotOurs if its name is taken."""
         with self._record_call("define_network", spec.uuid):
             self._check_network(spec.classroom, spec.uuid)
             name, gateway = network_name(spec.classroom), f"{spec.gateway}/{spec.prefix}"
             self._networks[spec.uuid] = _Network(name=name, gateway=gateway)
 
     def remove_network(self, classroom: str, uuid: str) -> None:
-        """Forget it."""
+        """Remove a network. Fine if there is none."""
         with self._record_call("remove_network", uuid):
             self._check_network(classroom, uuid)
             self._networks.pop(uuid, None)
 
     def network_gateways(self) -> dict[str, str]:
-        """Of all networks."""
+        """UUID -> gateway of all networks."""
         with self._record_call("network_gateways", ""):
             return {uuid: network.gateway for uuid, network in self._networks.items()}
 
@@ -297,6 +300,6 @@ def _check_ours(machine: _Machine) -> None:
 
 
 def _check_name(machine: _Machine, name: str) -> None:
-    """libvirt keeps the name of a UUID as well."""
+    """Raises ComputeFault for another name: in libvirt a UUID keeps its name."""
     if machine.name != name:
         raise ComputeFault("the domain {name} cannot be called {new}", name=machine.name, new=name)

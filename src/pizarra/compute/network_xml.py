@@ -16,12 +16,12 @@ _BRIDGE_LENGTH_MAX = 15  # IFNAMSIZ less the final zero
 
 
 def network_name(classroom: str) -> str:
-    """``pizarra-net``."""
+    """The network's name in libvirt: ``pizarra-net``."""
     return f"pizarra-{classroom}"
 
 
 def bridge_name(classroom: str) -> str:
-    """``pz-net``, or ``pz--`` and a hash: no name starts with a hyphen, so no two are the same."""
+    """``pz-net``; ``pz--`` and a hash for a long name. No classroom's name starts with a hyphen."""
     plain = BRIDGE_PREFIX + classroom
     if len(plain) <= _BRIDGE_LENGTH_MAX:
         return plain
@@ -30,10 +30,10 @@ def bridge_name(classroom: str) -> str:
 
 
 def network_xml(spec: NetworkSpec) -> str:
-    """The definition of a network: only seats get an address, and each always its own.
+    """The definition of a network. Each seat gets its own fixed address, and nobody else gets one.
 
-    Without a ``range`` dnsmasq answers known MACs only. The bridge runs no spanning tree, which
-    a student could play with; there is nothing to loop.
+    Without a ``range`` dnsmasq answers known MACs only. The bridge runs no spanning tree: there is
+    no loop to prevent, and a student could abuse the protocol.
     """
     forward = (el("forward", {"mode": "nat"}),) if spec.mode == "nat" else ()
     network = el(
@@ -56,23 +56,23 @@ def _host(lease: Lease) -> etree._Element:
 
 
 def lease_xml(lease: Lease) -> str:
-    """One DHCP host, as a live update wants it."""
+    """One DHCP host, as a live update of the network takes it."""
     return etree.tostring(_host(lease), encoding="unicode")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkInfo:
-    """What matters of a network's XML."""
+    """What Pizarra reads from a network's XML."""
 
     mode: str  # isolated, nat, or another's: route, bridge, …
     bridge: str
     gateway: str  # "10.1.2.1/24", empty without an IPv4 address
     leases: frozenset[Lease]
-    connections: int  # of running guests; in a live XML only
+    connections: int  # how many running guests use the network; only in a live XML
 
 
 def read_network(xml: str) -> NetworkInfo:
-    """Read any network's XML, ours or not."""
+    """Read the XML of any network, ours or somebody else's."""
     network = etree.fromstring(xml)
     forward, bridge = network.find("forward"), network.find("bridge")
     hosts = network.iterfind("ip/dhcp/host")
@@ -90,7 +90,7 @@ def _is_ipv4(ip: etree._Element) -> bool:
 
 
 def _gateway(ip: etree._Element) -> str:
-    """libvirt has kept either a prefix or a netmask, as it was given."""
+    """libvirt keeps a prefix or a netmask, whichever was given."""
     length = ip.get("prefix") or ip.get("netmask")
     return f"{ip.get('address')}/{_prefix(length)}"
 

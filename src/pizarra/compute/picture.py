@@ -1,4 +1,4 @@
-"""A picture of a machine that is only remembered: a plain desktop with its name on it, as PNG."""
+"""The screen of a machine of the memory driver: a plain desktop with its number, as PNG."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 import zlib
 
 WIDTH, HEIGHT = 320, 200
-# 5x7 letters are all that a name needs; each row is five bits
+# letters of 5x7 dots; each row has five bits
 _FONT = {
     "0": (14, 17, 19, 21, 25, 17, 14), "1": (4, 12, 4, 4, 4, 4, 14), "2": (14, 17, 1, 6, 8, 16, 31),
     "3": (31, 2, 4, 2, 1, 17, 14), "4": (2, 6, 10, 18, 31, 2, 2), "5": (31, 16, 30, 1, 1, 17, 14),
@@ -16,7 +16,7 @@ _FONT = {
 
 
 def desktop(number_text: str, seed: int) -> bytes:
-    """The digits of a seat's name, large, over a colour of its own."""
+    """A PNG with the digits of a seat's name on a colour that ``seed`` chooses."""
     base = (40 + seed * 37 % 80, 60 + seed * 53 % 70, 80 + seed * 71 % 90)
     rows = [bytearray(bytes(base) * WIDTH) for _ in range(HEIGHT)]
     for row in rows[: HEIGHT // 12]:  # a panel

@@ -1,4 +1,4 @@
-"""The ``<metadata>`` element by which a domain says that it is a seat of ours."""
+"""The ``<metadata>`` element of a domain that is a seat of ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PREFIX = "pizarra"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeatMetadata:
-    """What the element tells."""
+    """The attributes of the element."""
 
     classroom: str
     number: int
@@ -21,7 +21,7 @@ class SeatMetadata:
 
 
 def seat_element(seat: SeatMetadata) -> etree._Element:
-    """``<pizarra:seat classroom=… number=… template=… version=…/>``."""
+    """The element ``<pizarra:seat classroom=… number=… template=… version=…/>``."""
     element = etree.Element(etree.QName(NAMESPACE, "seat"), nsmap={_PREFIX: NAMESPACE})
     element.set("classroom", seat.classroom)
     element.set("number", str(seat.number))
@@ -31,5 +31,5 @@ def seat_element(seat: SeatMetadata) -> etree._Element:
 
 
 def is_ours(domain: etree._Element) -> bool:
-    """Whether a parsed domain carries the element."""
+    """Whether a parsed domain has the element."""
     return domain.find(f"metadata/{{{NAMESPACE}}}seat") is not None

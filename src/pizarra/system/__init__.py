@@ -1,1 +1,1 @@
-"""Linux: processes, device-mapper, locks. Knows no classroom."""
+"""Linux: processes, device-mapper, locks, files. These modules know no classroom."""

@@ -1,4 +1,4 @@
-"""SHA-256 of content; of a device past the page cache, which may know an older content."""
+"""SHA-256 of files and devices. A device is read without the page cache, which may be stale."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 
 
 def sha256_of(path: Path, size_bytes: int) -> str:
-    """Of the first ``size_bytes`` of a device or raw file. StorageFault when it is shorter."""
+    """SHA-256 of the first ``size_bytes`` of a device or file. Raises StorageFault if shorter."""
     digest = hashlib.sha256()
     aligned = mmap.mmap(-1, _CHUNK_BYTES)
     direct = os.O_DIRECT if path.is_block_device() else 0

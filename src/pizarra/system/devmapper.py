@@ -1,12 +1,13 @@
 """device-mapper through its ioctls (linux/dm-ioctl.h): tables, suspend, messages to a target.
 
-No process and no library in between: a table swap is three ioctls. Their buffer is so small that
-Python lets go of its lock meanwhile (see ``_BUFFER_BYTES``): swaps of different devices overlap
-while each waits for the kernel's RCU, and a disk that hangs stops its own thread only.
+There is no process and no library in between: a table swap is three ioctls. The buffer of an ioctl
+is so small that Python releases its lock meanwhile (see ``_BUFFER_BYTES``). So swaps of different
+devices overlap while each waits for the kernel's RCU, and a disk that hangs stops its own thread
+only.
 
-Whoever resumes a device sends udev a change event, upon which udev's rules would scan the disk
-(a student's, or one that only gives errors: 300 ms a seat). The first event that we cause carries
-libdevmapper's flag against that; udev remembers it, and the later ones need say nothing.
+A resume of a device sends a change event to udev. udev's rules would then scan the disk, which is a
+student's disk or gives errors only (300 ms a seat). The first event that Pizarra causes carries
+libdevmapper's flag against the scan. udev remembers the flag, so later events need none.
 """
 
 from __future__ import annotations
@@ -32,17 +33,17 @@ CONTROL = Path("/dev/mapper/control")
 SECTOR_BYTES = 512
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
-_BUFFER_BYTES = 1024  # with more than this, fcntl.ioctl keeps Python's lock (CPython 3.11)
+_BUFFER_BYTES = 1024  # with a larger buffer, fcntl.ioctl keeps Python's lock (CPython 3.11)
 _SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
 _BUFFER_FULL = 1 << 8
 _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
 # DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_PRIMARY_SOURCE_FLAG, as libdevmapper passes flags:
-# in the upper half of event_nr. The flags against the other rules would take /dev/<vg>/<lv> away.
+# in the upper half of event_nr. The flags against other rules would remove /dev/<vg>/<lv>.
 _UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
 _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
-LIMIT_S = 60.0  # for I/O under way on a device to end
+LIMIT_S = 60.0  # for I/O on a device to end
 _READABLE = re.compile(rb"[ -~]{4,}")  # for the flight record
 
 
@@ -57,12 +58,12 @@ class _Command(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A dm device as the kernel has it now."""
+    """A device-mapper device as the kernel has it now."""
 
     name: str
     number: str  # "254:3"
-    node: Path  # /dev/dm-3: there as long as the device is, whatever udev is busy with
-    uuid: str  # LVM's start with LVM-<VG's uuid><LV's uuid>, without hyphens
+    node: Path  # /dev/dm-3: exists as long as the device does, whatever udev is doing
+    uuid: str  # of an LVM device: LVM-<VG's uuid><LV's uuid>, without hyphens
     suspended: bool
     targets: tuple[Target, ...]
 
@@ -85,7 +86,7 @@ class _Reply(NamedTuple):
 
 
 def dm_name(vg: str, lv: str) -> str:
-    """How LVM names the device of an LV: hyphens inside a name are doubled."""
+    """The name of an LV's device: LVM doubles hyphens inside a name."""
     return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
 
 
@@ -98,7 +99,7 @@ def _ioctl(
     count: int = 0,
     payload: bytes = b"",
 ) -> tuple[_Reply, bytes]:
-    """Raises OSError, of which the caller knows what it means, and StorageFault at its limit."""
+    """Make one ioctl. Raises OSError, which the caller explains, and StorageFault at the limit."""
     said = " ".join(part.decode() for part in _READABLE.findall(payload))
     call = f"dm {command.name} {name} {said}".rstrip()
     record(call)
@@ -120,7 +121,7 @@ def _ioctl(
 
 @cache
 def _control() -> int:
-    """Opened once: a rewind makes a dozen calls a seat."""
+    """The control device, opened once: a rewind makes a dozen calls a seat."""
     try:
         return os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
@@ -143,7 +144,7 @@ def _refuse(what: str, name: str, error: OSError) -> StorageFault:
 
 
 def devices() -> frozenset[str]:
-    """The names of all dm devices: one call, whatever their number."""
+    """The names of all device-mapper devices, in one call."""
     _, data = _ioctl(_Command.LIST_DEVICES)
     names, offset = set(), 0
     while offset + 12 <= len(data):
@@ -158,7 +159,7 @@ def devices() -> frozenset[str]:
 
 
 def target_versions() -> dict[str, tuple[int, int, int]]:
-    """The targets that the kernel has loaded, as ``dmsetup targets``."""
+    """Name -> version of the targets that the kernel has loaded, as ``dmsetup targets``."""
     _, data = _ioctl(_Command.LIST_VERSIONS)
     found, offset = {}, 0
     while offset + 16 <= len(data):
@@ -172,12 +173,12 @@ def target_versions() -> dict[str, tuple[int, int, int]]:
 
 
 def device(name: str) -> Device | None:
-    """The device with its live table; None when there is none of this name."""
+    """The device of this name with its live table, or None."""
     return _query(name, _STATUS_TABLE)
 
 
 def status(name: str) -> tuple[Target, ...]:
-    """What its targets say of themselves; empty when there is no such device."""
+    """The status of the device's targets; empty when there is no such device."""
     found = _query(name, _NOFLUSH)
     return found.targets if found else ()
 
@@ -205,7 +206,8 @@ def _targets(data: bytes, count: int) -> Iterator[Target]:
         offset = step
 
 
-def _udev_event(device: Device) -> bool:
+def _has_udev_flag(device: Device) -> bool:
+    """Whether udev remembers the flag against scans of this device."""
     try:
         return _UDEV_REMEMBERS in (_UDEV_DATA / f"b{device.number}").read_text(encoding="utf-8")
     except OSError:
@@ -226,13 +228,14 @@ def load(name: str, target: Target) -> None:
 
 
 def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
-    """Put ``target`` in the place of the live table, whoever holds the device open.
+    """Replace the live table by ``target``, whoever holds the device open.
 
-    Two calls: load, and a resume that suspends first by itself (no flush, no freeze of a file
-    system). When the load fails nothing has happened. ``quiet``: udev is known to be told.
+    There are two calls: a load, and a resume that suspends the device first (without a flush and
+    without a freeze of a file system). When the load fails, nothing has changed. ``quiet`` says
+    that udev knows the flag against scans already. Raises StorageFault.
     """
     load(device.name, target)
-    event = 0 if quiet or _udev_event(device) else _UDEV_NO_SCAN
+    event = 0 if quiet or _has_udev_flag(device) else _UDEV_NO_SCAN
     try:
         _ioctl(_Command.DEV_SUSPEND, device.name, flags=_NOFLUSH | _SKIP_LOCKFS, event=event)
     except OSError as error:
@@ -240,12 +243,15 @@ def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
 
 
 def error_target(length: int) -> Target:
-    """A table on which every I/O fails: what a seat stands on while its content changes hands."""
+    """A table on which every I/O fails. A seat has it while its content is exchanged."""
     return Target(0, length, "error", "")
 
 
 def message(name: str, text: str) -> None:
-    """Send a message to the target at sector 0. Raises StorageFault with ``errno`` in its facts."""
+    """Send a message to the target at sector 0.
+
+    Raises StorageFault, with ``errno`` in its facts.
+    """
     payload = struct.pack("=Q", 0) + text.encode() + b"\0"
     try:
         _ioctl(_Command.TARGET_MSG, name, payload=payload)
@@ -254,10 +260,10 @@ def message(name: str, text: str) -> None:
 
 
 def flush_page_cache(device: Path) -> None:
-    """Write out and drop what the host's page cache holds of a device (``blockdev --flushbufs``).
+    """Write out and drop a device's pages in the host's page cache (``blockdev --flushbufs``).
 
-    The cache does not know that the content below changed hands: a buffered reader would see the
-    last student's data, and dirty pages would be written back into the fresh seat.
+    The cache does not see that the content below was exchanged. A buffered reader would see the
+    last student's data, and dirty pages would be written to the fresh seat. Raises StorageFault.
     """
     fd = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -1,7 +1,7 @@
-"""Files of a Linux system on a disk that nobody has open, read and changed without mounting it.
+"""Reads and changes files of a Linux system on a disk that nobody has open, without a mount.
 
-ext2, ext3 and ext4, by e2fsprogs in user space: a file system that came from elsewhere never meets
-this host's kernel. A change counts only when it is read back and e2fsck finds nothing.
+e2fsprogs works on ext2, ext3 and ext4 in user space, so this host's kernel never sees a file system
+that came from elsewhere. Each change is read back, and e2fsck must find no fault.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _STAT = re.compile(r"Mode:\s+(\d+).*?User:\s+(\d+)\s+Group:\s+(\d+)", re.DOTALL)
 _SIZE = re.compile(r"Size:\s+(\d+)")
 _READ_BYTES_MOST = 1 << 20
 _CHECK_S = 600.0
-_CLEAN = (0, 1)  # nothing was wrong, or it is mended
+_CLEAN = (0, 1)  # no error, or errors that e2fsck corrected: e2fsck(8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewFile:
-    """What is to be at a name, and whose it is."""
+    """A file or folder to write: its content, mode and owner."""
 
     data: bytes = b""
     mode: int = 0o644
@@ -37,17 +37,17 @@ class NewFile:
 
 
 class ExtFiles:
-    """One file system, by what e2fsprogs calls it. Names are absolute. Errors: StorageFault."""
+    """One file system, named as e2fsprogs names it. Paths are absolute. Raises StorageFault."""
 
     def __init__(self, place: str) -> None:
         self._place = place
 
     def has(self, name: str) -> bool:
-        """Whether there is anything of this name."""
+        """Whether a file or folder of this name exists."""
         return "Inode:" in self._ask(f"stat {name}")
 
     def read(self, name: str) -> bytes | None:
-        """None when there is no such file; a guest's may be of any size, so not every one."""
+        """The file's content, or None. Raises StorageFault for a file over 1 MiB."""
         size = _SIZE.search(self._ask(f"stat {name}"))
         if size is None:
             return None
@@ -59,8 +59,10 @@ class ExtFiles:
             return path.read_bytes() if path.exists() else None
 
     def change(self, new: Mapping[str, NewFile], gone: Sequence[str] = ()) -> None:
-        """Write files, make folders, remove ``gone``. A file that is there keeps its owner and
-        mode. Read back and checked."""
+        """Write the files of ``new``, make its folders, and remove the files of ``gone``.
+
+        A file that exists keeps its owner and mode. The result is read back and checked.
+        """
         self._repair()
         with tempfile.TemporaryDirectory() as folder:
             lines = [f"rm {name}" for name in gone if self.has(name)]
@@ -87,7 +89,7 @@ class ExtFiles:
         yield f"sif {name} gid {group}"
 
     def _repair(self) -> None:
-        """A journal that a power cut left is replayed first."""
+        """Replay the journal that a power cut left, and correct what e2fsck can correct."""
         done = run(["e2fsck", "-p", self._place], check=False, timeout_s=_CHECK_S)
         if done.returncode not in _CLEAN:
             raise StorageFault(
@@ -115,7 +117,7 @@ class ExtFiles:
 
 
 def linux_root(disk: Path) -> ExtFiles | None:
-    """The file system with the Linux system on it; None when there is none that we can read."""
+    """The file system with a Linux system on it; None when e2fsprogs can read none."""
     for offset in (0, *_partitions(disk)):
         with disk.open("rb") as file:
             file.seek(offset + _MAGIC_AT)
@@ -133,4 +135,4 @@ def _partitions(disk: Path) -> Iterator[int]:
         sector_bytes = int(table.get("sectorsize", _SECTOR_BYTES))
         yield from (int(one["start"]) * sector_bytes for one in table["partitions"])
     except (CommandFailed, ValueError, KeyError, TypeError):
-        return  # no table, or none that sfdisk knows
+        return  # no partition table, or one that sfdisk does not know

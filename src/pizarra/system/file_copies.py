@@ -1,5 +1,4 @@
-"""Copies of files and folders that are there whole or not at all, whoever is killed meanwhile;
-changes that a loss of power does not take back."""
+"""Copies and writes files so that a kill or a loss of power leaves the old or the new, whole."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from pathlib import Path
 
 
 def copy_atomically(source: Path | None, target: Path) -> None:
-    """``target`` has what ``source`` has, with owners and modes; nothing where there is none."""
+    """Make ``target`` a copy of ``source``, with owners and modes; remove it if there is none."""
     target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f".{target.name}.new")
     remove_atomically(new)
@@ -21,31 +20,31 @@ def copy_atomically(source: Path | None, target: Path) -> None:
 
 
 def move_atomically(source: Path, target: Path) -> None:
-    """``source`` takes the place of ``target``, which is whole or not there at any moment."""
+    """Put ``source`` in the place of ``target``. At any moment the target is whole or absent."""
     old = target.with_name(f".{target.name}.old")
     remove_atomically(old)
     if target.is_dir():
-        target.replace(old)  # a folder is replaced by none
+        target.replace(old)  # rename(2) does not replace a folder that has files
     source.replace(target)
     sync(target.parent)
     remove_atomically(old)
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """``path`` says ``text`` now, or what it said before. Raises OSError."""
+    """Replace the text of ``path``, durably; a crash leaves the old or the new. Raises OSError."""
     new = path.with_name(f".{path.name}.new")
     write_new(new, text)
     move_atomically(new, path)
 
 
 def write_new(path: Path, text: str) -> None:
-    """A new file's content, lasting once its folder is synced too. Raises OSError."""
+    """Write a new file. It is durable once its folder is synced too. Raises OSError."""
     path.write_text(text, encoding="utf-8")
     sync(path)
 
 
 def remove_atomically(path: Path) -> None:
-    """Fine if it is not there."""
+    """Remove a file or folder. Fine if there is none."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -53,7 +52,7 @@ def remove_atomically(path: Path) -> None:
 
 
 def same_content(one: Path | None, other: Path | None) -> bool:
-    """Whether both have the same names and bytes, or neither is there."""
+    """Whether both have the same names and bytes, or neither exists."""
     return _content(one) == _content(other)
 
 
@@ -81,8 +80,10 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """A file's content, or what was renamed, linked or removed in a folder, stays so after a loss
-    of power. Raises OSError."""
+    """Flush a file's content, or a folder's names, so that a loss of power keeps it.
+
+    Raises OSError.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,9 +1,11 @@
-"""The flight record: what is about to happen to the host, noted before it does.
+"""The flight record: each change of the host is written down before it is made.
 
-The last entries are in ``FLIGHT``; a process that works on the host also writes them to a file
-under ``FOLDER``, which outlives it, so that a hang or a kill can be told from the last line. Tests
-of power cuts stop a process at a named step: ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever before
-the third entry that contains ``delete``, ``#7`` before the seventh of any kind.
+The last entries are in ``FLIGHT``. A process that works on the host also writes them to a file
+under ``FOLDER``. The file outlives the process, so its last line tells where a process hung or was
+killed.
+
+Tests of power cuts stop a process at a named step. ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever
+before the third entry that contains ``delete``; ``#7`` waits before the seventh entry of any kind.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ PAUSED = "pizarra: paused before"
 
 
 class _Recorder:
-    """One process's record."""
+    """The flight record of one process."""
 
     def __init__(self) -> None:
         self.file: TextIO | None = None
@@ -33,13 +35,14 @@ class _Recorder:
         self.read_pause()
 
     def read_pause(self) -> None:
-        """Where to stop, counted from now."""
+        """Read from the environment where to stop, counted from now."""
         said = os.environ.get("PIZARRA_PAUSE_AT", "")
         text, _, count = said.partition("#")
         self.pauses, self.pause_at = bool(said), text.strip()
-        self.to_come = int(count) if count.isdecimal() else 1
+        self.left = int(count) if count.isdecimal() else 1
 
     def note(self, what: str) -> None:
+        """Add an entry, and wait if the process is to stop here."""
         line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
         FLIGHT.append(line)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
@@ -49,11 +52,11 @@ class _Recorder:
 
     def _pause(self, what: str) -> None:
         with self.lock:
-            self.to_come -= 1
-            here = self.to_come == 0
+            self.left -= 1
+            here = self.left == 0
         if here:
             os.write(2, f"{PAUSED} {what}\n".encode())
-        while self.to_come <= 0:  # the other threads stop at their next such step too
+        while self.left <= 0:  # the other threads stop at their next such step too
             time.sleep(3600)
 
 
@@ -61,19 +64,20 @@ _recorder = _Recorder()
 
 
 def restart_pauses() -> None:
-    """Read PIZARRA_PAUSE_AT again, and count from here."""
+    """Read PIZARRA_PAUSE_AT again, and count from now."""
     _recorder.read_pause()
 
 
 def record(what: str) -> None:
-    """Note what is about to happen."""
+    """Write down what is about to happen."""
     _recorder.note(what)
 
 
 def keep_on_disk(title: str) -> None:
-    """From now on in a file as well, of which the last twenty stay. Fine where none can be.
+    """Write the entries to a file too, from now on. The last twenty files stay.
 
-    The guard, which a timer runs each minute, has three of its own: it pushes no other out.
+    The guard, which a timer runs each minute, has three files of its own: the guard pushes no other
+    file out.
     """
     is_guard = title.partition(" ")[2].startswith("guard")
     kind, most = (_GUARD, _GUARD_FILES_KEPT) if is_guard else ("", _FILES_KEPT)
@@ -89,5 +93,5 @@ def keep_on_disk(title: str) -> None:
 
 
 def flights() -> list[Path]:
-    """The files that are there, the newest first."""
+    """The files of flight records, the newest first."""
     return sorted(FOLDER.iterdir(), reverse=True) if FOLDER.is_dir() else []

@@ -1,8 +1,8 @@
-"""What a guest's disk holds, mounted read-only and copied out. The guest is hostile.
+"""Mounts a guest's disk read-only and copies files out of it. The guest is hostile.
 
-A file system that a student made is read by this host's kernel: only known kinds are mounted, never
-probed for by mount(8), with no devices, no programs, no set-uid. Nothing that lies in it is
-followed: a link is left out and told, and only plain files and folders are opened.
+This host's kernel reads a file system that a student made. So only known kinds are mounted,
+mount(8) never guesses the kind, and devices, programs and set-uid do not count. No link in the
+guest is followed: a link is left out and reported. Only plain files and folders are opened.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DEPTH_MAX = 100
 _PIECE_BYTES = 1 << 20
 _SAFE = "ro,nodev,nosuid,noexec,loop"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-# blkid's name: (mount's name, what it takes to write nothing, not even a journal)
+# blkid's name: (mount's name, options with which the mount writes nothing, not even a journal)
 _KINDS = {
     "ext2": ("ext4", "noload"),
     "ext3": ("ext4", "noload"),
@@ -38,17 +38,17 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """A part of a disk that holds something; number 0 is a disk without partitions."""
+    """A partition; number 0 is a whole disk without partitions."""
 
     number: int
     offset_bytes: int
     size_bytes: int
-    kind: str  # as blkid says: ext4, swap, LVM2_member; empty when it knows none
+    kind: str  # blkid's name: ext4, swap, LVM2_member; empty when blkid knows none
 
 
 @dataclass(slots=True, kw_only=True)
 class Copied:
-    """What was copied out, and what was left out with the reason."""
+    """How much was copied out, and what was left out, with the reason."""
 
     files: int = 0
     size_bytes: int = 0
@@ -56,7 +56,7 @@ class Copied:
 
 
 def partitions(device: Path) -> tuple[Partition, ...]:
-    """The disk's parts in its own order."""
+    """The partitions of a disk, in the order of its table."""
     size = _size_bytes(device)
     told = run(["sfdisk", "--json", str(device)], check=False)
     parts = [(0, 0, size)]
@@ -85,7 +85,7 @@ def _kind(device: Path, offset_bytes: int) -> str:
 
 
 def choose_partition(device: Path, number: int | None) -> Partition:
-    """The one asked for, or the largest that can be mounted. Raises NotFound, Unsupported."""
+    """Partition ``number``, or the largest that can be mounted. Raises NotFound, Unsupported."""
     found = partitions(device)
     shown = ", ".join(f"{one.number} {one.kind or 'unknown'}" for one in found) or "none"
     if number is not None and number not in {one.number for one in found}:
@@ -101,7 +101,7 @@ def choose_partition(device: Path, number: int | None) -> Partition:
 
 
 def mount(device: Path, folder: Path, number: int | None) -> Partition:
-    """Mount a part of the disk, read-only, through a loop device that goes with the mount."""
+    """Mount a partition read-only. Its loop device ends with the mount. Raises StorageFault."""
     part = choose_partition(device, number)
     kind, quiet = _KINDS[part.kind]
     span = f"offset={part.offset_bytes},sizelimit={part.size_bytes}"
@@ -118,12 +118,12 @@ def mount(device: Path, folder: Path, number: int | None) -> Partition:
 
 
 def is_mounted(folder: Path) -> bool:
-    """Whether something is mounted right there."""
+    """Whether ``folder`` is a mount point."""
     return os.path.ismount(folder)
 
 
 def unmount(folder: Path) -> None:
-    """Fine when nothing is mounted there. Raises StorageFault when somebody is in it."""
+    """Unmount. Fine when nothing is mounted. Raises StorageFault when the folder is in use."""
     if not is_mounted(folder):
         return
     done = run(["umount", str(folder)], check=False)
@@ -137,7 +137,7 @@ def unmount(folder: Path) -> None:
 
 
 def copy_out(root: Path, path: str, target: Path) -> Copied:
-    """Copy a file or folder of a mounted guest into the folder ``target``, following no link.
+    """Copy a file or folder of a mounted guest into the folder ``target``. No link is followed.
 
     Raises NotFound, BadInput, AlreadyExists, StorageFault.
     """
@@ -148,7 +148,7 @@ def copy_out(root: Path, path: str, target: Path) -> Copied:
     copied = Copied()
     try:
         with _folder_at(root, parts[:-1], path) as folder, _open(target) as to:
-            _is_no_link(folder, name, path)
+            _check_no_link(folder, name, path)
             _copy(_Entry(folder=folder, name=name, to=to, new=new, path=path), copied)
     except FileExistsError:
         raise AlreadyExists(
@@ -175,11 +175,11 @@ def _open(path: str | Path, at: int | None = None) -> Iterator[int]:
 
 @contextmanager
 def _folder_at(root: Path, parts: list[str], path: str) -> Iterator[int]:
-    """One step at a time, so that no link in the guest can lead out of it."""
+    """Open a folder one step at a time, so that no link in the guest can lead out of it."""
     fd = os.open(root, _FOLDER & ~os.O_NOFOLLOW)
     try:
         for part in parts:
-            _is_no_link(fd, part, path)
+            _check_no_link(fd, part, path)
             below = os.open(part, _FOLDER, dir_fd=fd)
             os.close(fd)
             fd = below
@@ -188,7 +188,7 @@ def _folder_at(root: Path, parts: list[str], path: str) -> Iterator[int]:
         os.close(fd)
 
 
-def _is_no_link(folder: int, name: str, path: str) -> None:
+def _check_no_link(folder: int, name: str, path: str) -> None:
     try:
         seen = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
@@ -205,7 +205,7 @@ def _is_no_link(folder: int, name: str, path: str) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class _Entry:
-    """One name in the guest, and where it goes."""
+    """One name in the guest, and where its copy goes."""
 
     folder: int
     name: str
@@ -215,13 +215,13 @@ class _Entry:
     depth: int = 0
 
     def leave_out(self, copied: Copied, why: str) -> None:
-        """A guest may put anything into a name, also what commands a terminal."""
+        """Report an entry. A name may hold codes that control a terminal, so those are escaped."""
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in self.path)
         copied.left_out.append(f"{shown}: {why}")
 
 
 def _copy_below(entry: _Entry, copied: Copied) -> None:
-    """What is wrong with one entry never stops the others; what is wrong with the target does."""
+    """Copy an entry. A fault of one entry stops no other; a fault of the target stops all."""
     try:
         _copy(entry, copied)
     except FileExistsError:
@@ -258,7 +258,7 @@ def _copy_folder(entry: _Entry, copied: Copied) -> None:
 
 
 def _copy_file(entry: _Entry, copied: Copied) -> None:
-    """Holes stay holes: a file of a petabyte with nothing in it costs nothing."""
+    """Copy a file. Holes stay holes: an empty file of a petabyte costs nothing."""
     read = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     source = os.open(entry.name, read, dir_fd=entry.folder)
     try:
@@ -283,7 +283,7 @@ def _copy_content(source: int, target: int, size_bytes: int) -> int:
     while at < size_bytes:
         try:
             start = os.lseek(source, at, os.SEEK_DATA)
-        except OSError:  # ENXIO: only a hole until the end
+        except OSError:  # ENXIO: a hole to the end of the file
             break
         end = os.lseek(source, start, os.SEEK_HOLE)
         at = start

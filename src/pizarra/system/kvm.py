@@ -1,7 +1,7 @@
-"""Can this host run guests under KVM? Found out by running one.
+"""Finds out whether this host can run guests under KVM, by running one.
 
-``/dev/kvm`` proves nothing: there are machines where it opens, and QEMU then aborts on an MSR, or
-stops with "KVM internal error" at the first SSE2 instruction, or never comes past the firmware.
+``/dev/kvm`` alone proves nothing. On some machines the device opens, and QEMU then aborts on an
+MSR, stops with "KVM internal error" at the first SSE2 instruction, or never passes the firmware.
 The guest is ``kvm_probe.S``: one boot sector that uses the CPU as an operating system does.
 """
 
@@ -27,7 +27,7 @@ _GIVES_UP = "KVM internal error"  # QEMU pauses the guest and stays
 
 
 class KvmVerdict(StrEnum):
-    """What became of the probe guest."""
+    """How the probe guest ended."""
 
     RAN = "ran"
     NO_DEVICE = "no-device"
@@ -40,24 +40,24 @@ class KvmVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KvmProbe:
-    """The verdict, and in one line what QEMU last said or how long it was given."""
+    """The verdict, and one line: what QEMU printed last, or how long it had."""
 
     verdict: KvmVerdict
     detail: str
 
     @property
     def works(self) -> bool:
-        """Whether guests can run."""
+        """Whether guests run under KVM."""
         return self.verdict is KvmVerdict.RAN
 
 
 def kvm_works(timeout_s: float = 8) -> bool:
-    """Whether a 64-bit guest really runs under KVM here; see ``probe_kvm`` for why not."""
+    """Whether a 64-bit guest runs under KVM here; ``probe_kvm`` says why not."""
     return probe_kvm(timeout_s).works
 
 
 def probe_kvm(timeout_s: float = 8, *, device: Path = _DEVICE) -> KvmProbe:
-    """Run the probe guest under KVM. Raises nothing: what is missing is the verdict."""
+    """Run the probe guest under KVM. A missing device or program is a verdict, not an error."""
     if not device.exists():
         return KvmProbe(verdict=KvmVerdict.NO_DEVICE, detail=f"{device} is not there")
     if not os.access(device, os.R_OK | os.W_OK):
@@ -69,7 +69,7 @@ def probe_kvm(timeout_s: float = 8, *, device: Path = _DEVICE) -> KvmProbe:
 
 
 def run_probe_guest(accelerator: str, timeout_s: float) -> KvmProbe:
-    """Run the probe guest under any of QEMU's accelerators, ``timeout_s`` at most."""
+    """Run the probe guest under one of QEMU's accelerators, for ``timeout_s`` at most."""
     image = files("pizarra.system") / "kvm_probe.bin"
     try:
         with as_file(image) as boot_sector:
@@ -79,7 +79,7 @@ def run_probe_guest(accelerator: str, timeout_s: float) -> KvmProbe:
 
 
 def _command(accelerator: str, boot_sector: Path) -> list[str]:
-    """A floppy, since QEMU takes one of 512 bytes read-only; without disks there is no wait."""
+    """QEMU with a floppy: QEMU takes one of 512 bytes, and without disks the boot is quick."""
     return [
         *(_QEMU, "-machine", "pc", "-accel", accelerator, "-cpu", "max", "-m", "16"),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
@@ -91,12 +91,12 @@ def _command(accelerator: str, boot_sector: Path) -> list[str]:
 def _watch(command: list[str], timeout_s: float) -> KvmProbe:
     said: list[str] = []
     with piping(command, timeout_s=0.5) as qemu:
-        assert qemu.stdout is not None  # piped() asked for it
+        assert qemu.stdout is not None  # ``piping`` asked for a pipe
         for line in _lines(qemu.stdout.fileno(), timeout_s):
             said.append(line)
             if _GIVES_UP in line:
                 return KvmProbe(verdict=KvmVerdict.ABORTED, detail=line.rstrip("."))
-        # its output is closed or the time is over: an exit status comes at once or not at all
+        # QEMU's output is closed or the time is over: the exit status comes now or never
         deadline = time.monotonic() + 0.2
         while qemu.poll() is None and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -121,7 +121,7 @@ def _verdict(status: int | None, said: list[str], timeout_s: float) -> KvmProbe:
 
 
 def _lines(fd: int, timeout_s: float) -> Iterator[str]:
-    """QEMU's output as it comes, until it closes it or the time is over."""
+    """The lines of QEMU's output as they come, until it ends or the time is over."""
     rest = b""
     deadline = time.monotonic() + timeout_s
     while (left_s := deadline - time.monotonic()) > 0:

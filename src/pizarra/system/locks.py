@@ -1,4 +1,4 @@
-"""Two kinds of lock: LVM's own on a volume group, and ours on a seat, classroom or template."""
+"""Two kinds of lock: LVM's own on a volume group, and ours on seats, classrooms, templates."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ OUR_LOCKS = Path("/run/pizarra/locks")
 def holding_vg_lock(vg: str, *, timeout_s: float = 30, folder: Path = LVM_LOCKS) -> Iterator[None]:
     """Hold LVM's exclusive lock on a VG, as lvm does (lib/locking/file_locking.c).
 
-    LVM commands wait for us meanwhile, so hold it for milliseconds. LVM unlinks the file when it
-    lets go, so what we locked may no longer be what the next one opens: then lock again.
+    LVM commands wait meanwhile, so hold the lock for milliseconds. LVM unlinks the file when LVM
+    releases the lock. So the locked file may no longer be the file of that name: then lock again.
+    Raises StorageFault after ``timeout_s``.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"V_{vg}"
@@ -74,12 +75,13 @@ def claiming(
     wait_s: float = 0,
     folder: Path | None = None,
 ) -> Iterator[None]:
-    """Claim seats, classrooms or templates by name for one verb, all or none, in sorted order.
+    """Claim seats, classrooms or templates by name for one verb: all or none, in sorted order.
 
-    What is ``shared`` others may share too, and nobody may have alone: so a classroom is shared by
-    those who work on some of its seats, and had alone by who works on all.
+    ``names`` are claimed alone, ``shared`` names together with others. Whoever works on some seats
+    of a classroom shares the classroom; whoever works on all seats claims the classroom alone.
 
-    The kernel drops the lock with the process, however it ends. Raises Busy with who and since.
+    The kernel drops the locks with the process, however it ends. Raises Busy, which names the
+    holder, if a claim is not free within ``wait_s``.
     """
     folder = folder or OUR_LOCKS
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -92,12 +94,12 @@ def claiming(
 
 
 @contextmanager
-def _claiming_one(path: Path, verb: str, way: int, wait_s: float) -> Iterator[None]:
+def _claiming_one(path: Path, verb: str, operation: int, wait_s: float) -> Iterator[None]:
     deadline = time.monotonic() + wait_s
     with path.open("a+", encoding="utf-8") as file:
         while True:
             try:
-                fcntl.flock(file, way | fcntl.LOCK_NB)
+                fcntl.flock(file, operation | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
@@ -111,7 +113,7 @@ def _claiming_one(path: Path, verb: str, way: int, wait_s: float) -> Iterator[No
 
 
 def _who() -> str:
-    """The person, by the name they came with before sudo."""
+    """The user's name; with sudo, the name of the user who called sudo."""
     if name := os.environ.get("SUDO_USER"):
         return name
     try:

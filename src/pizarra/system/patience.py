@@ -1,7 +1,8 @@
-"""A limit for calls to the kernel that wait for a disk: one that is overdue gets a signal.
+"""A time limit for calls to the kernel that wait for a disk.
 
-The kernel's wait for I/O under way on a device ends with it, and what was begun is undone. What it
-lets nobody interrupt (a pool that writes its metadata to a disk that hangs) is at least told of.
+A thread whose call is overdue gets a signal. The signal ends the kernel's wait for I/O on a device,
+and the kernel reverts what the call began. Some waits cannot be interrupted: a pool that writes its
+metadata to a disk that hangs. Then the log at least says what the process waits for.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from functools import cache
 
 from pizarra.errors import StorageFault
 
-_WAKES = signal.SIGURG  # without a handler it would be ignored, and interrupt nothing
+_WAKES = signal.SIGURG  # without a handler the signal would be ignored and interrupt nothing
 _LOOK_EVERY_S = 0.5
 _log = logging.getLogger("pizarra")
 
-with suppress(ValueError):  # only the main thread may, and it is what imports us
+with suppress(ValueError):  # only the main thread may set a handler, and it imports this module
     signal.signal(_WAKES, lambda *_: None)
 
 
@@ -32,14 +33,16 @@ class _Call:
     overdue: bool = False
 
 
-_calls: dict[int, _Call] = {}  # by thread: one waits for one thing
+_calls: dict[int, _Call] = {}  # by thread: a thread makes one call at a time
 _lock = threading.Lock()
 
 
 @contextmanager
 def patient(what: str, limit_s: float) -> Iterator[None]:
-    """The block makes one call to the kernel. Raises StorageFault when it was ended for its limit,
-    and what the call raised otherwise."""
+    """Give the one kernel call in the block a limit.
+
+    Raises StorageFault when the limit ended the call, else what the call raises.
+    """
     _watch()
     call = _Call(what, time.monotonic() + limit_s)
     with _lock:
@@ -62,15 +65,15 @@ def patient(what: str, limit_s: float) -> Iterator[None]:
 
 @cache
 def _watch() -> threading.Thread:
-    thread = threading.Thread(target=_watched_loop, name="pizarra-patience", daemon=True)
+    thread = threading.Thread(target=_interrupt_overdue_calls, name="pizarra-patience", daemon=True)
     thread.start()
     return thread
 
 
-def _watched_loop() -> None:
+def _interrupt_overdue_calls() -> None:
     while True:
         time.sleep(_LOOK_EVERY_S)
-        with _lock:  # so a call that has just ended is not interrupted in its next
+        with _lock:  # so that a thread is not interrupted in its next call
             for thread, call in _calls.items():
                 if time.monotonic() > call.deadline:
                     if not call.overdue:

@@ -1,7 +1,7 @@
-"""The only door to start a process.
+"""Starts processes. No other module does.
 
-Commands are lists, never shell strings; the locale is C so that what they print can be read; every
-one has a limit, and is in the flight record before it runs.
+A command is a list, never a shell string. The locale is C, so that the output can be parsed. Every
+command has a time limit and is in the flight record before it runs.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ class Completed:
 
 
 def environment() -> dict[str, str]:
-    """What a child may know: C locale, a plain PATH, our own variables, nothing of the caller's."""
+    """The environment of a child: C locale, a plain PATH, and our own variables only."""
     kept = {key: value for key, value in os.environ.items() if key.startswith(("PIZARRA_", "LVM_"))}
     home = os.environ.get("HOME", "/root")
-    # LVM prints "File descriptor leaked" for every fd a parent leaves open, and that is no news
+    # otherwise LVM prints "File descriptor leaked" for every open descriptor of its parent
     return {
         "PATH": f"{os.environ.get('PATH', '')}:{_PATH}",
         "LC_ALL": "C",
@@ -51,7 +51,7 @@ def run(
     check: bool = True,
     input_text: str | None = None,
 ) -> Completed:
-    """Run to the end. Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit."""
+    """Run a command to its end. Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit."""
     record(" ".join(argv))
     try:
         child = subprocess.Popen(
@@ -78,7 +78,7 @@ def run(
 
 
 def _end(child: subprocess.Popen[str]) -> None:
-    """Killed if it still runs. One that waits for a disk that hangs cannot die: nobody waits."""
+    """Kill a child that still runs. A child that waits for a disk that hangs is left behind."""
     if child.poll() is None:
         child.kill()
     with suppress(subprocess.TimeoutExpired):
@@ -91,7 +91,7 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def piping(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.Popen[str]]:
-    """A child whose output is read as it comes. Gone (TERM, then KILL) when the block is left."""
+    """Run a child and read its output as it comes. The end of the block stops the child."""
     record(" ".join(argv))
     try:
         child = subprocess.Popen(
@@ -118,8 +118,10 @@ def piping(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.
 def beside(
     argv: Sequence[str], user: str = "", grace_s: float = 5
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that lives as long as the block, as another user when one is named; its output is
-    ours. TERM, then KILL."""
+    """Run a child for as long as the block lasts, as ``user`` if one is named.
+
+    The child writes to our output. The end of the block sends TERM, and KILL after ``grace_s``.
+    """
     record(" ".join(argv))
     who: dict[str, Any] = {}
     if user:
@@ -138,7 +140,7 @@ def beside(
 
 
 def failure_of(done: Completed) -> CommandFailed:
-    """The error for a process that ended badly."""
+    """The error for a process with a bad exit status."""
     said = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     return CommandFailed(
         "{command} failed with status {status}: {said}",
@@ -151,7 +153,7 @@ def failure_of(done: Completed) -> CommandFailed:
 
 
 def timeout_of(argv: Sequence[str], timeout_s: float) -> CommandTimedOut:
-    """The error for a process that had to be killed at its limit."""
+    """The error for a process that was killed at its time limit."""
     return CommandTimedOut(
         "{command} did not end within {limit:g} s and was stopped.",
         "The flight record of `pizarra report` shows what came before it.",

@@ -1,8 +1,8 @@
-"""Faster grace periods for a moment.
+"""Expedites the kernel's RCU grace periods for a moment.
 
-A table swap waits for RCU grace periods, some 20 ms each on an ordinary kernel; expedited ones take
-a fraction of it (Documentation/RCU; ``/sys/kernel/rcu_expedited``). The switch is the whole
-kernel's, so it is on for the milliseconds of a rewind only.
+A table swap waits for RCU grace periods, of some 20 ms each on an ordinary kernel. Expedited grace
+periods take a fraction of that (Documentation/RCU; ``/sys/kernel/rcu_expedited``). The switch is
+for the whole kernel, so it is on for the milliseconds of a rewind only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SWITCH = Path("/sys/kernel/rcu_expedited")
 
 
 class _Switch:
-    """Who turned it on turns it off; rewinds of several groups in this process share it."""
+    """The kernel's switch, shared by the rewinds of this process. The last one turns it off."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,10 +29,10 @@ class _Switch:
     def take(self) -> None:
         with self._lock:
             self._holders += 1
-            if self._holders == 1 and _claiming(self._held) and not _write("1"):
+            if self._holders == 1 and _claim(self._held) and not _write("1"):
                 self._held.callback(_write, "0")
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._holders -= 1
             if self._holders == 0:
@@ -44,15 +44,15 @@ _switch = _Switch()
 
 @contextmanager
 def expediting() -> Iterator[None]:
-    """On while the block lasts; at the ordinary pace while another process has it in hand."""
+    """Expedite while the block lasts, unless another process holds the switch."""
     _switch.take()
     try:
         yield
     finally:
-        _switch.let_go()
+        _switch.release()
 
 
-def _claiming(held: ExitStack) -> bool:
+def _claim(held: ExitStack) -> bool:
     try:
         held.enter_context(claiming(["rcu-expedited"], "rewind"))
     except Busy:
@@ -61,7 +61,7 @@ def _claiming(held: ExitStack) -> bool:
 
 
 def _write(wanted: str) -> bool:
-    """Whether it was on before. A kernel without the switch has nothing to say."""
+    """Write the switch; whether it was on before. True too for a kernel without the switch."""
     try:
         was_on = _SWITCH.read_text(encoding="ascii").strip() != "0"
         _SWITCH.write_text(wanted, encoding="ascii")

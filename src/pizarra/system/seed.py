@@ -1,4 +1,4 @@
-"""A small disk that tells cloud-init who a machine is (NoCloud), and brings back what it says."""
+"""A small disk with cloud-init's data for one machine (NoCloud), on which the guest answers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _BYTES = 1 << 20
 
 
 def seed_path(machine: str) -> Path:
-    """Of a machine, by its UUID."""
+    """The seed of the machine with this UUID."""
     return FOLDER / f"{machine}.img"
 
 
 def make_seed(path: Path, label: str, files: Mapping[str, str]) -> None:
-    """A FAT file system, since every guest can read and write it. It may hold a password's hash."""
+    """Make a FAT image with these files, mode 0600: a file may hold a password's hash."""
     try:
         path.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
@@ -35,7 +35,7 @@ def make_seed(path: Path, label: str, files: Mapping[str, str]) -> None:
 
 
 def read_seed(path: Path, name: str) -> str | None:
-    """What the guest wrote there, if it did."""
+    """The text of a file on the seed, or None."""
     try:
         return run(["mtype", "-i", str(path), f"::{name}"]).stdout
     except CommandFailed:

@@ -1,7 +1,7 @@
-"""The few milliseconds in which LVM's lock is held go before other work of this host.
+"""Gives the work under LVM's lock priority over other work of this host, for milliseconds.
 
-Each table swap makes udev look at the device. On few cores its workers would stand between us and
-the end of the batch, with everybody waiting for the lock: a factor of three in the lab.
+Each table swap makes udev look at the device. On few cores udev's workers would delay the end of
+the batch, while everybody waits for the lock: by a factor of three in the lab.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-# what we start meanwhile is not urgent
+# a process that is started meanwhile is not urgent
 _FIRST, _ORDINARY = os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.SCHED_OTHER
 
 
 def make_thread_urgent() -> None:
-    """From now on; fine where it is not allowed, as in a container."""
+    """Make this thread urgent from now on. Fine where that is not allowed, as in a container."""
     with suppress(OSError):
         os.sched_setscheduler(0, _FIRST, os.sched_param(1))
 
 
 @contextmanager
 def urgent() -> Iterator[None]:
-    """This thread, for as long as the block lasts."""
+    """Make this thread urgent for as long as the block lasts."""
     make_thread_urgent()
     try:
         yield
