@@ -1,6 +1,7 @@
 """Pizarra put on a freshly installed host, and the image of that host kept for the next runs."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.host.image import HostImage, base_image, holding_lock
-from lab.host.machine import HostMachine, RunningHost, make_overlay, running_host
+from lab.host.machine import VG_BYTES, HostMachine, RunningHost, make_disk, running_host
 from lab.host.suite import Suite
 from lab.places import BUILD, REPO, LabError
 
@@ -37,31 +38,30 @@ def installed_image(suite: Suite, run_dir: Path) -> HostImage:
     else:
         stamp, put = _digest(checkout_files()), install_checkout
     base = base_image(suite)
-    root = base.root.parent / f"pizarra-{stamp}.qcow2"
+    home = base.root.parent / f"pizarra-{stamp}"
     with holding_lock(suite.folder / "pizarra.lock"):
-        if not root.exists():
-            for old in base.root.parent.glob("pizarra-*.qcow2"):
-                old.unlink()
-            _make(base, root, run_dir, put)
-    return replace(base, root=root)
+        if not home.exists():
+            for old in base.root.parent.glob("pizarra-*"):
+                shutil.rmtree(old)
+            _make(base, home, run_dir, put)
+    return replace(base, root=home / "root.qcow2", volumes=home / "volumes.qcow2")
 
 
-def _make(base: HostImage, root: Path, run_dir: Path, put: Callable[[RunningHost], object]) -> None:
-    with tempfile.TemporaryDirectory(dir=root.parent, prefix="making-") as scratch:
-        overlay = make_overlay(base.root, Path(scratch) / "root.qcow2")
-        volumes = Path(scratch) / "volumes.raw"
-        machine = HostMachine(image=base, run_dir=run_dir, root=overlay, volumes=volumes)
+def _make(base: HostImage, home: Path, run_dir: Path, put: Callable[[RunningHost], object]) -> None:
+    with tempfile.TemporaryDirectory(dir=home.parent, prefix="making-") as scratch:
+        made = Path(scratch) / "made"
+        made.mkdir()
+        root = make_disk(made / "root.qcow2", base=base.root)
+        volumes = make_disk(made / "volumes.qcow2", size=VG_BYTES)
+        machine = HostMachine(image=base, run_dir=run_dir, root=root, volumes=volumes)
         print("host: installing Pizarra on it (once)", file=sys.stderr, flush=True)
         with running_host(machine) as host:
             began = time.monotonic()
             put(host)
             print(f"host: installed in {time.monotonic() - began:.0f} s", file=sys.stderr)
-            # This disk is not that of the runs: what it was called may not be remembered
-            host.shell.run(
-                "rm -f /etc/lvm/devices/system.devices /etc/lvm/archive/* /etc/lvm/backup/*"
-            )
-            host.power_off()
-        overlay.rename(root)
+            host.shell.run("sync")
+            host.save()
+        made.rename(home)
 
 
 def install_package(host: RunningHost, package: Path) -> None:

@@ -21,6 +21,7 @@ from lab.places import LabError
 VG = "vg0"
 VG_BYTES = 24 << 30
 BOOT_S = 900.0
+_SAVED = "up"
 _APPEND = (
     "root=LABEL=root rw console=ttyS0 loglevel=4 panic=-1 apparmor=1 security=apparmor "
     # This check runs against the clock and panics when emulation is starved
@@ -30,13 +31,16 @@ _APPEND = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostMachine:
-    """A host to boot. `run_dir` holds its logs; `root` is a qcow2 overlay that it may change."""
+    """A host to boot. `run_dir` holds its logs; `root` and `volumes` are its disks (qcow2).
+
+    `resumes`: the disks hold the memory of a host that was saved; it goes on instead of booting.
+    """
 
     image: HostImage
     run_dir: Path
     root: Path
     volumes: Path
-    shared: Path | None = None
+    resumes: bool = False
     accelerator: Accelerator = field(default_factory=choose_accelerator)
     memory_mib: int = 4096
     vcpus: int = 2
@@ -64,20 +68,20 @@ class HostMachine:
         argv += ["-append", _APPEND]
         argv += ["-chardev", f"file,id=console,append=on,path={self.run_dir / 'console.log'}"]
         argv += ["-serial", "chardev:console"]
-        argv += _disk("root", self.root, "qcow2") + _disk("volumes", self.volumes, "raw")
+        argv += _disk("root", self.root) + _disk("volumes", self.volumes)
         forward = f"hostfwd=tcp:{shell.address}:{shell.port}-:22"
         argv += ["-netdev", f"user,id=net,{forward}", "-device", "virtio-net-pci,netdev=net"]
         argv += ["-device", "virtio-rng-pci"]
-        if self.shared:
-            where = f"path={self.shared},mount_tag=shared,security_model=none,readonly=on"
-            argv += ["-virtfs", f"local,{where},multidevs=remap"]
+        argv += ["-monitor", f"unix:{shell.socket.with_name('monitor')},server=on,wait=off"]
+        if self.resumes:
+            argv += ["-loadvm", _SAVED]
         return argv
 
 
-def _disk(name: str, path: Path, kind: str) -> list[str]:
+def _disk(name: str, path: Path) -> list[str]:
     file = f"file.driver=file,file.filename={path},file.aio=threads,discard=unmap"
     device = f"virtio-blk-pci,drive={name},serial={name}"
-    return ["-blockdev", f"driver={kind},node-name={name},{file}", "-device", device]
+    return ["-blockdev", f"driver=qcow2,node-name={name},{file}", "-device", device]
 
 
 def _free_address() -> tuple[str, int]:
@@ -139,14 +143,15 @@ class RunningHost:
             return ""
         return asked.stdout.decode().strip()
 
-    def power_off(self) -> None:
-        """Switch off by systemd and wait until QEMU ends. Raises LabError when it does not."""
-        self.shell.run("systemctl poweroff")
-        self.shell.forget()
-        try:
-            self.child.wait(timeout=600)
-        except subprocess.TimeoutExpired as error:
-            raise LabError("the host does not switch off: see console.log") from error
+    def save(self) -> None:
+        """Keep the memory beside the disks, in them, and end QEMU. Raises LabError."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self.shell.socket.with_name("monitor")))
+            monitor.sendall(f"savevm {_SAVED}\nquit\n".encode())
+            try:
+                self.child.wait(timeout=600)
+            except subprocess.TimeoutExpired as error:
+                raise LabError("the host's memory could not be saved: see qemu.log") from error
 
     def cut_power(self) -> None:
         """No goodbye to the host. Does nothing twice."""
@@ -166,27 +171,24 @@ class RunningHost:
         (self.machine.run_dir / "journal.log").write_bytes(told.stdout)
 
 
-def make_overlay(base: Path, target: Path) -> Path:
-    """A disk that begins as `base` and leaves `base` as it is."""
-    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(target)]
+def make_disk(target: Path, *, base: Path | None = None, size: int = 0) -> Path:
+    """An empty disk of `size` bytes, or one that begins as `base` and leaves `base` as it is."""
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2"]
+    argv += ["-F", "qcow2", "-b", str(base), str(target)] if base else [str(target), str(size)]
     subprocess.run(argv, check=True, stdout=sys.stderr)
     return target
 
 
 @contextmanager
 def running_host(machine: HostMachine) -> Iterator[RunningHost]:
-    """A host that is up, with an empty volume group on a new disk; its power is cut at the end."""
-    is_new = not machine.volumes.exists()
-    if is_new:
-        machine.volumes.touch()
-        os.truncate(machine.volumes, VG_BYTES)
+    """A host that is up, with the volume group vg0; its power is cut at the end."""
     host = machine.start()
     try:
         host.await_up()
-        made = (
-            host.shell.run(f"vgcreate -y {VG} /dev/disk/by-id/virtio-volumes") if is_new else None
-        )
-        if made and made.returncode:
+        if machine.resumes:  # its clock stood still
+            host.shell.run(f"date -s @{time.time():.0f}")
+        made = host.shell.run(f"vgs {VG} || vgcreate -y {VG} /dev/disk/by-id/virtio-volumes")
+        if made.returncode:
             raise LabError(f"no volume group on the host: {made.stderr.decode()}")
         yield host
     finally:
