@@ -31,8 +31,8 @@ INSIDE = ".venv/bin/python -m lab.powercut.inside"
 # steps before which a cut may fall: texts of the flight record
 STEPS = {
     "reset": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", "reserve_metadata_snap",
-              "release_metadata_snap", ANY),
-    "undo": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", ANY),
+              "release_metadata_snap", "journal", ANY),
+    "undo": ("DEV_SUSPEND", "TABLE_LOAD", "create_snap", "delete", "journal", ANY),
     "create": ("lvm", "libvirt define", ANY),
     "delete": ("libvirt undefine", "lvm", ANY),
     "adopt": ("lvm", "libvirt redefine", ANY),

@@ -4,99 +4,132 @@ from __future__ import annotations
 
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.facts import StorageKind
+from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.interface import UndoSwap
 from tests.contract.test_storage import Room, bench, is_change, kept, kind, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 
+A, B = UndoSlot
 
-def test_kept_when_rewound_so_then_put_back_exchanges_it_and_back_again(room: Room) -> None:
+
+def undo_in(room: Room, slot: UndoSlot, *numbers: int) -> dict[str, UndoSlot]:
+    return {room.seats[number].uuid: slot for number in numbers}
+
+
+def rewind(room: Room, slot: UndoSlot, *numbers: int) -> None:
+    """What the seats have goes to the slot; where nothing can be kept, for good."""
+    undo = undo_in(room, slot, *numbers) if room.storage.capabilities.undo else {}
+    assert set(room.storage.rewind(room.pairs(*numbers), undo=undo).values()) == {None}
+
+
+def swap(room: Room, number: int, kept: UndoSlot) -> PizarraError | None:
+    one = UndoSwap(volume=room.seats[number], kept=kept, to=kept.other)
+    return room.storage.swap_with_undo([one])[room.seats[number].uuid]
+
+
+def slots(room: Room, number: int) -> set[UndoSlot]:
+    seat = room.seats[number]
+    return {*room.storage.undo_slots([seat]).get(seat.uuid, ())}
+
+
+def test_rewind_when_a_slot_is_named_then_a_swap_gives_the_content_back_and_again(
+    room: Room,
+) -> None:
     room.vandalised(1, 2)
     keeps = room.storage.capabilities.undo
-    assert not room.storage.volumes_with_undo(list(room.seats.values()))
-    assert set(room.storage.rewind(room.pairs(1, 2), keep=True).values()) == {None}
-    seats = [room.seats[1], room.seats[2]]
-    assert room.storage.volumes_with_undo(seats) == (
-        {seat.uuid for seat in seats} if keeps else set()
-    )
+    assert not room.storage.undo_slots(list(room.seats.values()))
+    rewind(room, A, 1, 2)
+    assert slots(room, 1) == slots(room, 2) == ({A} if keeps else set())
     assert room.is_original(1)
-    faults = room.storage.swap_with_undo([room.seats[1]])
     if not keeps:
-        assert isinstance(faults[room.seats[1].uuid], Unsupported)
+        assert isinstance(swap(room, 1, A), Unsupported)
         assert room.is_original(1)
         return
-    assert faults == {room.seats[1].uuid: None}
+    assert swap(room, 1, A) is None
+    assert (slots(room, 1), slots(room, 2)) == ({B}, {A})
     assert room.is_vandalised(1)
     assert room.is_original(2)
     assert not is_change(room.storage.diff(room.pairs(1))[room.seats[1].uuid]).original
+    assert swap(room, 1, A) is None, "it was done: nothing changes"
+    assert room.is_vandalised(1)
     assert room.storage.repair_after_crash(list(room.seats.values())) in ((), [])
-    assert room.storage.swap_with_undo([room.seats[1]]) == {room.seats[1].uuid: None}
+    assert swap(room, 1, B) is None
     assert room.is_original(1)
     assert is_change(room.storage.diff(room.pairs(1))[room.seats[1].uuid]).original
 
 
-def test_kept_when_rewound_again_then_only_the_last_or_none_is(room: Room) -> None:
+def test_rewind_when_the_slot_is_filled_then_it_stays_as_it_is(room: Room) -> None:
+    """So a rewind that was cut off is done again, and what booted in between goes for good."""
     if not room.storage.capabilities.undo:
         assert room.storage.discard_undo([room.seats[1]]) == {room.seats[1].uuid: None}
         return
     room.vandalised(1)
-    room.storage.rewind(room.pairs(1), keep=True)
-    room.storage.rewind(room.pairs(1))
-    assert room.storage.volumes_with_undo([room.seats[1]]) == {room.seats[1].uuid}
-    room.storage.rewind(room.pairs(1), keep=True)  # it was original: that is what is kept now
-    room.storage.swap_with_undo([room.seats[1]])
+    rewind(room, A, 1)
+    room.bench.write(room.seats[1], 0, bytes(4096))
+    rewind(room, A, 1)
     assert room.is_original(1)
-    room.storage.rewind(room.pairs(1), keep=False)
-    assert not room.storage.volumes_with_undo([room.seats[1]])
-    faults = room.storage.swap_with_undo([room.seats[1]])
-    assert isinstance(faults[room.seats[1].uuid], PizarraError)
-    assert room.is_original(1)
+    room.storage.reclaim_space([room.seats[1]])
+    assert swap(room, 1, A) is None
+    assert room.is_vandalised(1)
 
 
-def test_given_back_when_an_earlier_undo_had_to_go_then_nothing_is_left_to_settle(
+def test_rewind_when_the_other_slot_is_named_then_both_hold_something_until_it_is_reclaimed(
     room: Room,
 ) -> None:
+    if not room.storage.capabilities.undo:
+        return
+    room.vandalised(1)
+    rewind(room, A, 1)
+    rewind(room, B, 1)  # it was original: that is what B holds now
+    assert slots(room, 1) == {A, B}
+    keep = undo_in(room, B, 1)
+    for _ in range(2):
+        assert set(room.storage.reclaim_space([room.seats[1]], keep=keep).values()) == {None}
+        assert slots(room, 1) == {B}
+    assert swap(room, 1, B) is None
+    assert room.is_original(1)
+    assert room.storage.discard_undo([room.seats[1]]) == {room.seats[1].uuid: None}
+    assert not slots(room, 1)
+    assert isinstance(swap(room, 1, A), PizarraError)
+    assert room.is_original(1)
+
+
+def test_reclaim_when_nothing_was_to_be_kept_then_nothing_is_left_to_repair(room: Room) -> None:
     seats = list(room.seats.values())
     for _ in range(2):
         room.vandalised(1, 2)
-        room.storage.rewind(room.pairs(1, 2), keep=room.storage.capabilities.undo)
+        assert set(room.storage.rewind(room.pairs(1, 2)).values()) == {None}
     for _ in range(2):
         assert set(room.storage.reclaim_space(seats).values()) == {None}
     assert room.storage.repair_after_crash(seats) in ((), [])
-    if room.storage.capabilities.undo:
-        room.storage.swap_with_undo(seats[:1])
-        assert room.is_vandalised(1)
 
 
-def test_given_back_when_a_crash_left_it_then_settled_does_it_once(room: Room) -> None:
+def test_reclaim_when_a_crash_left_it_then_repair_does_it_once(room: Room) -> None:
     seats = list(room.seats.values())
-    for _ in range(2):
-        room.vandalised(1)
-        room.storage.rewind(room.pairs(1), keep=room.storage.capabilities.undo)
+    room.vandalised(1)
+    room.storage.rewind(room.pairs(1))
     is_later = room.golden.kind in (StorageKind.LVM_THIN, StorageKind.MEMORY)  # else at once
     assert len(room.storage.repair_after_crash(seats)) == is_later
     assert room.storage.repair_after_crash(seats) in ((), [])
     assert room.is_original(1)
-    if room.storage.capabilities.undo:
-        room.storage.swap_with_undo(seats[:1])
-        assert room.is_vandalised(1)
 
 
-def test_rewound_when_nothing_is_to_be_kept_then_what_was_kept_before_stays(room: Room) -> None:
-    seats = list(room.seats.values())
+def test_rewind_when_no_slot_is_named_then_what_was_kept_before_stays(room: Room) -> None:
     if not room.storage.capabilities.undo:
         return
     room.vandalised(1)
-    room.storage.rewind(room.pairs(1), keep=True)
+    rewind(room, A, 1)
     for _ in range(2):
         room.storage.rewind(room.pairs(1))
         assert room.is_original(1)
-    room.storage.reclaim_space(seats)
-    room.storage.swap_with_undo(seats[:1])
+    room.storage.reclaim_space(list(room.seats.values()))
+    assert swap(room, 1, A) is None
     assert room.is_vandalised(1)
 
 
-def test_kept_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -> None:
+def test_undo_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -> None:
     room.vandalised(3)
-    room.storage.rewind(room.pairs(3), keep=True)
+    rewind(room, A, 3)
     assert room.storage.remove([room.seats[3]]) == {room.seats[3].uuid: None}
     assert room.storage.repair_after_crash([room.seats[1], room.seats[2]]) in ((), [])

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis
 from hypothesis.stateful import run_state_machine_as_test
@@ -37,18 +36,19 @@ from tests.lab.test_adopt import with_pool
 FOREIGN = "net-04.vda"  # called as ours would be
 GOLDEN = "t.v1.vda"
 BLOCK = 4096
+STEPS = ("dm", "lvm", "journal", "undo")  # the first words of those that change something
 
 
 class Mortal:
-    """In the place of the flight record."""
+    """Told of each step before it happens, by the flight record."""
 
     def __init__(self, plug: Plug) -> None:
         self.plug = plug
         self.to_death = self.to_failure = 0
         self.is_looking = False  # the test itself looks, and nothing befalls it
 
-    def noted(self, what: str) -> None:
-        if self.is_looking or what.split(" ")[0] not in ("dm", "lvm"):
+    def note(self, what: str) -> None:
+        if self.is_looking or what.split(" ")[0] not in STEPS:
             return
         self.to_death -= 1
         if self.to_death == 0:
@@ -65,7 +65,6 @@ class OnLvm(AnyOrder):
 
     kind = StorageKind.LVM_THIN
     disks: tuple[str, ...] = ("vda",)  # of the template
-    patched: pytest.MonkeyPatch
 
     def disks_made(self) -> None:
         self.booted()
@@ -87,7 +86,7 @@ class OnLvm(AnyOrder):
         self.compute.plug = Plug()
         self.compute._faults.clear()
         self.mortal = Mortal(self.compute.plug)
-        self.patched.setattr(flight, "_recorder", self.mortal)
+        flight.set_witness(self.mortal.note)
         settings = Settings(at_once=1, grace_s=0)
         self.context = Context(Host(settings, self.compute, RealStorages(settings)))
 
@@ -133,6 +132,7 @@ class OnLvm(AnyOrder):
         lvm("lvremove", "-ff", "-y", f"{VG}/{FOREIGN}")
         empty_lab()
         check_pool()
+        flight.set_witness(None)
 
 
 def _start_of(path: Path) -> bytes | None:
@@ -151,10 +151,9 @@ def _start_of(path: Path) -> bytes | None:
 
 
 def test_any_order_when_the_disks_are_lvms_then_what_holds_in_memory_holds_there(
-    lab: Context, monkeypatch: pytest.MonkeyPatch
+    lab: Context,
 ) -> None:
     assert lab.host.observe().classrooms == {}
-    OnLvm.patched = monkeypatch
     short = hypothesis(
         max_examples=int(os.environ.get("PIZARRA_ANY_ORDER") or 3),
         stateful_step_count=10,

@@ -3,6 +3,7 @@ by the way."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from pizarra.model.sizes import MIB
 from pizarra.service import (
     checkpoints,
     classrooms,
-    data_disks,
     export,
     recover,
     templates,
@@ -35,6 +35,7 @@ from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.memory.store import Crash
 from pizarra.storage.qcow2.sidecar import replace_sidecar
 from tests.contract.storage_qcow2 import image_created, image_read, image_written
+from tests.fixtures.kills import dies_before_text
 
 WORK = b"a term's work" + bytes(4083)
 
@@ -154,19 +155,31 @@ def test_swap_when_killed_in_it_then_no_machine_shows_anothers_data_and_recover_
         assert (site.has_work(1), site.has_work(2)) == ((True, False), (False, True))
         paths = [disk.path for disk in disks_of(site.compute.xml(site.seat(2).domain_uuid))]
         assert paths == [str(one.path) for one in site.seat(2).all_volumes]
-    assert not list(data_disks.NOTES.iterdir())
+    assert not list(site.context.host.journal.folder.iterdir())
 
 
 def test_recover_when_the_classroom_of_a_swap_is_gone_then_nothing_is_left_of_it(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: Site,
 ) -> None:
-    with monkeypatch.context() as broken:
-        broken.setattr(data_disks, "_finish", lambda *_: (_ for _ in ()).throw(Crash()))
-        with pytest.raises(Crash):
-            swap(site.context, "net", 1, 2)
+    assert dies_before_text("memory define", lambda: swap(site.context, "net", 1, 2))
     classrooms.delete(site.context, "net", with_data=True)
     recover.recover(site.context)
-    assert not list(data_disks.NOTES.iterdir())
+    assert not list(site.context.host.journal.folder.iterdir())
+
+
+def test_recover_when_a_version_without_a_journal_was_cut_off_then_it_ends_the_swap(
+    site: Site,
+) -> None:
+    """Its note was a file of its own (commit ab156f6)."""
+    site.written(1)
+    going = {one.uuid: 2 for one in site.seat(1).data} | {one.uuid: 1 for one in site.seat(2).data}
+    folder = site.context.host.settings.state_folder / "data-swaps"
+    folder.mkdir()
+    note = {"classroom": "net", "seats": [1, 2], "going": going}
+    (folder / "net-1-2").write_text(json.dumps(note), encoding="utf-8")
+    recover.recover(site.context)
+    assert (site.has_work(1), site.has_work(2)) == ((True, False), (False, True))
+    assert not list(folder.iterdir())
 
 
 def test_delete_when_data_would_be_lost_then_must_be_told_so(site: Site) -> None:

@@ -24,6 +24,7 @@ from pizarra.service.warm import warm
 from pizarra.storage.interface import NewVolume
 from pizarra.system import seed
 from pizarra.system.process import run
+from tests.fixtures.kills import dies_before_text
 from tests.unit.test_reset import School
 
 NAMES = {seat_uuid("net", number): f"net-{number:02d}" for number in range(1, 6)}
@@ -125,14 +126,14 @@ def test_identify_when_nobody_answers_then_says_what_a_template_needs(guests: Gu
     assert "cloud-init" in str(report.seats[0].reason)
     assert guests.power(1) is Power.OFF
     assert "vdz" not in guests.machine_xml(1)
-    assert not list(seed.FOLDER.iterdir())
+    assert not list(guests.context.host.settings.seed_folder.iterdir())
 
 
 def test_identify_when_cloud_init_is_there_then_what_it_says_counts(guests: Guests) -> None:
     def has_it(uuid: str, script: str) -> int:
         assert "command -v cloud-init" in script  # nothing else is asked of its agent
         assert "vdz" in guests.compute.xml(uuid)
-        path = seed.seed_path(uuid)
+        path = seed.seed_path(guests.context.host.settings.seed_folder, uuid)
         if uuid == seat_uuid("net", 1):
             said = json.dumps({"v1": {"errors": []}})
             run(["mcopy", "-i", str(path), "-", f"::{planner.RESULT}"], input_text=said)
@@ -220,26 +221,31 @@ def test_delete_when_it_is_the_identity_then_seats_go_back_to_the_template(guest
     assert guests.content(1) == b"original"
 
 
+@pytest.mark.parametrize("where", ["memory start", "memory kill"])
 def test_recover_when_it_was_cut_off_then_no_seed_is_left_and_the_seat_is_original(
-    guests: Guests, monkeypatch: pytest.MonkeyPatch
+    guests: Guests, where: str
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def killed(*_args: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as broken:
-        broken.setattr(identity, "_wait_for", killed)
-        broken.setattr(guests.compute, "kill", killed)
-        with pytest.raises(Killed):
-            guests.identify([1])
+    assert dies_before_text(where, lambda: guests.identify([1]))
     guests.dirty(1)
     assert "vdz" in guests.machine_xml(1)
     for _ in range(2):
         recover.recover(guests.context)
         assert "vdz" not in guests.machine_xml(1)
         assert (guests.power(1), guests.content(1)) == (Power.OFF, b"original")
+    assert not list(guests.context.host.settings.seed_folder.iterdir())
+
+
+@pytest.mark.parametrize("where", ["memory start", "memory kill", "memory change"])
+def test_start_when_giving_an_identity_was_killed_then_the_machine_is_taken_back_first(
+    guests: Guests, where: str
+) -> None:
+    """Killed when its machine was to start, to go off, or to be saved as it was then."""
+    assert dies_before_text(where, lambda: guests.identify([1]))
+    guests.dirty(1)
+    assert verbs.start(guests.context, "net", [1]).exit_status == 0
+    assert "vdz" not in guests.machine_xml(1)
+    assert guests.content(1) == b"original"
+    assert not list(guests.context.host.journal.folder.iterdir())
 
 
 def test_system_when_it_is_windows_then_says_sysprep(guests: Guests) -> None:

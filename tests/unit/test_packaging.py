@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 from pizarra.settings import Settings
 from tools.command_tree import commands
@@ -44,7 +47,11 @@ def test_completion_when_bash_asks_then_commands_options_and_values(tmp_path: Pa
         assert "swap-data" in (tmp_path / name).read_text(encoding="utf-8")
 
 
-def test_settings_file_when_every_line_is_used_then_nothing_differs_from_the_defaults() -> None:
+def test_settings_file_when_every_line_is_used_then_nothing_differs_from_the_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PIZARRA_")]:
+        monkeypatch.delenv(name)
     text = settings_text()
     assert tomllib.loads(text) == {}
     lines = [line[1:] for line in text.splitlines() if line[:1] == "#" and line[1:2] not in " "]

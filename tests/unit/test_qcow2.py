@@ -17,7 +17,8 @@ from pizarra.errors import AlreadyExists, BadInput, Busy, NotOurs, PizarraError,
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import KIB, MIB
-from pizarra.storage.interface import Change, NewVolume, RewindTarget
+from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.interface import Change, NewVolume, RewindTarget, UndoSwap
 from pizarra.storage.qcow2 import undo as qcow2_undo
 from pizarra.storage.qcow2.report import is_open_in_qemu
 from pizarra.storage.qcow2.sidecar import sidecar_path
@@ -183,68 +184,98 @@ def test_observe_when_files_are_strange_then_does_not_stumble(
     assert pairs[0].volume in found.values()
 
 
-def test_settled_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
+def undo_in(slot: UndoSlot, *pairs: RewindTarget) -> dict[str, UndoSlot]:
+    return {pair.volume.uuid: slot for pair in pairs}
+
+
+def test_repair_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
     storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    storage.rewind(pairs, keep=True)
+    storage.rewind(pairs, undo=undo_in(UndoSlot.B, *pairs))
     seat = pairs[0].volume
     sidecar_path(seat.path).write_text("{")
     assert not storage.repair_after_crash([pairs[1].volume])
-    assert storage.volumes_with_undo([seat]) == {seat.uuid}
+    assert storage.undo_slots([seat]) == {seat.uuid: {UndoSlot.B}}
     seat.path.unlink()  # by somebody: it may come back
     assert not storage.repair_after_crash([pairs[1].volume])
     sidecar_path(seat.path).unlink()
     assert storage.repair_after_crash([pairs[1].volume])
-    assert not storage.volumes_with_undo([seat])
+    assert not storage.undo_slots([seat])
 
 
+@pytest.mark.parametrize("is_repaired", [True, False])
 @pytest.mark.parametrize("verb", ["reset", "undo"])
-def test_content_when_it_dies_before_any_change_of_a_file_then_none_is_lost(
-    storage: Qcow2Store, pairs: list[RewindTarget], monkeypatch: pytest.MonkeyPatch, verb: str
+def test_content_when_it_dies_before_any_change_of_a_file_then_the_same_again_ends_it(
+    storage: Qcow2Store,
+    pairs: list[RewindTarget],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    is_repaired: bool,
 ) -> None:
-    """Of a seat with last week's work, of which an older one's is kept."""
+    """Of a seat with this week's work, of which last week's is in slot A."""
     pair, (nothing, older, newer) = pairs[0], (bytes([n]) * 4 * KIB for n in (0, 1, 2))
+    seat = pair.volume
+
+    def act() -> None:
+        if verb == "reset":
+            faults = storage.rewind([pair], undo=undo_in(UndoSlot.B, pair))
+        else:
+            swap = UndoSwap(volume=seat, kept=UndoSlot.A, to=UndoSlot.B)
+            faults = storage.swap_with_undo([swap])
+        assert faults == {seat.uuid: None}
+        storage.reclaim_space([seat], keep=undo_in(UndoSlot.B, pair))
+
     for step in count():
-        storage.rewind([pair], keep=True)
-        image_written(pair.volume.path, 0, older)
-        storage.rewind([pair], keep=True)
-        image_written(pair.volume.path, 0, newer)
+        storage.discard_undo([seat])
+        image_written(seat.path, 0, older)
+        storage.rewind([pair], undo=undo_in(UndoSlot.A, pair))
+        image_written(seat.path, 0, newer)
         with monkeypatch.context() as now:
             left = iter(range(step))
             for where, name in ((os, "open"), (os, "link"), (Path, "replace"), (Path, "unlink")):
                 now.setattr(where, name, dying(getattr(where, name), left))
             try:
-                if verb == "reset":
-                    storage.rewind([pair], keep=True)
-                else:
-                    storage.swap_with_undo([pair.volume])
+                act()
             except KeyboardInterrupt:
                 is_done = False
             else:
                 is_done = True
-        storage.repair_after_crash([pair.volume])
-        shown = image_read(pair.volume.path, 0, 4 * KIB)
-        assert storage.volumes_with_undo([pair.volume]), step
-        storage.swap_with_undo([pair.volume])
-        undone = image_read(pair.volume.path, 0, 4 * KIB)
-        after = (nothing, newer) if verb == "reset" else (older, newer)
-        assert (shown, undone) in ((newer, older), after), step
+        if is_repaired:
+            storage.repair_after_crash([seat])
+        act()
+        assert image_read(seat.path, 0, 4 * KIB) == (nothing if verb == "reset" else older), step
+        assert storage.undo_slots([seat]) == {seat.uuid: {UndoSlot.B}}, step
+        storage.swap_with_undo([UndoSwap(volume=seat, kept=UndoSlot.B, to=UndoSlot.A)])
+        assert image_read(seat.path, 0, 4 * KIB) == newer, step
         if is_done:
             assert step > 2
-            assert (shown, undone) == after
             return
 
 
-def test_settled_when_somebody_is_at_work_then_what_moves_is_left_to_him(
+def test_repair_when_somebody_is_at_work_then_what_is_there_is_left_to_that_one(
     storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    storage.rewind(pairs, keep=True)
     seat = pairs[0].volume
     with qcow2_undo.swapping(seat.path.parent):
-        qcow2_undo.discard_later(seat.path)
+        qcow2_undo.save_undo(seat.path, UndoSlot.A)  # and the image has not been replaced yet
         assert not storage.repair_after_crash([seat])
-    assert storage.repair_after_crash([seat])  # it was killed
-    assert storage.volumes_with_undo([seat])
+    assert storage.repair_after_crash([seat])  # it was killed, and there is no record
+    assert not storage.undo_slots([seat])
+
+
+def test_repair_when_a_version_without_a_journal_was_cut_off_then_its_undo_is_in_slot_a(
+    storage: Qcow2Store, pairs: list[RewindTarget]
+) -> None:
+    """That one kept the content beside as ".kept", and first as ".moving"."""
+    pair, work = pairs[0], b"w" * 4 * KIB
+    image_written(pair.volume.path, 0, work)
+    storage.rewind([pair], undo=undo_in(UndoSlot.A, pair))
+    kept = pair.volume.path.with_name(f".{pair.volume.path.name}.kept")
+    kept.rename(kept.with_suffix(".moving"))
+    assert storage.repair_after_crash([one.volume for one in pairs])
+    assert storage.undo_slots([pair.volume]) == {pair.volume.uuid: {UndoSlot.A}}
+    storage.swap_with_undo([UndoSwap(volume=pair.volume, kept=UndoSlot.A, to=UndoSlot.B)])
+    assert image_read(pair.volume.path, 0, 4 * KIB) == work
 
 
 def dying(real: Callable[..., Any], left: Iterator[int]) -> Callable[..., Any]:

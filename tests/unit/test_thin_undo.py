@@ -7,19 +7,24 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from pizarra.errors import StorageFault
+from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.labels import Labels, Role
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_thin import undo as thin_undo
-from pizarra.storage.dm_thin.ids import DISCARDED, RESCUE, UNDO_A, UNDO_B
+from pizarra.storage.dm_thin.ids import DISCARDED, PROBE, RESCUE, UNDO_A, UNDO_B
 from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.pool import ThinPool
+from pizarra.storage.dm_thin.undo import PoolMessages, holders, messages_after_crash
 
 POOL = ThinPool("vg", "pool")
 GOLDEN, SEAT = 1, 5
+A, B = UndoSlot
 
 
 class Cut(Exception):
@@ -72,13 +77,20 @@ class Pool:
         finally:
             self.left = 10_000
 
-    def kept(self) -> int | None:
-        """The root of what is kept, which is one content."""
-        there = [base + SEAT for base in (UNDO_A, UNDO_B) if base + SEAT in self.thins]
-        assert len(there) < 2
-        return self.thins[there[0]].root if there else None
+    def slots(self) -> dict[UndoSlot, int]:
+        """The root of what each slot holds."""
+        ids = {slot: thin_undo.slot_id(SEAT, slot) for slot in UndoSlot}
+        return {slot: self.thins[one].root for slot, one in ids.items() if one in self.thins}
 
-    def settle(self) -> None:
+    @property
+    def root(self) -> int | None:
+        """Of what the seat has."""
+        return self.thins[SEAT].root if SEAT in self.thins else None
+
+    def reclaim(self, keep: UndoSlot | None) -> None:
+        thin_undo.send(POOL, thin_undo.messages_to_reclaim({SEAT: keep}, dict(self.thins)))
+
+    def repair(self) -> None:
         thin_undo.send(POOL, thin_undo.messages_after_crash(dict(self.thins), frozenset({SEAT})))
 
 
@@ -94,34 +106,41 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
 
 
 def reset(pool: Pool) -> None:
-    pool.settle()
-    thin_undo.save_undo(POOL, SEAT, dict(pool.thins))
-    thin_undo.replace(POOL, SEAT, GOLDEN)
+    """What an earlier reset kept is in slot A."""
+    thin_undo.rewind(POOL, SEAT, GOLDEN, B)
+    pool.reclaim(B)
 
 
 def reset_for_good(pool: Pool) -> None:
-    pool.settle()
-    thin_undo.set_aside(POOL, SEAT, dict(pool.thins))
-    thin_undo.replace(POOL, SEAT, GOLDEN)
+    """What is kept stays."""
+    thin_undo.rewind(POOL, SEAT, GOLDEN, None)
+    pool.reclaim(None)
 
 
 def undo(pool: Pool) -> None:
-    pool.settle()
-    thin_undo.swap_with_undo(POOL, SEAT, dict(pool.thins))
+    thin_undo.swap(POOL, SEAT, A, B, dict(pool.thins))
+    pool.reclaim(B)
 
 
 Act = Callable[[Pool], None]
+ACTS = [reset, reset_for_good, undo]
 
 
-def weeks(pool: Pool, *, older: bool) -> tuple[int | None, int]:
-    """What is kept of the week before, and what the seat has now."""
-    before = None
-    if older:
-        before = pool.written()
-        reset(pool)
-        pool.settle()
-        assert pool.kept() == before
+def weeks(pool: Pool) -> tuple[int, int]:
+    """The roots of a week's work that was reset, kept in slot A, and of the next week's."""
+    before = pool.written()
+    thin_undo.rewind(POOL, SEAT, GOLDEN, A)
+    pool.reclaim(A)
+    assert pool.slots() == {A: before}
     return before, pool.written()
+
+
+def then(pool: Pool, act: Act, before: int, now: int) -> tuple[int, dict[UndoSlot, int]]:
+    """What the seat and the slots have after an act."""
+    golden = pool.thins[GOLDEN].root
+    if act is undo:
+        return before, {B: now}
+    return golden, {B: now} if act is reset else {A: before}
 
 
 def cut_off(pool: Pool, act: Act, after: int) -> bool:
@@ -134,123 +153,119 @@ def cut_off(pool: Pool, act: Act, after: int) -> bool:
     return False
 
 
-def put_right(pool: Pool, cut_again_after: int) -> None:
-    cut_off(pool, Pool.settle, cut_again_after)
-    pool.settle()
-    assert not thin_undo.messages_after_crash(dict(pool.thins), frozenset({SEAT})), "twice is once"
-    assert not {DISCARDED + SEAT, RESCUE + SEAT} & pool.thins.keys()
+@pytest.mark.parametrize("act", ACTS)
+def test_act_when_cut_off_as_often_as_it_can_be_then_once_more_ends_it(
+    pool: Pool, act: Act
+) -> None:
+    """Cut off after so many messages, and again after so many of the second attempt."""
+    for after in range(10):
+        for again in range(10):
+            pool.thins.clear()
+            pool.born(GOLDEN)
+            pool.told(f"create_snap {SEAT} {GOLDEN}")
+            before, now = weeks(pool)
+            cut_off(pool, act, after)
+            cut_off(pool, act, again)
+            act(pool)
+            assert (pool.root, pool.slots()) == then(pool, act, before, now), (after, again)
+            assert not {DISCARDED + SEAT, RESCUE + SEAT} & pool.thins.keys()
 
 
-@pytest.mark.parametrize("older", [True, False])
-@pytest.mark.parametrize("again", range(6))
+@pytest.mark.parametrize("act", ACTS)
 @pytest.mark.parametrize("after", range(8))
-def test_reset_when_cut_off_then_nothing_was_done_or_the_work_is_kept(
-    pool: Pool, after: int, again: int, older: bool
+def test_pool_when_repaired_before_the_act_is_done_again_then_that_ends_the_same(
+    pool: Pool, act: Act, after: int
 ) -> None:
-    before, now = weeks(pool, older=older)
-    was_cut = cut_off(pool, reset, after)
-    put_right(pool, again)
-    seat, golden = pool.thins[SEAT].root, pool.thins[GOLDEN].root
-    assert (seat, pool.kept()) in {(now, before), (golden, now)}
-    assert was_cut or seat == golden
-
-
-@pytest.mark.parametrize("again", range(6))
-@pytest.mark.parametrize("after", range(3))
-def test_reset_when_cut_off_twice_and_done_again_then_the_work_is_kept(
-    pool: Pool, after: int, again: int
-) -> None:
-    _, now = weeks(pool, older=True)
-    assert cut_off(pool, reset, after)
-    cut_off(pool, Pool.settle, again)
-    reset(pool)
-    pool.settle()
-    assert (pool.thins[SEAT].root, pool.kept()) == (pool.thins[GOLDEN].root, now)
-
-
-@pytest.mark.parametrize("act", [reset, reset_for_good, undo])
-@pytest.mark.parametrize("after", range(8))
-def test_seat_when_written_to_after_a_cut_and_before_all_is_put_right_then_nothing_is_lost(
-    pool: Pool, after: int, act: Act
-) -> None:
-    before, now = weeks(pool, older=True)
+    """Recover repairs a pool first, which may be stuck, and completes the records after that."""
+    before, now = weeks(pool)
     cut_off(pool, act, after)
-    if SEAT not in pool.thins:
-        return  # nobody can write to it
-    had = pool.thins[SEAT].root
-    more = pool.written()
-    put_right(pool, 10)
-    assert pool.thins[SEAT].root == more
-    assert pool.kept() == {now: before, before: now}.get(had, before if act is not reset else now)
+    pool.repair()
+    act(pool)
+    assert (pool.root, pool.slots()) == then(pool, act, before, now)
 
 
-@pytest.mark.parametrize("again", range(6))
+@pytest.mark.parametrize("act", [reset, undo])
 @pytest.mark.parametrize("after", range(8))
-def test_reset_when_nothing_is_kept_of_it_then_the_older_undo_stays(
-    pool: Pool, after: int, again: int
+def test_pool_when_there_is_no_record_then_repair_loses_no_content(
+    pool: Pool, act: Act, after: int
 ) -> None:
-    before, now = weeks(pool, older=True)
-    cut_off(pool, reset_for_good, after)
-    put_right(pool, again)
-    assert pool.kept() == before
-    assert pool.thins[SEAT].root in {now, pool.thins[GOLDEN].root}
+    before, now = weeks(pool)
+    cut_off(pool, act, after)
+    pool.repair()
+    found = (pool.root, set(pool.slots().values()))
+    root, slots = then(pool, act, before, now)
+    assert found in [(now, {before}), (root, set(slots.values()))]
+    assert not thin_undo.messages_after_crash(dict(pool.thins), frozenset({SEAT})), "twice is once"
 
 
-@pytest.mark.parametrize("again", range(6))
 @pytest.mark.parametrize("after", range(8))
-def test_undo_when_cut_off_then_both_contents_are_there(pool: Pool, after: int, again: int) -> None:
-    before, now = weeks(pool, older=True)
-    was_cut = cut_off(pool, undo, after)
-    put_right(pool, again)
-    assert (pool.thins[SEAT].root, pool.kept()) in {(now, before), (before, now)}
-    assert was_cut or pool.kept() == now
+def test_reset_when_it_boots_in_between_and_is_done_again_then_the_work_is_kept(
+    pool: Pool, after: int
+) -> None:
+    """The slot is filled already, so what was written since does not go there."""
+    _, now = weeks(pool)
+    cut_off(pool, reset, after)
+    if pool.root not in (None, now):
+        pool.written()
+    reset(pool)
+    assert pool.slots() == {B: now}
 
 
 def test_reset_when_the_seat_was_original_then_that_is_kept_as_of_the_other_disks(
     pool: Pool,
 ) -> None:
-    weeks(pool, older=True)
-    reset(pool)
-    pool.settle()
-    reset(pool)
-    pool.settle()
-    assert pool.kept() == pool.thins[GOLDEN].root
+    thin_undo.rewind(POOL, SEAT, GOLDEN, A)
+    pool.reclaim(A)
+    assert pool.slots() == {A: pool.thins[GOLDEN].root}
 
 
-def test_reset_when_the_original_goes_and_then_is_kept_then_it_is_that_which_is_kept(
-    pool: Pool,
-) -> None:
-    weeks(pool, older=True)
-    reset_for_good(pool)
-    reset_for_good(pool)
-    reset(pool)
-    pool.settle()
-    assert pool.kept() == pool.thins[GOLDEN].root
-
-
-@pytest.mark.parametrize("after", range(8))
-def test_reset_when_the_original_goes_and_is_kept_too_then_a_cut_leaves_that(
-    pool: Pool, after: int
-) -> None:
-    reset(pool)
-    cut_off(pool, reset_for_good, after)
-    put_right(pool, 10)
-    assert pool.kept() == pool.thins[SEAT].root == pool.thins[GOLDEN].root
-
-
-def test_reset_when_two_were_not_given_back_then_the_last_is_kept(pool: Pool) -> None:
-    for _ in range(5):
-        now = pool.written()
-        reset(pool)
-    pool.settle()
-    assert pool.kept() == now
+def test_reclaim_when_a_seat_has_no_content_then_nothing_of_it_goes(pool: Pool) -> None:
+    before, now = weeks(pool)
+    cut_off(pool, reset, 2)
+    assert pool.root is None
+    pool.reclaim(A)
+    assert pool.slots() == {A: before, B: now}
 
 
 def test_seat_when_gone_then_nothing_of_it_stays(pool: Pool) -> None:
-    weeks(pool, older=True)
+    weeks(pool)
     cut_off(pool, reset, 1)
     cut_off(pool, reset_for_good, 1)
     del pool.thins[SEAT]
-    wanted = partial(thin_undo.messages_after_crash, dict(pool.thins))
-    thin_undo.send(POOL, wanted(frozenset()))
+    thin_undo.send(POOL, thin_undo.messages_after_crash(dict(pool.thins), frozenset()))
     assert set(pool.thins) == {GOLDEN}
+
+
+def thins(*made: tuple[int, int]) -> dict[int, Thin]:
+    """Thin id and root of each, in the order in which they were made."""
+    return {thin_id: Thin(root, when) for when, (thin_id, root) in enumerate(made)}
+
+
+def test_settlement_when_a_label_was_taken_away_then_what_is_kept_waits() -> None:
+    there = thins((5, 20), (UNDO_A + 5, 30), (UNDO_B + 5, 10), (UNDO_A + 6, 30))
+    todo = [PoolMessages(6, (f"delete {UNDO_A + 6}",))]
+    assert messages_after_crash(there, frozenset(), frozenset({5})) == todo
+
+
+def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> None:
+    there = thins((1, 20), (5, 20), (PROBE, 20))
+    assert messages_after_crash(there, frozenset({5}), frozenset()) == [
+        PoolMessages(0, (f"delete {PROBE}",))
+    ]
+
+
+def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:
+    def thin(thin_id: int, role: Role | None) -> Volume:
+        return Volume(
+            kind=StorageKind.LVM_THIN,
+            place="vg",
+            name=f"v{thin_id}",
+            uuid=str(thin_id),
+            path=Path(f"/dev/vg/v{thin_id}"),
+            size_bytes=1,
+            labels=Labels(role=role) if role else None,
+            thin_id=thin_id,
+        )
+
+    volumes = [thin(0, None), thin(1, Role.TEMPLATE), thin(2, Role.SEAT), thin(3, None)]
+    assert holders(volumes) == (frozenset({2}), frozenset({3}))

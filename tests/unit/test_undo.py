@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pizarra.engine import undo_notes
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault, Unsupported
-from pizarra.model.facts import Power, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
-from pizarra.model.outcome import Mode, Outcome
+from pizarra.model.facts import Power
+from pizarra.model.names import seat_uuid
+from pizarra.model.outcome import WELL, Mode, Outcome
 from pizarra.model.policy import After
-from pizarra.service import classrooms, verbs
+from pizarra.service import checkpoints, classrooms, verbs
 from pizarra.service.context import Context
+from pizarra.service.guard import PATIENCE_S, guard
 from pizarra.service.recover import recover
 from pizarra.service.undo import undo
 from pizarra.settings import Settings
-from pizarra.storage.dm_thin.ids import PROBE, UNDO_A, UNDO_B
-from pizarra.storage.dm_thin.metadata import Thin
-from pizarra.storage.dm_thin.undo import PoolMessages, holders, messages_after_crash
+from tests.fixtures.kills import dies_before_text
 from tests.unit.test_reset import SEATS, School, outcomes
 
 WORK = b"a studen"
@@ -32,6 +30,11 @@ WORK = b"a studen"
 @pytest.fixture
 def school() -> School:
     return School()
+
+
+def notes(school: School) -> list[Path]:
+    """What is known of undos."""
+    return list(school.context.host.undo_index.folder.iterdir())
 
 
 def test_undo_when_a_class_was_reset_then_the_work_is_there_and_the_power_as_found(
@@ -59,13 +62,13 @@ def test_undo_when_done_twice_then_the_seat_is_as_after_the_reset(school: School
 
 @pytest.mark.parametrize("power", [Power.OFF, Power.RUNNING])
 def test_undo_when_one_was_killed_after_some_seats_then_done_again_it_leaves_those(
-    school: School, monkeypatch: pytest.MonkeyPatch, power: Power
+    school: School, power: Power
 ) -> None:
     school.dirty(1, 2)
     school.reset()
     if power is Power.RUNNING:
         verbs.start(school.context, "net", [1])
-    killed_at_its_end(school, monkeypatch, undo)
+    killed_at_its_end(school, undo)
     assert (school.content(1), school.power(1)) == (WORK, power)
     report = undo(school.context, "net", [1, 2])
     assert outcomes(report) == [Outcome.UNCHANGED, Outcome.DONE]
@@ -76,11 +79,11 @@ def test_undo_when_one_was_killed_after_some_seats_then_done_again_it_leaves_tho
 
 
 def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
-    school: School, monkeypatch: pytest.MonkeyPatch
+    school: School,
 ) -> None:
     school.dirty(1)
     school.reset()
-    killed_at_its_end(school, monkeypatch, undo)
+    killed_at_its_end(school, undo)
     (report,) = recover(school.context)
     assert outcomes(report) == [Outcome.UNCHANGED] * SEATS
     assert "has its work again" in str(report.seats[0].reason)
@@ -91,12 +94,12 @@ def test_recover_when_an_undo_was_killed_after_some_seats_then_it_says_which(
 
 
 def test_reset_when_one_was_killed_after_some_seats_then_done_again_it_keeps_their_work(
-    school: School, monkeypatch: pytest.MonkeyPatch
+    school: School,
 ) -> None:
     """What a machine writes while it boots is not what the teacher wants back."""
     verbs.start(school.context, "net", [1, 2])
     school.dirty(1, 2)
-    killed_at_its_end(school, monkeypatch, verbs.reset)
+    killed_at_its_end(school, verbs.reset)
     assert school.power(1) is Power.RUNNING
     school.storage.write("net-01.vda", 0, b"it boots")
     assert school.reset([1, 2]).exit_status == 0
@@ -106,11 +109,11 @@ def test_reset_when_one_was_killed_after_some_seats_then_done_again_it_keeps_the
 
 
 def test_reset_when_one_was_killed_and_a_second_ended_then_the_third_is_one_of_its_own(
-    school: School, monkeypatch: pytest.MonkeyPatch
+    school: School,
 ) -> None:
     """The second finds the disk original; what is done after it is work."""
     school.dirty(1)
-    killed_at_its_end(school, monkeypatch, verbs.reset)
+    killed_at_its_end(school, verbs.reset)
     assert outcomes(school.reset([1], after=After.RUNNING)) == [Outcome.UNCHANGED]
     school.dirty(1)
     school.reset([1])
@@ -118,15 +121,106 @@ def test_reset_when_one_was_killed_and_a_second_ended_then_the_third_is_one_of_i
     assert school.content(1) == WORK
 
 
-def killed_at_its_end(school: School, monkeypatch: pytest.MonkeyPatch, verb: Any) -> None:
-    """Of the first seat: all is done, and other seats would follow."""
+def killed_at_its_end(school: School, verb: Callable[..., object]) -> None:
+    """Of the first seat: all is done, and the record of that is still there."""
+    assert dies_before_text("undo index", lambda: verb(school.context, "net", [1]))
 
-    def killed(_: object) -> None:
-        raise KeyboardInterrupt
 
-    with monkeypatch.context() as now, pytest.raises(KeyboardInterrupt):
-        now.setattr(undo_notes, "end", killed)
-        verb(school.context, "net", [1])
+def test_reset_when_killed_and_the_guard_went_on_with_it_then_it_is_done_and_can_be_undone(
+    school: School,
+) -> None:
+    school.dirty(1, 2)
+    assert dies_before_text("journal append", school.reset)
+    guard(school.context)  # whoever gave the command may give it again
+    assert len(school.context.host.journal.records()[0]) == 1
+    (file,) = school.context.host.journal.folder.iterdir()
+    os.utime(file, (0, time.time() - PATIENCE_S))
+    guard(school.context)
+    assert not list(school.context.host.journal.folder.iterdir())
+    assert school.content(1) == school.content(2) == b"original"
+    undo(school.context, "net", [1, 2])
+    assert school.content(1) == school.content(2) == WORK
+
+
+def test_reset_when_its_machine_was_started_by_hand_since_then_it_is_left_alone_until_reset(
+    school: School,
+) -> None:
+    school.dirty(1)
+    assert dies_before_text("journal append", lambda: school.reset([1]))
+    school.compute.start(seat_uuid("net", 1))
+    (report,) = recover(school.context)
+    assert report.seats[0].outcome is Outcome.UNKNOWN
+    assert "reset it again" in str(report.seats[0].reason)
+    (outcome,) = checkpoints.save(school.context, "net", "half", [1]).seats
+    assert outcome.outcome is Outcome.UNKNOWN
+    assert school.reset([1]).exit_status == 0
+    assert school.power(1) is Power.RUNNING
+    undo(school.context, "net", [1])
+    assert school.content(1) == WORK
+
+
+def test_reset_when_storage_does_not_say_what_is_kept_then_no_machine_is_stopped(
+    school: School,
+) -> None:
+    verbs.start(school.context, "net", [1])
+    school.dirty(1)
+    school.storage.fail_at("undo_slots", 1, StorageFault("the pool is not well"))
+    (outcome,) = school.reset([1]).seats
+    assert outcome.outcome is Outcome.FAILED
+    assert "not well" in str(outcome.reason)
+    assert (school.power(1), school.content(1)) == (Power.RUNNING, WORK)
+    assert not list(school.context.host.journal.folder.glob("*"))
+    assert school.reset([1]).exit_status == 0
+
+
+def test_stop_when_an_undo_was_cut_off_and_its_machine_is_on_then_it_may_and_undo_goes_on(
+    school: School,
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    assert dies_before_text("journal append", lambda: undo(school.context, "net", [1]))
+    school.compute.start(seat_uuid("net", 1))
+    (outcome,) = school.reset([1]).seats
+    assert outcome.outcome is Outcome.UNKNOWN
+    assert "stop it" in str(outcome.reason)
+    assert verbs.stop(school.context, "net", [1], grace_s=0).exit_status == 0
+    assert undo(school.context, "net", [1]).exit_status == 0
+    assert school.content(1) == WORK
+
+
+@pytest.mark.parametrize("where", ["journal append", "memory resume"])
+def test_reset_when_hot_and_killed_while_it_stood_still_then_recover_lets_it_go_on(
+    school: School, where: str
+) -> None:
+    verbs.start(school.context, "net", [1])
+    school.dirty(1)
+    assert dies_before_text(where, lambda: school.reset([1], Mode.HOT))
+    assert school.power(1) is Power.PAUSED
+    (report,) = recover(school.context)
+    assert report.seats[0].outcome in WELL
+    assert (school.power(1), school.content(1)) == (Power.RUNNING, b"original")
+    undo(school.context, "net", [1])
+    assert school.content(1) == WORK
+
+
+def test_recover_when_a_record_is_damaged_then_it_is_told_after_all_else(school: School) -> None:
+    school.dirty(1)
+    assert dies_before_text("journal append", lambda: school.reset([1]))
+    (file,) = school.context.host.journal.folder.iterdir()
+    file.write_bytes(file.read_bytes()[:30])
+    with pytest.raises(StorageFault, match="cannot be read"):
+        recover(school.context)
+    assert verbs.start(school.context, "net", [2]).exit_status == 0
+    file.unlink()
+    assert recover(school.context)[0].exit_status == 0
+
+
+def test_recover_when_the_seats_of_a_record_are_gone_then_it_is_forgotten(school: School) -> None:
+    school.dirty(1)
+    assert dies_before_text("journal append", lambda: school.reset([1]))
+    assert classrooms.delete(school.context, "net").exit_status == 0
+    assert recover(school.context) == []
+    assert not list(school.context.host.journal.folder.iterdir())
 
 
 def test_undo_when_a_seat_was_not_reset_then_it_is_skipped_with_a_reason(school: School) -> None:
@@ -171,21 +265,19 @@ def test_undo_when_one_disk_fails_then_it_stays_off_and_the_others_have_theirs(
 def test_undo_when_it_is_too_long_ago_then_it_is_dropped_and_said(school: School) -> None:
     school.dirty(1)
     school.reset([1])
-    (note,) = undo_notes.NOTES.iterdir()
+    (note,) = notes(school)
     os.utime(note, (0, time.time() - 25 * 3600))
     with pytest.raises(Unsupported):
         undo(school.context, "net", [1])
-    assert not list(undo_notes.NOTES.iterdir())
-    assert (
-        school.context.host.volumes_with_undo(school.context.host.observe().classroom("net").seats)
-        == set()
-    )
+    assert not notes(school)
+    seat = school.context.host.observe().classroom("net").seats[0]
+    assert not any(school.context.host.undo_slots(seat.volumes).values())
 
 
 def test_undo_when_the_note_is_gone_then_it_is_nobodys(school: School) -> None:
     school.dirty(1)
     school.reset([1])
-    (note,) = undo_notes.NOTES.iterdir()
+    (note,) = notes(school)
     note.unlink()
     with pytest.raises(Unsupported):
         undo(school.context, "net", [1])
@@ -219,39 +311,4 @@ def test_delete_when_something_is_kept_then_no_note_of_it_stays(school: School) 
     school.dirty(1)
     school.reset([1])
     assert classrooms.delete(school.context, "net").exit_status == 0
-    assert not list(undo_notes.NOTES.iterdir())
-
-
-def pool(*made: tuple[int, int]) -> dict[int, Thin]:
-    """Thin id and root of each, in the order in which they were made."""
-    return {thin_id: Thin(root, when) for when, (thin_id, root) in enumerate(made)}
-
-
-def test_settlement_when_a_label_was_taken_away_then_what_is_kept_waits() -> None:
-    there = pool((5, 20), (UNDO_A + 5, 30), (UNDO_B + 5, 10), (UNDO_A + 6, 30))
-    todo = [PoolMessages(6, (f"delete {UNDO_A + 6}",))]
-    assert messages_after_crash(there, frozenset(), frozenset({5})) == todo
-
-
-def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> None:
-    there = pool((1, 20), (5, 20), (PROBE, 20))
-    assert messages_after_crash(there, frozenset({5}), frozenset()) == [
-        PoolMessages(0, (f"delete {PROBE}",))
-    ]
-
-
-def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:
-    def thin(thin_id: int, role: Role | None) -> Volume:
-        return Volume(
-            kind=StorageKind.LVM_THIN,
-            place="vg",
-            name=f"v{thin_id}",
-            uuid=str(thin_id),
-            path=Path(f"/dev/vg/v{thin_id}"),
-            size_bytes=1,
-            labels=Labels(role=role) if role else None,
-            thin_id=thin_id,
-        )
-
-    volumes = [thin(0, None), thin(1, Role.TEMPLATE), thin(2, Role.SEAT), thin(3, None)]
-    assert holders(volumes) == (frozenset({2}), frozenset({3}))
+    assert not notes(school)

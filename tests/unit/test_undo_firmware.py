@@ -4,15 +4,12 @@ be cut off before, between and after the two.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pizarra.compute import domain_edit
-from pizarra.engine import machine_state
-from pizarra.errors import StorageFault, Unsupported
+from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Firmware, Labels, Role
 from pizarra.model.outcome import Outcome
@@ -21,6 +18,7 @@ from pizarra.service import verbs
 from pizarra.service.recover import recover
 from pizarra.service.undo import undo as undo_seats
 from pizarra.storage.interface import NewVolume
+from tests.fixtures.kills import dies_before_text
 from tests.unit.test_reset import School
 
 ORIGINAL, BEFORE, NOW = b"original", b"week one", b"week two"
@@ -43,7 +41,7 @@ class Uefi(School):
 
     @property
     def nvram(self) -> Path:
-        return domain_edit._NVRAM / "net-01_VARS.fd"
+        return domain_edit.NVRAM_FOLDER / "net-01_VARS.fd"
 
     def works(self, data: bytes) -> None:
         self.storage.write("net-01.vda", 0, data)
@@ -53,13 +51,9 @@ class Uefi(School):
         return self.content(1), self.nvram.read_bytes()
 
 
-class Cut(Exception):
-    """The process is killed."""
-
-
 @pytest.fixture
 def seat(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Uefi:
-    monkeypatch.setattr(domain_edit, "_NVRAM", tmp_path / "nvram")
+    monkeypatch.setattr(domain_edit, "NVRAM_FOLDER", tmp_path / "nvram")
     (tmp_path / "nvram").mkdir()
     school = Uefi()
     assert school.has() == (ORIGINAL, ORIGINAL)
@@ -73,33 +67,21 @@ def reset(seat: Uefi) -> None:
     assert seat.reset([1]).exit_status == 0
 
 
-def killed(
-    seat: Uefi,
-    patched: pytest.MonkeyPatch,
-    state: str,
-    act: Callable[[Uefi], None],
-    of: object | None = None,
-) -> None:
-    """Before that is done with its state."""
-
-    def kill(*_: object, **__: object) -> None:
-        raise Cut
-
-    with patched.context() as now:
-        now.setattr(of or seat.context.host.states, state, kill)
-        with pytest.raises(Cut):
-            act(seat)
-
-
 def undo(seat: Uefi) -> None:
     assert undo_seats(seat.context, "net", [1]).exit_status == 0
 
 
-@pytest.mark.parametrize("state", ["prepare", "commit"])
+BEFORE_ITS_STATE, BEFORE_ITS_DISK, BEFORE_THE_END = "state put", "memory change", "journal append"
+anywhere = pytest.mark.parametrize(
+    "where", ["state save", BEFORE_ITS_DISK, BEFORE_ITS_STATE, BEFORE_THE_END]
+)
+
+
+@anywhere
 def test_reset_when_killed_before_or_after_its_disk_then_a_second_one_keeps_all_the_work(
-    seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
+    seat: Uefi, where: str
 ) -> None:
-    killed(seat, monkeypatch, state, reset)
+    assert dies_before_text(where, lambda: reset(seat))
     reset(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)
     undo(seat)
@@ -117,67 +99,52 @@ def test_reset_when_its_disk_fails_then_all_is_as_before_and_a_second_one_keeps_
     assert seat.has() == (NOW, NOW)
 
 
-@pytest.mark.parametrize("state", ["prepare_swap", "commit_swap"])
+@anywhere
 def test_undo_when_killed_before_or_after_its_disk_then_recover_brings_both_together(
-    seat: Uefi, monkeypatch: pytest.MonkeyPatch, state: str
+    seat: Uefi, where: str
 ) -> None:
     reset(seat)
-    killed(seat, monkeypatch, state, undo)
+    assert dies_before_text(where, lambda: undo(seat))
     recover(seat.context)
-    assert seat.has() in {(ORIGINAL, ORIGINAL), (NOW, NOW)}
+    assert seat.has() == (NOW, NOW)
     undo(seat)  # again: it is not taken back
     assert seat.has() == (NOW, NOW)
     undo(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)
 
 
-def test_undo_when_the_reset_was_killed_before_the_state_then_both_are_of_this_week(
-    seat: Uefi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed(seat, monkeypatch, "commit", reset)
+@anywhere
+def test_undo_when_the_reset_was_killed_then_both_are_of_this_week(seat: Uefi, where: str) -> None:
+    assert dies_before_text(where, lambda: reset(seat))
     undo(seat)
     assert seat.has() == (NOW, NOW)
 
 
-def test_reset_when_killed_twice_and_worked_on_in_between_then_no_undo_mixes_weeks(
-    seat: Uefi, monkeypatch: pytest.MonkeyPatch
+@anywhere
+def test_reset_when_killed_twice_and_booted_in_between_then_no_undo_mixes_weeks(
+    seat: Uefi, where: str
 ) -> None:
-    """Nobody recovers in between; the second one dies before its disk."""
-    killed(seat, monkeypatch, "commit", reset)
-    seat.works(b"week 3..")
-    killed(seat, monkeypatch, "prepare", reset)
-    with suppress(Unsupported):
-        undo(seat)
-    disk, variables = seat.has()
-    assert disk == variables
-    reset(seat)
+    """Nobody recovers in between; somebody starts it by hand."""
+    assert dies_before_text(BEFORE_ITS_STATE, lambda: reset(seat))
+    seat.works(b"it boots")
+    dies_before_text(where, lambda: reset(seat))
     undo(seat)
-    assert seat.has() == (disk, variables)
-
-
-def test_recover_when_a_reset_was_killed_before_the_state_and_worked_on_then_it_says_so(
-    seat: Uefi, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed(seat, monkeypatch, "commit", reset)
-    seat.storage.write("net-01.vda", 0, b"week 3..")
-    for _ in range(2):
-        (report,) = recover(seat.context)
-        assert report.seats[0].outcome is Outcome.UNCHANGED
-        assert "half done" in str(report.seats[0].reason)
-    (outcome,) = verbs.start(seat.context, "net", [1]).seats
-    assert outcome.outcome is Outcome.FAILED
-    reset(seat)
+    assert seat.has() == (NOW, NOW)
+    undo(seat)
     assert seat.has() == (ORIGINAL, ORIGINAL)
-    undo(seat)
-    assert seat.has() == (b"week 3..", NOW)
 
 
-def test_reset_when_killed_in_the_middle_of_the_state_then_a_second_one_keeps_all_the_work(
-    seat: Uefi, monkeypatch: pytest.MonkeyPatch
+@anywhere
+def test_recover_when_a_reset_was_killed_then_it_is_completed_and_can_start(
+    seat: Uefi, where: str
 ) -> None:
-    killed(seat, monkeypatch, "_put", reset, machine_state)
-    recover(seat.context)
-    reset(seat)
+    assert dies_before_text(where, lambda: reset(seat))
+    (report,) = recover(seat.context)
+    assert report.seats[0].outcome is Outcome.DONE
+    assert "done now" in str(report.seats[0].reason)
+    (report,) = recover(seat.context)
+    assert report.seats[0].outcome is Outcome.UNCHANGED
+    assert verbs.start(seat.context, "net", [1]).exit_status == 0
     assert seat.has() == (ORIGINAL, ORIGINAL)
     undo(seat)
     assert seat.has() == (NOW, NOW)

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
 
-from pizarra.engine import undo_notes
-from pizarra.errors import StorageFault, Unsupported
+from pizarra.errors import Unsupported
 from pizarra.model.outcome import Outcome
 from pizarra.model.policy import After
 from pizarra.service import verbs
 from pizarra.service.recover import recover
-from pizarra.service.undo import undo as undo_seats
+from pizarra.service.undo import undo
 from pizarra.storage.memory.store import Crash
+from tests.fixtures.kills import dies_before_text
 from tests.fixtures.two_disks import DISKS, TwoDisks
 
 ORIGINAL = ["vda v1", "vdb v1"]
 Act = Callable[[TwoDisks], object]
 
 
-def written(host: TwoDisks, *disks: str) -> None:
+def write(host: TwoDisks, *disks: str) -> None:
     """By a student, on these."""
     host.works += 1
     for disk in disks:
@@ -35,10 +34,10 @@ def content(host: TwoDisks) -> list[str]:
 
 def two_weeks(host: TwoDisks, *disks: str) -> tuple[list[str], list[str]]:
     """A week's work that was reset, and that of the next, on these disks, which was not."""
-    written(host, *DISKS)
+    write(host, *DISKS)
     first = content(host)
     reset(host)
-    written(host, *disks)
+    write(host, *disks)
     return first, content(host)
 
 
@@ -46,8 +45,8 @@ def reset(host: TwoDisks) -> None:
     assert verbs.reset(host.context, "net", after=After.OFF).exit_status == 0
 
 
-def undo(host: TwoDisks) -> None:
-    assert undo_seats(host.context, "net").exit_status == 0
+def undo_reset(host: TwoDisks) -> None:
+    assert undo(host.context, "net").exit_status == 0
 
 
 def cut_off(host: TwoDisks, step: int, act: Act) -> bool:
@@ -78,26 +77,25 @@ def test_reset_when_cut_off_and_done_again_then_the_work_on_both_is_kept(
     cut_off(host, step, reset)
     reset(host)
     assert content(host) == ORIGINAL
-    undo(host)
+    undo_reset(host)
     assert content(host) == before
 
 
 @pytest.mark.parametrize("step", range(1, 10))
-def test_reset_when_cut_off_then_no_undo_mixes_two_weeks(host: TwoDisks, step: int) -> None:
-    first, second = two_weeks(host, *DISKS)
-    was_cut = cut_off(host, step, reset)
-    try:
-        undo(host)
-    except Unsupported:
-        assert was_cut
-    else:
-        assert content(host) in (first, second)
+def test_reset_when_cut_off_then_recover_does_it_for_both_and_undo_gives_this_week(
+    host: TwoDisks, step: int
+) -> None:
+    _, before = two_weeks(host, *DISKS)
+    cut_off(host, step, reset)
+    assert content(host) == ORIGINAL
+    undo_reset(host)
+    assert content(host) == before
 
 
 def test_undo_when_one_disk_was_not_written_to_then_it_is_as_it_was(host: TwoDisks) -> None:
     _, before = two_weeks(host, "vda")
     reset(host)
-    undo(host)
+    undo_reset(host)
     assert content(host) == before == ["work02", "vdb v1"]
 
 
@@ -108,23 +106,22 @@ def test_reset_when_cut_off_and_one_disk_was_not_written_to_then_undo_gives_this
     _, before = two_weeks(host, "vda")
     cut_off(host, step, reset)
     reset(host)
-    if content(host) != before:
-        undo(host)
+    undo_reset(host)
     assert content(host) == before == ["work02", "vdb v1"]
 
 
-@pytest.mark.parametrize("step", range(1, 6))
+@pytest.mark.parametrize("step", range(1, 10))
 def test_undo_when_cut_off_between_the_disks_then_recover_does_it_for_both(
     host: TwoDisks, step: int
 ) -> None:
-    written(host, *DISKS)
+    write(host, *DISKS)
     before = content(host)
     reset(host)
-    if cut_off(host, step, undo):
-        assert content(host) in (before, ORIGINAL)
-        undo(host)  # again: it is not taken back
+    if cut_off(host, step, undo_reset):
+        assert content(host) == before
+        undo_reset(host)  # again: it is not taken back
     assert content(host) == before
-    undo(host)
+    undo_reset(host)
     assert content(host) == ORIGINAL
 
 
@@ -136,42 +133,45 @@ def test_reset_when_cut_off_twice_in_a_row_then_the_work_on_both_is_kept(
     cut_off(host, step, reset)
     cut_off(host, step, reset)
     reset(host)
-    undo(host)
+    undo_reset(host)
     assert content(host) == before
 
 
-def test_reset_when_the_end_of_one_was_not_noted_then_the_next_is_one_of_its_own(
-    host: TwoDisks, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("text", ["undo index", "journal remove"])
+def test_reset_when_killed_at_its_end_and_recovered_then_the_next_is_one_of_its_own(
+    host: TwoDisks, text: str
 ) -> None:
-    written(host, *DISKS)
-    with monkeypatch.context() as now:
-        now.setattr(undo_notes, "end", lambda _: None)
-        reset(host)
-    for note in undo_notes.NOTES.glob("*.under-way"):
-        os.utime(note, (0, 0), follow_symlinks=False)  # long ago
-    written(host, "vdb")
+    write(host, *DISKS)
+    assert dies_before_text(text, lambda: reset(host))
+    host.powered()
+    recover(host.context)
+    write(host, "vdb")
     before = content(host)
     reset(host)
-    undo(host)
+    undo_reset(host)
     assert content(host) == before == ["vda v1", "work02"]
 
 
-def test_reset_when_only_some_ends_were_noted_then_recover_rewinds_nothing(
-    host: TwoDisks, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("text", ["undo index", "journal remove"])
+def test_reset_when_killed_at_its_end_then_recover_rewinds_nothing(
+    host: TwoDisks, text: str
 ) -> None:
-    written(host, *DISKS)
+    write(host, *DISKS)
     before = content(host)
-    ended = undo_notes.end
-    with monkeypatch.context() as now:
-        now.setattr(undo_notes, "end", lambda volumes: ended(volumes[:1]))
-        reset(host)
+    assert dies_before_text(text, lambda: reset(host))
+    host.powered()
+    verbs.start(host.context, "net")
+    write(host, *DISKS)
+    verbs.stop(host.context, "net")
+    since = content(host)
     recover(host.context)
-    undo(host)
+    assert content(host) == since
+    undo_reset(host)
     assert content(host) == before
 
 
 @pytest.mark.parametrize("step", range(1, 10))
-def test_reset_when_cut_off_and_worked_on_and_cut_off_again_then_no_undo_mixes_weeks(
+def test_reset_when_cut_off_and_started_then_the_machine_has_disks_of_one_time(
     host: TwoDisks, step: int
 ) -> None:
     """Nobody recovers in between; the second one dies before it does anything."""
@@ -180,46 +180,53 @@ def test_reset_when_cut_off_and_worked_on_and_cut_off_again_then_no_undo_mixes_w
     with suppress(Crash):
         reset(host)
     host.powered()
-    if not is_readable(host):
-        return  # whoever starts it has nothing to work on
-    written(host, *DISKS)
+    assert verbs.start(host.context, "net").exit_status == 0
+    assert content(host) == ORIGINAL
+    verbs.stop(host.context, "net")
+    write(host, *DISKS)
     contents.append(content(host))
-    for then in range(1, 8):
+    for then in range(1, 12):
         host.storage.crash_at(then)
         with suppress(Crash):
             reset(host)
         host.powered()
         with suppress(Unsupported):
-            if undo_seats(host.context, "net").exit_status == 0:
+            if undo(host.context, "net").exit_status == 0:
                 assert content(host) in [*contents, ORIGINAL], (step, then)
 
 
-def is_readable(host: TwoDisks) -> bool:
-    try:
-        return bool(content(host))
-    except StorageFault:
-        return False
-
-
-def test_start_when_a_reset_was_cut_off_between_the_disks_then_it_is_refused(
+def test_start_when_a_reset_that_keeps_nothing_was_cut_off_then_both_disks_are_original(
     host: TwoDisks,
 ) -> None:
-    halves = 0
-    for step in range(1, 10):
-        two_weeks(host, *DISKS)
+    host.settings = host.settings.model_copy(update={"undo_hours": 0})
+    for step in range(1, 8):
+        host.powered()
+        write(host, *DISKS)
         host.storage.crash_at(step)
         with suppress(Crash):
             reset(host)
         host.powered()
         (outcome,) = verbs.start(host.context, "net").seats
-        if not is_readable(host):
-            assert "pizarra recover" in str(outcome.reason)
-        elif 0 < sum(one.endswith("v1") for one in content(host)) < len(DISKS):
-            halves += 1
-            assert "half done" in str(outcome.reason)
-        else:
-            assert outcome.outcome is Outcome.DONE
+        assert outcome.outcome is Outcome.DONE
+        assert content(host) == ORIGINAL, step
         verbs.stop(host.context, "net")
-        recover(host.context)
+
+
+def test_start_when_what_was_cut_off_cannot_be_completed_then_it_is_refused(
+    host: TwoDisks,
+) -> None:
+    host.settings = host.settings.model_copy(update={"undo_hours": 0})
+    host.powered()
+    write(host, *DISKS)
+    host.storage.crash_at(3)  # the first disk is done
+    with pytest.raises(Crash):
         reset(host)
-    assert halves
+    host.powered()
+    lost = next(one for one in host.disks.by_uuid.values() if one.volume.name == "t.v1.vdb")
+    blocks, lost.blocks = lost.blocks, None
+    (outcome,) = verbs.start(host.context, "net").seats
+    assert outcome.outcome is Outcome.UNKNOWN
+    assert "has no content" in str(outcome.reason)
+    lost.blocks = blocks
+    assert verbs.start(host.context, "net").exit_status == 0
+    assert content(host) == ORIGINAL

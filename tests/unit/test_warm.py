@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.engine import machine_state
 from pizarra.errors import ComputeFault
 from pizarra.model.facts import Power
 from pizarra.model.outcome import Mode, Outcome
@@ -14,11 +13,12 @@ from pizarra.model.policy import After
 from pizarra.service import checkpoints, classrooms, verbs
 from pizarra.service.undo import undo
 from pizarra.service.warm import warm as make_warm
+from pizarra.settings import Settings
 from tests.unit.test_reset import School
 
 
 def rams() -> list[Path]:
-    folder = machine_state.FOLDER
+    folder = Settings().state_folder / "machines"
     return sorted(folder.iterdir()) if folder.exists() else []
 
 

@@ -25,7 +25,7 @@ _BLOCK_DRIVER = {
     "discard": "unmap",
 }
 
-_NVRAM, _SWTPM = Path("/var/lib/libvirt/qemu/nvram"), Path("/var/lib/libvirt/swtpm")
+NVRAM_FOLDER, _SWTPM = Path("/var/lib/libvirt/qemu/nvram"), Path("/var/lib/libvirt/swtpm")
 _MEMORY_UNITS = {"b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB": 10**6,
                  "M": 2**20, "MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30}  # fmt: skip
 
@@ -71,7 +71,9 @@ def state_files_of(xml: str) -> StateFiles:
     nvram = None
     if firmware_of(xml) is Firmware.UEFI:
         told = root.findtext("os/nvram", "").strip()
-        nvram = Path(told) if told else _NVRAM / f"{root.findtext('name', '').strip()}_VARS.fd"
+        nvram = (
+            Path(told) if told else NVRAM_FOLDER / f"{root.findtext('name', '').strip()}_VARS.fd"
+        )
     emulated = root.find("devices/tpm/backend[@type='emulator']") is not None
     return StateFiles(
         nvram=nvram, tpm=_SWTPM / root.findtext("uuid", "").strip() if emulated else None

@@ -23,6 +23,7 @@ from pizarra.compute.picture import desktop
 from pizarra.compute.seat_metadata import is_ours
 from pizarra.errors import ComputeFault, NotOurs, PizarraError
 from pizarra.model.facts import Domain, Power
+from pizarra.system.flight import record
 
 _OFF = frozenset({Power.OFF, Power.CRASHED})
 
@@ -38,6 +39,9 @@ class _Machine:
 class _Network:
     name: str
     gateway: str
+
+
+_QUESTIONS = ("observe", "find", "xml", "network_gateways", "has_saved_ram", "agent_answers")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -256,6 +260,8 @@ class MemoryCompute:
 
     @contextmanager
     def _record_call(self, call: str, which: str) -> Iterator[None]:
+        if call not in _QUESTIONS:
+            record(f"memory {call} {which}")
         with self._lock:
             self.calls.append((call, which))
             self._fail_if_due(call, which)

@@ -8,15 +8,27 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pizarra.compute.interface import Compute
+from pizarra.engine.journal import Journal
 from pizarra.engine.machine_state import MachineStates
+from pizarra.engine.undo_index import UndoIndex
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
-from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
+from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.settings import Settings
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin.store import DmThinStore
-from pizarra.storage.interface import Capabilities, Change, Faults, NewVolume, RewindTarget, Storage
+from pizarra.storage.interface import (
+    NO_UNDO,
+    Capabilities,
+    Change,
+    Faults,
+    NewVolume,
+    RewindTarget,
+    Storage,
+    UndoSwap,
+)
 from pizarra.storage.lvm.volumes import lvm_facts
 from pizarra.storage.qcow2.store import Qcow2Store
 
@@ -76,7 +88,10 @@ class Host:
         self.settings = settings
         self.compute = compute
         self.storages = storages
-        self.states = MachineStates(compute)
+        state = settings.state_folder
+        self.states = MachineStates(compute, state / "machines")
+        self.journal = Journal(state / "journal")
+        self.undo_index = UndoIndex(state / "undo")
 
     def observe(self) -> HostFacts:
         """What LVM, the folder and libvirt say now."""
@@ -113,94 +128,71 @@ class Host:
         except PizarraError as error:
             return error
 
-    def with_original_content(self, pairs: list[RewindTarget]) -> frozenset[str]:
-        """The UUIDs of seat volumes that surely have their baseline's; a device may not show it."""
-        return self._with_content(pairs, original=True)
-
-    def with_other_content(self, pairs: list[RewindTarget]) -> frozenset[str]:
-        """Of those that surely have another; one without any is in neither."""
-        return self._with_content(pairs, original=False)
-
-    def _with_content(self, pairs: list[RewindTarget], *, original: bool) -> frozenset[str]:
-        found = self._by_storage(pairs, lambda storage, these: storage.diff(these))
-        return frozenset(
-            uuid
-            for uuid, one in found.items()
-            if isinstance(one, Change) and one.original is original
-        )
-
     def activate(self, volume: Volume) -> bool:
         """Whether it has a content, and its device shows it from now on."""
         storage = self.storage_of(volume)
         return storage.activate(volume) and not storage.has_error_table(volume)
 
-    def undo_generations(self, volumes: Sequence[Volume]) -> dict[str, str]:
-        """By UUID, what is another when something else is kept; as in storage. Raises its fault."""
-        pairs = [_alone(volume) for volume in volumes]
-
-        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, str]:
-            marks = storage.undo_generations([pair.volume for pair in these])
-            return {pair.volume.uuid: marks.get(pair.volume.uuid, "") for pair in these}
-
-        found = self._by_storage(pairs, told)
-        for one in found.values():
-            if isinstance(one, PizarraError):
-                raise one
-        return {uuid: one for uuid, one in found.items() if isinstance(one, str) and one}
-
     def rewind(
-        self, pairs: list[RewindTarget], *, keep: bool | None = None, give_back: bool = True
+        self, pairs: list[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
-        """Every seat volume back to its baseline, and what its machine keeps beside it; a fault
-        each. ``keep`` as in storage. ``give_back`` is False for one who does that later.
+        """Every volume has the content of its source, and its machine what the source has beside
+        the disk; a fault each. ``undo`` as in storage.
 
-        What the machine keeps is saved before the disk, and replaced after it: cut off in between,
-        it still has all, or its disk was done (``undo_generations``) and ``keep`` is None the next
-        time.
+        What the machine has beside is saved before the disk is rewound, and replaced after it.
         """
-        states = {pair.volume.uuid: self.states.prepare(pair, keep=keep) for pair in pairs}
+        states = {
+            pair.volume.uuid: self.states.prepare(pair, undo.get(pair.volume.uuid))
+            for pair in pairs
+        }
         sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
         faults: dict[str, PizarraError | None] = dict(
-            self._by_storage(sound, lambda storage, these: storage.rewind(these, keep=keep))
+            self._by_storage(sound, lambda storage, these: storage.rewind(these, undo=undo))
         )
         for pair in sound:
             if faults[pair.volume.uuid] is None:
-                faults[pair.volume.uuid] = self.states.commit(pair, keep=keep)
-        if give_back:
-            self.reclaim_space([pair.volume for pair in sound])
+                faults[pair.volume.uuid] = self.states.commit(pair)
         return {**states, **faults}
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
-        """The space of what rewinds took away is free again; a fault each."""
-        pairs = [_alone(volume) for volume in volumes]
-        return self._by_storage(
-            pairs, lambda storage, these: storage.reclaim_space([pair.volume for pair in these])
-        )
+    def undo_slots(
+        self, volumes: Sequence[Volume]
+    ) -> dict[str, frozenset[UndoSlot] | PizarraError]:
+        """By UUID, the slots that hold something, or why nobody knows."""
 
-    def volumes_with_undo(self, seats: Sequence[Seat]) -> frozenset[str]:
-        """The UUIDs of their volumes whose content before the last rewind is kept."""
-        pairs = [_alone(volume) for seat in seats for volume in seat.volumes]
+        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, frozenset[UndoSlot]]:
+            slots = storage.undo_slots([pair.volume for pair in these])
+            return {pair.volume.uuid: slots.get(pair.volume.uuid, frozenset()) for pair in these}
 
-        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, bool]:
-            kept = storage.volumes_with_undo([pair.volume for pair in these])
-            return {pair.volume.uuid: pair.volume.uuid in kept for pair in these}
+        return self._by_storage([_alone(volume) for volume in volumes], told)
 
-        answers = self._by_storage(pairs, told)
-        return frozenset(uuid for uuid, is_kept in answers.items() if is_kept is True)
-
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """What is kept of these and what they have change places; a fault each. What their machines
-        have beside them is saved before, and changes places afterwards."""
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
+        """What is kept of volumes and what they have change places; a fault each. What their
+        machines have beside them is saved before, and changes places afterwards."""
         faults: dict[str, PizarraError | None] = {
-            one.uuid: self.states.prepare_swap(one) for one in volumes
+            one.volume.uuid: self.states.prepare_swap(one) for one in swaps
         }
-        pairs = [_alone(one) for one in volumes if faults[one.uuid] is None]
+        by_uuid = {one.volume.uuid: one for one in swaps if faults[one.volume.uuid] is None}
         faults |= self._by_storage(
-            pairs, lambda storage, these: storage.swap_with_undo([pair.volume for pair in these])
+            [_alone(one.volume) for one in by_uuid.values()],
+            lambda storage, these: storage.swap_with_undo([by_uuid[p.volume.uuid] for p in these]),
+        )
+        for uuid, one in by_uuid.items():
+            if faults[uuid] is None:
+                faults[uuid] = self.states.commit_swap(one)
+        return faults
+
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
+        """The space of what rewinds took away for good is free; a fault each. ``keep`` as in
+        storage, and for what machines have beside their disks."""
+        faults = self._by_storage(
+            [_alone(volume) for volume in volumes],
+            lambda storage, these: storage.reclaim_space([p.volume for p in these], keep=keep),
         )
         for volume in volumes:
-            if faults[volume.uuid] is None:
-                faults[volume.uuid] = self.states.commit_swap(volume)
+            if faults[volume.uuid] is None and volume.uuid in keep:
+                faults[volume.uuid] = self.states.discard_slot(volume, keep[volume.uuid].other)
         return faults
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
@@ -209,7 +201,9 @@ class Host:
         faults = self._by_storage(
             pairs, lambda storage, these: storage.discard_undo([pair.volume for pair in these])
         )
-        self.states.discard([one for one in volumes if not faults[one.uuid]], undo_only=True)
+        gone = [one for one in volumes if not faults[one.uuid]]
+        self.states.discard(gone, undo_only=True)
+        self.undo_index.forget(gone)
         return faults
 
     def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
@@ -257,7 +251,9 @@ class Host:
         for place in sorted({(volume.kind, volume.place) for volume in volumes}):
             these = [volume for volume in volumes if (volume.kind, volume.place) == place]
             faults |= self.storages.at(*place).remove(these)
-        self.states.discard(one for one in volumes if faults.get(one.uuid) is None)
+        gone = [one for one in volumes if faults.get(one.uuid) is None]
+        self.states.discard(gone)
+        self.undo_index.forget(gone)
         return faults
 
     def _by_storage(

@@ -8,7 +8,6 @@ blank state: the firmware's own variables, an unused TPM; libvirt makes them at 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from pizarra.compute.domain_edit import StateFiles, state_files_of
@@ -16,7 +15,9 @@ from pizarra.compute.interface import Compute
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
-from pizarra.storage.interface import RewindTarget
+from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.interface import RewindTarget, UndoSwap
+from pizarra.system import flight
 from pizarra.system.file_copies import (
     copy_atomically,
     move_atomically,
@@ -24,16 +25,15 @@ from pizarra.system.file_copies import (
     same_content,
 )
 
-FOLDER = Path("/var/lib/pizarra/machines")
 _UNDO = ".undo"
 
 
 class MachineStates:
     """The states of one host's machines."""
 
-    def __init__(self, compute: Compute) -> None:
+    def __init__(self, compute: Compute, folder: Path) -> None:
         self.compute = compute
-        self.folder = FOLDER
+        self.folder = folder
 
     def save(self, volume: Volume, to: Volume) -> None:
         """What the machine of ``volume`` has now is that of ``to``."""
@@ -44,84 +44,86 @@ class MachineStates:
         """What is in these files is that of ``to``."""
         self._save(files, self.folder / to.uuid)
 
-    def prepare(self, pair: RewindTarget, *, keep: bool | None) -> PizarraError | None:
-        """What ``put`` needs is there: the baseline's, and a copy of what goes if it is to stay."""
+    def prepare(self, pair: RewindTarget, slot: UndoSlot | None) -> PizarraError | None:
+        """What ``commit`` needs is there: the source's, and in the slot a copy of what goes. A slot
+        that is filled already stays as it is, as in storage."""
         if not _has_state(pair.volume):
             return None
         try:
             self._original(pair.source)
-            if keep:
-                self._save(self._files(pair.volume), self._going(pair.volume))
+            if slot:
+                self._fill(pair.volume, slot)
         except PizarraError as error:
             return error
         except OSError as error:
             return _fault(pair.volume, error)
         return None
 
-    def commit(self, pair: RewindTarget, *, keep: bool | None = None) -> PizarraError | None:
-        """The machine of a seat has again what its baseline has; ``keep`` as in storage, and None
-        also where a rewind that was cut off is done again."""
+    def commit(self, pair: RewindTarget) -> PizarraError | None:
+        """The machine of a seat has what its source has. Twice is once."""
         if not _has_state(pair.volume):
             return None
         try:
-            undo, going = self._undo(pair.volume), self._going(pair.volume)
-            if keep is False:
-                remove_atomically(undo)
-                remove_atomically(going)
             _put(self._original(pair.source), self._files(pair.volume))
-            if going.is_dir():  # last: while it is there this is not done
-                move_atomically(going, undo)
         except PizarraError as error:
             return error
         except OSError as error:
             return _fault(pair.volume, error)
         return None
 
-    def prepare_swap(self, volume: Volume) -> PizarraError | None:
-        """What ``exchanged`` needs is there: a copy of what the machine has now."""
+    def prepare_swap(self, one: UndoSwap) -> PizarraError | None:
+        """A copy of what the machine has now is in the slot, if there is something to get."""
         try:
-            if _has_state(volume) and self._undo(volume).is_dir():
-                self._save(self._files(volume), self._now(volume))
+            if _has_state(one.volume) and self._slot(one.volume, one.kept).is_dir():
+                self._fill(one.volume, one.to)
         except PizarraError as error:
             return error
         except OSError as error:
-            return _fault(volume, error)
+            return _fault(one.volume, error)
         return None
 
-    def commit_swap(self, volume: Volume) -> PizarraError | None:
-        """What is kept and what was there change places. Again, if it was cut off."""
-        undo, now = self._undo(volume), self._now(volume)
-        if not _has_state(volume) or not now.is_dir():
+    def commit_swap(self, one: UndoSwap) -> PizarraError | None:
+        """The machine has what the slot held, which is empty from now on. Twice is once."""
+        kept = self._slot(one.volume, one.kept)
+        if not _has_state(one.volume) or not kept.is_dir():
             return None
         try:
-            if undo.is_dir():  # else it was cut off in the move
-                _put(undo, self._files(volume))
-            move_atomically(now, undo)
+            _put(kept, self._files(one.volume))
+            flight.record(f"state remove {kept.name}")
+            remove_atomically(kept)
         except PizarraError as error:
             return error
         except OSError as error:
-            return _fault(volume, error)
+            return _fault(one.volume, error)
         return None
 
-    def is_half_done(self, volume: Volume) -> bool:
-        """Whether its disk was done and this was not: copies for afterwards are there."""
-        return _has_state(volume) and (self._going(volume).is_dir() or self._now(volume).is_dir())
-
-    def commit_undo(self, volume: Volume) -> PizarraError | None:
-        """Its disk was done, and its machine has gone on: the copy is what is kept."""
+    def discard_slot(self, volume: Volume, slot: UndoSlot) -> PizarraError | None:
+        """This slot of a volume is empty."""
+        if not _has_state(volume):
+            return None
         try:
-            if _has_state(volume) and self._going(volume).is_dir():
-                move_atomically(self._going(volume), self._undo(volume))
+            remove_atomically(self._slot(volume, slot))
         except OSError as error:
             return _fault(volume, error)
         return None
 
-    def discard_prepared(self, volume: Volume) -> None:
-        """Its disk was not done: copies for afterwards are for nothing."""
-        if _has_state(volume):
-            with suppress(OSError):  # the next one is written over it
-                remove_atomically(self._going(volume))
-                remove_atomically(self._now(volume))
+    def has_old_undo(self, volume: Volume) -> bool:
+        """Whether a Pizarra without a journal left something of it."""
+        return _has_state(volume) and any(path.is_dir() for path in self._old(volume))
+
+    def adopt_old_undo(self, volume: Volume, slot: UndoSlot) -> None:
+        """What a Pizarra without a journal kept for an undo is in the slot; copies of operations
+        that it was cut off in go. Raises StorageFault."""
+        if not _has_state(volume):
+            return
+        old, *others = self._old(volume)
+        try:
+            if old.is_dir() and not self._slot(volume, slot).is_dir():
+                move_atomically(old, self._slot(volume, slot))
+            for path in (old, *others):
+                remove_atomically(path)
+        except OSError as error:
+            raise _fault(volume, error) from None
 
     def difference(self, pair: RewindTarget) -> str:
         """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""
@@ -162,8 +164,8 @@ class MachineStates:
                 self.ram(volume).unlink(missing_ok=True)
             if not _has_state(volume):
                 continue
-            remove_atomically(self._undo(volume))
-            self.discard_prepared(volume)
+            for undo in self.folder.glob(f"{volume.uuid}{_UNDO}*"):
+                remove_atomically(undo)
             if not undo_only:
                 remove_atomically(self.folder / volume.uuid)
                 for part in self.folder.glob(f".{volume.uuid}*"):  # of a copy that was cut off
@@ -178,14 +180,17 @@ class MachineStates:
         assert volume.labels is not None, "chosen by its labels"
         return state_files_of(self.compute.xml(volume.labels.domain))
 
-    def _undo(self, volume: Volume) -> Path:
-        return self.folder / f"{volume.uuid}{_UNDO}"
+    def _slot(self, volume: Volume, slot: UndoSlot) -> Path:
+        return self.folder / f"{volume.uuid}{_UNDO}-{slot}"
 
-    def _going(self, volume: Volume) -> Path:
-        return self.folder / f"{volume.uuid}{_UNDO}.new"
+    def _old(self, volume: Volume) -> tuple[Path, ...]:
+        """The undo first."""
+        names = (f"{volume.uuid}{_UNDO}", f"{volume.uuid}{_UNDO}.new", f"{volume.uuid}.now")
+        return tuple(self.folder / name for name in names)
 
-    def _now(self, volume: Volume) -> Path:
-        return self.folder / f"{volume.uuid}.now"
+    def _fill(self, volume: Volume, slot: UndoSlot) -> None:
+        if not self._slot(volume, slot).is_dir():
+            self._save(self._files(volume), self._slot(volume, slot))
 
     def _original(self, baseline: Volume) -> Path:
         folder = self.folder / baseline.uuid
@@ -200,6 +205,7 @@ class MachineStates:
 
     def _save(self, files: StateFiles, folder: Path) -> None:
         """In a folder beside, which then takes its place."""
+        flight.record(f"state save {folder.name}")
         part = folder.with_name(f".{folder.name}.part")
         remove_atomically(part)
         part.mkdir(parents=True, mode=0o700)
@@ -213,9 +219,11 @@ def _has_state(volume: Volume) -> bool:
 
 
 def _put(source: Path, files: StateFiles) -> None:
+    flight.record(f"state put {source.name}")
     if files.nvram:
         copy_atomically(source / "nvram", files.nvram)
     if files.tpm:
+        flight.record(f"state put the TPM of {source.name}")
         copy_atomically(source / "tpm", files.tpm)
 
 
@@ -225,5 +233,5 @@ def _fault(volume: Volume, error: OSError) -> StorageFault:
         "See: ls -l {path}",
         name=volume.name,
         why=error.strerror,
-        path=error.filename or FOLDER,
+        path=error.filename or "",
     )

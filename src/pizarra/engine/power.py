@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from pizarra.engine.cut_off import ensure_startable
 from pizarra.engine.events import Began, Emit, Settled
 from pizarra.engine.host import Host
+from pizarra.engine.recovery import ensure_startable
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat

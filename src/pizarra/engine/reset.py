@@ -14,17 +14,19 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
-from pizarra.engine import cut_off, undo_notes
+from pizarra.engine import recovery
+from pizarra.engine.entries import Entries, rewind_entries, undo_entries
 from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
+from pizarra.engine.journal import Action, OpenRecord, PowerAfter
 from pizarra.engine.stopwatch import Stopwatch
-from pizarra.engine.undo import undo_hours
 from pizarra.errors import PizarraError
-from pizarra.model.facts import Seat, Volume
+from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
-from pizarra.storage.interface import Change, RewindTarget
+from pizarra.storage.interface import Change, Faults, UndoSwap
+from pizarra.system.locks import who
 
 _Place = tuple[str, str]
 _TURN = 16  # seats rewound and proven at a time: they start while the next ones are rewound
@@ -34,7 +36,10 @@ class SeatRun(ABC):
     """Seats are stopped, their disks put right, and started again: one run under way."""
 
     step: Step  # that puts the disks right
+    action = Action.REWIND  # for the journal
     proven: bool | None = True  # what is known of the disks of a seat that goes on
+
+    _opened: OpenRecord
 
     def __init__(self, host: Host, plan: ResetPlan, emit: Emit) -> None:
         self.host = host
@@ -43,15 +48,40 @@ class SeatRun(ABC):
         self.watch = Stopwatch()
         self._outcomes: dict[str, SeatOutcome] = {}
         self._ending: list[Future[None]] = []
-        self._done: list[Volume] = []  # noted until all is over
+        self._touched: set[str] = set()  # names of seats whose disks may have been changed
+        self._freed: dict[str, PizarraError | None] = {}  # by volume: whether its space is free
         self._ready: dict[_Place, queue.SimpleQueue[SeatPlan | None]] = defaultdict(
             queue.SimpleQueue
         )
 
     def run(self) -> tuple[SeatOutcome, ...]:
-        """Do it all; in the plan's order."""
+        """Do it all; in the plan's order. Raises StorageFault, and nothing is done, when the
+        journal cannot be written."""
         self.emit(Began(what=self.plan.verb, total=len(self.plan.seats)))
         rewinds = [one for one in self.plan.seats if self.step in one.steps]
+        entries = self._entries(rewinds) if rewinds else Entries((), {})
+        for one in rewinds:
+            if fault := entries.faults.get(one.seat.name):
+                self._settle(one, Outcome.FAILED, join([fault]))
+        sound = [one for one in rewinds if one.seat.name in entries.names]
+        if not sound:
+            self._run([])
+            return self._in_order()
+        journal = self.host.journal
+        with journal.begin(self.plan.verb, self.action, who(), entries.seats) as self._opened:
+            try:
+                recovery.close_older(self.host, entries.names, self._opened.record)
+            except PizarraError:
+                self._opened.close()
+                raise
+            self._run(sound)
+            self._end(sound)
+        return self._in_order()
+
+    def _in_order(self) -> tuple[SeatOutcome, ...]:
+        return tuple(self._outcomes[one.seat.name] for one in self.plan.seats)
+
+    def _run(self, rewinds: Sequence[SeatPlan]) -> None:
         at_once = self.host.settings.at_once
         with ThreadPoolExecutor(at_once) as stops, ThreadPoolExecutor(at_once) as starts:
             for one in self.plan.seats:
@@ -61,8 +91,48 @@ class SeatRun(ABC):
             self._rewind_all(rewinds, stopping, starts)
             for ending in self._ending:
                 ending.result()
-        undo_notes.end(self._done)
-        return tuple(self._outcomes[one.seat.name] for one in self.plan.seats)
+
+    @abstractmethod
+    def _entries(self, rewinds: Sequence[SeatPlan]) -> Entries:
+        """What the journal says of these."""
+
+    def _mark_done(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
+        """Lasting before their machines start; those that may go on."""
+        try:
+            self._opened.mark_done([one.seat.name for one in seats])
+        except PizarraError as error:
+            for one in seats:
+                self._settle(one, Outcome.FAILED, join([error]), verified=self.proven)
+            return []
+        return list(seats)
+
+    def _end(self, seats: Sequence[SeatPlan]) -> None:
+        """Nothing waits any more: the record goes, but for seats that it is still needed for."""
+        left = self._opened.record.left
+        volumes = {volume.uuid: volume for one in seats for volume in one.seat.volumes}
+        over = {one.seat.name for one in seats} - {entry.seat for entry in left}
+        over |= {
+            entry.seat
+            for entry in left
+            if entry.seat not in self._touched or not recovery.is_begun(self.host, entry, volumes)
+        }
+        try:
+            recovery.end_seats(self.host, self._opened, over, self._freed)
+        except PizarraError as error:  # all is done; the record stays for the next one
+            self._tell_later(error)
+
+    def _free_space(self, seats: Sequence[SeatPlan]) -> None:
+        """No disk of a place waits any more; machines may still start."""
+        names = [one.seat.name for one in seats]
+        volumes = {volume.uuid: volume for one in seats for volume in one.seat.volumes}
+        freed = recovery.free_space(self.host, self._opened.record, names, volumes)
+        self._freed |= freed
+        if fault := next(filter(None, freed.values()), None):  # what stops one stops all
+            self._tell_later(fault)
+
+    def _tell_later(self, why: PizarraError) -> None:
+        text = "{why} What the reset took away has its space until: pizarra recover"
+        self.emit(Noted(text=text, facts={"why": why}))
 
     def _rewind_all(
         self,
@@ -75,10 +145,12 @@ class SeatRun(ABC):
             working = [
                 rewinders.submit(self._rewinder, self._ready[place], starts) for place in places
             ]
-            for stop in stopping:
-                stop.result()
-            for place in places:
-                self._ready[place].put(None)
+            try:
+                for stop in stopping:
+                    stop.result()
+            finally:
+                for place in places:
+                    self._ready[place].put(None)
             for work in working:
                 work.result()
 
@@ -87,7 +159,7 @@ class SeatRun(ABC):
         outcome = one.outcome or Outcome.UNKNOWN
         if outcome is Outcome.UNCHANGED:
             try:
-                cut_off.ensure_startable(self.host, one.seat)
+                recovery.ensure_startable(self.host, one.seat)
             except PizarraError as error:
                 self._settle(one, Outcome.FAILED, join([error]), verified=False)
                 return
@@ -123,18 +195,17 @@ class SeatRun(ABC):
                 batch.append(ready.get())
             ended = None in batch
             seats = [one for one in batch if one is not None]
+            if not seats:
+                continue
             all_seats += seats
-            for one in self._put_right(seats) if seats else []:
+            self._touched |= {one.seat.name for one in seats}
+            for one in self._mark_done(self._put_right(seats)):
                 self._ending.append(starts.submit(self._continue, one))
-        self._over(all_seats)
+        self._free_space(all_seats)
 
     @abstractmethod
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """The disks of a batch; those seats that may go on. The others are settled."""
-
-    def _over(self, seats: Sequence[SeatPlan]) -> None:
-        """No disk waits any more; machines may still start."""
-        _ = seats
 
     def _continue(self, one: SeatPlan) -> None:
         if Step.RESUME in one.steps:
@@ -174,8 +245,8 @@ class SeatRun(ABC):
             self._start(one, Outcome.DONE)
             return
         cold = replace(one, sources=None)
-        pairs = list(cold.pairs)
-        faults = self.host.rewind(pairs)  # what is kept for an undo stays: it is the student's
+        pairs, verb = list(cold.pairs), self.plan.verb
+        faults = recovery.rewind_again(self.host, verb, [one.seat], PowerAfter.START)
         if self._is_proven(cold, {**self.host.changes(pairs), **_only(faults)}):
             self._start(cold, Outcome.DONE)
 
@@ -237,47 +308,20 @@ class ResetRun(SeatRun):
         proven = [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
         return self._write_labels(proven)
 
-    def _over(self, seats: Sequence[SeatPlan]) -> None:
-        volumes = [volume for one in seats for volume in one.seat.volumes]
-        for fault in filter(None, self.host.reclaim_space(volumes).values()):
-            text = "{why} What the reset took away has its space until: pizarra recover"
-            self.emit(Noted(text=text, facts={"why": fault}))
-            return  # what stops one stops all
+    def _entries(self, rewinds: Sequence[SeatPlan]) -> Entries:
+        return rewind_entries(self.host, rewinds)
 
-    def _rewind(self, seats: Sequence[SeatPlan]) -> dict[str, PizarraError | None]:
+    def _rewind(self, seats: Sequence[SeatPlan]) -> Faults:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
-        ways: dict[bool | None, list[RewindTarget]] = {None: [], True: [], False: []}
-        faults: dict[str, PizarraError | None] = {}
-        for one in seats:
-            try:
-                again = self._volumes_to_resume(one)
-            except PizarraError as error:
-                faults |= {volume.uuid: error for volume in one.seat.volumes}
-                continue
-            for pair in one.pairs:
-                ways[None if pair.volume.uuid in again else self._keeps_undo(one)].append(pair)
-        sources = {pair.volume: pair.source.uuid for pair in ways[True]}
-        try:
-            cut_off.begin(self.host, cut_off.RESET, sources)
-        except PizarraError as error:
-            return {volume.uuid: error for one in seats for volume in one.seat.volumes}
-        for keep, pairs in ways.items():
-            if pairs:
-                faults |= self.host.rewind(pairs, keep=keep, give_back=False)
-        for one in seats:
-            if any(faults[volume.uuid] for volume in one.seat.volumes):
-                cut_off.cancel(self.host, one.seat)
-            else:
-                self._done += one.seat.volumes
-        return faults
-
-    def _volumes_to_resume(self, one: SeatPlan) -> frozenset[str]:
-        if not self._keeps_undo(one):
-            return frozenset()
-        return cut_off.volumes_to_resume(self.host, one.seat, one.pairs)
-
-    def _keeps_undo(self, one: SeatPlan) -> bool:
-        return not one.no_undo and undo_hours(self.host, one.seat) > 0
+        names = {one.seat.name for one in seats}
+        slots = {
+            volume.uuid: volume.slot
+            for entry in self._opened.record.seats
+            if entry.seat in names
+            for volume in entry.volumes
+            if volume.slot
+        }
+        return self.host.rewind([pair for one in seats for pair in one.pairs], undo=slots)
 
     def _write_labels(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""
@@ -328,25 +372,29 @@ class UndoRun(SeatRun):
     """Back to what the last reset took away; what is there now is kept instead."""
 
     step = Step.UNDO
+    action = Action.UNDO
     proven = None
+
+    def _entries(self, rewinds: Sequence[SeatPlan]) -> Entries:
+        return undo_entries(self.host, rewinds)
 
     def _put_right(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """Exchange a batch."""
-        volumes = [volume for one in seats for volume in one.seat.volumes]
+        volumes = {volume.uuid: volume for one in seats for volume in one.seat.volumes}
+        swaps = [
+            UndoSwap(volume=volumes[volume.uuid], kept=volume.kept, to=volume.slot)
+            for entry in self._opened.record.seats
+            for volume in entry.volumes
+            if volume.uuid in volumes and volume.kept and volume.slot
+        ]
         with self.watch.timing("undo", [one.seat.name for one in seats]):
-            try:
-                cut_off.begin(self.host, cut_off.UNDO, dict.fromkeys(volumes, "-"))
-                faults = self.host.swap_with_undo(volumes)
-            except PizarraError as error:
-                faults = {volume.uuid: error for volume in volumes}
+            faults = self.host.swap_with_undo(swaps)
         right = []
         for one in seats:
             why = [fault for volume in one.seat.volumes if (fault := faults[volume.uuid])]
             if why:
-                cut_off.cancel(self.host, one.seat)
                 self._settle(one, Outcome.FAILED, join(why))
             else:
-                self._done += one.seat.volumes
                 right.append(one)
         return right
 

@@ -1,6 +1,7 @@
 """What resets took away and can be put back: since when, and for how long.
 
-Whether something is kept is a fact that storage tells; since when, and of whom, is noted beside.
+Storage tells whether something is kept; the index beside (``undo_index``) tells of which volume, in
+which slot, and since when.
 """
 
 from __future__ import annotations
@@ -8,10 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from pizarra.engine.cut_off import is_half_done
 from pizarra.engine.events import Emit, Noted
 from pizarra.engine.host import Host
-from pizarra.engine.undo_notes import forget, since
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
 from pizarra.model.policy import policy_of
@@ -19,22 +18,33 @@ from pizarra.storage.interface import raise_first
 
 
 def undo_ages(host: Host, seats: Sequence[Seat]) -> dict[str, float]:
-    """Name of seat -> since when, of those of which every disk is kept; the oldest first."""
-    there = host.volumes_with_undo(seats)
+    """Name of seat -> since when, of those of which every disk is kept; the oldest first. Not of
+    seats that a record is about: nobody may drop what that operation took away."""
+    under_way = host.journal.entries()
+    known = {volume.uuid: host.undo_index.get(volume) for seat in seats for volume in seat.volumes}
+    chosen = [
+        seat
+        for seat in seats
+        if seat.name not in under_way and all(known[volume.uuid] for volume in seat.volumes)
+    ]
+    there = host.undo_slots([volume for seat in chosen for volume in seat.volumes])
     found: dict[str, float] = {}
-    for seat in seats:
-        times = [since(volume) for volume in seat.volumes if volume.uuid in there]
-        known = [time for time in times if time is not None]
-        if len(known) == len(seat.volumes) and not is_half_done(host, seat):
-            found[seat.name] = min(known)
+    for seat in chosen:
+        filled = [there[volume.uuid] for volume in seat.volumes]
+        times = [kept.since for volume in seat.volumes if (kept := known[volume.uuid])]
+        if all(isinstance(one, frozenset) and one for one in filled):
+            found[seat.name] = min(times)
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
 def discard_undo(host: Host, seats: Sequence[Seat]) -> None:
     """Drop what is kept of seats. Raises what stopped it."""
-    volumes = [volume for seat in seats for volume in seat.volumes]
-    raise_first(host.discard_undo(volumes))
-    forget(volumes)
+    raise_first(host.discard_undo([volume for seat in seats for volume in seat.volumes]))
+
+
+def has_note(host: Host, seat: Seat) -> bool:
+    """Whether something may be kept of it."""
+    return any(host.undo_index.get(volume) for volume in seat.volumes)
 
 
 def undo_hours(host: Host, seat: Seat) -> float:

@@ -13,7 +13,15 @@ from pizarra.model.names import seat_name
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
 from pizarra.planner.provision import disk_name
-from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable, untouchable_plan
+from pizarra.planner.reset import (
+    NOTHING_CUT_OFF,
+    CutOff,
+    ResetPlan,
+    SeatPlan,
+    Step,
+    not_undoable,
+    untouchable_plan,
+)
 from pizarra.storage.interface import Capabilities, NewVolume
 
 
@@ -150,10 +158,11 @@ def plan_restore(
     capabilities: Mapping[StorageKind, Capabilities],
     *,
     source: int | None = None,
+    cut_off: CutOff = NOTHING_CUT_OFF,
 ) -> ResetPlan:
     """Each seat goes to its own saved state, or all to that of the seat ``source``: a hand-out."""
     plans = tuple(
-        _seat_plan(seat, checkpoint, source or seat.number, capabilities) for seat in seats
+        _seat_plan(seat, checkpoint, source or seat.number, capabilities, cut_off) for seat in seats
     )
     verb = "checkpoint hand-out" if source else "checkpoint restore"
     return ResetPlan(classroom=checkpoint.classroom, mode=Mode.COLD, seats=plans, verb=verb)
@@ -164,6 +173,7 @@ def _seat_plan(
     checkpoint: Checkpoint,
     source: int,
     capabilities: Mapping[StorageKind, Capabilities],
+    cut_off: CutOff,
 ) -> SeatPlan:
     if untouchable := untouchable_plan(seat):
         return untouchable
@@ -187,7 +197,8 @@ def _seat_plan(
     on = seat.power is not Power.OFF
     has_ram = source == seat.number and any(v.labels and v.labels.ram for v in sources.values())
     starting = Step.WAKE if has_ram else Step.START
-    stops, starts = ((Step.STOP,), (starting,)) if on else ((), ())
+    stops = (Step.STOP,) if on else ()
+    starts = (starting,) if on or seat.name in cut_off.ran else ()
     return SeatPlan(
         seat=seat,
         steps=(*stops, Step.REWIND, Step.PROVE, *starts),

@@ -78,6 +78,17 @@ class ResetPlan:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CutOff:
+    """Seats, by name, of a rewind that was cut off and now is given again."""
+
+    left: frozenset[str] = frozenset()  # it was not done of these
+    ran: frozenset[str] = frozenset()  # these machines were on, and were to be on again
+
+
+NOTHING_CUT_OFF = CutOff()
+
+
 def pairs_of(seat: Seat) -> tuple[RewindTarget, ...]:
     """Its volumes, each with its baseline; only those whose baseline is there."""
     return tuple(
@@ -104,9 +115,10 @@ def plan_reset(
     after: After,
     changes: Mapping[str, Change | Exception],
     capabilities: Mapping[StorageKind, Capabilities],
+    cut_off: CutOff = NOTHING_CUT_OFF,
 ) -> ResetPlan:
     """``changes`` tells, by volume UUID, what was proven of the seats that are off."""
-    plans = tuple(_seat_plan(seat, mode, after, changes, capabilities) for seat in seats)
+    plans = tuple(_seat_plan(seat, mode, after, changes, capabilities, cut_off) for seat in seats)
     return ResetPlan(classroom=classroom, mode=mode, seats=plans)
 
 
@@ -116,15 +128,18 @@ def _seat_plan(
     after: After,
     changes: Mapping[str, Change | Exception],
     capabilities: Mapping[StorageKind, Capabilities],
+    cut_off: CutOff,
 ) -> SeatPlan:
     if untouchable := untouchable_plan(seat):
         return untouchable
     on = seat.power is not Power.OFF
+    ran = on or seat.name in cut_off.ran
     if on and mode is Mode.HOT and (why := _not_hot(seat, capabilities)):
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)
-    starts = (Step.START,) if after is After.RUNNING or (on and after is After.AS_FOUND) else ()
+    starts = (Step.START,) if after is After.RUNNING or (ran and after is After.AS_FOUND) else ()
     if (
         not on
+        and seat.name not in cut_off.left
         and not seat.labels.still
         and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes)
     ):

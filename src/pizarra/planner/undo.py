@@ -18,15 +18,12 @@ def plan_undo(
     kept: Collection[str],
     capabilities: Mapping[StorageKind, Capabilities],
     *,
-    settled: Mapping[str, tuple[Outcome, str]] = MappingProxyType({}),
+    completed: Mapping[str, SeatPlan] = MappingProxyType({}),
 ) -> ResetPlan:
-    """``kept``: the names of seats of which something is kept; ``settled``: of those that an undo
-    or a reset was cut off in, what they have already and why they are left alone."""
+    """``kept``: the names of seats of which something is kept; ``completed``: the plans of those of
+    which an undo was cut off and is done by now."""
     plans = tuple(
-        SeatPlan(seat=seat, outcome=settled[seat.name][0], reason=settled[seat.name][1])
-        if seat.name in settled
-        else _seat_plan(seat, kept, capabilities)
-        for seat in seats
+        completed.get(seat.name) or _seat_plan(seat, kept, capabilities) for seat in seats
     )
     return ResetPlan(classroom=classroom, mode=Mode.COLD, seats=plans, verb="undo")
 

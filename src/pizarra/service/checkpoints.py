@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.reset import HandOutRun, ResetRun
 from pizarra.errors import PizarraError
@@ -20,7 +21,7 @@ from pizarra.planner.checkpoints import Checkpoint
 from pizarra.planner.host_facts import choose_seats
 from pizarra.planner.reset import ResetPlan
 from pizarra.service import identity_offline
-from pizarra.service.claims import Numbers, claiming_seats
+from pizarra.service.claims import Numbers, claiming_seats, claiming_to_rewind
 from pizarra.service.context import Context
 from pizarra.storage.interface import Change, Faults, RewindTarget
 
@@ -148,11 +149,13 @@ def _remove_half_made(context: Context, seats: Sequence[Seat], name: str) -> Non
 def restore(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
     """Seats go back to what was saved under a name, proven equal to it; undo takes it back."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "checkpoint restore") as claimed:
+    with claiming_to_rewind(context, classroom, numbers, "checkpoint restore") as claimed:
         checkpoint = _choose(context, classroom, name)
         its = tuple(seat for seat in claimed if seat.number in checkpoint.volumes)
         seats = its if numbers is None else claimed
-        plan = planner.plan_restore(checkpoint, seats, context.host.storages.capabilities)
+        capabilities = context.host.storages.capabilities
+        cut_off = recovery.cut_off_rewinds(context.host, seats)
+        plan = planner.plan_restore(checkpoint, seats, capabilities, cut_off=cut_off)
         outcomes = _run(context, plan)
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 
@@ -163,11 +166,12 @@ def hand_out(
     """What was saved of one seat is the start of all, and each that has an identity of its own
     stays itself where we can write it to its disk."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "checkpoint hand-out") as seats:
+    with claiming_to_rewind(context, classroom, numbers, "checkpoint hand-out") as seats:
         checkpoint = _choose(context, classroom, name)
         choose_seats(context.host.observe().classroom(classroom), [source])
         capabilities = context.host.storages.capabilities
-        plan = planner.plan_restore(checkpoint, seats, capabilities, source=source)
+        cut_off = recovery.cut_off_rewinds(context.host, seats)
+        plan = planner.plan_restore(checkpoint, seats, capabilities, source=source, cut_off=cut_off)
         others: list[str] = []
 
         def own(seat: Seat) -> None:

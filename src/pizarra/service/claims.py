@@ -1,17 +1,36 @@
-"""Seats are claimed first, then looked at: one look is enough, and nobody changes what was seen."""
+"""Seats are claimed first, then looked at: one look is enough, and nobody changes what was seen.
+
+Between the two, what an operation that died had begun with these seats is completed by its record:
+no other command sees a seat in the middle of something.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 
+from pizarra.engine import recovery
+from pizarra.engine.journal import DISK_ACTIONS, Action
+from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
+from pizarra.model.sentence import join
 from pizarra.planner.host_facts import HostFacts, choose_seats
+from pizarra.service import identity_offline
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
+from pizarra.service.identity_ends import take_back_cut_off
 
 Numbers = Sequence[int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Seats that are ours for now, and what became of operations that they were cut off in."""
+
+    seats: tuple[Seat, ...]
+    completed: Mapping[str, Completed]  # by name of seat
 
 
 def look_at_seats(
@@ -25,15 +44,89 @@ def look_at_seats(
 
 @contextmanager
 def claiming_seats(
+    context: Context, classroom: str, numbers: Numbers, verb: str, *, completes: bool = True
+) -> Iterator[tuple[Seat, ...]]:
+    """By number, or the classroom as a whole. A seat that cannot be completed has a fault that says
+    why. ``completes`` is False for who needs no whole disks. Raises Busy with who and since when.
+    """
+    with _claiming(context, classroom, numbers, verb):
+        actions = DISK_ACTIONS if completes else frozenset[Action]()
+        yield _complete(context, classroom, numbers, actions).seats
+
+
+@contextmanager
+def claiming_to_rewind(
     context: Context, classroom: str, numbers: Numbers, verb: str
 ) -> Iterator[tuple[Seat, ...]]:
-    """By number, or the classroom as a whole. Raises Busy with who and since when."""
+    """For who rewinds these seats: a rewind that was cut off is left to that one, who goes on with
+    it by its record. What is left of it at the end is completed."""
+    with _claiming(context, classroom, numbers, verb):
+        seats = _complete(context, classroom, numbers, {Action.UNDO}).seats
+        before = {record.id for record, _ in context.host.journal.entries().values()}
+        yield seats
+        there = context.host.journal.entries()
+        left = [seat.name for seat in seats if seat.name in there]
+        _complete_names(context, [one for one in left if there[one][0].id in before], DISK_ACTIONS)
+
+
+@contextmanager
+def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
+    """For an undo, which goes on with one that was cut off."""
+    with _claiming(context, classroom, numbers, "undo"):
+        yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
+
+
+def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
+    """For who has claimed seats by other means: what they were cut off in is completed, as far as
+    it can be. Raises Busy, StorageFault."""
+    _complete_names(context, [seat.name for seat in seats], DISK_ACTIONS)
+
+
+@contextmanager
+def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> Iterator[None]:
     check_name(classroom, "classroom")
     wait_s = context.wait_s
     if numbers is None:
-        claim = claiming([classroom], verb, wait_s=wait_s)
+        claim = context.claim([classroom], verb, wait_s=wait_s)
     else:
         names = [seat_name(classroom, number) for number in numbers]
-        claim = claiming(names, verb, shared=[classroom], wait_s=wait_s)
+        claim = context.claim(names, verb, shared=[classroom], wait_s=wait_s)
     with claim:
-        yield look_at_seats(context, classroom, numbers)[1]
+        yield
+
+
+def _complete(
+    context: Context,
+    classroom: str,
+    numbers: Numbers,
+    actions: Collection[Action],
+    *,
+    notice: bool = True,
+) -> Claimed:
+    seats = look_at_seats(context, classroom, numbers)[1]
+    names = [seat.name for seat in seats]
+    taken_back = take_back_cut_off(context, seats) if actions else {}
+    completed = _complete_names(context, names, actions, notice=notice)
+    if completed or taken_back:
+        seats = look_at_seats(context, classroom, numbers)[1]
+    faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
+    faults |= {name: join([why]) for name, why in taken_back.items() if why}
+    return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
+
+
+def _complete_names(
+    context: Context, names: Sequence[str], actions: Collection[Action], *, notice: bool = True
+) -> dict[str, Completed]:
+    if not names or not actions:
+        return {}
+    own = own_identity(context)
+    return recovery.complete_all(context.host, names, actions=actions, own=own, notice=notice)
+
+
+def _with_fault(seat: Seat, why: str | None) -> Seat:
+    return replace(seat, fault=why) if why and not seat.fault else seat
+
+
+def own_identity(context: Context) -> Callable[[Seat], object]:
+    """What makes a machine itself again, where we can write that to its disk."""
+    return partial(identity_offline.restore_own, context)

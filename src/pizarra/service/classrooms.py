@@ -10,7 +10,6 @@ from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
-from pizarra.engine.undo_notes import forget
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
@@ -24,15 +23,15 @@ from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect
 from pizarra.service.adopt import let_go
+from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults, RewindTarget
-from pizarra.system.locks import claiming
 
 
 def create(context: Context, spec: ClassroomSpec) -> Report:
     """Make N seats of a template, all or none."""
     began = time.perf_counter()
-    with claiming(
+    with context.claim(
         [spec.name],
         "classroom create",
         shared=[f"template-{spec.template}"],
@@ -239,7 +238,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with claiming([spec.name], "classroom apply", wait_s=context.wait_s):
+    with context.claim([spec.name], "classroom apply", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, "changed")
@@ -273,7 +272,7 @@ def resize(
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
     check_name(name, "classroom")
-    with claiming([name], "classroom resize", wait_s=context.wait_s):
+    with context.claim([name], "classroom resize", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _check_not_adopted(classroom, "resized")
@@ -359,7 +358,6 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
     going = [seat for seat in seats if seat.name in gone]
     saved = of_seats(context.host.observe().volumes.values(), going)
     faults = context.host.remove([*volumes, *saved])
-    forget([volume for volume in volumes if faults.get(volume.uuid) is None])
     by_seat = {
         seat.name: fault
         for seat in seats
@@ -392,9 +390,11 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     check_name(name, "classroom")
-    with claiming([name], "classroom delete", wait_s=context.wait_s):
+    with context.claim([name], "classroom delete", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
+        adopted = [seat for seat in classroom.seats if seat.labels.name]
+        complete_cut_off(context, adopted)  # they go on with the disks that they have
         outcomes = _remove_seats(context, classroom.seats)
         if all(one.outcome is Outcome.DONE for one in outcomes):
             context.host.compute.remove_network(name, provision.network_uuid(name))

@@ -1,7 +1,7 @@
 """Data disks go from seat to seat: a student who changes places takes their data along.
 
-Whose disk goes where is noted first. Until it is done both machines have none: a kill in the
-middle shows nobody another's work, and ``recover`` ends what the note says.
+The journal says first whose disk goes where. Until it is done both machines have none: a kill in
+the middle shows nobody another's work, and ``recover`` does what the record says.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
 from pizarra.engine.events import Noted
-from pizarra.errors import BadInput, NotFound
+from pizarra.engine.journal import Action, Record, SeatEntry, VolumeEntry
+from pizarra.errors import BadInput, Busy, NotFound
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.service.claims import claiming_seats, look_at_seats
 from pizarra.service.context import Context
-from pizarra.system.file_copies import write_atomically
+from pizarra.system.locks import who
 
-NOTES = Path("/var/lib/pizarra/data-swaps")
+_OLD_NOTES = "data-swaps"  # in the state folder, of a Pizarra without a journal
 
 
 def swap(context: Context, classroom: str, one: int, other: int) -> Report:
@@ -30,41 +30,79 @@ def swap(context: Context, classroom: str, one: int, other: int) -> Report:
     began = time.perf_counter()
     if one == other:
         raise BadInput("A seat has its own data already.", "Name two seats.")
-    with claiming_seats(context, classroom, [one, other], "classroom swap-data") as seats:
+    verb = "classroom swap-data"
+    with claiming_seats(context, classroom, [one, other], verb) as seats:
         for seat in seats:
             _check_ready(seat)
         first, second = seats
-        going = {volume.uuid: second.number for volume in first.data}
-        going |= {volume.uuid: first.number for volume in second.data}
-        note = NOTES / f"{classroom}-{min(one, other)}-{max(one, other)}"
-        NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
-        what = {"classroom": classroom, "seats": [one, other], "going": going}
-        write_atomically(note, json.dumps(what))  # before anything changes
-        _finish(context, classroom, [one, other], going)
-        note.unlink()
+        entries = (_entry(first, second.data), _entry(second, first.data))
+        with context.host.journal.begin(verb, Action.SWAP_DATA, who(), entries) as opened:
+            _finish(context, classroom, [one, other], _going(opened.record))
+            opened.close()
     return Report(
         classroom=classroom,
-        verb="classroom swap-data",
+        verb=verb,
         mode=None,
         elapsed_s=time.perf_counter() - began,
         seats=tuple(SeatOutcome(seat=seat.name, outcome=Outcome.DONE) for seat in seats),
     )
 
 
+def _entry(seat: Seat, gets: tuple[Volume, ...]) -> SeatEntry:
+    volumes = tuple(
+        VolumeEntry(uuid=one.uuid, kind=one.kind, place=one.place, name=one.name) for one in gets
+    )
+    return SeatEntry(
+        seat=seat.name,
+        classroom=seat.classroom,
+        number=seat.number,
+        domain=seat.domain_uuid,
+        volumes=volumes,
+    )
+
+
+def _going(record: Record) -> dict[str, int]:
+    """By UUID of the disk, the number of the seat that gets it."""
+    return {volume.uuid: entry.number for entry in record.seats for volume in entry.volumes}
+
+
 def recover(context: Context) -> None:
     """Swaps that were cut off are ended. Raises PizarraError."""
-    for note in sorted(NOTES.glob("[!.]*")):
+    for record in context.host.journal.records()[0]:
+        if record.action is Action.SWAP_DATA:
+            complete_swap(context, record)
+    _migrate_notes(context)
+
+
+def complete_swap(context: Context, record: Record) -> None:
+    """By its record, if its owner is dead. Raises PizarraError."""
+    try:
+        opened = context.host.journal.take_over(record)
+    except Busy:
+        return  # it lives
+    with opened:
+        numbers = sorted(entry.number for entry in record.seats)
+        _finish_claimed(context, record.seats[0].classroom, numbers, _going(record))
+        opened.close()
+
+
+def _finish_claimed(
+    context: Context, room: str, numbers: list[int], going: Mapping[str, int]
+) -> None:
+    try:
+        with claiming_seats(context, room, numbers, "recover"):
+            _finish(context, room, numbers, going)
+    except NotFound:
+        return  # deleted since, with its data or without
+    text = "{room}: the data of machines {one} and {other} changes places, as was begun."
+    facts: dict[str, object] = {"room": room, "one": numbers[0], "other": numbers[1]}
+    context.emit(Noted(text=text, facts=facts))
+
+
+def _migrate_notes(context: Context) -> None:
+    for note in sorted((context.host.settings.state_folder / _OLD_NOTES).glob("[!.]*")):
         told = json.loads(note.read_text(encoding="utf-8"))
-        room, numbers = told["classroom"], told["seats"]
-        try:
-            with claiming_seats(context, room, numbers, "recover"):
-                _finish(context, room, numbers, told["going"])
-        except NotFound:
-            pass  # deleted since, with its data or without
-        else:
-            text = "{room}: the data of machines {one} and {other} changes places, as was begun."
-            facts = {"room": room, "one": numbers[0], "other": numbers[1]}
-            context.emit(Noted(text=text, facts=facts))
+        _finish_claimed(context, told["classroom"], told["seats"], told["going"])
         note.unlink()
 
 

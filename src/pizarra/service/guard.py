@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
-from pizarra.engine import growth, undo, undo_notes
+from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
+from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat, StorageKind
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
+from pizarra.planner.host_facts import HostFacts
+from pizarra.service import data_disks
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
+from pizarra.settings import Settings
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 
 SOON_S = 8 * 3600
+PATIENCE_S = 600.0  # for whoever gives a command again that died
 
 
 def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
@@ -41,7 +47,7 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
 
 
 def _foresee(context: Context, pool: Pool) -> None:
-    left_s = full_in_s(growth.history(pool), pool.free_bytes)
+    left_s = full_in_s(growth.history(context.host.settings.growth_folder, pool), pool.free_bytes)
     if left_s is not None and left_s < SOON_S:
         text = "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
         facts = {"place": pool.place, "pool": pool.name, "h": left_s / 3600}
@@ -96,7 +102,8 @@ def _claimable(
     """Raises Busy."""
     if seat.name in {one.name for one in claimed}:
         return nullcontext()
-    return claiming_seats(replace(context, wait_s=0), seat.classroom, [seat.number], "guard")
+    quick, numbers = replace(context, wait_s=0), [seat.number]
+    return claiming_seats(quick, seat.classroom, numbers, "guard", completes=False)
 
 
 def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
@@ -113,22 +120,26 @@ def guard(context: Context) -> dict[str, Any]:
     """
     host = context.host
     facts = host.observe()
-    growth.record(facts.pools)
+    growth.record(host.settings.growth_folder, facts.pools)
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
     for seat in seats:
         _guard_stores(context, seat)
+    _complete_records(context, facts)
     for room in facts.classrooms.values():
         _discard_old(context, room)
     running = [seat for seat in seats if seat.power is Power.RUNNING]
     for need in needs(facts.pools, running):
         if need.is_full:
             _full(context, need, running)
-    return {"verb": "guard", "pools": [pool_json(pool) for pool in host.observe().pools]}
+    return {
+        "verb": "guard",
+        "pools": [pool_json(host.settings, pool) for pool in host.observe().pools],
+    }
 
 
-def pool_json(pool: Pool) -> dict[str, Any]:
+def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:
     """A pool as pages and scripts see it, with what may be foreseen."""
-    samples = growth.history(pool)
+    samples = growth.history(settings.growth_folder, pool)
     left_s = full_in_s(samples, pool.free_bytes)
     return {
         "storage": str(pool.kind),
@@ -174,13 +185,47 @@ def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> No
 
 def _discard_old(context: Context, room: Classroom) -> None:
     for seat in room.seats:
-        if seat.fault or not undo_notes.has_note(seat):
+        if seat.fault or not undo.has_note(context.host, seat):
             continue
         try:
-            with claiming_seats(context, room.name, [seat.number], "guard") as seats:
+            with _claimable(context, seat, ()):
+                seats = [seat]
                 undo.discard_old_undo(context.host, seats, context.emit)
         except PizarraError:
             continue  # somebody works on it, and drops it then
+
+
+def _complete_records(context: Context, facts: HostFacts) -> None:
+    """Operations whose command died are gone on with, once whoever gave it had the time to give it
+    again: until then the record tells that command what was done already."""
+    journal = context.host.journal
+    for record in journal.records()[0]:
+        if time.time() - journal.last_change(record) < PATIENCE_S or journal.is_owner_alive(record):
+            continue
+        if record.action is Action.SWAP_DATA:
+            _complete_swap(context, record)
+            continue
+        for name in sorted({one.classroom for one in record.open} & facts.classrooms.keys()):
+            there = {seat.number for seat in facts.classrooms[name].seats}
+            numbers = {one.number for one in record.open if one.classroom == name} & there
+            try:
+                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), "guard"):
+                    pass  # whoever claims them completes them
+            except PizarraError as error:
+                _tell_not_completed(context, record, name, error)
+
+
+def _complete_swap(context: Context, record: Record) -> None:
+    try:
+        data_disks.complete_swap(replace(context, wait_s=0), record)
+    except PizarraError as error:
+        _tell_not_completed(context, record, record.seats[0].classroom, error)
+
+
+def _tell_not_completed(context: Context, record: Record, name: str, why: PizarraError) -> None:
+    text = "What {verb} was cut off in for {name} is not completed: {why}"
+    facts: dict[str, object] = {"verb": record.verb, "name": name, "why": why}
+    context.emit(Noted(text=text, facts=facts))
 
 
 def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
@@ -191,8 +236,8 @@ def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
         context.emit(Noted(text=text, facts=_numbers(left)))
 
 
-def sample(pool: Pool, most: int = 100) -> list[list[float]]:
+def sample(settings: Settings, pool: Pool, most: int = 100) -> list[list[float]]:
     """(seconds since 1970, share used), evenly chosen, for a chart."""
-    samples = growth.history(pool)
+    samples = growth.history(settings.growth_folder, pool)
     step = max(1, len(samples) // most)
     return [[one.at, one.used_bytes / max(1, pool.size_bytes)] for one in samples[::step]]

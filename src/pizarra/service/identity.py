@@ -8,12 +8,14 @@ it. An upgrade makes them as the template again, until they are given an identit
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
-from pizarra.engine.events import Noted
+from pizarra.engine import recovery
+from pizarra.engine.entries import standing_undo_entry
 from pizarra.engine.guest_agent import GuestAgent
+from pizarra.engine.journal import Action, PowerAfter
 from pizarra.engine.power import each_seat, shut_down_and_wait, start_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
@@ -26,13 +28,13 @@ from pizarra.planner import provision
 from pizarra.planner.checkpoints import checkpoints
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.identity import Person
-from pizarra.planner.reset import pairs_of
 from pizarra.service import checkpoints as saving
 from pizarra.service import identity_offline
-from pizarra.service.claims import Numbers, claiming_seats
+from pizarra.service.claims import Numbers, claiming_seats, claiming_to_rewind
 from pizarra.service.context import Context
-from pizarra.storage.interface import raise_first
+from pizarra.service.identity_ends import take_back
 from pizarra.system import seed
+from pizarra.system.locks import who
 from pizarra.system.process import run
 
 LIMIT_S = 900.0
@@ -57,23 +59,15 @@ def identify(
 ) -> Report:
     """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
     began, host, person = time.perf_counter(), context.host, person or Person()
-    with claiming_seats(context, classroom, numbers, "classroom identify") as seats:
+    with claiming_to_rewind(context, classroom, numbers, "classroom identify") as seats:
         volumes = host.observe().volumes
         plan = planner.plan_fresh(classroom, seats, volumes, host.storages.capabilities)
         fresh = ResetRun(host, plan, context.emit).run()
         outcomes = {one.seat: replace(one, verified=None) for one in fresh}
         ready = [seat for seat in seats if outcomes[seat.name].outcome in WELL]
-        given = each_seat(
-            host,
-            "classroom identify",
-            ready,
-            lambda seat: _give(context, seat, person, limit_s),
-            context.emit,
+        _give_all(
+            context, classroom, ready, outcomes, lambda seat: _give(context, seat, person, limit_s)
         )
-        outcomes |= {one.seat: one for one in given}
-        named = [seat for seat in ready if outcomes[seat.name].outcome is Outcome.DONE]
-        outcomes |= _keep(context, classroom, named)
-        _return_to_original(context, classroom, {seat.name for seat in ready}, outcomes)
         ran = [s for s in ready if s.power is Power.RUNNING and outcomes[s.name].outcome in WELL]
         again = start_seats(host, [replace(seat, power=Power.OFF) for seat in ran], context.emit)
         outcomes |= {one.seat: one for one in again if one.outcome not in WELL}
@@ -86,13 +80,33 @@ def identify(
     )
 
 
+def _give_all(
+    context: Context,
+    classroom: str,
+    ready: Sequence[Seat],
+    outcomes: dict[str, SeatOutcome],
+    give: Callable[[Seat], SeatOutcome],
+) -> None:
+    """Until all are over the journal has them: who is cut off in it is taken back."""
+    if not ready:
+        return
+    host, verb = context.host, "classroom identify"
+    entries = [standing_undo_entry(seat, seat.baselines, PowerAfter.OFF) for seat in ready]
+    with host.journal.begin(verb, Action.IDENTIFY, who(), entries) as opened:
+        outcomes |= {one.seat: one for one in each_seat(host, verb, ready, give, context.emit)}
+        named = [seat for seat in ready if outcomes[seat.name].outcome is Outcome.DONE]
+        outcomes |= _keep(context, classroom, named)
+        _return_to_original(context, classroom, {seat.name for seat in ready}, outcomes)
+        opened.close()
+
+
 def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
     """It is off again afterwards, and has no seed, whatever happens. Raises ComputeFault."""
     host = context.host
     if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
     spec = provision.domain_spec(seat, host.storages.capabilities)
-    path = seed.seed_path(seat.domain_uuid)
+    path = seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid)
     files = {
         "meta-data": planner.meta_data(seat),
         "user-data": planner.user_data(seat, person),
@@ -117,7 +131,9 @@ def _wait_for(context: Context, seat: Seat, person: Person, limit_s: float) -> N
     has_cloud_init, why = None, _SILENT
     while time.monotonic() < deadline:
         if _is_off(context, seat):
-            said = seed.read_seed(seed.seed_path(machine), planner.RESULT)
+            said = seed.read_seed(
+                seed.seed_path(context.host.settings.seed_folder, machine), planner.RESULT
+            )
             if wrong := planner.cloud_init_failure(said):
                 raise ComputeFault("{why}", why=wrong)
             return
@@ -185,10 +201,11 @@ def _return_to_original(
     failed = {name for name in names if outcomes[name].outcome not in WELL}
     if not failed:
         return
-    seats = context.host.observe().classroom(classroom).seats
-    pairs = [pair for seat in seats if seat.name in failed for pair in pairs_of(seat)]
+    there = context.host.observe().classroom(classroom).seats
+    seats = [seat for seat in there if seat.name in failed]
     by_volume = {v.uuid: seat.name for seat in seats for v in seat.volumes}
-    for uuid, fault in context.host.rewind(pairs).items():
+    faults = recovery.rewind_again(context.host, "classroom identify", seats, PowerAfter.OFF)
+    for uuid, fault in faults.items():
         if fault is not None:
             name = by_volume[uuid]
             told = (outcomes[name].reason or "", fault)
@@ -197,21 +214,14 @@ def _return_to_original(
 
 def recover(context: Context, facts: HostFacts) -> None:
     """Runs that were cut off: their machines go off and back to the original that they have."""
-    for path in sorted(seed.FOLDER.glob("*.img")):
+    for path in sorted(context.host.settings.seed_folder.glob("*.img")):
         seats = (seat for room in facts.classrooms.values() for seat in room.seats)
         seat = next((one for one in seats if one.domain_uuid == path.stem), None)
         if seat is not None and seat.fault:
             continue  # nobody touches it, and its machine names the seed
         if seat is not None and seat.power is not Power.ABSENT:
             with claiming_seats(context, seat.classroom, [seat.number], "recover"):
-                _take_back(context, seat)
+                if not path.exists():
+                    continue  # by its record
+                take_back(context, seat)
         path.unlink(missing_ok=True)
-
-
-def _take_back(context: Context, seat: Seat) -> None:
-    host = context.host
-    host.compute.kill(seat.domain_uuid)
-    host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
-    raise_first(host.rewind(list(pairs_of(seat))))
-    text = "{name}: giving it an identity was cut off, and is taken back."
-    context.emit(Noted(text=text, facts={"name": seat.name}))

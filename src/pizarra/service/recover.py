@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import time
 
-from pizarra.engine import cut_off
+from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted
+from pizarra.engine.journal import Action
+from pizarra.engine.old_state import migrate_old_state
 from pizarra.engine.power import each_seat
+from pizarra.engine.recovery import Completed, Result
 from pizarra.errors import PizarraError
-from pizarra.model.facts import Power, Seat, Volume
+from pizarra.model.facts import Classroom, Power, Seat, Volume
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
 from pizarra.service import data_disks, identity, inspect, maintenance, undo, upgrade
 from pizarra.service.adoption_ends import finish_adoptions
+from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
+from pizarra.service.identity_ends import take_back_cut_off
 
 
 def recover(context: Context) -> list[Report]:
@@ -32,6 +36,7 @@ def recover(context: Context) -> list[Report]:
             reports.append(_recover_classroom(context, name))
         except PizarraError as error:
             faults.append(error)
+    faults += _forget_records(context)
     for fault in faults:
         context.emit(Noted(text="Not recovered: {why}", facts={"why": fault}))
     if faults:
@@ -43,6 +48,7 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
     faults = undo.settle_undos(context, context.host.observe())  # first: a pool may be stuck in it
     finish_adoptions(context, context.host.observe())
     inspect.remove_left_over(context)
+    faults += _migrate(context)
     try:
         data_disks.recover(context)
     except PizarraError as error:
@@ -56,17 +62,31 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
     return faults
 
 
+def _migrate(context: Context) -> list[PizarraError]:
+    rooms = context.host.observe().classrooms.values()
+    try:
+        for told in migrate_old_state(context.host, [s for room in rooms for s in room.seats]):
+            context.emit(Noted(text="{what}.", facts={"what": told}))
+    except PizarraError as error:
+        return [error]
+    return []
+
+
 def _recover_classroom(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with claiming([name], "recover", wait_s=context.wait_s):
+    with context.claim([name], "recover", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what="recover", total=len(classroom.seats)))
         restore_network(context, classroom)
+        defined = _define_again(context, classroom)
+        completed = _complete(context, classroom)
         outcomes = each_seat(
             context.host,
             "recover",
-            classroom.seats,
-            lambda seat: _recover_seat(context, seat),
+            context.host.observe().classroom(name).seats,
+            lambda seat: _recover_seat(
+                context, seat, completed.get(seat.name), is_defined=seat.name in defined
+            ),
             context.emit,
         )
     return Report(
@@ -78,47 +98,90 @@ def _recover_classroom(context: Context, name: str) -> Report:
     )
 
 
-def _recover_seat(context: Context, seat: Seat) -> SeatOutcome:
-    """A machine that is gone is defined again, a disk that a reset took off its device is put back
-    on it as it is; one without any content is rewound."""
-    host, mended = context.host, []
+def _define_again(context: Context, classroom: Classroom) -> frozenset[str]:
+    """The names of seats whose machine was gone and is described again."""
+    compute, capabilities = context.host.compute, context.host.storages.capabilities
+    defined = set[str]()
+    for seat in classroom.seats:
+        if seat.power is Power.ABSENT and not seat.labels.name and not seat.fault:
+            try:
+                compute.define(provision.domain_spec(seat, capabilities))
+            except PizarraError:
+                continue  # the seat says that its machine is gone
+            defined.add(seat.name)
+    return frozenset(defined)
+
+
+def _complete(context: Context, classroom: Classroom) -> dict[str, Completed]:
+    names = [seat.name for seat in classroom.seats]
+    for fault in filter(None, take_back_cut_off(context, classroom.seats).values()):
+        context.emit(Noted(text="Not recovered: {why}", facts={"why": fault}))
+    return recovery.complete_all(context.host, names, own=own_identity(context))
+
+
+def _recover_seat(
+    context: Context, seat: Seat, completed: Completed | None, *, is_defined: bool
+) -> SeatOutcome:
+    """What it was cut off in is completed by now. A disk that a reset took off its device is put
+    back on it as it is; one without any content is rewound."""
+    if completed is not None and completed.result is Result.LEFT:
+        return _unknown(seat, completed.reason)
     if seat.power is Power.ABSENT:
-        if seat.labels.name:
-            return SeatOutcome(
-                seat=seat.name,
-                outcome=Outcome.UNKNOWN,
-                reason="its machine is gone, and it was not ours to describe",
-            )
-        host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
-        mended.append(Sentence("machine defined again"))
+        return _unknown(seat, _gone_reason(seat))
+    mended = [Sentence("machine defined again")] if is_defined else []
+    if completed is not None and completed.result is Result.FINISHED:
+        mended.append(_finished_reason(completed))
     detached = any(_is_detached(context, volume) for volume in seat.volumes)
-    if seat.power not in (Power.OFF, Power.ABSENT):
-        if not detached:
-            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
-        # what it has in its RAM may not meet another disk
-        reason = Sentence("a reset of it was cut off while it was on: reset it again")
-        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
-    lost = [pair for pair in pairs_of(seat) if not host.activate(pair.volume)]
-    given_back = host.reclaim_space([pair.volume for pair in lost])
-    lost = [pair for pair in lost if not host.activate(pair.volume)]
-    if not (fault := next(filter(None, given_back.values()), None)):  # nowhere else it would be
-        fault = next(filter(None, host.rewind(lost).values()), None)
-    if fault:
-        return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=join([fault]))
-    if lost:
-        mended.append(Sentence("disks put back to the original"))
-    has_finished = cut_off.finish(host, seat)
-    if detached and not lost:
-        mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
-    outcome = Outcome.DONE if mended or has_finished else Outcome.UNCHANGED
-    if cut_off.is_undo_complete(host, seat):
-        mended.append(cut_off.already_undone_reason())
-    elif cut_off.is_half_done(host, seat):
-        mended.append(cut_off.half_done_reason())
-    elif has_finished:
-        mended.append(Sentence("disks put back to the original"))
+    if seat.power is not Power.OFF:
+        if detached:  # what it has in its RAM may not meet another disk
+            return _unknown(seat, recovery.left_reason(Action.REWIND))
+    else:
+        lost = [pair for pair in pairs_of(seat) if not context.host.activate(pair.volume)]
+        if fault := next(filter(None, context.host.rewind(lost).values()), None):
+            return _unknown(seat, join([fault]))
+        if lost:
+            context.host.reclaim_space([pair.volume for pair in lost])
+            mended.append(Sentence("disks put back to the original"))
+        elif detached:
+            mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
+    outcome = Outcome.DONE if mended else Outcome.UNCHANGED
+    if _is_undone(context, seat) and recovery.undone_reason() not in mended:
+        mended.append(recovery.undone_reason())
     return SeatOutcome(seat=seat.name, outcome=outcome, reason=join(mended) or None)
+
+
+def _unknown(seat: Seat, reason: str | None) -> SeatOutcome:
+    return SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=reason)
+
+
+def _gone_reason(seat: Seat) -> str:
+    if seat.labels.name:
+        return Sentence("its machine is gone, and it was not ours to describe")
+    return Sentence("its machine is gone: run pizarra recover")
+
+
+def _finished_reason(completed: Completed) -> Sentence:
+    if completed.action is Action.UNDO:
+        return recovery.undone_reason()
+    return Sentence("a reset of it was cut off, and is done now")
+
+
+def _is_undone(context: Context, seat: Seat) -> bool:
+    """An undo of it was completed, and its command has not been given again."""
+    known = [context.host.undo_index.get(volume) for volume in seat.volumes]
+    return any(kept.is_undone for kept in known if kept)
 
 
 def _is_detached(context: Context, volume: Volume) -> bool:
     return context.host.storage_of(volume).has_error_table(volume)
+
+
+def _forget_records(context: Context) -> list[PizarraError]:
+    """Records of seats that are gone, and files that say nothing; those are told."""
+    journal = context.host.journal
+    try:
+        journal.remove_unfinished()
+        recovery.forget_gone(context.host, context.host.observe())
+    except PizarraError as error:
+        return [error]
+    return [one.why for one in journal.records()[1]]

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 
-from pizarra.engine import cut_off, undo_notes
 from pizarra.engine.events import Noted
+from pizarra.engine.journal import Action
+from pizarra.engine.recovery import Result, undone_reason
 from pizarra.engine.reset import UndoRun
 from pizarra.engine.undo import discard_old_undo, undo_ages
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report
-from pizarra.model.sentence import join
 from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.reset import SeatPlan, Step
 from pizarra.planner.undo import plan_undo
-from pizarra.service.claims import Numbers, claiming_seats
+from pizarra.service.claims import Claimed, Numbers, claiming_to_undo
 from pizarra.service.context import Context
 
 
@@ -23,11 +23,13 @@ def undo(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     """Seats have again what their last reset took away. Raises Unsupported when none could."""
     began = time.perf_counter()
     host = context.host
-    with claiming_seats(context, classroom, numbers, "undo") as seats:
-        settled_before = _settled_seats(context, seats)
-        discard_old_undo(host, seats, context.emit)
-        there, able = undo_ages(host, seats), host.storages.capabilities
-        plan = plan_undo(classroom, seats, there, able, settled=settled_before)
+    with claiming_to_undo(context, classroom, numbers) as claimed:
+        completed = _completed_plans(context, claimed)
+        seats = claimed.seats
+        others = [seat for seat in seats if seat.name not in completed]
+        discard_old_undo(host, others, context.emit)
+        there, able = undo_ages(host, others), host.storages.capabilities
+        plan = plan_undo(classroom, seats, there, able, completed=completed)
         if all(one.outcome is Outcome.SKIPPED for one in plan.seats):
             raise Unsupported(
                 "Nothing of {name} can be undone: {why}.", name=classroom, why=plan.seats[0].reason
@@ -42,31 +44,39 @@ def undo(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     )
 
 
-def _settled_seats(context: Context, seats: Sequence[Seat]) -> dict[str, tuple[Outcome, str]]:
-    """By name, seats that are left alone: what they were cut off in is done, or cannot be."""
-    found: dict[str, tuple[Outcome, str]] = {}
-    for seat in seats:
-        try:
-            if _is_undone_already(context, seat):
-                found[seat.name] = (Outcome.UNCHANGED, cut_off.already_undone_reason())
-            elif cut_off.is_half_done(context.host, seat):
-                found[seat.name] = (Outcome.SKIPPED, cut_off.half_done_reason())
-        except PizarraError as error:
-            found[seat.name] = (Outcome.FAILED, join([error]))
+def _completed_plans(context: Context, claimed: Claimed) -> dict[str, SeatPlan]:
+    """By name, seats of which an undo was cut off and is done by now: another would take it back.
+    Their machines start if that one would have started them."""
+    found: dict[str, SeatPlan] = {}
+    for seat in claimed.seats:
+        its = claimed.completed.get(seat.name)
+        if its is not None and its.action is Action.UNDO and its.result in _OUTCOMES:
+            starts = its.is_due_to_run and seat.power is Power.OFF
+            found[seat.name] = SeatPlan(
+                seat=seat,
+                steps=(Step.START,) if starts else (),
+                outcome=_OUTCOMES[its.result],
+                reason=undone_reason() if its.result is Result.DONE else its.reason,
+            )
+        elif its is None and _was_completed(context, seat):
+            reason = undone_reason()
+            found[seat.name] = SeatPlan(seat=seat, outcome=Outcome.UNCHANGED, reason=reason)
     return found
 
 
-def _is_undone_already(context: Context, seat: Seat) -> bool:
-    """An undo of it was cut off, and is done by now: another would take it back."""
-    if not undo_notes.is_under_way(seat):
+_OUTCOMES = {Result.DONE: Outcome.UNCHANGED, Result.FINISHED: Outcome.DONE}
+
+
+def _was_completed(context: Context, seat: Seat) -> bool:
+    """By another command, which left word for this one. Once."""
+    index = context.host.undo_index
+    known = {volume.uuid: kept for volume in seat.volumes if (kept := index.get(volume))}
+    if not any(kept.is_undone for kept in known.values()):
         return False
-    if seat.power is Power.OFF:
-        cut_off.activate_all(context.host, seat)
-        cut_off.finish(context.host, seat)
-    its = cut_off.CutOff.of(context.host, seat)
-    if its.is_whole:
-        undo_notes.end(seat.volumes)
-    return its.is_whole and its.of_kind(cut_off.UNDO)
+    for uuid, kept in known.items():
+        if kept.slot:
+            index.put({uuid: kept.slot}, kept.since)
+    return True
 
 
 def settle_undos(context: Context, facts: HostFacts) -> list[PizarraError]:

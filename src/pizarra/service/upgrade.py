@@ -16,11 +16,10 @@ from pizarra.model.sentence import join
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
-from pizarra.service.claims import Numbers
+from pizarra.service.claims import Numbers, complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.dm_snapshot.store import NEXT, DmSnapshotStore
 from pizarra.storage.interface import Faults, Storage
-from pizarra.system.locks import claiming
 
 
 def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: int = 0) -> Report:
@@ -30,12 +29,13 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     check_name(name, "classroom")
     check_version(version)
     classroom = context.host.observe().classroom(name)
-    with claiming(
+    with context.claim(
         [name],
         "classroom upgrade",
         shared=[f"template-{classroom.labels.template}"],
         wait_s=context.wait_s,
     ):
+        complete_cut_off(context, classroom.seats)
         facts = context.host.observe()
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)
@@ -115,12 +115,12 @@ def recover(context: Context, facts: HostFacts) -> None:
     for volume in facts.volumes.values():
         labels = volume.labels
         if labels and labels.role is Role.FILLING and labels.classroom and not labels.domain:
-            with claiming([labels.classroom], "recover", wait_s=context.wait_s):
+            with context.claim([labels.classroom], "recover", wait_s=context.wait_s):
                 _settle_next(context, facts, volume)
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes if v.labels}) > 1:
-                with claiming([classroom.name], "recover", wait_s=context.wait_s):
+                with context.claim([classroom.name], "recover", wait_s=context.wait_s):
                     _settle_versions(context, facts, seat)
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import start_seats, stop_seats
 from pizarra.engine.reset import ResetRun
@@ -18,7 +19,12 @@ from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
 from pizarra.service import activity
-from pizarra.service.claims import Numbers, claiming_seats, look_at_seats
+from pizarra.service.claims import (
+    Numbers,
+    claiming_seats,
+    claiming_to_rewind,
+    look_at_seats,
+)
 from pizarra.service.context import Context
 from pizarra.service.guard import ensure_room
 from pizarra.storage.interface import Change, RewindTarget
@@ -32,9 +38,11 @@ def _run_claimed(
     numbers: Numbers,
     verb: str,
     act: Callable[[tuple[Seat, ...]], _Outcomes],
+    *,
+    completes: bool = True,
 ) -> Report:
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, verb) as seats:
+    with claiming_seats(context, classroom, numbers, verb, completes=completes) as seats:
         outcomes = act(seats)
     return Report(
         classroom=classroom,
@@ -73,6 +81,7 @@ def stop(
         numbers,
         "stop",
         lambda seats: stop_seats(context.host, seats, grace, context.emit),
+        completes=False,
     )
 
 
@@ -103,7 +112,8 @@ def _plan(
     policy = policy_of(seats[0].labels) if seats else Policy()
     mode, after = policy.mode(wished), following or policy.after_reset
     changes = host.changes(worth_proving(seats))
-    plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities)
+    cut_off = recovery.cut_off_rewinds(host, seats)
+    plan = plan_reset(classroom, seats, mode, after, changes, host.storages.capabilities, cut_off)
     if mode is Mode.WARM:
         plan = plan_warm(plan, host.observe().volumes.values())
     if plan.seats and all(one.outcome is Outcome.SKIPPED for one in plan.seats):
@@ -126,7 +136,7 @@ def reset(
 ) -> Report:
     """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "reset") as seats:
+    with claiming_to_rewind(context, classroom, numbers, "reset") as seats:
         _check_allowed(seats, by)
         discard_old_undo(context.host, seats, context.emit)
         plan = _plan(context, classroom, seats, mode, after)
@@ -135,7 +145,8 @@ def reset(
         off = (Power.OFF, Power.ABSENT)
         starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
         ensure_room(context, [seat for seat in starting if seat.power in off], seats)
-        outcomes = ResetRun(context.host, plan, context.emit).run()
+        run = ResetRun(context.host, plan, context.emit)
+        outcomes = run.run()
         done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
         activity.forget(context, [seat for seat in seats if seat.name in done])
     return Report(
@@ -144,7 +155,7 @@ def reset(
         mode=str(plan.mode),
         elapsed_s=time.perf_counter() - began,
         seats=outcomes,
-        extra={"disks_ms": round(sum(_rewind_ms(one) for one in outcomes), 1)},
+        extra={"disks_ms": round(run.watch.wall_ms(Step.REWIND), 1)},
     )
 
 
@@ -167,10 +178,6 @@ def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
         names = ", ".join(one.seat.name for one in these)
         text = "This reset cannot be undone for {names}: {why}."
         context.emit(Noted(text=text, facts={"names": names, "why": these[0].no_undo}))
-
-
-def _rewind_ms(outcome: SeatOutcome) -> float:
-    return outcome.timings_ms.get(Step.REWIND, 0.0)
 
 
 def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:

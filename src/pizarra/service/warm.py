@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted
+from pizarra.engine.journal import PowerAfter
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import WELL, Mode, Report, SeatOutcome
 from pizarra.model.policy import After
 from pizarra.model.sizes import size_text
 from pizarra.planner.checkpoints import checkpoints
-from pizarra.planner.reset import pairs_of
 from pizarra.planner.warm import WARM
 from pizarra.service import checkpoints as saving
 from pizarra.service import verbs
@@ -59,7 +60,7 @@ def _off_again(context: Context, classroom: str, numbers: list[int]) -> None:
     with claiming_seats(context, classroom, numbers, "classroom warm") as seats:
         for seat in seats:
             host.compute.kill(seat.domain_uuid)
-        faults = host.rewind([pair for seat in seats for pair in pairs_of(seat)])
+        faults = recovery.rewind_again(host, "classroom warm", seats, PowerAfter.OFF)
     raise_first(faults)
 
 

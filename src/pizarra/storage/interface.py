@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from pizarra.errors import PizarraError
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
+from pizarra.model.undo_slot import UndoSlot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,18 @@ class RewindTarget:
 
     volume: Volume
     source: Volume
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoSwap:
+    """A volume that changes places with what is kept of it."""
+
+    volume: Volume
+    kept: UndoSlot  # that holds what it gets
+    to: UndoSlot  # that what it has goes to
+
+
+NO_UNDO: Mapping[str, UndoSlot] = MappingProxyType({})
 
 
 def is_valid_source(pair: RewindTarget) -> bool:
@@ -150,46 +164,45 @@ class Storage(Protocol):
         it is the new one's at once, and nobody may have it open."""
         ...
 
-    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
-        """Every seat volume has its baseline's content again. Constant cost a volume.
+    def rewind(
+        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
+        """Every volume has the content of its source. Constant cost a volume.
 
         Nobody may be writing: the machine is off or paused. One bad volume never stops the others.
-        ``keep``: True keeps what goes for ``swap_with_undo``, be it the original, instead of what
-        an earlier rewind kept; False keeps nothing; None leaves what is kept as it is. An adopted
-        classic volume, and any backend that cannot (capabilities.undo), keep nothing. What goes
-        for good still takes its space, until ``reclaim_space``.
+        ``undo`` names, by UUID of the volume, the slot that the present content goes to, be it the
+        original. A slot that is filled already stays as it is: it holds what an earlier attempt at
+        the same rewind took away. So a rewind that was cut off is done again with the same slot,
+        and loses nothing. The content of a volume that is not in ``undo`` goes for good; its slots
+        stay. What goes for good still takes its space, until ``reclaim_space``.
         """
         ...
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
-        """The space of what rewinds took away is free. Takes as long as much was written; machines
-        may run meanwhile. What a crash leaves of it, the next rewind or ``repair_after_crash``
-        gives back."""
+    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
+        """By UUID, the slots that hold something; only of volumes that have such a slot."""
         ...
 
-    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
-        """The UUIDs of those whose content before their last rewind is kept."""
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
+        """Each volume has what one slot holds, and what it had is in the other slot: that one is
+        filled afterwards, and the first is empty. Nobody may be writing. A swap that was cut off is
+        done again with the same slots; one that was done changes nothing."""
         ...
 
-    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """By UUID, a mark of what is kept: another one whenever something else is. A crash is put
-        right first. Only of those of which something is kept."""
-        ...
-
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """Each has the content that was kept, and what it had is kept instead: twice is nothing.
-
-        Nobody may be writing. What a crash leaves of it, ``repair_after_crash`` ends or takes back.
-        """
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
+        """The space of what rewinds took away for good is free. Of a volume in ``keep`` only that
+        slot stays. Takes as long as much was written; machines may run meanwhile."""
         ...
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """Nothing is kept of these any more; their space is free."""
+        """Both slots of these are empty, and their space is free."""
         ...
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """After a crash: end or take back whatever these, which are all there are, were cut off in,
-        and drop what is kept of others that are gone. Says in words what it did."""
+        """After a crash, when every record of the journal is completed: what the slots of these
+        volumes, which are all that there are, hold without a reason goes, and so does what is kept
+        of volumes that are gone. Says in words what it did."""
         ...
 
     def has_error_table(self, volume: Volume) -> bool:

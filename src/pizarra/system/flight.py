@@ -1,8 +1,8 @@
 """The flight record: each change of the host is written down before it is made.
 
-The last entries are in ``FLIGHT``. A process that works on the host also writes them to a file
-under ``FOLDER``. The file outlives the process, so its last line tells where a process hung or was
-killed.
+The last entries are in ``FLIGHT``. A process that works on the host also writes them to a file in
+a folder of the host's state. The file outlives the process, so its last line tells where a process
+hung or was killed.
 
 Tests of power cuts stop a process at a named step. ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever
 before the third entry that contains ``delete``; ``#7`` waits before the seventh entry of any kind.
@@ -13,13 +13,14 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TextIO
 
 FLIGHT: deque[str] = deque(maxlen=200)
-FOLDER = Path("/var/lib/pizarra/flights")
 _FILES_KEPT, _GUARD_FILES_KEPT = 20, 3
 _GUARD = "-guard"
 _FILE_BYTES_MOST = 4 << 20
@@ -31,6 +32,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.file: TextIO | None = None
+        self.witness: Callable[[str], None] | None = None
         self.lock = Lock()
         self.read_pause()
 
@@ -43,10 +45,13 @@ class _Recorder:
 
     def note(self, what: str) -> None:
         """Add an entry, and wait if the process is to stop here."""
-        line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
+        line = f"{datetime.now(UTC).time().isoformat('microseconds')} {what}"
         FLIGHT.append(line)
+        if self.witness is not None:
+            self.witness(what)
         if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
-            self.file.write(line + "\n")
+            with suppress(OSError):  # a full disk stops no operation for its record
+                self.file.write(line + "\n")
         if self.pauses and self.pause_at in what:
             self._pause(what)
 
@@ -68,12 +73,18 @@ def restart_pauses() -> None:
     _recorder.read_pause()
 
 
+def set_witness(witness: Callable[[str], None] | None) -> None:
+    """Tell somebody of each step before it happens; None tells nobody. A test that kills an
+    operation raises from there."""
+    _recorder.witness = witness
+
+
 def record(what: str) -> None:
     """Write down what is about to happen."""
     _recorder.note(what)
 
 
-def keep_on_disk(title: str) -> None:
+def keep_on_disk(folder: Path, title: str) -> None:
     """Write the entries to a file too, from now on. The last twenty files stay.
 
     The guard, which a timer runs each minute, has three files of its own: the guard pushes no other
@@ -82,16 +93,17 @@ def keep_on_disk(title: str) -> None:
     is_guard = title.partition(" ")[2].startswith("guard")
     kind, most = (_GUARD, _GUARD_FILES_KEPT) if is_guard else ("", _FILES_KEPT)
     try:
-        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in [one for one in flights() if one.name.endswith(_GUARD) == is_guard][most - 1 :]:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        alike = [path for path in flights(folder) if path.name.endswith(_GUARD) == is_guard]
+        for old in alike[most - 1 :]:
             old.unlink(missing_ok=True)
-        path = FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{kind}"
+        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{kind}"
         _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         _recorder.file.write(f"{title}\n")
     except OSError:
         return
 
 
-def flights() -> list[Path]:
+def flights(folder: Path) -> list[Path]:
     """The files of flight records, the newest first."""
-    return sorted(FOLDER.iterdir(), reverse=True) if FOLDER.is_dir() else []
+    return sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []

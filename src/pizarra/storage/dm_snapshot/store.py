@@ -23,9 +23,11 @@ from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import Labels, Role, Way
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, round_up
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.batches import run_each, run_in_batches
 from pizarra.storage.images import copy
 from pizarra.storage.interface import (
+    NO_UNDO,
     Capabilities,
     Change,
     Changes,
@@ -34,6 +36,7 @@ from pizarra.storage.interface import (
     Progress,
     Rebase,
     RewindTarget,
+    UndoSwap,
     ignore_progress,
     raise_first,
 )
@@ -167,9 +170,11 @@ class DmSnapshotStore(LvmVolumes):
         labels = present.labels.but(role=Role.SEAT, domain=domain, still=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
-    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
+    def rewind(
+        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""
-        _ = keep  # an emptied store is empty
+        _ = undo  # an emptied store is empty
         merges = [
             pair for pair in pairs if pair.volume.labels and pair.volume.labels.way is Way.MERGE
         ]
@@ -237,24 +242,22 @@ class DmSnapshotStore(LvmVolumes):
         why = Unsupported("lvm-thick has no checkpoints.", "Checkpoints need lvm-thin or qcow2.")
         return {volume.uuid: why for volume, _ in new}
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """A store that is emptied keeps its space."""
+        _ = keep
         return {volume.uuid: None for volume in volumes}
 
-    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
-        """Never anything."""
-        _ = volumes
-        return frozenset()
-
-    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """Nothing is ever kept."""
+    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
+        """There is none."""
         _ = volumes
         return {}
 
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """Unsupported; the plan of a reset says so before."""
         why = Unsupported("lvm-thick keeps nothing of what a reset takes away.")
-        return {volume.uuid: why for volume in volumes}
+        return {one.volume.uuid: why for one in swaps}
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """There is nothing."""

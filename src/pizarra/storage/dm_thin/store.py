@@ -13,7 +13,7 @@ import errno
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,8 @@ from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.sentence import Sentence
-from pizarra.storage.batches import run_each, run_in_batches, run_in_phases, try_step
+from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.batches import AtOnce, run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
@@ -31,6 +32,7 @@ from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.transaction import messages_to_finish, pending_transaction
 from pizarra.storage.dm_thin.undo import PoolMessages
 from pizarra.storage.interface import (
+    NO_UNDO,
     Capabilities,
     Change,
     Changes,
@@ -39,6 +41,7 @@ from pizarra.storage.interface import (
     Progress,
     Rebase,
     RewindTarget,
+    UndoSwap,
     ignore_progress,
 )
 from pizarra.storage.lvm import commands as lvm_commands
@@ -61,8 +64,9 @@ _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets
 
 
 _Pools = Mapping[thin_pool.ThinPool, Mapping[int, Thin]]  # what each has
-_Swap = Callable[[RewindTarget, Mapping[int, Thin]], None]
-_Check = Callable[[Sequence[RewindTarget], _Pools], dict[str, PizarraError | None]]
+_Step = Callable[[RewindTarget], None]
+_Holding = Callable[[Sequence[RewindTarget]], AbstractContextManager[object]]
+_Check = Callable[[Sequence[RewindTarget]], dict[str, PizarraError | None]]
 
 
 class DmThinStore(LvmVolumes):
@@ -198,65 +202,86 @@ class DmThinStore(LvmVolumes):
             for move in moves
         }
 
-    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
+    def rewind(
+        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""
-        swap = partial(thin_swap.swap_content, keep=keep)
-        return self._swap(pairs, lambda these, _: thin_swap.lost_sources(these), swap)
+        swap = partial(thin_swap.swap_content, undo=undo)
+        return self._swap(pairs, self._holding_lock, thin_swap.lost_sources, swap)
 
-    def _swap(self, pairs: Sequence[RewindTarget], refused: _Check, swap: _Swap) -> Faults:
+    def _swap(
+        self, pairs: Sequence[RewindTarget], holding: _Holding, refused: _Check, swap: _Step
+    ) -> Faults:
         """``swap`` what the seats contain, except of those that are ``refused`` beforehand."""
         asleep = [pair for pair in pairs if not pair.volume.active]
         awake = [pair for pair in pairs if pair.volume.active]
-        return {
-            **run_in_batches(awake, partial(self._swap_active, refused=refused, swap=swap)),
-            **run_in_batches(asleep, partial(self._swap_inactive, refused=refused, swap=swap)),
-        }
+        active = partial(self._swap_active, holding=holding, refused=refused, swap=swap)
+        inactive = partial(self._swap_inactive, holding=holding, refused=refused, swap=swap)
+        return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
+
+    @contextmanager
+    def _holding_lock(self, pairs: Sequence[RewindTarget]) -> Iterator[None]:
+        """LVM's lock alone: a rewind need not know what the pools have."""
+        _ = pairs
+        with holding_vg_lock(self.place):
+            yield
 
     @contextmanager
     def _holding_pools(self, pairs: Sequence[RewindTarget]) -> Iterator[_Pools]:
-        """LVM's lock, and what the pools have. What seats were cut off in is put right first."""
+        """LVM's lock, and what the pools have."""
         pools = self._by_pool([pair.volume for pair in pairs])
         with ExitStack() as stack:
             for pool in sorted(pools, key=lambda one: one.device):
                 stack.enter_context(thin_pool.claiming_metadata(pool))
             stack.enter_context(holding_vg_lock(self.place))
-            yield {pool: _put_right(pool, these) for pool, these in pools.items()}
+            yield {pool: thin_pool.read_thins_claimed(pool) for pool in pools}
 
     def _swap_active(
-        self, pairs: Sequence[RewindTarget], *, refused: _Check, swap: _Swap
+        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
     ) -> Faults:
-        with self._holding_pools(pairs) as pools, expediting(), urgent():
-            left = refused(pairs, pools)
+        with holding(pairs), expediting(), urgent():
+            left = refused(pairs)
             sound = [pair for pair in pairs if not left.get(pair.volume.uuid)]
             # a seat whose content could not be put right stays on its error table: it fails loudly
-            step = partial(_take_step, swap, pools)
-            return {**left, **run_in_phases(sound, thin_swap.detach, step, thin_swap.attach)}
+            tables = thin_swap.TableSwaps(sound)
+            phases = (
+                tables.load_error,
+                AtOnce(tables.show_error),
+                swap,
+                tables.load_content,
+                AtOnce(tables.show_content),
+                tables.flush_page_cache,
+            )
+            return {**left, **run_in_phases(sound, *phases)}
 
     def _swap_inactive(
-        self, pairs: Sequence[RewindTarget], *, refused: _Check, swap: _Swap
+        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
     ) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device.
 
         Nothing maps them, so no table has to be swapped; LVM is asked again under its own lock
         whether the thin ids are still theirs.
         """
-        with self._holding_pools(pairs) as pools:
-            faults = dict(refused(pairs, pools))
+        with holding(pairs):
+            faults = dict(refused(pairs))
             now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
             for pair in pairs:
                 if now.get(pair.volume.uuid) != pair.volume.thin_id:
                     faults[pair.volume.uuid] = not_ours_error(pair.volume, "it changed meanwhile")
                 elif not faults.get(pair.volume.uuid):
-                    faults[pair.volume.uuid] = try_step(partial(_take_step, swap, pools), pair)
+                    faults[pair.volume.uuid] = try_step(swap, pair)
         right = [pair for pair in pairs if faults.get(pair.volume.uuid) is None]
         return {**faults, **run_each(right, self._activate)}
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """As long as much was written. A fault of one is that of its pool."""
         faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
         for pool, these in self._by_pool(volumes).items():
+            stays = {one.thin_id: keep.get(one.uuid) for one in these}
             try:
-                self._send_in_turns(pool, partial(thin_undo.messages_for, _ids_of(these)))
+                self._send_in_turns(pool, partial(thin_undo.messages_to_reclaim, stays))
             except StorageFault as error:
                 faults |= {one.uuid: error for one in these}
         return faults
@@ -275,42 +300,53 @@ class DmThinStore(LvmVolumes):
                 return count
             time.sleep(_BETWEEN_S)
 
-    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
+    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """By the thin ids that the pools have."""
-        found: set[str] = set()
+        found: dict[str, frozenset[UndoSlot]] = {}
         for pool, these in self._by_pool(volumes).items():
             there = thin_pool.read_thins(pool)
-            found |= {one.uuid for one in these if thin_undo.undo_id(one.thin_id, there)}
-        return frozenset(found)
+            found |= {one.uuid: thin_undo.filled_slots(one.thin_id, there) for one in these}
+        return {uuid: slots for uuid, slots in found.items() if slots}
 
-    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """The pool's count when it was made."""
-        with self._holding_pools(
-            [RewindTarget(volume=one, source=one) for one in volumes]
-        ) as pools:
-            return {
-                volume.uuid: str(pools[pool][kept].made)
-                for pool, these in self._by_pool(volumes).items()
-                for volume in these
-                if (kept := thin_undo.undo_id(volume.thin_id, pools[pool]))
-            }
-
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """As a rewind, with another content."""
-        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
-        return self._swap(pairs, _refuse_swap, thin_swap.swap_with_undo)
+        by_uuid = {one.volume.uuid: one for one in swaps}
+        there: dict[thin_pool.ThinPool, Mapping[int, Thin]] = {}
+
+        @contextmanager
+        def holding(pairs: Sequence[RewindTarget]) -> Iterator[None]:
+            with self._holding_pools(pairs) as pools:
+                there.update(pools)
+                yield
+
+        def refused(pairs: Sequence[RewindTarget]) -> dict[str, PizarraError | None]:
+            found = {pair.volume.uuid: thin_swap.refuse_swap(*known(pair)) for pair in pairs}
+            return {uuid: fault for uuid, fault in found.items() if fault}
+
+        def known(pair: RewindTarget) -> tuple[UndoSwap, Mapping[int, Thin]]:
+            its = thin_swap.pool_of(pair.volume)
+            return by_uuid[pair.volume.uuid], there.get(its, {})
+
+        pairs = [_alone(one.volume) for one in swaps]
+        step = lambda pair: thin_swap.swap_with_undo(*known(pair))  # noqa: E731
+        return self._swap(pairs, holding, refused, step)
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """What was cut off is put right before: what is kept may be all that a seat has."""
+        """Refused for a seat without a content: what is kept may be all that it has."""
         faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
-        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
 
-        def batch_dropped(batch: Sequence[RewindTarget]) -> Faults:
+        def discard_batch(batch: Sequence[RewindTarget]) -> Faults:
             with self._holding_pools(batch) as pools:
-                these = [pair for pair in batch if thin_swap.pool_of(pair.volume) in pools]
-                return {pair.volume.uuid: try_step(thin_swap.discard_all, pair) for pair in these}
 
-        return {**faults, **run_in_batches(pairs, batch_dropped)}
+                def discard(pair: RewindTarget) -> None:
+                    if pair.volume.thin_id not in pools[thin_swap.pool_of(pair.volume)]:
+                        raise thin_pool.missing(pair.volume.thin_id)
+                    thin_swap.discard_all(pair)
+
+                these = [pair for pair in batch if thin_swap.pool_of(pair.volume) in pools]
+                return {pair.volume.uuid: try_step(discard, pair) for pair in these}
+
+        return {**faults, **run_in_batches([_alone(one) for one in volumes], discard_batch)}
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """Told by the pools. Only ids that LVM never gives, in pools where it gave none of them."""
@@ -364,7 +400,7 @@ class DmThinStore(LvmVolumes):
         if not seats:
             return faults
         with holding_vg_lock(self.place):
-            pairs = [RewindTarget(volume=one, source=one) for one in seats if not one.fault]
+            pairs = [_alone(one) for one in seats if not one.fault]
             return {**faults, **{p.volume.uuid: try_step(thin_swap.discard_all, p) for p in pairs}}
 
     def activate(self, volume: Volume) -> bool:
@@ -373,7 +409,8 @@ class DmThinStore(LvmVolumes):
             return super().activate(volume)
         try:
             with holding_vg_lock(self.place):
-                thin_swap.attach(RewindTarget(volume=volume, source=volume))
+                pair = RewindTarget(volume=volume, source=volume)
+                thin_swap.TableSwaps([pair]).attach(pair)
         except StorageFault as error:
             if error.facts.get("errno") == errno.ENODATA:
                 return False
@@ -418,25 +455,6 @@ def _ids(pairs: Sequence[RewindTarget]) -> list[tuple[int, int]]:
     return [(pair.source.thin_id, pair.volume.thin_id) for pair in pairs]
 
 
-def _ids_of(volumes: Sequence[Volume]) -> frozenset[int]:
-    return frozenset(one.thin_id for one in volumes)
-
-
-def _put_right(pool: thin_pool.ThinPool, seats: Sequence[Volume]) -> Mapping[int, Thin]:
-    there = thin_pool.read_thins_claimed(pool)
-    if todo := thin_undo.messages_for(_ids_of(seats), there):
-        thin_undo.send(pool, todo)
-        return thin_pool.read_thins_claimed(pool)
-    return there
-
-
-def _refuse_swap(pairs: Sequence[RewindTarget], pools: _Pools) -> dict[str, PizarraError | None]:
-    found = {
-        pair.volume.uuid: thin_swap.refuse_swap(pair, pools.get(thin_swap.pool_of(pair.volume), {}))
-        for pair in pairs
-    }
-    return {uuid: fault for uuid, fault in found.items() if fault}
-
-
-def _take_step(swap: _Swap, pools: _Pools, pair: RewindTarget) -> None:
-    swap(pair, pools[thin_swap.pool_of(pair.volume)])
+def _alone(volume: Volume) -> RewindTarget:
+    """For a step that is about the volume by itself."""
+    return RewindTarget(volume=volume, source=volume)

@@ -14,15 +14,16 @@ Callers hold LVM's lock from the first to the last.
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.ids import PROBE
 from pizarra.storage.dm_thin.pool import ThinPool, missing
 from pizarra.storage.dm_thin.undo import ThinDevices
-from pizarra.storage.interface import RewindTarget, is_valid_source
+from pizarra.storage.interface import RewindTarget, UndoSwap, is_valid_source
 from pizarra.storage.lvm.volumes import find_device, not_ours_error
 from pizarra.system import devmapper
 
@@ -84,63 +85,91 @@ def _check(pair: RewindTarget) -> None:
         )
 
 
-def refuse_swap(pair: RewindTarget, there: ThinDevices) -> PizarraError | None:
-    """Why an exchange with what is kept cannot be."""
-    seat = pair.volume.thin_id
-    if pair.volume.labels is None or not seat:
-        return not_ours_error(pair.volume, "it carries no label of ours")
-    if seat not in there:
-        return missing(seat)
-    if not thin_undo.undo_id(seat, there):
+def refuse_swap(one: UndoSwap, there: ThinDevices) -> PizarraError | None:
+    """Why a volume cannot change places with what is kept of it."""
+    volume = one.volume
+    if volume.labels is None or not volume.thin_id:
+        return not_ours_error(volume, "it carries no label of ours")
+    filled = thin_undo.filled_slots(volume.thin_id, there)
+    if not filled:
         return StorageFault("Nothing is kept of what a reset took away.")
+    if one.kept not in filled and volume.thin_id not in there:
+        return missing(volume.thin_id)
     return None
 
 
-def detach(pair: RewindTarget) -> None:
-    """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
-    device = find_device(pair.volume)
-    target = device.targets[0]
-    if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
-        raise not_ours_error(pair.volume, "its device maps another thin id than LVM says")
-    devmapper.flush_page_cache(device.node)
-    devmapper.swap(device, devmapper.error_target(target.length))
+class TableSwaps:
+    """The two table swaps of each seat of one batch. Each is a load and a resume: only the resume
+    waits for the kernel.
+
+    The devices are remembered in between. The kernel finds each by its UUID, so nobody has to look
+    twice whether the device is still the same.
+    """
+
+    def __init__(self, pairs: Sequence[RewindTarget]) -> None:
+        self._devices: dict[str, devmapper.Device] = {}  # by the UUID of the volume
+        pools = {pool_of(pair.volume) for pair in pairs}
+        self._pools = {pool: devmapper.device(pool.device) for pool in pools}
+
+    def load_error(self, pair: RewindTarget) -> None:
+        """Check the seat's device, empty its page cache, and load an ``error`` table."""
+        self._pool_number(pair)
+        device = find_device(pair.volume)
+        target = device.targets[0]
+        if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
+            raise not_ours_error(pair.volume, "its device maps another thin id than LVM says")
+        devmapper.flush_page_cache(device.node)
+        self._devices[pair.volume.uuid] = device
+        devmapper.load(device, devmapper.error_target(target.length))
+
+    def show_error(self, pair: RewindTarget) -> None:
+        """Make the ``error`` table live: the pool may change what the seat contains."""
+        devmapper.resume(self._devices[pair.volume.uuid])
+
+    def load_content(self, pair: RewindTarget) -> None:
+        """Load the ``thin`` table of the seat."""
+        device = self._devices[pair.volume.uuid]
+        text = f"{self._pool_number(pair)} {pair.volume.thin_id}"
+        devmapper.load(device, devmapper.Target(0, device.targets[0].length, "thin", text))
+
+    def show_content(self, pair: RewindTarget) -> None:
+        """Make the ``thin`` table live."""
+        devmapper.resume(self._devices[pair.volume.uuid], quiet=True)
+
+    def flush_page_cache(self, pair: RewindTarget) -> None:
+        """Nothing that was read before the content changed is left in the page cache."""
+        devmapper.flush_page_cache(self._devices[pair.volume.uuid].node)
+
+    def attach(self, pair: RewindTarget) -> None:
+        """Let the device of a seat that stands on ``error`` show its content."""
+        self._devices[pair.volume.uuid] = find_device(pair.volume)
+        for step in (self.load_content, self.show_content, self.flush_page_cache):
+            step(pair)
+
+    def _pool_number(self, pair: RewindTarget) -> str:
+        pool = pool_of(pair.volume)
+        device = self._pools[pool]
+        if device is None:
+            raise StorageFault(
+                "The thin pool {vg}/{pool} is not active.",
+                "Activate it: vgchange -ay {vg}",
+                vg=pool.vg,
+                pool=pool.pool,
+            )
+        return device.number
 
 
-def swap_content(pair: RewindTarget, there: ThinDevices, *, keep: bool | None) -> None:
+def swap_content(pair: RewindTarget, undo: Mapping[str, UndoSlot]) -> None:
     """What goes has another id before it loses its own."""
-    pool, seat = pool_of(pair.volume), pair.volume.thin_id
-    if keep:
-        thin_undo.save_undo(pool, seat, there)
-    else:
-        thin_undo.set_aside(pool, seat, there)
-    thin_undo.replace(pool, seat, pair.source.thin_id)
-    if keep is False:
-        thin_undo.discard_undo(pool, seat)
+    pool, slot = pool_of(pair.volume), undo.get(pair.volume.uuid)
+    thin_undo.rewind(pool, pair.volume.thin_id, pair.source.thin_id, slot)
 
 
-def swap_with_undo(pair: RewindTarget, there: ThinDevices) -> None:
+def swap_with_undo(one: UndoSwap, there: ThinDevices) -> None:
     """With what is kept, which was looked at beforehand."""
-    thin_undo.swap_with_undo(pool_of(pair.volume), pair.volume.thin_id, there)
+    thin_undo.swap(pool_of(one.volume), one.volume.thin_id, one.kept, one.to, there)
 
 
 def discard_all(pair: RewindTarget) -> None:
-    """Nothing is kept of it, and nothing goes any more."""
+    """Nothing is kept of it, and nothing waits to be deleted."""
     thin_undo.discard_all(pool_of(pair.volume), pair.volume.thin_id)
-
-
-def attach(pair: RewindTarget) -> None:
-    """The seat's device shows its content."""
-    its = pool_of(pair.volume)
-    pool = devmapper.device(its.device)
-    device = find_device(pair.volume)
-    if pool is None:
-        raise StorageFault(
-            "The thin pool {vg}/{pool} is not active.",
-            "Activate it: vgchange -ay {vg}",
-            vg=its.vg,
-            pool=its.pool,
-        )
-    length = device.targets[0].length
-    text = f"{pool.number} {pair.volume.thin_id}"
-    devmapper.swap(device, devmapper.Target(0, length, "thin", text), quiet=True)
-    devmapper.flush_page_cache(device.node)

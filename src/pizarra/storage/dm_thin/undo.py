@@ -1,20 +1,15 @@
-"""What a rewind takes away, kept in the thin pool under an id that LVM never gives: no volume, no
-LVM metadata, only the blocks that differ. One content for each seat.
+"""What a rewind takes away, saved in the thin pool under an id that LVM never gives: no volume, no
+LVM metadata, only the blocks that differ.
 
-What is kept has the id ``FIRST`` or ``SECOND`` of its seat, whichever was free; ``GOING`` is what
-nobody is to have again. Callers hold LVM's lock, know what is ``there``, and have it put right
-first: then there is no other id but one that is kept.
+A seat has two slots for that content, ``UNDO_A`` and ``UNDO_B``. The caller names the free slot and
+has written its name to the journal first, so each operation can be done again from its start:
 
-    a reset:   free := seat;  seat := baseline.         What was kept before goes later.
-    an undo:   free := seat;  seat := kept.             The id of what was kept goes.
+    a reset:   slot := seat, unless the slot is filled;  seat := source
+    an undo:   slot := seat, unless the slot is filled;  seat := what is kept;  the kept slot goes
 
-To delete a content's last id costs what was written, for each block is given back: that is done
-when the machines have their disks.
-
-After a crash the pool itself tells where it was, for it counts when each id was made. A content
-made after its seat is a copy for a step that was never taken. A seat without any content had the
-youngest of the three, and gets it back; meanwhile ``STANDS`` is a copy of that one, so that a crash
-in the middle of this is known for what it is.
+A reset that keeps nothing puts the content under ``DISCARDED``. To delete the last id of a content
+takes as long as much was written, because the pool gives each block back. That is done when the
+machines have their disks. Callers hold LVM's lock.
 """
 
 from __future__ import annotations
@@ -26,21 +21,47 @@ from dataclasses import dataclass
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_thin.ids import DISCARDED, PROBE, RESCUE, SPAN, UNDO_A, UNDO_B
 from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.pool import ThinPool
 from pizarra.system import devmapper
 
 ThinDevices = Mapping[int, Thin]  # every thin id of a pool
+_BASES = {UndoSlot.A: UNDO_A, UndoSlot.B: UNDO_B}
 
 
-def undo_id(seat: int, there: Container[int]) -> int:
-    """The id of what is kept of it, or 0."""
-    return next((one for one in (UNDO_A + seat, UNDO_B + seat) if one in there), 0)
+def slot_id(seat: int, slot: UndoSlot) -> int:
+    """The thin id of what this slot of a seat holds."""
+    return _BASES[slot] + seat
 
 
-def _free(seat: int, there: ThinDevices) -> int:
-    return UNDO_B + seat if UNDO_A + seat in there else UNDO_A + seat
+def filled_slots(seat: int, there: Container[int]) -> frozenset[UndoSlot]:
+    """The slots of a seat that hold something."""
+    return frozenset(slot for slot in UndoSlot if slot_id(seat, slot) in there)
+
+
+def rewind(pool: ThinPool, seat: int, source: int, slot: UndoSlot | None) -> None:
+    """A seat gets the content of ``source``. What it had goes to the slot; or, where there is none
+    or it is filled by what an earlier attempt took away, it is discarded."""
+    if slot is None or not _copy(pool, slot_id(seat, slot), seat):
+        _copy(pool, DISCARDED + seat, seat)
+    _replace(pool, seat, source)
+
+
+def swap(pool: ThinPool, seat: int, kept: UndoSlot, to: UndoSlot, there: ThinDevices) -> None:
+    """A seat gets what the slot ``kept`` holds; what it had goes to the slot ``to``. Nothing is
+    left to do where only the latter is filled."""
+    _copy(pool, slot_id(seat, to), seat)
+    if slot_id(seat, kept) in there:
+        _replace(pool, seat, slot_id(seat, kept))
+        delete_thin(pool, slot_id(seat, kept))
+
+
+def discard_all(pool: ThinPool, seat: int) -> None:
+    """Both slots are empty, and nothing waits to be deleted."""
+    for base in (UNDO_A, UNDO_B, DISCARDED, RESCUE):
+        delete_thin(pool, base + seat)
 
 
 def delete_thin(pool: ThinPool, thin_id: int) -> None:
@@ -52,47 +73,20 @@ def delete_thin(pool: ThinPool, thin_id: int) -> None:
             raise
 
 
-def _copy(pool: ThinPool, to: int, source: int) -> None:
-    devmapper.message(pool.device, f"create_snap {to} {source}")
+def _copy(pool: ThinPool, to: int, source: int) -> bool:
+    """Whether ``to`` is a copy now. No, where it is there already, or the source has no content."""
+    try:
+        devmapper.message(pool.device, f"create_snap {to} {source}")
+    except StorageFault as error:
+        if error.facts.get("errno") not in (errno.EEXIST, errno.ENODATA):
+            raise
+        return False
+    return True
 
 
-def replace(pool: ThinPool, seat: int, source: int) -> None:
-    """A seat whose own content has another id, or is lost, has that of ``source``."""
+def _replace(pool: ThinPool, seat: int, source: int) -> None:
     delete_thin(pool, seat)
-    _copy(pool, seat, source)
-
-
-def set_aside(pool: ThinPool, seat: int, there: ThinDevices) -> None:
-    """The content of a seat goes, if it has one."""
-    if seat in there:
-        _copy(pool, DISCARDED + seat, seat)
-
-
-def save_undo(pool: ThinPool, seat: int, there: ThinDevices) -> None:
-    """Keep the content of a seat, if it has one; what was kept before is the older from now on."""
-    if seat in there:
-        _copy(pool, _free(seat, there), seat)
-
-
-def discard_undo(pool: ThinPool, seat: int) -> None:
-    """Nothing is kept of a seat."""
-    for base in (UNDO_A, UNDO_B):
-        delete_thin(pool, base + seat)
-
-
-def discard_all(pool: ThinPool, seat: int) -> None:
-    """And nothing goes any more."""
-    discard_undo(pool, seat)
-    for base in (DISCARDED, RESCUE):
-        delete_thin(pool, base + seat)
-
-
-def swap_with_undo(pool: ThinPool, seat: int, there: ThinDevices) -> None:
-    """The seat has what was kept of it, and what it had is kept."""
-    old = undo_id(seat, there)
-    _copy(pool, _free(seat, there), seat)
-    replace(pool, seat, old)
-    delete_thin(pool, old)
+    devmapper.message(pool.device, f"create_snap {seat} {source}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +95,20 @@ class PoolMessages:
 
     seat: int
     messages: tuple[str, ...]
+
+
+def messages_to_reclaim(
+    keep: Mapping[int, UndoSlot | None], there: ThinDevices
+) -> list[PoolMessages]:
+    """What seats discarded is deleted; ``keep`` tells for each seat which slot stays, None for
+    both. A seat without a content of its own keeps all that it has."""
+    found = []
+    for seat, slot in sorted(keep.items()):
+        needless = [DISCARDED + seat, RESCUE + seat]
+        needless += [slot_id(seat, slot.other)] if slot else []
+        gone = [f"delete {one}" for one in needless if one in there and seat in there]
+        found += [PoolMessages(seat, tuple(gone))] if gone else []
+    return found
 
 
 def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
@@ -113,54 +121,43 @@ def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
 def messages_after_crash(
     there: ThinDevices, seats: frozenset[int], strange: frozenset[int] = frozenset()
 ) -> list[PoolMessages]:
-    """What there is to do after a reset, or after a crash in the middle of anything: pure.
+    """What to tell a pool whose records are all completed: pure.
 
     Nothing for the ``strange``: what is kept of a seat waits until its label is mended. Of a seat
-    that is gone nothing stays.
+    that is gone nothing stays. What the journal does not explain was left by a Pizarra without a
+    journal: the pool's count of when each content was made tells what to do with it.
     """
     ours = {thin_id % SPAN for thin_id in there if DISCARDED <= thin_id < PROBE}
-    numbers = sorted(ours - strange)
     todo = [
-        PoolMessages(
-            seat, tuple(_put_right(there, seat) if seat in seats else _delete_all(there, seat))
-        )
-        for seat in numbers
+        PoolMessages(seat, tuple(_unexplained(there, seat) if seat in seats else _all(there, seat)))
+        for seat in sorted(ours - strange)
     ]
     if PROBE in there:  # nobody is at it: whoever tries holds LVM's lock, as the caller does
         todo.append(PoolMessages(0, (f"delete {PROBE}",)))
     return [one for one in todo if one.messages]
 
 
-def messages_for(seats: frozenset[int], there: ThinDevices) -> list[PoolMessages]:
-    """Of these only."""
-    return [one for one in messages_after_crash(there, seats) if one.seat in seats]
-
-
-def _delete_all(there: ThinDevices, seat: int) -> list[str]:
+def _all(there: ThinDevices, seat: int) -> list[str]:
     its = (base + seat for base in (UNDO_A, UNDO_B, DISCARDED, RESCUE))
     return [f"delete {one}" for one in its if one in there]
 
 
-def _put_right(there: ThinDevices, seat: int) -> list[str]:
-    """Its content is there, at most one is kept, and none is going."""
-    going, stands = DISCARDED + seat, RESCUE + seat
-    slots = [one for one in (UNDO_A + seat, UNDO_B + seat) if one in there]
+def _unexplained(there: ThinDevices, seat: int) -> list[str]:
+    """A seat without a content gets back the youngest of its contents. One slot stays: not one
+    that was filled for a step that was never taken, and of two the younger."""
+    slots = [slot_id(seat, slot) for slot in filled_slots(seat, there)]
     slots.sort(key=lambda one: there[one].made)
-    needless, back, source = list[int](), list[str](), going
+    gone = [base + seat for base in (DISCARDED, RESCUE) if base + seat in there]
     if seat in there:
         needless = [one for one in slots if there[one].made > there[seat].made]
-    elif stands in there:
-        source = stands
-        needless = [one for one in slots[-1:] if there[one].root == there[stands].root]
-    elif slots and (going not in there or there[going].made < there[slots[-1]].made):
-        source, needless = stands, slots[-1:]
-        back = [f"create_snap {stands} {slots[-1]}"]
-    older = [one for one in slots if one not in needless][:-1]
-    back += [f"delete {one}" for one in [*needless, *older]]
-    back += [f"create_snap {seat} {source}"] if seat not in there else []
-    gone = {one for one in (going, stands) if one in there}
-    gone |= {source} if seat not in there else set()
-    return back + [f"delete {one}" for one in sorted(gone)]
+        older = [one for one in slots if one not in needless][:-1]
+        return [f"delete {one}" for one in (*needless, *older, *gone)]
+    if not slots and not gone:
+        return []
+    youngest = max((*slots, *gone), key=lambda one: there[one].made)
+    left = [one for one in slots if one != youngest]
+    needless = [*left[:-1], *(one for one in gone if one != youngest), youngest]
+    return [f"create_snap {seat} {youngest}", *(f"delete {one}" for one in needless)]
 
 
 def send(pool: ThinPool, todo: Iterable[PoolMessages]) -> None:

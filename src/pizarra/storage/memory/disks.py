@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
+from pizarra.model.labels import Role
 from pizarra.model.sizes import TIB
+from pizarra.model.undo_slot import UndoSlot
 
 BLOCK_BYTES = 4096
 BLANK = bytes(BLOCK_BYTES)
@@ -30,9 +32,53 @@ class Disk:
     blocks: dict[int, Block] | None = field(default_factory=dict)  # None: deleted, half a rewind
     written: set[int] = field(default_factory=set)  # since it was original
     baseline: str = ""  # UUID of what it was snapshot from
-    birth: int = 0  # how often its content was replaced
-    kept: Disk | None = None  # what the last rewind took away
-    going: list[Disk] = field(default_factory=list)  # what takes space until it is given back
+    undo: dict[UndoSlot, Disk] = field(default_factory=dict)  # what rewinds took away
+    going: list[Disk] = field(default_factory=list)  # what takes space until it is reclaimed
+
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is a saved state."""
+        return self.volume.labels is not None and self.volume.labels.role is Role.CHECKPOINT
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Of a disk with a content."""
+        blocks = self.blocks if self.blocks is not None else {}
+        while data:
+            number, start = divmod(offset, BLOCK_BYTES)
+            part = data[: BLOCK_BYTES - start]
+            old = blocks[number].data if number in blocks else BLANK
+            blocks[number] = Block(old[:start] + part + old[start + len(part) :])
+            self.written.add(number)
+            offset, data = offset + len(part), data[len(part) :]
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Of a disk with a content."""
+        blocks = self.blocks or {}
+        first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
+        data = b"".join(
+            blocks[number].data if number in blocks else BLANK for number in range(first, last)
+        )
+        return data[offset - first * BLOCK_BYTES :][:length]
+
+    def content(self) -> Disk:
+        """What it holds now, by itself."""
+        return replace(self, undo={}, going=[])
+
+
+def copy_of(disk: Disk, volume: Volume) -> Disk:
+    """Another volume with the same content, which stands on the same baseline."""
+    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
+
+
+def snapshot_of(volume: Volume, baseline: Disk) -> Disk:
+    """Another volume that stands on this one."""
+    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
+
+
+def own_blocks(seat: Disk, baseline: Disk) -> int:
+    """How many blocks of a seat are not its baseline's."""
+    theirs = baseline.blocks or {}
+    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
 @dataclass(slots=True)
@@ -52,5 +98,5 @@ class MemoryDisks:
     def used_bytes(self) -> int:
         """What all volumes hold of their own."""
         disks = list(self.by_uuid.values())
-        beside = [[disk.kept] if disk.kept else [] for disk in disks] + [d.going for d in disks]
+        beside = [[*disk.undo.values(), *disk.going] for disk in disks]
         return BLOCK_BYTES * sum(len(disk.written) for disk in [*disks, *chain(*beside)])

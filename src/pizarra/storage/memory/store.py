@@ -29,7 +29,9 @@ from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import (
+    NO_UNDO,
     Capabilities,
     Change,
     Changes,
@@ -38,11 +40,20 @@ from pizarra.storage.interface import (
     Progress,
     Rebase,
     RewindTarget,
+    UndoSwap,
     ignore_progress,
     is_valid_source,
 )
-from pizarra.storage.memory.disks import BLANK, BLOCK_BYTES, Block, Disk, MemoryDisks
+from pizarra.storage.memory.disks import (
+    BLOCK_BYTES,
+    Disk,
+    MemoryDisks,
+    copy_of,
+    own_blocks,
+    snapshot_of,
+)
 from pizarra.system.checksum import sha256_of
+from pizarra.system.flight import record
 
 
 class Crash(BaseException):
@@ -68,6 +79,7 @@ class MemoryStore:
         )
         self._failures: dict[tuple[str, int], PizarraError] = {}
         self._steps_to_crash = 0
+        self._is_dead = False
 
     # what a test says
 
@@ -76,7 +88,9 @@ class MemoryStore:
         self._failures[call, step] = error
 
     def crash_at(self, step: int) -> None:
-        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on."""
+        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on, and
+        instead of all that follow: another driver on the same disks is the next process. 0 is
+        never."""
         self._steps_to_crash = step
 
     def write(self, name: str, offset: int, data: bytes) -> None:
@@ -86,24 +100,14 @@ class MemoryStore:
             raise StorageFault("{name} cannot be written.", name=name)
         if offset + len(data) > disk.volume.size_bytes:
             raise StorageFault("{name} ends before that.", name=name)
-        while data:
-            number, start = divmod(offset, BLOCK_BYTES)
-            part = data[: BLOCK_BYTES - start]
-            old = disk.blocks[number].data if number in disk.blocks else BLANK
-            disk.blocks[number] = Block(old[:start] + part + old[start + len(part) :])
-            disk.written.add(number)
-            offset, data = offset + len(part), data[len(part) :]
+        disk.write_at(offset, data)
 
     def read(self, name: str, offset: int, length: int) -> bytes:
         """As a guest would. Raises StorageFault in the middle of a rewind."""
-        blocks = self.disks.find(name).blocks
-        if blocks is None:
+        disk = self.disks.find(name)
+        if disk.blocks is None:
             raise StorageFault("{name} cannot be read.", name=name)
-        first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
-        data = b"".join(
-            blocks[number].data if number in blocks else BLANK for number in range(first, last)
-        )
-        return data[offset - first * BLOCK_BYTES :][:length]
+        return disk.read_at(offset, length)
 
     def _begin(self, call: str) -> Callable[[], None]:
         """What the call does before each of its steps."""
@@ -119,10 +123,14 @@ class MemoryStore:
         return step
 
     def _change(self) -> None:
-        """Before each change of the disks."""
+        """Before each change of the disks. A driver that has crashed makes none any more."""
+        record("memory change of a disk")
+        if self._is_dead:
+            raise Crash
         if self._steps_to_crash:
             self._steps_to_crash -= 1
             if not self._steps_to_crash:
+                self._is_dead = True
                 raise Crash
 
     # the backend
@@ -163,7 +171,7 @@ class MemoryStore:
         """Its blocks are shared until they are written."""
         self._begin("create_draft")()
         source = self._find(golden)
-        made = self._make(new, new.labels, lambda volume: _snapshot(volume, source))
+        made = self._make(new, new.labels, lambda volume: snapshot_of(volume, source))
         progress(1.0)
         return _volume(made)
 
@@ -190,7 +198,9 @@ class MemoryStore:
             step()
             size_bytes = max(one.size_bytes, golden.size_bytes)
             larger = replace(one, size_bytes=size_bytes)
-            disk = self._make(larger, one.labels, lambda volume: _snapshot(volume, baseline), taken)
+            disk = self._make(
+                larger, one.labels, lambda volume: snapshot_of(volume, baseline), taken
+            )
             taken.add(one.name)
             disk.volume = replace(disk.volume, origin=golden.name)
 
@@ -221,88 +231,101 @@ class MemoryStore:
                 faults[move.volume.uuid] = None
         return faults
 
-    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
-        """Two steps a pair, and between them the seat has no content at all."""
+    def rewind(
+        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
+        """Three steps a pair: before the last the seat has no content at all."""
         step = self._begin("rewind")
         faults: dict[str, PizarraError | None] = {}
         for pair in pairs:
             try:
-                self._rewind(pair, step, keep)
+                self._rewind(pair, step, undo.get(pair.volume.uuid))
             except PizarraError as error:
                 faults[pair.volume.uuid] = error
             else:
                 faults[pair.volume.uuid] = None
         return faults
 
-    def _rewind(self, pair: RewindTarget, step: Callable[[], None], keep: bool | None) -> None:
+    def _rewind(self, pair: RewindTarget, step: Callable[[], None], slot: UndoSlot | None) -> None:
         seat, baseline = self._find(pair.volume), self._find(pair.source)
         if not is_valid_source(pair):
             raise NotOurs("{name} is labelled for another baseline.", name=pair.volume.name)
         if baseline.blocks is None:
             raise StorageFault("{name} has no content.", name=pair.source.name)
         step()
-        if keep is False and seat.kept is not None:
+        if slot is None or slot in seat.undo:
+            seat.going += [seat.content()] if seat.blocks is not None else []
+        else:
+            self._save_undo(seat, slot)
+        fresh = snapshot_of(seat.volume, baseline)
+        if baseline.is_checkpoint:
+            fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
+        self._replace(seat, fresh, step)
+
+    def _save_undo(self, disk: Disk, slot: UndoSlot) -> None:
+        if disk.blocks is not None and slot not in disk.undo:
             self._change()
-            seat.kept = None
+            disk.undo[slot] = disk.content()
+
+    def _replace(self, disk: Disk, by: Disk, step: Callable[[], None]) -> None:
         self._change()
-        if keep and seat.blocks is not None:
-            seat.going += [seat.kept] if seat.kept else []
-            seat.kept = replace(seat, kept=None, going=[])
-        elif seat.blocks is not None:
-            seat.going.append(replace(seat, kept=None, going=[]))
-        seat.blocks = None
+        disk.blocks = None
         step()
         self._change()
-        fresh = _snapshot(seat.volume, baseline)
-        if _is_checkpoint(baseline):
-            fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
-        seat.blocks, seat.written, seat.baseline = fresh.blocks, fresh.written, fresh.baseline
-        seat.birth += 1
+        disk.blocks, disk.written, disk.baseline = by.blocks, by.written, by.baseline
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
+    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
+        """Those that hold something. One step."""
+        self._begin("undo_slots")()
+        found = {one.uuid: frozenset(self._find(one).undo) for one in volumes}
+        return {uuid: slots for uuid, slots in found.items() if slots}
+
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
+        """Four steps each, as in a thin pool."""
+        step = self._begin("swap_with_undo")
+        faults: dict[str, PizarraError | None] = {}
+        for one in swaps:
+            faults[one.volume.uuid] = None
+            try:
+                disk = self._find(one.volume)
+                step()
+                self._swap(disk, one, step)
+            except PizarraError as error:
+                faults[one.volume.uuid] = error
+        return faults
+
+    def _swap(self, disk: Disk, one: UndoSwap, step: Callable[[], None]) -> None:
+        if not disk.undo:
+            raise StorageFault("Nothing is kept of what a reset took away.")
+        self._save_undo(disk, one.to)
+        if kept := disk.undo.get(one.kept):
+            self._replace(disk, kept.content(), step)
+            self._change()
+            del disk.undo[one.kept]
+
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """One step."""
         self._begin("reclaim_space")()
         for volume in volumes:
-            self._find(volume).going.clear()
-        return {volume.uuid: None for volume in volumes}
-
-    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
-        """Those that have something beside what they show."""
-        return frozenset(one.uuid for one in volumes if self._find(one).kept is not None)
-
-    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """Counted."""
-        disks = [(one, self._find(one).kept) for one in volumes]
-        return {one.uuid: str(kept.birth) for one, kept in disks if kept is not None}
-
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """One step each, for here an exchange has no middle."""
-        step = self._begin("swap_with_undo")
-        faults: dict[str, PizarraError | None] = {}
-        for volume in volumes:
-            faults[volume.uuid] = None
-            try:
-                disk = self._find(volume)
-                step()
-                if disk.kept is None:
-                    raise StorageFault("Nothing is kept of what a reset took away.")
-            except PizarraError as error:
-                faults[volume.uuid] = error
-            else:
+            disk = self._find(volume)
+            disk.going.clear()
+            if volume.uuid in keep and keep[volume.uuid].other in disk.undo:
                 self._change()
-                was, disk.kept = disk.kept, replace(disk, kept=None, going=[])
-                disk.birth += 1
-                disk.blocks, disk.written, disk.baseline = was.blocks, was.written, was.baseline
-        return faults
+                del disk.undo[keep[volume.uuid].other]
+        return {volume.uuid: None for volume in volumes}
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A step each."""
         step = self._begin("discard_undo")
         for volume in volumes:
             step()
-            self._change()
-            self._find(volume).kept = None
-            self._find(volume).going.clear()
+            disk = self._find(volume)
+            if disk.undo:
+                self._change()
+                disk.undo.clear()
+            disk.going.clear()
         return {volume.uuid: None for volume in volumes}
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
@@ -320,7 +343,7 @@ class MemoryStore:
 
     def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
         """From the blocks themselves: which are not the baseline's own."""
-        return self._diff("diff_independently", pairs, _own_blocks)
+        return self._diff("diff_independently", pairs, own_blocks)
 
     def _diff(
         self, call: str, pairs: Sequence[RewindTarget], count: Callable[[Disk, Disk], int]
@@ -333,8 +356,8 @@ class MemoryStore:
                 seat, baseline = self._find(pair.volume), self._find(pair.source)
                 if seat.blocks is None:
                     raise StorageFault("{name} is not a whole seat.", name=pair.volume.name)
-                if _is_checkpoint(baseline):
-                    blocks = _own_blocks(seat, baseline) + _own_blocks(baseline, seat)
+                if baseline.is_checkpoint:
+                    blocks = own_blocks(seat, baseline) + own_blocks(baseline, seat)
                 elif seat.baseline != pair.source.uuid:
                     raise OtherOriginal("{name} is another's seat.", name=pair.volume.name)
                 else:
@@ -356,7 +379,7 @@ class MemoryStore:
                 disk = self._find(volume)
                 if disk.blocks is None:
                     raise StorageFault("{name} has no content.", name=volume.name)
-                made = self._make(one, one.labels, partial(_is_saved, disk))
+                made = self._make(one, one.labels, partial(copy_of, disk))
                 made.volume = replace(made.volume, read_only=True)
             except PizarraError as error:
                 faults[volume.uuid] = error
@@ -467,23 +490,6 @@ class MemoryStore:
         if disk.volume.labels is None:
             raise NotOurs("{name} carries no label of ours.", name=volume.name)
         return disk
-
-
-def _is_saved(disk: Disk, volume: Volume) -> Disk:
-    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
-
-
-def _snapshot(volume: Volume, baseline: Disk) -> Disk:
-    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
-
-
-def _is_checkpoint(disk: Disk) -> bool:
-    return disk.volume.labels is not None and disk.volume.labels.role is Role.CHECKPOINT
-
-
-def _own_blocks(seat: Disk, baseline: Disk) -> int:
-    theirs = baseline.blocks or {}
-    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
 def _volume(disk: Disk) -> Volume:

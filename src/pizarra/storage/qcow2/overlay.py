@@ -8,12 +8,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
 from pizarra.errors import NotOurs, OtherOriginal, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.images import run_with_progress
 from pizarra.storage.interface import Progress, RewindTarget, is_valid_source
 from pizarra.storage.qcow2 import undo as qcow2_undo
@@ -75,10 +77,10 @@ def replace_file(image: Path, data: bytes, *, first: Callable[[Path], None] = _n
         new.replace(image)
 
 
-def rewind_overlay(pair: RewindTarget, fresh: Fresh, keep: bool | None = None) -> None:
+def rewind_overlay(pair: RewindTarget, fresh: Fresh, slot: UndoSlot | None = None) -> None:
     """Put a fresh overlay of the same size in its place. Raises NotOurs, Busy, StorageFault.
 
-    ``keep`` as in the interface: what goes stays beside it, or nothing does.
+    The old overlay goes to ``slot``; without one, it goes for good.
     """
     check_expected(pair.source)
     seat = pair.volume
@@ -95,15 +97,11 @@ def rewind_overlay(pair: RewindTarget, fresh: Fresh, keep: bool | None = None) -
             size_bytes = max(read_header(seat.path).size_bytes, pair.source.size_bytes)
     except StorageFault:  # no image, or none that can be read: a fresh one mends it
         size_bytes = max(seat.size_bytes, pair.source.size_bytes)
-    first = qcow2_undo.discard_later if keep else _nothing
+    first = partial(qcow2_undo.save_undo, slot=slot) if slot else _nothing
     if _is_checkpoint(pair.source):
         copy_over(seat.path, pair.source.path, first=first)
     else:
         replace_file(seat.path, fresh(pair.source, size_bytes), first=first)
-    if keep:
-        qcow2_undo.save_undo(seat.path)
-    elif keep is False:
-        qcow2_undo.discard_undo(seat.path)
 
 
 def _is_checkpoint(volume: Volume) -> bool:

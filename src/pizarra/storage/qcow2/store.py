@@ -29,7 +29,9 @@ from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
+from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import (
+    NO_UNDO,
     Capabilities,
     Change,
     Changes,
@@ -38,6 +40,7 @@ from pizarra.storage.interface import (
     Progress,
     Rebase,
     RewindTarget,
+    UndoSwap,
     ignore_progress,
 )
 from pizarra.storage.qcow2 import undo as qcow2_undo
@@ -215,33 +218,41 @@ class Qcow2Store:
 
         return {move.volume.uuid: named(move) for move in moves}
 
-    def rewind(self, pairs: Sequence[RewindTarget], *, keep: bool | None = None) -> Faults:
+    def rewind(
+        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
         """One process a golden volume and size, one small file a seat."""
         with qcow2_undo.swapping(self.folder / SEATS), overlays() as fresh:
-            faults = _each(pairs, _fault_of(lambda pair: rewind_overlay(pair, fresh, keep)))
+            step = lambda pair: rewind_overlay(pair, fresh, undo.get(pair.volume.uuid))  # noqa: E731
+            faults = _each(pairs, _fault_of(step))
         self._sync(SEATS)
         return faults
 
-    def reclaim_space(self, volumes: Sequence[Volume]) -> Faults:
-        """An old overlay goes as soon as another has its place."""
-        return {volume.uuid: None for volume in volumes}
+    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
+        """By the old overlays that lie beside the images."""
+        found = {one.uuid: qcow2_undo.filled_slots(one.path) for one in volumes}
+        return {uuid: slots for uuid, slots in found.items() if slots}
 
-    def volumes_with_undo(self, volumes: Sequence[Volume]) -> frozenset[str]:
-        """Those whose old overlay lies beside the new one."""
-        return frozenset(one.uuid for one in volumes if qcow2_undo.has_undo(one.path))
-
-    def undo_generations(self, volumes: Sequence[Volume]) -> Mapping[str, str]:
-        """Which file it is."""
-        marks = {one.uuid: qcow2_undo.undo_generation(one.path) for one in volumes}
-        return {uuid: mark for uuid, mark in marks.items() if mark}
-
-    def swap_with_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """A link and two renames each."""
-        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
+    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
+        """A link and a rename each."""
+        by_uuid = {one.volume.uuid: one for one in swaps}
+        pairs = [RewindTarget(volume=one.volume, source=one.volume) for one in swaps]
+        step = lambda pair: qcow2_undo.swap_with_undo(by_uuid[pair.volume.uuid])  # noqa: E731
         with qcow2_undo.swapping(self.folder / SEATS):
-            faults = _each(pairs, _fault_of(lambda pair: qcow2_undo.swap_with_undo(pair.volume)))
+            faults = _each(pairs, _fault_of(step))
         self._sync(SEATS)
         return faults
+
+    def reclaim_space(
+        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
+    ) -> Faults:
+        """An overlay that nothing keeps goes as soon as another has its place."""
+        these = [RewindTarget(volume=one, source=one) for one in volumes if one.uuid in keep]
+
+        def reclaim(pair: RewindTarget) -> None:
+            qcow2_undo.discard_slot(pair.volume.path, keep[pair.volume.uuid].other)
+
+        return {**{one.uuid: None for one in volumes}, **_each(these, _fault_of(reclaim))}
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A file each."""

@@ -1,9 +1,9 @@
-"""What a reset takes away of a qcow2 seat: its old overlay, kept beside the new one.
+"""What a reset takes away of a qcow2 seat: its old overlay, beside the new one.
 
-``.net-07.qcow2.kept`` is a hard link, first under ``.moving``, made before another overlay takes
-the name; it takes the place of an older one afterwards. So there is no moment without the student's
-work, nor without an undo. An exchange is a link and two renames. What moves and is not the image
-any more is what is kept: the files tell how far it came.
+An image has two slots: ``.net-07.qcow2.kept`` and ``.net-07.qcow2.kept-b``. A slot is filled by a
+hard link to the image, made before another overlay takes the name of the image by a rename. So
+there is no moment without the student's work, and the presence of the link tells an operation that
+is done again that this step is done. The journal says which slot it is.
 """
 
 from __future__ import annotations
@@ -11,76 +11,66 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.errors import StorageFault
-from pizarra.model.facts import Volume
+from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.interface import UndoSwap
 from pizarra.storage.qcow2.checks import check_expected, check_unheld, refusals
 from pizarra.storage.qcow2.sidecar import sidecar_path
 
-_KEPT, _MOVING = ".kept", ".moving"
+_SUFFIXES = {UndoSlot.A: ".kept", UndoSlot.B: ".kept-b"}
+_MOVING = ".moving"  # of a Pizarra without a journal: what goes to ".kept" next
 
 
-def undo_path(image: Path) -> Path:
-    """Where the old overlay of an image is, if it is kept."""
-    return image.with_name(f".{image.name}{_KEPT}")
+def slot_path(image: Path, slot: UndoSlot) -> Path:
+    """Where the old overlay of an image is, if this slot is filled."""
+    return image.with_name(f".{image.name}{_SUFFIXES[slot]}")
 
 
 def _moving_path(image: Path) -> Path:
     return image.with_name(f".{image.name}{_MOVING}")
 
 
-def discard_later(image: Path) -> None:
-    """Another content is about to have its name; ``kept`` when it has."""
+def filled_slots(image: Path) -> frozenset[UndoSlot]:
+    """The slots of an image that hold something."""
+    return frozenset(slot for slot in UndoSlot if slot_path(image, slot).exists())
+
+
+def save_undo(image: Path, slot: UndoSlot) -> None:
+    """Another content is about to have the name of this image. Nothing for a slot that is filled,
+    and for an image that is not there."""
     with refusals("keep", image):
-        _finish(image)
-        if image.exists():
-            os.link(image, _moving_path(image))
-
-
-def save_undo(image: Path) -> None:
-    """What went is kept, instead of an older content; of an image that was not there, nothing."""
-    with refusals("keep", image):
-        if not _moving_path(image).exists():
-            undo_path(image).unlink(missing_ok=True)
-        _finish(image)
-
-
-def has_undo(image: Path) -> bool:
-    """Whether there is another content of it."""
-    return bool(undo_generation(image))
-
-
-def undo_generation(image: Path) -> str:
-    """Which file is kept; "" for none. A link to the image itself was for a step not taken."""
-    for path in (_moving_path(image), undo_path(image)):
-        with suppress(FileNotFoundError):
-            file = path.stat().st_ino
-            if not image.exists() or image.stat().st_ino != file:
-                return str(file)
-    return ""
+        if image.exists() and not slot_path(image, slot).exists():
+            os.link(image, slot_path(image, slot))
 
 
 def discard_undo(image: Path) -> None:
     """Fine if nothing is kept."""
     with refusals("remove", image):
-        undo_path(image).unlink(missing_ok=True)
+        for slot in UndoSlot:
+            slot_path(image, slot).unlink(missing_ok=True)
         _moving_path(image).unlink(missing_ok=True)
 
 
-def swap_with_undo(seat: Volume) -> None:
+def discard_slot(image: Path, slot: UndoSlot) -> None:
+    """Fine if it holds nothing."""
+    with refusals("remove", image):
+        slot_path(image, slot).unlink(missing_ok=True)
+
+
+def swap_with_undo(one: UndoSwap) -> None:
     """What is kept and what is there change places. Raises StorageFault, NotOurs, Busy."""
-    check_expected(seat)
-    check_unheld(seat)
-    old, moving = undo_path(seat.path), _moving_path(seat.path)
-    if not has_undo(seat.path):
+    image, kept, to = one.volume.path, slot_path(one.volume.path, one.kept), one.to
+    if not filled_slots(image):
         raise StorageFault("Nothing is kept of what a reset took away.")
-    with refusals("exchange", seat.path):
-        _finish(seat.path)
-        os.link(seat.path, moving)
-        old.replace(seat.path)
-        moving.replace(old)
+    check_expected(one.volume)
+    check_unheld(one.volume)
+    save_undo(image, to)
+    with refusals("exchange", image):
+        if kept.exists():
+            kept.replace(image)
 
 
 @contextmanager
@@ -114,36 +104,29 @@ def repair_after_crash(folder: Path, images: set[Path]) -> int:
     except (FileNotFoundError, BlockingIOError):
         return 0
     try:
-        return _repair(folder, images)
+        return sum(_repair(file, images) for file in sorted(folder.iterdir()))
     finally:
         os.close(fd)
 
 
-def _repair(folder: Path, images: set[Path]) -> int:
-    count = 0
-    for file in list(folder.iterdir()):
-        for suffix in (_KEPT, _MOVING):
-            if not (file.name.startswith(".") and file.name.endswith(suffix)):
-                continue
-            image = folder / file.name.removeprefix(".").removesuffix(suffix)
-            if not image.exists():
-                if not sidecar_path(image).exists():  # else somebody took the image away
-                    file.unlink()
-                    count += 1
-            elif image not in images:
-                continue  # its label is damaged: what is kept waits until that is mended
-            elif suffix == _MOVING:
-                count += 1
-                _finish(image)
-            elif not has_undo(image):
-                count += 1
-                file.unlink()
-    return count
-
-
-def _finish(image: Path) -> None:
-    """What moves and is the image's still was for a step not taken."""
-    moving, old = _moving_path(image), undo_path(image)
-    if moving.exists() and not (image.exists() and moving.samefile(image)):
-        moving.replace(old)
-    moving.unlink(missing_ok=True)  # also where both were the same file: then a rename does nothing
+def _repair(file: Path, images: set[Path]) -> bool:
+    """Whether there was anything to do about a file of the folder."""
+    for suffix in (*_SUFFIXES.values(), _MOVING):
+        if file.name.startswith(".") and file.name.endswith(suffix):
+            image = file.with_name(file.name.removeprefix(".").removesuffix(suffix))
+            break
+    else:
+        return False
+    if not image.exists():
+        if sidecar_path(image).exists():
+            return False  # somebody took the image away: this may be all that there is of it
+        file.unlink()
+        return True
+    if image not in images:
+        return False  # its label is damaged: what is kept waits until that is mended
+    if file.samefile(image):  # for a step that was not taken
+        file.unlink()
+        return True
+    if suffix == _MOVING:
+        file.replace(slot_path(image, UndoSlot.A))
+    return suffix == _MOVING
