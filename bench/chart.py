@@ -15,7 +15,7 @@ from matplotlib import pyplot
 _OURS, _THEIRS = "#0b7a75", "#b9b4a7"
 
 
-def drawn(document: dict[str, Any], target: Path) -> None:
+def draw(document: dict[str, Any], target: Path) -> None:
     """One bar for ours and one for each other way; a group for each series that has any."""
     labels, values, colours = [], [], []
     for series in document["series"]:
@@ -49,4 +49,4 @@ def labels_unique(labels: list[str]) -> list[str]:
 
 if __name__ == "__main__":
     source, picture = map(Path, sys.argv[1:])
-    drawn(json.loads(source.read_text(encoding="utf-8")), picture)
+    draw(json.loads(source.read_text(encoding="utf-8")), picture)

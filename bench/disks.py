@@ -15,7 +15,8 @@ from pizarra.model.sizes import MIB
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin.store import DmThinStore
-from pizarra.storage.interface import NewVolume, RewindTarget
+from pizarra.storage.interface import NewVolume, RewindTarget, raise_first
+from pizarra.system.process import run
 
 VG = "vg_class"
 CLASSROOM = "bench"
@@ -28,7 +29,7 @@ def seats_on(storage: LvmStorage, seats: int, size_bytes: int) -> Iterator[list[
     labels = Labels(role=Role.FILLING, template=CLASSROOM, version=1)
     name = f"{CLASSROOM}.v1.vda"
     golden = storage.create_golden(NewVolume(labels=labels, size_bytes=size_bytes, name=name))
-    dirtied(golden.path, 0, 4 * MIB)
+    dirty(golden.path, 0, 4 * MIB)
     golden = storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
     seat = labels.but(role=Role.SEAT, classroom=CLASSROOM, baseline=golden.uuid, domain="-")
     storage.create_seats(
@@ -55,13 +56,13 @@ def pairs_now(storage: LvmStorage) -> list[RewindTarget]:
     ]
 
 
-def all_dirtied(pairs: Sequence[RewindTarget], dirty_bytes: int) -> None:
+def dirty_all(pairs: Sequence[RewindTarget], dirty_bytes: int) -> None:
     """Each seat's disk as after a lesson, two at a time."""
     with ThreadPoolExecutor(2) as threads:
-        list(threads.map(lambda pair: dirtied(pair.seat.path, 0, dirty_bytes), pairs))
+        list(threads.map(lambda pair: dirty(pair.volume.path, 0, dirty_bytes), pairs))
 
 
-def dirtied(device: Path, offset: int, dirty_bytes: int) -> None:
+def dirty(device: Path, offset: int, dirty_bytes: int) -> None:
     """Written past the page cache, as a machine does."""
     fd = os.open(device, os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
     try:
@@ -74,42 +75,39 @@ def dirtied(device: Path, offset: int, dirty_bytes: int) -> None:
         os.close(fd)
 
 
-def rewound(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
-    """The product's rewind, as a reset asks for it: what goes is kept for an undo, where it can be.
+class Rewinder:
+    """Rewinds the same seats again and again, as resets one after another do."""
 
-    Raises what stopped any seat.
-    """
-    _LAST.update(_free_slots(storage, pairs))
-    for fault in storage.rewind(pairs, undo=_LAST).values():
-        if fault is not None:
-            raise fault
+    def __init__(self, storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
+        self._storage = storage
+        self._pairs = pairs
+        self._slot = UndoSlot.B
 
+    def rewind(self) -> None:
+        """Rewind all seats, with an undo where the storage has undos. Raises the first fault."""
+        self._slot = self._slot.other  # the one that holds no undo
+        raise_first(self._storage.rewind(self._pairs, undo=self._slots()))
 
-def _free_slots(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> dict[str, UndoSlot]:
-    """As a reset chooses them, once a class: the slot that holds no undo."""
-    if not storage.capabilities.undo:
-        return {}
-    filled = storage.undo_slots([pair.volume for pair in pairs])
-    slots = {pair.volume.uuid: filled.get(pair.volume.uuid, ()) for pair in pairs}
-    return {
-        uuid: UndoSlot.B if UndoSlot.A in those else UndoSlot.A for uuid, those in slots.items()
-    }
+    def reclaim_space(self) -> None:
+        """What a reset does when the machines have their disks. Raises the first fault."""
+        volumes = [pair.volume for pair in self._pairs]
+        raise_first(self._storage.reclaim_space(volumes, keep=self._slots()))
 
-
-_LAST: dict[str, UndoSlot] = {}  # by volume, the slot that the last rewind filled
-
-
-def given_back(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
-    """What a reset does when the machines have their disks. Raises what stopped any."""
-    for fault in storage.reclaim_space([pair.volume for pair in pairs], keep=_LAST).values():
-        if fault is not None:
-            raise fault
+    def _slots(self) -> dict[str, UndoSlot]:
+        """By volume, the slot that the last rewind filled."""
+        has_undo = self._storage.capabilities.undo
+        return {pair.volume.uuid: self._slot for pair in self._pairs} if has_undo else {}
 
 
-def proven_original(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
+def prove_original(storage: LvmStorage, pairs: Sequence[RewindTarget]) -> None:
     """A time means nothing if the disk is not the original's."""
     for pair, change in zip(pairs, storage.diff(pairs).values(), strict=True):
         assert getattr(change, "changed_bytes", None) == 0, (pair.volume.name, change)
+
+
+def wait_for_udev() -> None:
+    """Until udev has done what earlier steps gave it to do, so that none of it is in a clock."""
+    run(["udevadm", "settle", "--timeout=60"], check=False)
 
 
 def by_name(pairs: Sequence[RewindTarget]) -> list[Volume]:

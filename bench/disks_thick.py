@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.disks import VG, all_dirtied, proven_original, rewound, seats_on
+from bench.disks import VG, Rewinder, dirty_all, prove_original, seats_on
 from bench.series import Series, say, timed_ms
 from demo import recipe_2014
 from pizarra.model.sizes import MIB
@@ -16,18 +16,19 @@ DIRTY_MIB = (1, 16, 256)
 ROUNDS, SAMPLES = 5, 2
 
 
-def measured() -> Iterator[Series]:
+def measure() -> Iterator[Series]:
     """One line for each amount of change."""
     storage = DmSnapshotStore(VG)
     with seats_on(storage, SEATS, SIZE_BYTES) as pairs:
+        rewinder = Rewinder(storage, pairs)
         ours: dict[int, list[float]] = {mib: [] for mib in DIRTY_MIB}
         # the sizes take turns, so that a slow moment of the machine is nobody's alone
         for number in range(1, ROUNDS + 1):
             for mib in DIRTY_MIB:
                 say(f"disks.thick: round {number} of {ROUNDS}, {mib} MiB dirty")
-                all_dirtied(pairs, mib * MIB)
-                ours[mib].append(timed_ms(lambda: rewound(storage, pairs), SEATS))
-                proven_original(storage, pairs)
+                dirty_all(pairs, mib * MIB)
+                ours[mib].append(timed_ms(rewinder.rewind, SEATS))
+                prove_original(storage, pairs)
     for mib in DIRTY_MIB:
         say(f"disks.thick: recipe.2014, {mib} MiB dirty")
         theirs = [recipe_2014.measure(VG, RECIPE_BYTES, mib * MIB) for _ in range(SAMPLES)]

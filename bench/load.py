@@ -44,20 +44,20 @@ class Person:
         """What every change must carry."""
         return self.http.cookies.get("csrftoken") or ""
 
-    def timed(self, what: str, act: Callable[[], requests.Response]) -> requests.Response:
+    def time(self, what: str, act: Callable[[], requests.Response]) -> requests.Response:
         began = time.perf_counter()
         answer = act()
         self.times[what].append((time.perf_counter() - began) * 1000)
         return answer
 
     def page(self, path: str) -> None:
-        answer = self.timed("page", lambda: self.http.get(URL + path, timeout=60))
+        answer = self.time("page", lambda: self.http.get(URL + path, timeout=60))
         assert answer.status_code == 200, (path, answer.status_code)
 
     def api(self, path: str, *, post: bool = False) -> requests.Response:
         headers = {"X-CSRFToken": self.token(), "Referer": URL}
         call = self.http.post if post else self.http.get
-        return self.timed("api", lambda: call(f"{URL}/api/v1{path}", timeout=60, headers=headers))
+        return self.time("api", lambda: call(f"{URL}/api/v1{path}", timeout=60, headers=headers))
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def server() -> Iterator[tuple[int, str]]:
             said += line
             if found := re.search(r"password (\S+)\.", said):
                 break
-        _awaited()
+        _wait_for_server()
         try:
             yield process.pid, found[1]  # type: ignore[index]
         finally:
@@ -85,7 +85,7 @@ def server() -> Iterator[tuple[int, str]]:
             process.wait(60)
 
 
-def _awaited() -> None:
+def _wait_for_server() -> None:
     for _ in range(100):
         try:
             requests.get(f"{URL}/sign-in/", timeout=5)
@@ -117,9 +117,9 @@ def main() -> int:
         ]
         times.clear()
         ending = threading.Event()
-        people = [threading.Thread(target=_teaches, args=(one, ending)) for one in teachers]
+        people = [threading.Thread(target=_teach, args=(one, ending)) for one in teachers]
         people += [
-            threading.Thread(target=_works, args=(one, n, ending))
+            threading.Thread(target=_work, args=(one, n, ending))
             for n, one in enumerate(students, 1)
         ]
         cpu, began = _cpu_s(pid), time.monotonic()
@@ -145,7 +145,7 @@ def main() -> int:
     return 0
 
 
-def _teaches(person: Person, ending: threading.Event) -> None:
+def _teach(person: Person, ending: threading.Event) -> None:
     """As wall.js: all seats each 2 s, the pictures of those on the screen each 3 s."""
     person.page("/classrooms/net/")
     while not ending.wait(2):
@@ -154,7 +154,7 @@ def _teaches(person: Person, ending: threading.Event) -> None:
             person.api(f"/classrooms/net/seats/{number}/screenshot")
 
 
-def _works(person: Person, number: int, ending: threading.Event) -> None:
+def _work(person: Person, number: int, ending: threading.Event) -> None:
     """Opens its machine, and comes back to it every now and then."""
     ending.wait(number % 20 / 2)
     while not ending.wait(10):

@@ -26,18 +26,18 @@ MOST_IN_ONE = 1000  # a classroom's limit; more seats are more classrooms
 ROUNDS = 3
 
 
-def measured() -> Iterator[Series]:
+def measure() -> Iterator[Series]:
     """The whole host is looked at and one classroom planned, as `reset --dry-run` does."""
     for seats in SEATS:
         say(f"plan: {seats} seats")
         context = _host_of(seats)
-        rounds = [timed_ms(partial(_planned, context, seats), seats) for _ in range(ROUNDS)]
+        rounds = [timed_ms(partial(_plan, context, seats), seats) for _ in range(ROUNDS)]
         yield Series(
             name="plan", n=seats, ours_ms=rounds, notes={"total_ms": round(min(rounds) * seats, 1)}
         )
 
 
-def _planned(context: Context, seats: int) -> None:
+def _plan(context: Context, seats: int) -> None:
     facts = context.host.observe()
     host, planned = context.host, 0
     for room in facts.classrooms.values():

@@ -49,24 +49,24 @@ class VirshSnapshots:
         self.disk = folder / "virsh.qcow2"
         self.dirty_mib = dirty_bytes // MIB
         run(["qemu-img", "create", "-q", "-f", "qcow2", str(self.disk), "1G"])
-        self._written(4, "0x11")
+        self._write(4, "0x11")
         xml = folder / "virsh.xml"
         xml.write_text(_DOMAIN.format(name=self.name, disk=self.disk), encoding="utf-8")
         run(["virsh", "-q", "define", str(xml)])
         run(["virsh", "-q", "snapshot-create-as", self.name, "original"], timeout_s=300)
 
-    def _written(self, mib: int, pattern: str) -> None:
+    def _write(self, mib: int, pattern: str) -> None:
         for start in range(0, mib, 4):
             write = f"write -q -P {pattern} {start}M 4M"
             run(["qemu-io", "-f", "qcow2", "-c", write, str(self.disk)])
 
     def reverted_ms(self) -> float:
         """Dirty it, then go back."""
-        self._written(self.dirty_mib, "0x22")
+        self._write(self.dirty_mib, "0x22")
         revert = ["virsh", "-q", "snapshot-revert", self.name, "original"]
         return timed_ms(lambda: run(revert, timeout_s=300))
 
-    def removed(self) -> None:
+    def remove(self) -> None:
         """Nothing stays."""
         run(["virsh", "-q", "snapshot-delete", self.name, "original"], timeout_s=300)
         run(["virsh", "-q", "undefine", self.name])

@@ -9,12 +9,11 @@ from pathlib import Path
 from bench import recipes
 from bench.disks import (
     VG,
-    all_dirtied,
+    Rewinder,
     by_name,
-    given_back,
+    dirty_all,
     pairs_now,
-    proven_original,
-    rewound,
+    prove_original,
     seats_on,
 )
 from bench.group_metadata import with_seats, without_seats
@@ -31,7 +30,7 @@ _ASLEEP = "asleep-"
 _FIRST_COPY = 1_000_000  # thin ids that nothing else uses
 
 
-def measured() -> Iterator[Series]:
+def measure() -> Iterator[Series]:
     """Ours stays; `lvremove` + `lvcreate -s` grows with the group."""
     storage = DmThinStore(VG)
     with seats_on(storage, LIVE + SAMPLES * len(SIZES), SIZE_BYTES) as pairs:
@@ -39,11 +38,11 @@ def measured() -> Iterator[Series]:
         try:
             asleep = 0
             for size in SIZES:
-                _slept(live[0].volume.name, range(asleep, size - LIVE))
+                _add_sleeping(live[0].volume.name, range(asleep, size - LIVE))
                 asleep = size - LIVE
                 yield _at(storage, size, live, [spare.pop() for _ in range(SAMPLES)])
         finally:
-            _rewritten(lambda text: without_seats(text, _ASLEEP))
+            _rewrite_metadata(lambda text: without_seats(text, _ASLEEP))
 
 
 def _split(pairs: Sequence[RewindTarget]) -> tuple[list[RewindTarget], list[RewindTarget]]:
@@ -53,14 +52,14 @@ def _split(pairs: Sequence[RewindTarget]) -> tuple[list[RewindTarget], list[Rewi
     return found[:LIVE], found[LIVE:]
 
 
-def _slept(like: str, numbers: range) -> None:
+def _add_sleeping(like: str, numbers: range) -> None:
     """So many seats more, which sleep."""
     say(f"scale: a volume group with {numbers.stop + LIVE} seats")
     names = [f"{_ASLEEP}{number:04d}" for number in numbers]
-    _rewritten(lambda text: with_seats(text, like, names, _FIRST_COPY + numbers.start))
+    _rewrite_metadata(lambda text: with_seats(text, like, names, _FIRST_COPY + numbers.start))
 
 
-def _rewritten(change: Callable[[str], str]) -> None:
+def _rewrite_metadata(change: Callable[[str], str]) -> None:
     """The group's metadata as it is now, with a change."""
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "group"
@@ -72,13 +71,13 @@ def _rewritten(change: Callable[[str], str]) -> None:
 def _at(
     storage: DmThinStore, size: int, live: list[RewindTarget], spare: list[RewindTarget]
 ) -> Series:
-    ours = []
+    ours, rewinder = [], Rewinder(storage, live)
     for number in range(1, ROUNDS + 1):
         say(f"scale: {size} seats, round {number} of {ROUNDS}")
-        all_dirtied(live, DIRTY_BYTES)
-        ours.append(timed_ms(lambda: rewound(storage, live), LIVE))
-        proven_original(storage, live)
-        given_back(storage, live)
+        dirty_all(live, DIRTY_BYTES)
+        ours.append(timed_ms(rewinder.rewind, LIVE))
+        prove_original(storage, live)
+        rewinder.reclaim_space()
     theirs = []
     for pair in spare:
         say(f"scale: {size} seats, lvremove + lvcreate -s of {pair.volume.name}")

@@ -45,6 +45,7 @@ class Series:
                 other: {
                     "median": round(statistics.median(times), 3),
                     "ratio": round(self.ratio(other), 2),
+                    "ours_times": round(1 / self.ratio(other), 2),
                     "rounds": len(times),
                 }
                 for other, times in self.others_ms.items()

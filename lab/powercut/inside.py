@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.disks import dirtied
+from bench.disks import dirty
 from lab.powercut import others
 from lab.powercut.host import (
     VG,
@@ -80,7 +80,7 @@ def prepare(context: Context, acts: Sequence[str]) -> None:
     )
     run_command("lvcreate", "-q", "-y", "-Wn", "-Zn", "-L", "8m", "-n", "foreign", VG)
     for name in ("foreign", "foreign-thin"):
-        dirtied(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
+        dirty(Path(f"/dev/{VG}/{name}"), 0, 4 * MIB)
     others.create_machines()
     say("foreign", sums=foreign_sums())
     say("prepared")
@@ -211,7 +211,7 @@ def dirty_all_seats(context: Context) -> None:
     for seat in seats:
         if seat.power is not Power.OFF:
             context.host.compute.kill(seat.domain_uuid)
-        dirtied(seat.volumes[0].path, 0, DIRTY_BYTES)
+        dirty(seat.volumes[0].path, 0, DIRTY_BYTES)
 
 
 def act(context: Context, what: str, step: str) -> None:

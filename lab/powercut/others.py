@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.disks import dirtied
+from bench.disks import dirty
 from lab.powercut.host import STATE, VG, machines, run_command, sha256
 from pizarra.compute.domain_edit import disks_of
 from pizarra.model.sizes import MIB
@@ -43,7 +43,7 @@ def create_machines() -> None:
         file.truncate(8 * MIB)
     run_command("lvcreate", "-q", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/pizarra", "-n", "old-2")
     for path in (_FILE, Path(f"/dev/{VG}/old-2")):
-        dirtied(path, 0, 4 * MIB)
+        dirty(path, 0, 4 * MIB)
     define_machines()
 
 

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
+import tomllib
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from pizarra.errors import BadInput
 
 FILE = Path("/etc/pizarra/pizarra.toml")
+_PREFIX = "pizarra_"  # of variables of the environment, in capitals there
 _LVM_NAME = "[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,127}"  # lvm(8), VALID NAMES
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What a host's technician may choose. Every one has a default that works."""
 
-    model_config = SettingsConfigDict(env_prefix="PIZARRA_", extra="forbid")
+    model_config = ConfigDict(extra="forbid")
 
     libvirt_uri: str = Field("qemu:///system", description="where libvirt is")
     vg: str = Field(
@@ -39,7 +37,11 @@ class Settings(BaseSettings):
         Path("/var/lib/libvirt/images/pizarra"), description="where qcow2 disks are"
     )
     state_folder: Path = Field(
-        Path("/var/lib/pizarra"), description="where a host keeps records and firmware states"
+        Path("/var/lib/pizarra"), description="where this host keeps its records"
+    )
+    run_folder: Path = Field(
+        Path("/run/pizarra"),
+        description="where claims and views are noted, which end with the system at the latest",
     )
     grace_s: float = Field(30, ge=0, le=3600, description="how long a guest may take to shut down")
     undo_hours: float = Field(
@@ -77,19 +79,61 @@ class Settings(BaseSettings):
     )
     server_time_zone: str = Field("Europe/Madrid", description="of times on pages")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment before the file."""
-        _ = dotenv_settings, file_secret_settings
-        file = TomlConfigSettingsSource(settings_cls, FILE)
-        return init_settings, env_settings, file
+    def __init__(self, **given: Any) -> None:
+        """What is given here wins over the environment, and that over the file."""
+        super().__init__(**{**_file(), **_environment(), **given})
+
+    # what is in the two folders of a host's state
+
+    @property
+    def lock_folder(self) -> Path:
+        """Who works on which seat, classroom or template."""
+        return self.run_folder / "locks"
+
+    @property
+    def view_folder(self) -> Path:
+        """What is known of each disk that somebody looks at."""
+        return self.run_folder / "views"
+
+    @property
+    def flight_folder(self) -> Path:
+        """What the last commands did to the host."""
+        return self.state_folder / "flights"
+
+    @property
+    def growth_folder(self) -> Path:
+        """How full pools were during the last day."""
+        return self.state_folder / "growth"
+
+    @property
+    def seed_folder(self) -> Path:
+        """The disks that tell machines who they are."""
+        return self.state_folder / "seeds"
+
+    @property
+    def export_folder(self) -> Path:
+        """What was exported from elsewhere, until it is fetched."""
+        return self.state_folder / "exports"
+
+
+def _file() -> dict[str, Any]:
+    """Raises OSError, ValueError for a file that is no TOML."""
+    try:
+        with FILE.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        return {}
+
+
+def _environment() -> dict[str, Any]:
+    """Lists are written as JSON."""
+    named = {key.lower(): value for key, value in os.environ.items()}
+    found: dict[str, Any] = {}
+    for name, field in Settings.model_fields.items():
+        value = named.get(_PREFIX + name)
+        if value is not None:
+            found[name] = json.loads(value) if field.annotation == list[str] else value
+    return found
 
 
 def read_settings() -> Settings:

@@ -12,7 +12,6 @@ from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.model.facts import StorageKind
 from pizarra.service import verbs
 from pizarra.service.context import Context
-from pizarra.system import seed
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
 from tests.fixtures.host_state import host_state
@@ -65,7 +64,7 @@ def test_identify_when_guests_are_real_then_each_is_itself_after_every_reset(
     account = ("--user", "student", "--password-file", str(secret))
     said = pizarra("classroom", "identify", "real", *account, "--yes", "--json")
     assert (said.status, said.seats) == (0, {"real-01": "done", "real-02": "done"}), said
-    assert not list(seed.FOLDER.glob("*"))
+    assert not list(host.host.settings.seed_folder.glob("*"))
     assert verbs.start(host, "real").exit_status == 0
     told = {number: _who(classroom[number]) for number in NUMBERS}
     for number, seat in enumerate(host.host.observe().classroom("real").seats, start=1):

@@ -19,6 +19,7 @@ from pizarra.service import classrooms, inspect, recover, templates, verbs, view
 from pizarra.service.context import Context
 from pizarra.service.inspect import Where
 from pizarra.service.views import View, Which
+from pizarra.settings import Settings
 from tests.contract.storage_lvm import VG, direct_write
 from tests.lab.conftest import command
 
@@ -69,7 +70,7 @@ def traces() -> list[str]:
     names = command("lvs", "--noheadings", "-o", "lv_name", VG).split()
     loops = command("losetup", "-n", "-O", "BACK-FILE", "-a").split()
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "/dev/loop" in line]
-    notes = [str(path) for path in views.NOTES.glob("*")] if views.NOTES.exists() else []
+    notes = [str(path) for path in Settings().view_folder.glob("*")]
     return [name for name in names if name.endswith("-view")] + loops + mounts + notes
 
 
@@ -141,11 +142,11 @@ def test_recover_when_who_looked_was_killed_then_takes_what_is_left(
     room(lab, disk, StorageKind.LVM_THIN, seats=2)
     for name in ("net-01", "net-02"):
         inspect.attach(lab, name, ORIGINAL)
-    kept, killed = sorted(views.views(), key=lambda view: view.seat)
+    kept, killed = sorted(views.views(lab), key=lambda view: view.seat)
     View(**{**{key: getattr(killed, key) for key in View.__slots__}, "pid": 2**22 + 1}).write()
     recover.recover(lab)
-    assert [view.seat for view in views.views()] == [kept.seat]
-    views.NOTES.joinpath("net-01.original.json").unlink()
+    assert [view.seat for view in views.views(lab)] == [kept.seat]
+    Settings().view_folder.joinpath("net-01.original.json").unlink()
     recover.recover(lab)
     assert traces() == []
 

@@ -18,6 +18,7 @@ from pizarra.engine.fitness.findings import Level
 from pizarra.model.facts import Power
 from pizarra.model.outcome import Outcome
 from pizarra.planner.reset import Step
+from pizarra.service.commands.declaration import Who
 from pizarra.service.views import Which
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +46,8 @@ SINKS: dict[str, tuple[Sink, ...]] = {
     **{name: (Sink(places=(0, 1, *WORDS)),) for name in ERRORS},
     "_": (Sink(places=(0,)),),
     "ngettext": (Sink(places=(0, 1), plural=True),),
+    "N_": (Sink(places=(0,)),),
+    "P_": (Sink(places=(0, 1), plural=True),),
     "Sentence": (Sink(places=(0, *WORDS)),),
     **{name: (Sink(places=("text",)),) for name in ("Finding", "Noted", "Trouble")},
     **{name: (Sink(places=("reason",)),) for name in ("MachinePlan", "SeatOutcome", "SeatPlan")},
@@ -76,7 +79,7 @@ class _Module:
 
 _Known = dict[str, tuple[str, ...]]  # by the name in a function: what it may be
 _Params = tuple[str, dict[str, tuple[Place, ...]]] | None  # of which function
-SHOWN = (Level, Outcome, Power, Step, Which)  # enumerations whose values are words
+SHOWN = (Level, Outcome, Power, Step, Which, Who)  # enumerations whose values are words
 UNCLEAR, PARAMETER = "\0", "\1"  # a parameter is \1name\1, and what is added to it
 FOR_TESTS = ("memory", "memory_host")  # drivers that a person never meets
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.engine import growth
-from pizarra.system import locks, seed
+from pizarra.system import locks
 
 MEMORY = Path("/dev/shm")
 
@@ -20,8 +19,7 @@ def own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     where = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="pizarra-state-", dir=where) as name:
         folder = Path(name)
-        monkeypatch.setattr(locks, "OUR_LOCKS", folder / "locks")
+        monkeypatch.setattr(locks, "HOST_LOCKS", folder / "locks")
         monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(folder))
-        monkeypatch.setattr(growth, "FOLDER", folder / "growth")
-        monkeypatch.setattr(seed, "FOLDER", folder / "seeds")
+        monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(folder / "run"))
         yield folder

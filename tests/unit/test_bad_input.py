@@ -143,9 +143,9 @@ def test_import_when_the_source_is_no_image_then_exit_2(tmp_path: Path) -> None:
 def test_json_when_refused_then_one_document_and_the_words_on_stderr() -> None:
     for argv in (("reset", "--json", "--", "../x"), ("status", "--json", "net", "0")):
         said = check_refused(pizarra(*argv), 2)
-        assert set(said.document) == {"error", "says", "hint"}
-        assert said.document["error"] == "BadInput"
-        assert said.document["says"] in said.err
+        assert set(said.document["error"]) == {"code", "says", "hint"}
+        assert said.document["error"]["code"] == "bad_input"
+        assert said.document["error"]["says"] in said.err
 
 
 def test_setting_when_it_cannot_be_then_exit_2_and_it_is_named(
@@ -257,5 +257,5 @@ def test_process_when_its_arguments_are_no_text_then_still_one_document(folder: 
     wish = [b"template", b"import", b"--json", b"t", b"/no/\xff\n<such>"]
     done = subprocess.run([*argv, *wish], capture_output=True, env={**os.environ, "LC_ALL": "C"})
     assert (done.returncode, folder.exists()) == (2, False), done.stderr
-    assert json.loads(done.stdout)["error"] == "BadInput"
+    assert json.loads(done.stdout)["error"]["code"] == "bad_input"
     assert b"Traceback" not in done.stderr

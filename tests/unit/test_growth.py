@@ -47,17 +47,14 @@ def test_forecast_when_the_growth_is_of_yesterday_then_says_nothing() -> None:
     assert full_in_s(samples((0, 0), (600, 50), (90_000, 50)), 50) is None
 
 
-def test_growth_when_recorded_then_read_back_and_a_cut_line_is_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(growth, "FOLDER", tmp_path)
+def test_growth_when_recorded_then_read_back_and_a_cut_line_is_none(tmp_path: Path) -> None:
     pool = Pool(kind=StorageKind.LVM_THIN, place="vg", name="pizarra", size_bytes=10, free_bytes=4)
-    growth.record([pool])
-    growth.record([pool])
+    growth.record(tmp_path, [pool])
+    growth.record(tmp_path, [pool])
     (file,) = tmp_path.iterdir()
     with file.open("a") as out:
         out.write("17")
-    assert [one.used_bytes for one in growth.history(pool)] == [6, 6]
+    assert [one.used_bytes for one in growth.history(tmp_path, pool)] == [6, 6]
 
 
 def school_at(folder: Path) -> tuple[School, list[str]]:

@@ -126,14 +126,14 @@ def test_identify_when_nobody_answers_then_says_what_a_template_needs(guests: Gu
     assert "cloud-init" in str(report.seats[0].reason)
     assert guests.power(1) is Power.OFF
     assert "vdz" not in guests.machine_xml(1)
-    assert not list(seed.FOLDER.iterdir())
+    assert not list(guests.context.host.settings.seed_folder.iterdir())
 
 
 def test_identify_when_cloud_init_is_there_then_what_it_says_counts(guests: Guests) -> None:
     def has_it(uuid: str, script: str) -> int:
         assert "command -v cloud-init" in script  # nothing else is asked of its agent
         assert "vdz" in guests.compute.xml(uuid)
-        path = seed.seed_path(uuid)
+        path = seed.seed_path(guests.context.host.settings.seed_folder, uuid)
         if uuid == seat_uuid("net", 1):
             said = json.dumps({"v1": {"errors": []}})
             run(["mcopy", "-i", str(path), "-", f"::{planner.RESULT}"], input_text=said)
@@ -232,7 +232,7 @@ def test_recover_when_it_was_cut_off_then_no_seed_is_left_and_the_seat_is_origin
         recover.recover(guests.context)
         assert "vdz" not in guests.machine_xml(1)
         assert (guests.power(1), guests.content(1)) == (Power.OFF, b"original")
-    assert not list(seed.FOLDER.iterdir())
+    assert not list(guests.context.host.settings.seed_folder.iterdir())
 
 
 @pytest.mark.parametrize("where", ["memory start", "memory kill", "memory change"])

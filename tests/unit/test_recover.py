@@ -10,7 +10,6 @@ from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
 from pizarra.service import recover
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
 from tests.unit.test_reset import SEATS, School
 
 
@@ -45,7 +44,7 @@ def test_recover_when_somebody_is_at_a_classroom_then_is_busy_after_all_else(
     school: School,
 ) -> None:
     context, events = hearing(school)
-    with claiming(["net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
+    with context.claim(["net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
         recover.recover(context)
     assert len(notes(events)) == 1
     (report,) = recover.recover(context)

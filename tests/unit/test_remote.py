@@ -7,10 +7,12 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from pizarra.cli import remote
+from pizarra.cli import remote, server_option, words
+from pizarra.cli.documents import report_of
 from pizarra.cli.plan import show_plan
 from pizarra.errors import BadInput, HostNotFit
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.service.languages import catalogue
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
     ],
 )
 def test_flight_record_when_a_token_was_typed_then_is_not_in_it(typed: str, kept: str) -> None:
-    assert " ".join(remote.without_token(typed.split())) == kept
+    assert " ".join(server_option.without_token(typed.split())) == kept
 
 
 def test_report_when_sent_and_read_back_then_is_the_same() -> None:
@@ -30,7 +32,7 @@ def test_report_when_sent_and_read_back_then_is_the_same() -> None:
                        timings_ms={"stop": 1.5}, extra={"number": 1})  # fmt: skip
     report = Report(classroom="net", verb="reset", mode="cold", elapsed_s=1.5, seats=(seat,),
                     extra={"disks_ms": 5.0})  # fmt: skip
-    assert remote.report_of(report.to_json()) == report
+    assert report_of(report.to_json()) == report
 
 
 @pytest.mark.parametrize("url", ["pizarra.example.org", "ftp://pizarra", "http://", "file:///etc"])
@@ -41,15 +43,15 @@ def test_server_when_it_is_none_then_says_how_to_name_one(url: str) -> None:
 
 def test_server_when_nobody_answers_then_is_not_fit() -> None:
     with pytest.raises(HostNotFit, match="does not answer"):
-        remote.Server("http://127.0.0.1:9", "piz_1").get("/classrooms")
+        remote.Server("http://127.0.0.1:9", "piz_1").request("GET", "/classrooms")
 
 
 def test_command_when_a_server_is_named_and_it_is_for_the_host_then_never_done_here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv(remote.SERVER, "https://pizarra.example.org")
+    monkeypatch.setenv(server_option.SERVER, "https://pizarra.example.org")
     with pytest.raises(BadInput, match="for the host itself"):
-        remote.only_here()
+        server_option.only_here()
 
 
 def test_server_when_another_program_answers_then_is_not_taken_for_pizarra() -> None:
@@ -65,7 +67,9 @@ def test_server_when_another_program_answers_then_is_not_taken_for_pizarra() -> 
     with HTTPServer(("127.0.0.1", 0), Hello) as other:
         threading.Thread(target=other.handle_request, daemon=True).start()
         with pytest.raises(HostNotFit, match="not as Pizarra does"):
-            remote.Server(f"http://127.0.0.1:{other.server_port}", "piz_1").get("/classrooms")
+            remote.Server(f"http://127.0.0.1:{other.server_port}", "piz_1").request(
+                "GET", "/classrooms"
+            )
 
 
 @pytest.mark.parametrize(
@@ -86,10 +90,12 @@ def test_server_when_the_way_is_open_to_all_then_says_so(
 def test_plan_when_a_server_tells_it_then_is_shown_as_that_of_this_host(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pizarra.cli.plan.language", lambda: "es")
+    monkeypatch.setattr(words, "spoken", catalogue("es"))
     seat = {"seat": "net-01", "steps": ["rewind", "prove"], "outcome": None, "reason": None,
             "no_undo": "it is of stone", "no_undo_in": {"es": "es de piedra"}}  # fmt: skip
-    show_plan({"seats": [seat]}, as_json=False)
+    plan = remote.restore_sentences({"seats": [seat]})
+    assert "no_undo_in" not in plan["seats"][0]
+    show_plan(plan, as_json=False)
     said = capsys.readouterr().out
     assert "net-01" in said
     assert "es de piedra" in said

@@ -41,12 +41,11 @@ def test_record_when_told_to_pause_then_the_step_never_comes_and_it_says_so() ->
 def test_flight_when_kept_on_disk_then_the_last_line_is_what_was_about_to_happen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flight, "FOLDER", tmp_path / "flights")
     monkeypatch.setattr(flight, "_recorder", flight._Recorder())
     for _ in range(3):
-        flight.keep_on_disk("pizarra reset net")
+        flight.keep_on_disk(tmp_path / "flights", "pizarra reset net")
         flight.record("lvm lvs")
-    newest = flight.flights()[0].read_text().splitlines()
+    newest = flight.flights(tmp_path / "flights")[0].read_text().splitlines()
     assert newest[0] == "pizarra reset net"
     assert newest[-1].endswith("lvm lvs")
 
@@ -54,11 +53,10 @@ def test_flight_when_kept_on_disk_then_the_last_line_is_what_was_about_to_happen
 def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flight, "FOLDER", tmp_path / "flights")
     (tmp_path / "flights").mkdir()
     (tmp_path / "flights/1").write_text("psql postgresql://me:hunter2@host/db password=hunter3\n")
     monkeypatch.setenv("PIZARRA_DATABASE", "postgresql://me:hunter4@host/db")
-    target = report(Settings(), tmp_path / "r.tar.gz", lambda _: None)
+    target = report(Settings(state_folder=tmp_path), tmp_path / "r.tar.gz", lambda _: None)
     with tarfile.open(target) as bundle:
         texts = {m.name: bundle.extractfile(m).read().decode() for m in bundle}  # type: ignore[union-attr]
     whole = "\n".join(texts.values())

@@ -19,7 +19,6 @@ from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
 from pizarra.storage.memory.store import MemoryStore
-from pizarra.system import locks
 
 SEATS = 5
 
@@ -163,7 +162,7 @@ def test_reset_when_a_machine_of_another_has_the_name_then_unknown(school: Schoo
 
 def test_reset_when_somebody_else_is_at_it_then_busy_and_nothing_changes(school: School) -> None:
     school.dirty(1, 2)
-    with locks.claiming(["net-01"], "reset", shared=["net"]):
+    with school.context.claim(["net-01"], "reset", shared=["net"]):
         with pytest.raises(Busy) as busy:
             school.reset()
         assert outcomes(school.reset([2])) == [Outcome.DONE]

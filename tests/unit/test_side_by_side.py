@@ -10,7 +10,7 @@ import pytest
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.storage.batches import run_in_phases
+from pizarra.storage.batches import AtOnce, run_in_phases
 from pizarra.storage.interface import RewindTarget
 from pizarra.system import rcu
 
@@ -39,7 +39,9 @@ def test_in_phases_when_some_fail_then_their_later_steps_are_left_out() -> None:
         return act
 
     pairs = [_pair(name) for name in "abcd"]
-    faults = run_in_phases(pairs, step("before", "a"), step("between", "b"), step("after", "c"))
+    faults = run_in_phases(
+        pairs, AtOnce(step("before", "a")), step("between", "b"), AtOnce(step("after", "c"))
+    )
     assert {uuid: str(fault) if fault else None for uuid, fault in faults.items()} == {
         "a": "before",
         "b": "between",
@@ -61,7 +63,7 @@ def test_in_phases_when_all_wait_for_each_other_before_then_between_is_done_by_o
     def between(_: RewindTarget) -> None:
         threads.add(threading.get_ident())
 
-    faults = run_in_phases(pairs, before, between, lambda _: None)
+    faults = run_in_phases(pairs, AtOnce(before), between)
     assert set(faults.values()) == {None}
     assert threads == {threading.get_ident()}
 

@@ -27,7 +27,7 @@ def school(monkeypatch: pytest.MonkeyPatch) -> Iterator[School]:
     school = School()
     host = school.context.host
     monkeypatch.setattr(
-        "pizarra.cli.verbs.context_here", lambda emit, wait_s: Context(host, emit, wait_s)
+        "pizarra.service.context.context_here", lambda emit, wait_s: Context(host, emit, wait_s)
     )
     yield school
 
@@ -73,7 +73,7 @@ def test_error_when_spanish_then_words_and_hint_are_and_json_is_not(school: Scho
     assert school
     said = pizarra("reset", "nada")
     assert said.err.splitlines() == ["pizarra: No hay ningún aula 'nada'.", "  Hay: net."]
-    document = pizarra("reset", "nada", "--json").document
+    document = pizarra("reset", "nada", "--json").document["error"]
     assert document["says"] == "There is no classroom 'nada'."
 
 

@@ -11,7 +11,6 @@ import pytest
 from pizarra.errors import Busy
 from pizarra.service import classrooms, recover, upgrade, verbs
 from pizarra.service.context import Context
-from pizarra.system.locks import claiming
 from tests.unit.test_reset import SEATS, School
 
 VERBS: dict[str, Callable[[Context], object]] = {
@@ -24,24 +23,24 @@ VERBS: dict[str, Callable[[Context], object]] = {
 
 
 @contextmanager
-def somebody_at_it() -> Iterator[ExitStack]:
+def somebody_at_it(context: Context) -> Iterator[ExitStack]:
     """Has the classroom until the stack is closed."""
     with ExitStack() as held:
-        held.enter_context(claiming(["net"], "classroom warm"))
+        held.enter_context(context.claim(["net"], "classroom warm"))
         yield held
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_when_somebody_is_at_it_and_not_told_to_wait_then_is_busy(verb: str) -> None:
     school = School()
-    with somebody_at_it(), pytest.raises(Busy, match="net is busy: classroom warm"):
+    with somebody_at_it(school.context), pytest.raises(Busy, match="net is busy: classroom warm"):
         VERBS[verb](school.context)
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_when_told_to_wait_then_goes_on_once_the_other_has_ended(verb: str) -> None:
     context = Context(School().context.host, wait_s=60)
-    with somebody_at_it() as held:
+    with somebody_at_it(context) as held:
         other = Timer(0.2, held.close)
         other.start()
         VERBS[verb](context)  # raises Busy when it does not wait

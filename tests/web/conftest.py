@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings")
@@ -16,6 +19,9 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 
+from pizarra.agent.agent import Agent  # noqa: E402
+from pizarra.agent.client import SOCKET, HostClient  # noqa: E402
+from pizarra.agent.door import Door  # noqa: E402
 from pizarra.server.people.models import Role, User  # noqa: E402
 from pizarra.server.rooms.models import Room, SeatAssignment  # noqa: E402
 
@@ -26,6 +32,19 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  #
 def person(name: str, role: Role) -> User:
     """A user whose password is ``pizarra-`` and the name."""
     return User.objects.create_user(name, password=f"pizarra-{name}", role=role)
+
+
+@contextmanager
+def serving(agent: Agent, folder: Path) -> Iterator[HostClient]:
+    """An agent behind its real door, in a thread of this process."""
+    door = Door(folder / SOCKET, agent, os.geteuid())
+    threading.Thread(target=door.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield HostClient(folder / SOCKET)
+    finally:
+        door.shutdown()
+        door.server_close()
+        (folder / SOCKET).unlink(missing_ok=True)
 
 
 @pytest.fixture

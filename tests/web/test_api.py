@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
-from pizarra.errors import PizarraError
-from pizarra.server import host_client
+from pizarra.agent.agent import Agent
+from pizarra.server import hosts
+from pizarra.server.api import answers
 from pizarra.server.api.operations import api
 from pizarra.server.consoles import activity
 from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.jobs.pump import Pump, follow
 from pizarra.server.people.models import ApiToken, User
 from pizarra.server.permissions import Rule, rule_of
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.serve import demonstration_host
-from pizarra.server.worker.door import Answers
-from pizarra.server.worker.translations import error_json
-from pizarra.server.worker.worker import Worker, perform
 from pizarra.settings import Settings
-from pizarra.system import locks
+from tests.web.conftest import serving
 from tests.web.test_permissions import NET_01
 
 School = dict[str, User]
@@ -36,7 +36,14 @@ BODIES: dict[str, Any] = {
     "/classrooms/{classroom}/roster": {"csv": "1,eva"},
     "/uploads": {"size_bytes": 10},
     "/templates": {"template": "t", "upload": NOBODYS},
-    "/classrooms/{classroom}/checkpoints/{name}/hand-out": {"source": 1},
+    "/classrooms/{classroom}/checkpoints/{checkpoint}/hand-out": {"source": 1},
+    "/classrooms/{classroom}/checkpoints/{checkpoint}/export": {"source": 1, "folder": "out"},
+    "/classrooms/{classroom}": {"file": "classroom: net"},
+    "/classrooms/{classroom}/changes": {"file": "classroom: net"},
+    "/classrooms/{classroom}/swap-data": {"one": 1, "other": 2},
+    "/classrooms/{classroom}/adopt": {"domains": ["win11"]},
+    "/classrooms/{classroom}/adoption": {"domains": ["win11"]},
+    "/templates/{template}/export": {"folder": "out"},
 }
 
 
@@ -52,25 +59,18 @@ def operations() -> list[tuple[str, str, Rule | None]]:
 
 
 @pytest.fixture
-def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Answers]:
-    """A classroom of four in memory behind the door; no socket between."""
-    monkeypatch.setattr(locks, "OUR_LOCKS", tmp_path / "locks")
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
+    """A classroom of four in memory, and its agent behind the door that the pages know."""
     monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(tmp_path / "state"))
-    answers = Answers(demonstration_host(Settings(), 4))
+    monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(tmp_path / "run"))
+    agent = Agent(demonstration_host(Settings(), 4))
+    with serving(agent, settings.PIZARRA.server_folder):
+        yield agent
 
-    def asked(question: str, **more: Any) -> Any:
-        try:
-            return json.loads(json.dumps(answers.answer({"ask": question, **more})))
-        except PizarraError as error:
-            raise host_client.HostRefused(error_json(error)) from None
 
-    def screenshot(classroom: str, number: int) -> bytes:
-        machine = answers.machine({"classroom": classroom, "number": number})
-        return answers.context.host.compute.screenshot(machine)
-
-    monkeypatch.setattr(host_client, "query", asked)
-    monkeypatch.setattr(host_client, "screenshot", screenshot)
-    yield answers
+def perform(job: Job) -> None:
+    """What the pump does with a job, to its end."""
+    follow(job, hosts.host())
 
 
 def signed_in(who: str, school: School) -> Any:
@@ -90,6 +90,10 @@ def asked(client: Client, method: str, path: str, body: Any = None) -> Any:
         path.replace("{classroom}", "net")
         .replace("{int:number}", "1")
         .replace("{name}", "lesson")
+        .replace("{checkpoint}", "lesson")
+        .replace("{template}", "debian")
+        .replace("{seat}", "net-01")
+        .replace("{path:name}", "nothing")
         .replace("{verb}", "verify")
         .replace("{int:token_id}", "999999")
         .replace("{uuidstr:job_id}", NOBODYS)
@@ -103,7 +107,7 @@ def asked(client: Client, method: str, path: str, body: Any = None) -> Any:
 
 @pytest.mark.parametrize(("method", "path", "rule"), operations())
 def test_operation_when_asked_by_anybody_then_only_those_of_its_rule_get_further(
-    method: str, path: str, rule: Rule | None, school: School, host: Answers
+    method: str, path: str, rule: Rule | None, school: School, host: Agent
 ) -> None:
     assert host
     assert rule is not None, "an operation without a rule"
@@ -121,19 +125,21 @@ def test_operations_when_listed_then_the_description_has_them(client: Client) ->
     assert len(found) == len(operations()) > 25
 
 
-def test_reset_when_asked_twice_then_one_job_and_the_worker_does_it(
-    school: School, host: Answers
+def test_reset_when_asked_twice_then_one_job_and_the_agent_does_it(
+    school: School, host: Agent
 ) -> None:
+    assert host
     ada = signed_in("ada", school)
     path = "/classrooms/{classroom}/verbs/reset"
     first, second = asked(ada, "POST", path), asked(ada, "POST", path)
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["id"] == second.json()["id"]
-    perform(Job.objects.get(), host.context.host)
+    perform(Job.objects.get())
     told = ada.get(f"/api/v1/jobs/{first.json()['id']}").json()
     assert told["state"] == State.ENDED
     assert {seat["outcome"] for seat in told["result"]["seats"]} == {"done"}
-    assert AuditEntry.objects.get(action="reset").outcome == "done"
+    entries = AuditEntry.objects.filter(action="reset")
+    assert [one.outcome for one in entries] == ["done", "done"], "every request is audited"
     events = [one.event["event"] for one in Job.objects.get().events.all()]
     assert events.count("settled") == 4
     third = asked(ada, "POST", path)
@@ -141,7 +147,7 @@ def test_reset_when_asked_twice_then_one_job_and_the_worker_does_it(
 
 
 def test_job_when_another_asks_for_it_then_only_its_user_and_their_teachers_see_it(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     eva = signed_in("eva", school)
@@ -151,40 +157,46 @@ def test_job_when_another_asks_for_it_then_only_its_user_and_their_teachers_see_
     assert {who for who, status in seen.items() if status == 200} == {"eva", "ada", "tec"}
 
 
-def test_job_when_the_key_is_the_same_then_so_is_the_job(school: School, host: Answers) -> None:
+def test_job_when_the_key_is_the_same_then_so_is_the_job(school: School, host: Agent) -> None:
+    assert host
     ada = signed_in("ada", school)
     send = {"data": "{}", "content_type": "application/json", "HTTP_IDEMPOTENCY_KEY": "k1"}
     first = ada.post("/api/v1/classrooms/net/verbs/stop", **send).json()
-    perform(Job.objects.get(), host.context.host)
+    perform(Job.objects.get())
     assert ada.post("/api/v1/classrooms/net/verbs/stop", **send).json()["id"] == first["id"]
 
 
-def test_worker_when_it_died_in_a_job_then_the_next_begins_it_again_three_times_at_most(
-    school: School, host: Answers
+def test_job_when_the_agent_is_begun_again_in_it_then_it_is_submitted_again_three_times_at_most(
+    school: School, host: Agent
 ) -> None:
-    asked(signed_in("ada", school), "POST", "/classrooms/{classroom}/verbs/{verb}")
-    worker = Worker(host.context.host)
-    for attempt in (1, 2, 3):
-        job = worker._take()
-        assert job is not None
-        assert job.attempts == attempt
-        worker.requeue_unfinished()
-    assert worker._take() is None
-    assert Job.objects.get().state == State.FAILED
+    asked(signed_in("ada", school), "POST", "/classrooms/{classroom}/verbs/start")
+    job = Pump(hosts.host()).take()
+    assert job is not None
+    assert Pump(hosts.host()).take() is None, "nobody takes it twice"
+    job.attempts = 1  # an agent before this one had it
+    perform(job)
+    assert (job.state, job.attempts) == (State.ENDED, 2)
+    again = Job.objects.create(host="local", use_case="start", classroom="net", attempts=3,
+                               arguments={"classroom": "net"}, state=State.RUNNING)  # fmt: skip
+    perform(again)
+    assert again.state == State.FAILED
+    assert (again.error or {})["code"] == "agent_died"
+    assert host
 
 
 def test_job_when_the_arguments_cannot_be_then_it_fails_and_says_why(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
+    assert host
     job = Job.objects.create(host="local", use_case="reset", arguments={"classroom": "../x"},
                              user=school["tec"])  # fmt: skip
-    perform(job, host.context.host)
+    perform(job)
     assert job.error
     assert "cannot be the name" in job.error["says"]
 
 
 def test_token_when_it_lacks_the_scope_then_403_and_when_unknown_401(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     _, token = ApiToken.issue(school["ada"], "t", ["read"])
@@ -198,7 +210,7 @@ def test_token_when_it_lacks_the_scope_then_403_and_when_unknown_401(
     assert ApiToken.objects.get().digest != token
 
 
-def test_session_when_the_form_has_no_csrf_token_then_403(school: School, host: Answers) -> None:
+def test_session_when_the_form_has_no_csrf_token_then_403(school: School, host: Agent) -> None:
     assert host
     client: Any = Client(enforce_csrf_checks=True)
     client.force_login(school["ada"])
@@ -208,7 +220,7 @@ def test_session_when_the_form_has_no_csrf_token_then_403(school: School, host: 
 
 
 def test_roster_when_a_line_is_wrong_then_told_by_line_and_nothing_is_changed(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     ada, path = signed_in("ada", school), "/classrooms/{classroom}/roster"
@@ -225,7 +237,7 @@ def test_roster_when_a_line_is_wrong_then_told_by_line_and_nothing_is_changed(
 
 
 def test_join_when_the_code_is_right_then_a_free_seat_and_always_the_same(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     ada = signed_in("ada", school)
@@ -241,10 +253,10 @@ def test_join_when_the_code_is_right_then_a_free_seat_and_always_the_same(
 
 
 def test_ticket_when_the_seat_is_let_go_or_anothers_then_it_opens_nothing(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     from pizarra.server.consoles.tickets import admit, ticket_for
-    from pizarra.server.jobs.queue import release_consoles
+    from pizarra.server.jobs.effects import release_consoles
 
     assert host
     ticket = ticket_for(school["eva"], "net", 1)
@@ -256,19 +268,18 @@ def test_ticket_when_the_seat_is_let_go_or_anothers_then_it_opens_nothing(
 
 
 def test_room_when_a_machine_was_adopted_under_its_own_name_then_its_number_is_told(
-    school: School, host: Answers, monkeypatch: pytest.MonkeyPatch
+    school: School,
 ) -> None:
-    assert host
     seats = [{"seat": "web01", "number": 1, "power": "off"}]
-    monkeypatch.setattr(host_client, "room", lambda name: {"classroom": name, "seats": seats})
-    told = asked(signed_in("ada", school), "GET", "/classrooms/{classroom}").json()
+    room = {"classroom": "net", "seats": seats}
+    told = answers.status(school["ada"], {"classroom": "net"}, lambda: room)
     assert [(one["seat"], one["number"], one["student"]) for one in told["seats"]] == [
         ("web01", 1, "eva")
     ]
 
 
 def test_room_when_it_is_being_made_then_its_job_is_told_and_else_404(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     ada = signed_in("ada", school)
@@ -280,12 +291,14 @@ def test_room_when_it_is_being_made_then_its_job_is_told_and_else_404(
 
 
 def test_job_when_it_gives_reasons_then_in_english_with_spanish_beside(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
+    assert host
+
     def ended(use_case: str, classroom: str) -> Job:
         wish = {"use_case": use_case, "arguments": {"classroom": classroom}}
         job = Job.objects.create(host="local", classroom=classroom, user=school["tec"], **wish)
-        perform(job, host.context.host)
+        perform(job)
         return job
 
     ended("start", "net")
@@ -300,7 +313,7 @@ def test_job_when_it_gives_reasons_then_in_english_with_spanish_beside(
 
 
 def test_host_when_it_refuses_then_the_answer_has_its_words_in_spanish_too(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     Room.objects.create(name="nosuch", host="local")
@@ -310,7 +323,7 @@ def test_host_when_it_refuses_then_the_answer_has_its_words_in_spanish_too(
 
 
 def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     asks_for_the_picture, key = bytes([3, 0]), bytes([4, 1])
@@ -321,15 +334,15 @@ def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
 
 
 def test_own_checkpoint_when_a_student_keeps_work_then_within_the_quota_and_only_their_own(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     eva, leo = signed_in("eva", school), signed_in("leo", school)
     mine = "/api/v1/classrooms/net/seats/1/checkpoints"
     for number in (1, 2):
         assert eva.post(mine).status_code == 202
         for job in Job.objects.filter(state=State.QUEUED):
-            perform(job, host.context.host)
-        host._remembered.clear()  # the door answers anew after a second
+            perform(job)
+        host.forget_answers()
         assert [one["checkpoint"] for one in eva.get(mine).json()] == [
             f"own-{n}" for n in range(1, number + 1)
         ]
@@ -341,7 +354,7 @@ def test_own_checkpoint_when_a_student_keeps_work_then_within_the_quota_and_only
 
 
 def test_freeze_when_it_has_a_message_then_students_read_it_until_all_go_on(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     ada, eva = signed_in("ada", school), signed_in("eva", school)
@@ -354,7 +367,7 @@ def test_freeze_when_it_has_a_message_then_students_read_it_until_all_go_on(
     assert eva.get(seat).json()["message"] == ""
 
 
-def test_freeze_when_it_is_for_some_then_only_they_read_it(school: School, host: Answers) -> None:
+def test_freeze_when_it_is_for_some_then_only_they_read_it(school: School, host: Agent) -> None:
     assert host
     ada, room = signed_in("ada", school), Room.objects.get(name="net")
 

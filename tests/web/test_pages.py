@@ -10,9 +10,9 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
-from pizarra.server import host_client
+from pizarra.agent.agent import Agent
+from pizarra.agent.client import SOCKET
 from pizarra.server.people.models import User
-from pizarra.server.worker.door import Answers
 from tests.web.test_api import host, signed_in
 
 __all__ = ["host"]  # a fixture
@@ -32,7 +32,7 @@ PAGES = {
 
 @pytest.mark.parametrize("path", PAGES)
 def test_page_when_asked_for_then_shown_to_these_and_to_nobody_else(
-    path: str, school: School, host: Answers
+    path: str, school: School, host: Agent
 ) -> None:
     assert host
     answers = {who: signed_in(who, school).get(path).status_code for who in ("", *school)}
@@ -42,7 +42,7 @@ def test_page_when_asked_for_then_shown_to_these_and_to_nobody_else(
 
 @pytest.mark.parametrize("path", PAGES)
 def test_page_when_spanish_then_no_english_heading_is_left(
-    path: str, school: School, host: Answers
+    path: str, school: School, host: Agent
 ) -> None:
     assert host
     school["tec"].language = "es"
@@ -61,7 +61,7 @@ def test_wall_when_the_worker_does_not_answer_then_the_home_says_what_to_do(
     assert "does not answer" in answer.content.decode()
     school["ada"].language = "es"
     school["ada"].save()
-    assert "El trabajador de este equipo no responde" in (
+    assert "El agente de este equipo no responde" in (
         signed_in("ada", school).get("/").content.decode()
     )
 
@@ -71,7 +71,7 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
 ) -> None:
     settings.PIZARRA = settings.PIZARRA.model_copy(update={"server_folder": tmp_path})
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(tmp_path / host_client.SOCKET))
+        door.bind(str(tmp_path / SOCKET))
         door.listen()
 
         def hung_up() -> None:
@@ -85,13 +85,13 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
         listening.start()
         answer = signed_in("ada", school).get("/")
         with socket.socket(socket.AF_UNIX) as nobody:  # who says nothing ends it
-            nobody.connect(str(tmp_path / host_client.SOCKET))
+            nobody.connect(str(tmp_path / SOCKET))
         listening.join(10)
         assert answer.status_code == 200
         assert "it went away" in answer.content.decode()
 
 
-def test_join_when_the_code_is_none_then_the_page_says_so(school: School, host: Answers) -> None:
+def test_join_when_the_code_is_none_then_the_page_says_so(school: School, host: Agent) -> None:
     assert host
     answer = signed_in("eva", school).post("/join/", {"code": "NOSUCH"})
     assert answer.status_code == 400
@@ -103,7 +103,7 @@ def test_metrics_when_asked_from_elsewhere_then_refused(client: Client) -> None:
 
 
 def test_lesson_when_given_minutes_then_students_see_the_time_left(
-    school: School, host: Answers
+    school: School, host: Agent
 ) -> None:
     assert host
     ada, eva = signed_in("ada", school), signed_in("eva", school)

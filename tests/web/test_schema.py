@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.result import Ok
 
+from pizarra.agent.agent import Agent
 from pizarra.server.people.models import ApiToken, User
-from pizarra.server.worker.door import Answers
 from tests.web.test_api import host
 
 __all__ = ["host"]  # a fixture
@@ -35,7 +35,7 @@ def one_transaction() -> Iterator[None]:
 
 
 def test_api_when_asked_what_its_description_allows_then_never_breaks(
-    school: dict[str, User], host: Answers, subtests: pytest.Subtests
+    school: dict[str, User], host: Agent, subtests: pytest.Subtests
 ) -> None:
     assert host
     token = ApiToken.issue(school["tec"], "everything", ["manage"])[1]

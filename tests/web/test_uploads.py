@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,15 @@ import pytest
 from django.conf import LazySettings
 from django.test import Client
 
+from pizarra.agent.agent import Agent
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.host import Host, RealStorages
-from pizarra.server import uploads
 from pizarra.server.jobs.models import Job, State
 from pizarra.server.people.models import User
-from pizarra.server.worker.worker import perform
+from pizarra.service import uploads
 from pizarra.settings import Settings
-from tests.web.test_api import signed_in
+from tests.web.conftest import serving
+from tests.web.test_api import perform, signed_in
 
 School = dict[str, User]
 BASE = "/api/v1/uploads"
@@ -40,9 +42,11 @@ def tec(school: School) -> Client:
 
 
 @pytest.fixture
-def worker(tmp_path: Path) -> Host:
+def worker(tmp_path: Path) -> Iterator[Host]:
     given = Settings(folder=tmp_path / "disks", server_folder=tmp_path)
-    return Host(given, MemoryCompute(), RealStorages(given))
+    host = Host(given, MemoryCompute(), RealStorages(given))
+    with serving(Agent(host), tmp_path):
+        yield host
 
 
 def begun(client: Client, size_bytes: int) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def test_upload_when_all_pieces_are_there_then_a_job_makes_the_template(
         assert put(tec, upload, at, data[at : at + 100_000]).status_code == 200
     assert tec.get(f"{BASE}/{upload['id']}").json()["received"] == len(data)
     assert imported(tec, upload).status_code == 202
-    perform(Job.objects.get(), worker)
+    perform(Job.objects.get())
     assert Job.objects.get().state == State.ENDED, Job.objects.get().error
     template = worker.observe().template("boot")
     assert (template.version, template.volumes[0].size_bytes) == (1, 1 << 20)
@@ -118,7 +122,7 @@ def test_import_when_the_image_is_none_of_ours_then_the_job_says_so_and_the_uplo
     upload = begun(tec, len(data))
     put(tec, upload, 0, data)
     imported(tec, upload)
-    perform(Job.objects.get(), worker)
+    perform(Job.objects.get())
     job = Job.objects.get()
     assert job.state == State.FAILED
     told = job.error or {}
@@ -145,8 +149,8 @@ def test_worker_when_the_pages_user_puts_something_else_there_then_it_reads_noth
         path.hardlink_to(secret)
     else:
         os.mkfifo(path)
-    perform(Job.objects.get(), worker)
-    assert (Job.objects.get().error or {})["error"] == "NotFound"
+    perform(Job.objects.get())
+    assert (Job.objects.get().error or {})["code"] == "not_found"
     assert not worker.observe().templates
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
+from pizarra.cli.ask import ask
+from pizarra.cli.documents import finish, report_of
 from pizarra.cli.options import Json, Yes
 from pizarra.cli.output import confirm, err, out, print_json, print_table
-from pizarra.cli.verbs import finish, reader_context
 from pizarra.cli.words import _, ngettext, say
 from pizarra.model.facts import StorageKind
 from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sizes import size_text
-from pizarra.planner.adoption import Action, DiskPlan, MachinePlan
-from pizarra.service import adopt as service
+from pizarra.planner.adoption import Action
 
 
 def adopt(
@@ -25,7 +25,7 @@ def adopt(
     ],
     classroom: Annotated[
         str, typer.Option(help="The classroom that they become seats of.")
-    ] = service.DEFAULT_CLASSROOM,
+    ] = "adopted",
     storage: Annotated[
         StorageKind | None, typer.Option(help="lvm-thin or lvm-thick, for disks that are files.")
     ] = None,
@@ -44,16 +44,15 @@ def adopt(
 
     Example: pizarra adopt win11 debian12 --classroom office
     """
-    with reader_context(as_json=as_json) as context:
-        wish = service.Wish(classroom=classroom, kind=storage, vg=vg)
-        if dry_run or (not as_json and not yes):
-            plans = service.plan(context, domains, wish)
-            _show(plans, classroom, dry_run=dry_run, as_json=as_json)
-            if dry_run:
-                return
-            if sys.stdin.isatty() and any(plan.outcome is None for plan in plans):
-                confirm(_("Adopt them so?"), yes=yes)
-        report = service.adopt(context, domains, wish)
+    wish = {"domains": domains, "classroom": classroom, "storage": storage, "vg": vg}
+    if dry_run or (not as_json and not yes):
+        plan = ask("adopt", wish, as_json=as_json, dry_run=True)
+        _show(plan, dry_run=dry_run, as_json=as_json)
+        if dry_run:
+            return
+        if sys.stdin.isatty() and any(one["outcome"] is None for one in plan["seats"]):
+            confirm(_("Adopt them so?"), yes=yes)
+    report = report_of(ask("adopt", wish, as_json=as_json))
     finish(report, _sentence(report), as_json=as_json)
 
 
@@ -67,26 +66,24 @@ def _sentence(report: Report) -> str:
     return text.format(n=n, name=report.classroom)
 
 
-def _show(plans: Sequence[MachinePlan], classroom: str, *, dry_run: bool, as_json: bool) -> None:
+def _show(plan: Mapping[str, Any], *, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        seats = [plan.to_json() for plan in plans]
-        document = {"classroom": classroom, "verb": "adopt", "dry_run": True, "seats": seats}
-        print_json(document)
+        print_json(plan)
         return
     rows = [
-        (plan.name, disk.labels.disk, _from(disk), f"{disk.place}/{disk.name}", str(disk.kind))
-        for plan in plans
-        for disk in plan.disks
+        (seat["seat"], disk["disk"], _from(disk), disk["to"].removeprefix("/dev/"), disk["storage"])
+        for seat in plan["seats"]
+        for disk in seat["disks"]
     ]
     if rows:
         print_table((_("machine"), _("disk"), _("from"), _("to"), _("storage")), rows)
-    for plan in plans if dry_run else ():  # else each is told as it settles
-        if plan.outcome is not None:
-            line = f"{plan.name}: {say(plan.outcome)}: {say(plan.reason or '')}"
-            (out if plan.outcome is Outcome.UNCHANGED else err).print(line, markup=False)
+    for seat in plan["seats"] if dry_run else ():  # else each is told as it settles
+        if seat["outcome"] is not None:
+            line = f"{seat['seat']}: {say(seat['outcome'])}: {say(seat['reason'] or '')}"
+            (out if seat["outcome"] == Outcome.UNCHANGED else err).print(line)
 
 
-def _from(disk: DiskPlan) -> str:
-    if disk.action is Action.KEEP or disk.image is None:
+def _from(disk: Mapping[str, Any]) -> str:
+    if disk["action"] == Action.KEEP or disk["from"] is None:
         return _("(it stays)")
-    return f"{disk.image.path} ({disk.image.format}, {size_text(disk.size_bytes)})"
+    return f"{disk['from']} ({disk['format']}, {size_text(disk['size_bytes'])})"

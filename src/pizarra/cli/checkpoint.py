@@ -7,23 +7,25 @@ from typing import Annotated
 
 import typer
 
-from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, numbers
+from pizarra.cli.ask import ask
+from pizarra.cli.documents import finish, report_of, sentence
+from pizarra.cli.group import group
+from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, check_seats
 from pizarra.cli.output import confirm, out, print_json, print_table
-from pizarra.cli.remote import checkpoint as there
-from pizarra.cli.remote import list_of, remotely
 from pizarra.cli.template_export import export_checkpoint
-from pizarra.cli.verbs import finish, reader_context, sentence
 from pizarra.cli.words import _
-from pizarra.model.names import parse_seat_numbers
+from pizarra.model.sentence import P_
 from pizarra.model.sizes import size_text
-from pizarra.service import checkpoints as service
 
-app = typer.Typer(help="Saved states of seats, by name.", no_args_is_help=True)
+app = group("Saved states of seats, by name.", "checkpoint")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.")]
 
 
+def _of(classroom: str, name: str, seats: str | None) -> dict[str, str | None]:
+    return {"classroom": classroom, "checkpoint": name, "seats": check_seats(seats)}
+
+
 @app.command()
-@remotely(there(keys=("ram",)))
 def save(
     classroom: Classroom,
     name: Name,
@@ -40,15 +42,21 @@ def save(
 
     Example: pizarra checkpoint save net lesson-3 1-8
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        report = service.save(context, classroom, name, numbers(seats), ram=ram)
-    one = "{n} of {total} machine saved in {s:.1f} s."
-    many = "{n} of {total} machines saved in {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    report = report_of(
+        ask(
+            "checkpoint save",
+            {**_of(classroom, name, seats), "ram": ram},
+            as_json=as_json,
+            wait_s=wait,
+        )
+    )
+    forms = P_(
+        "{n} of {total} machine saved in {s:.1f} s.", "{n} of {total} machines saved in {s:.1f} s."
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 @app.command()
-@remotely(there("/restore"))
 def restore(
     classroom: Classroom, name: Name, seats: Seats = None, wait: Wait = 0, as_json: Json = False
 ) -> None:
@@ -56,15 +64,17 @@ def restore(
 
     Example: pizarra checkpoint restore net lesson-3
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        report = service.restore(context, classroom, name, numbers(seats))
-    one = "{n} of {total} machine restored in {s:.1f} s."
-    many = "{n} of {total} machines restored in {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    report = report_of(
+        ask("checkpoint restore", {**_of(classroom, name, seats)}, as_json=as_json, wait_s=wait)
+    )
+    forms = P_(
+        "{n} of {total} machine restored in {s:.1f} s.",
+        "{n} of {total} machines restored in {s:.1f} s.",
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 @app.command("hand-out")
-@remotely(there("/hand-out", keys=("source",)))
 def hand_out(
     classroom: Classroom,
     name: Name,
@@ -80,23 +90,22 @@ def hand_out(
 
     Example: pizarra checkpoint hand-out net lesson-3 --from 1
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        number = parse_seat_numbers(str(source))[0]
-        report = service.hand_out(context, classroom, name, number, numbers(seats))
-    one = "{n} of {total} machine has it after {s:.1f} s."
-    many = "{n} of {total} machines have it after {s:.1f} s."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    wish = {**_of(classroom, name, seats), "source": source}
+    report = report_of(ask("checkpoint hand-out", wish, as_json=as_json, wait_s=wait))
+    forms = P_(
+        "{n} of {total} machine has it after {s:.1f} s.",
+        "{n} of {total} machines have it after {s:.1f} s.",
+    )
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 @app.command("list")
-@remotely(list_of("/classrooms/{classroom}/checkpoints"))
 def list_(classroom: Classroom, as_json: Json = False) -> None:
     """The checkpoints of a classroom, the oldest first.
 
     Example: pizarra checkpoint list net
     """
-    with reader_context(as_json=as_json) as context:
-        found = service.list_checkpoints(context, classroom)
+    found = ask("checkpoint list", {"classroom": classroom}, as_json=as_json)
     if as_json:
         print_json({"classroom": classroom, "checkpoints": found})
         return
@@ -114,7 +123,7 @@ def list_(classroom: Classroom, as_json: Json = False) -> None:
     print_table(headings, rows, right="llrrr")
     if not found:
         text = _("None yet. Save one with: pizarra checkpoint save {classroom} NAME")
-        out.print(text.format(classroom=classroom), markup=False)
+        out.print(text.format(classroom=classroom))
 
 
 @app.command()
@@ -125,13 +134,11 @@ def delete(
 
     Example: pizarra checkpoint delete net lesson-3
     """
-    with reader_context(as_json=as_json) as context:
-        question = _("Delete the checkpoint {name} of {classroom} for good?")
-        confirm(question.format(name=name, classroom=classroom), yes=yes)
-        report = service.delete(context, classroom, name, numbers(seats))
-    one = "Forgotten for {n} of {total} machine."
-    many = "Forgotten for {n} of {total} machines."
-    finish(report, sentence(report, one, many), as_json=as_json)
+    question = _("Delete the checkpoint {name} of {classroom} for good?")
+    confirm(question.format(name=name, classroom=classroom), yes=yes)
+    report = report_of(ask("checkpoint delete", _of(classroom, name, seats), as_json=as_json))
+    forms = P_("Forgotten for {n} of {total} machine.", "Forgotten for {n} of {total} machines.")
+    finish(report, sentence(report, *forms), as_json=as_json)
 
 
 app.command("export")(export_checkpoint)

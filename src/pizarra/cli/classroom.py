@@ -8,26 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from pizarra.cli.options import Classroom, Json, Seats, Storage, Wait, Yes, numbers
-from pizarra.cli.output import confirm, err, out, print_json, print_table
-from pizarra.cli.remote import list_of, remotely
-from pizarra.cli.verbs import finish, reader_context
+from pizarra.cli.ask import ask
+from pizarra.cli.documents import finish, report_of
+from pizarra.cli.group import group
+from pizarra.cli.options import Classroom, Json, Seats, Storage, Wait, Yes, check_seats
+from pizarra.cli.output import confirm, err, out, print_json, print_table, reporting_errors
 from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
-from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report
-from pizarra.model.sizes import parse_size, size_text
-from pizarra.planner.identity import Person
-from pizarra.service import apply as declared
-from pizarra.service import classrooms, creation, identity
-from pizarra.service import upgrade as upgrades
-from pizarra.service import warm as warm_baselines
-from pizarra.service.data_disks import swap
-from pizarra.service.identity import LIMIT_S, password_hash
-from pizarra.service.warm import SETTLE_S
+from pizarra.model.sentence import P_
+from pizarra.model.sizes import MIB, parse_size, size_text
 
-app = typer.Typer(no_args_is_help=True, help="Classrooms: N seats of one template.")
+app = group("Classrooms: N seats of one template.", "classroom")
 WithData = Annotated[
     bool, typer.Option("--with-data", help="Remove the data disks of its seats too.")
 ]
@@ -67,32 +59,37 @@ def create(
 
     Example: pizarra classroom create net --template debian --seats 12 --memory 2G
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        person = Person(user=user, password_hash=_hash_of(password_file))
-        if user and not identify:
-            raise BadInput("An account is made with an identity only.", "Add --identify.")
-        spec = ClassroomSpec(
-            name=name,
-            template=template,
-            seats=seats,
-            version=version,
-            memory_bytes=parse_size(memory),
-            vcpus=vcpus,
-            network=network,
-            storage=storage,
-            vg=vg,
-            disk_bytes=parse_size(disk) if disk else None,
-            identify=identify,
-            warm=warm,
-        )
-        report = creation.create(context, spec, person)
-    _finish(report, "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
-            "{n} seats made in {s:.1f} s. Next: pizarra start {name}", as_json=as_json)  # fmt: skip
+    with reporting_errors(as_json=as_json):
+        wish = {
+            "classroom": name,
+            "template": template,
+            "seats": seats,
+            "version": version,
+            "memory_mib": -(-parse_size(memory) // MIB),
+            "vcpus": vcpus,
+            "network": network,
+            "disk": disk,
+            "storage": storage,
+            "vg": vg,
+            "identify": identify,
+            "warm": warm,
+            "user": user,
+            "password_hash": _hash_of(password_file),
+        }
+    report = report_of(ask("classroom create", wish, as_json=as_json, wait_s=wait))
+    _finish(
+        report,
+        P_(
+            "{n} seat made in {s:.1f} s. Next: pizarra start {name}",
+            "{n} seats made in {s:.1f} s. Next: pizarra start {name}",
+        ),
+        as_json=as_json,
+    )
 
 
-def _finish(report: Report, singular: str, plural: str, *, as_json: bool) -> None:
+def _finish(report: Report, forms: tuple[str, str], *, as_json: bool) -> None:
     n = report.count(Outcome.DONE, Outcome.UNCHANGED)
-    text = ngettext(singular, plural, n)
+    text = ngettext(*forms, n)
     finish(report, text.format(n=n, s=report.elapsed_s, name=report.classroom), as_json=as_json)
 
 
@@ -108,30 +105,41 @@ def apply(
 
     Example: pizarra classroom apply net.yaml
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        plan = declared.plan(context, declared.read_spec(file))
-        if not as_json:
-            for line in plan.lines:
-                err.print(f"  {say(line)}", markup=False)
-        if dry_run:
-            if as_json:
-                print_json(plan.to_json())
-            return
-        if plan.asks:
-            confirm(_("Change the classroom {name} so?").format(name=plan.spec.name), yes=yes)
-        report = declared.carry_out(context, plan)
-    _finish(report, "{n} seat is as declared.", "{n} seats are as declared.", as_json=as_json)
+    with reporting_errors(as_json=as_json):
+        wish = _declared(file)
+    plan = ask("classroom apply", wish, as_json=as_json, dry_run=True)
+    if not as_json:
+        for line in plan["changes"]:
+            err.print(f"  {say(line)}")
+    if dry_run:
+        if as_json:
+            print_json({key: value for key, value in plan.items() if key != "exists"})
+        return
+    if plan["exists"] and plan["changes"]:
+        confirm(_("Change the classroom {name} so?").format(name=plan["classroom"]), yes=yes)
+    report = report_of(ask("classroom apply", wish, as_json=as_json, wait_s=wait))
+    _finish(report, P_("{n} seat is as declared.", "{n} seats are as declared."), as_json=as_json)
+
+
+def _declared(file: Path) -> dict[str, str]:
+    """A file's text, and the classroom that it is about. Raises BadInput."""
+    from pizarra.service.apply import parse_spec
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("{path} cannot be read: {why}.", path=file, why=error) from None
+    name = parse_spec(text, str(file)).name
+    return {"classroom": name, "file": text, "file_name": str(file)}
 
 
 @app.command("list")
-@remotely(list_of("/classrooms"))
 def list_(as_json: Json = False) -> None:
     """All classrooms of this host.
 
     Example: pizarra classroom list
     """
-    with reader_context(as_json=as_json) as context:
-        found = [classrooms.classroom_json(one) for one in classrooms.list_classrooms(context)]
+    found = ask("classroom list", {}, as_json=as_json)
     if as_json:
         print_json(found)
     elif not found:
@@ -168,8 +176,7 @@ def show(name: Name, as_json: Json = False) -> None:
 
     Example: pizarra classroom show net
     """
-    with reader_context(as_json=as_json) as context:
-        found = classrooms.show(context, name)
+    found = ask("classroom show", {"classroom": name}, as_json=as_json)
     if as_json:
         print_json(found)
         return
@@ -185,7 +192,7 @@ def show(name: Name, as_json: Json = False) -> None:
     rows = [(seat, found["addresses"].get(seat, "")) for seat in found["seats"]]
     print_table((_("seat"), _("address")), rows)
     for seat, fault in found["faults"].items():
-        err.print(f"? {seat}: {say(fault)}", markup=False)
+        err.print(f"? {seat}: {say(fault)}")
 
 
 @app.command()
@@ -202,18 +209,16 @@ def resize(
 
     Example: pizarra classroom resize net --seats 16 --disk 30G
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
+    wish = {"classroom": name, "seats": seats, "disk": disk, "with_data": with_data}
+    with reporting_errors(as_json=as_json):
         if seats is None and not disk:
             raise BadInput("Nothing is to be changed.", "Say --seats N or --disk SIZE.")
-        size_bytes = parse_size(disk) if disk else None
-        check_name(name, "classroom")
-        classroom = context.host.observe().classroom(name)
-        if seats is not None and 0 < seats < len(classroom.seats):
-            gone = ", ".join(seat.name for seat in classroom.seats[seats:])
-            confirm(_("Delete {seats} and what is on them?").format(seats=gone), yes=yes)
-        report = classrooms.resize(context, name, seats=seats, disk_bytes=size_bytes,
-                                    with_data=with_data)  # fmt: skip
-    _finish(report, "{n} seat changed.", "{n} seats changed.", as_json=as_json)
+    present = ask("classroom show", {"classroom": name}, as_json=as_json)["seats"]
+    if seats is not None and 0 < seats < len(present):
+        question = _("Delete {seats} and what is on them?")
+        confirm(question.format(seats=", ".join(present[seats:])), yes=yes)
+    report = report_of(ask("classroom resize", wish, as_json=as_json, wait_s=wait))
+    _finish(report, P_("{n} seat changed.", "{n} seats changed."), as_json=as_json)
 
 
 @app.command()
@@ -233,11 +238,12 @@ def upgrade(
 
     Example: pizarra classroom upgrade net --to 2
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        if upgrades.at_once(context, name):
-            question = _("Make the machines of {name} anew at once, without what is on them?")
-            confirm(question.format(name=name), yes=yes)
-        report = upgrades.upgrade(context, name, numbers(seats), version=to)
+    wish = {"classroom": name, "seats": check_seats(seats), "version": to}
+    plan = ask("classroom upgrade", wish, as_json=as_json, dry_run=True)
+    if plan["when"] == "now":
+        question = _("Make the machines of {name} anew at once, without what is on them?")
+        confirm(question.format(name=name), yes=yes)
+    report = report_of(ask("classroom upgrade", wish, as_json=as_json, wait_s=wait))
     n, version = report.count(Outcome.DONE, Outcome.UNCHANGED), report.extra["version"]
     if report.extra["when"] == "now":
         text = ngettext("{n} seat is on v{version}.", "{n} seats are on v{version}.", n)
@@ -255,9 +261,9 @@ def warm(
     name: Classroom,
     seats: Seats = None,
     settle: Annotated[
-        float,
+        float | None,
         typer.Option(help="Seconds at most to boot in; a guest agent may say sooner that it has."),
-    ] = SETTLE_S,
+    ] = None,
     yes: Yes = False,
     wait: Wait = 0,
     as_json: Json = False,
@@ -268,12 +274,15 @@ def warm(
 
     Example: pizarra classroom warm net --settle 90
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        question = _("Reset the machines of {name} and boot each, to make its warm baseline?")
-        confirm(question.format(name=name), yes=yes)
-        report = warm_baselines.warm(context, name, numbers(seats), settle_s=settle)
-    one, many = "{n} machine can be reset warm.", "{n} machines can be reset warm."
-    _finish(report, one, many, as_json=as_json)
+    question = _("Reset the machines of {name} and boot each, to make its warm baseline?")
+    confirm(question.format(name=name), yes=yes)
+    wish = {"classroom": name, "seats": check_seats(seats), "settle": settle}
+    report = report_of(ask("classroom warm", wish, as_json=as_json, wait_s=wait))
+    _finish(
+        report,
+        P_("{n} machine can be reset warm.", "{n} machines can be reset warm."),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -283,8 +292,8 @@ def identify(
     user: User = "",
     password_file: PasswordFile = None,
     limit: Annotated[
-        float, typer.Option(help="Seconds at most that a machine may take.")
-    ] = LIMIT_S,
+        float | None, typer.Option(help="Seconds at most that a machine may take.")
+    ] = None,
     yes: Yes = False,
     wait: Wait = 0,
     as_json: Json = False,
@@ -296,13 +305,22 @@ def identify(
 
     Example: pizarra classroom identify net --user student --password-file secret.txt
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        person = Person(user=user, password_hash=_hash_of(password_file))
-        question = _("Reset the machines of {name} and boot each, to give it an identity?")
-        confirm(question.format(name=name), yes=yes)
-        report = identity.identify(context, name, numbers(seats), person=person, limit_s=limit)
-    one, many = "{n} machine has an identity.", "{n} machines have an identity."
-    _finish(report, one, many, as_json=as_json)
+    with reporting_errors(as_json=as_json):
+        wish = {
+            "classroom": name,
+            "seats": check_seats(seats),
+            "user": user,
+            "password_hash": _hash_of(password_file),
+            "limit": limit,
+        }
+    question = _("Reset the machines of {name} and boot each, to give it an identity?")
+    confirm(question.format(name=name), yes=yes)
+    report = report_of(ask("classroom identify", wish, as_json=as_json, wait_s=wait))
+    _finish(
+        report,
+        P_("{n} machine has an identity.", "{n} machines have an identity."),
+        as_json=as_json,
+    )
 
 
 def _hash_of(file: Path | None) -> str:
@@ -312,6 +330,8 @@ def _hash_of(file: Path | None) -> str:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("{file} cannot be read: {why}.", file=file, why=error) from None
+    from pizarra.service.identity import password_hash
+
     return password_hash(text.partition("\n")[0])
 
 
@@ -327,10 +347,13 @@ def swap_data(
 
     Example: pizarra classroom swap-data net 3 7
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        report = swap(context, name, one, other)
-    _finish(report, "{n} machine has other data.", "{n} machines have each other's data.",
-            as_json=as_json)  # fmt: skip
+    wish = {"classroom": name, "one": one, "other": other}
+    report = report_of(ask("classroom swap-data", wish, as_json=as_json, wait_s=wait))
+    _finish(
+        report,
+        P_("{n} machine has other data.", "{n} machines have each other's data."),
+        as_json=as_json,
+    )
 
 
 @app.command()
@@ -345,10 +368,9 @@ def delete(
 
     Example: pizarra classroom delete net --yes
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        check_name(name, "classroom")
-        classroom = context.host.observe().classroom(name)
-        question = _("Delete the classroom {name} and its {n} machines?")
-        confirm(question.format(name=name, n=len(classroom.seats)), yes=yes)
-        report = classrooms.delete(context, name, with_data=with_data)
-    _finish(report, "{n} machine deleted.", "{n} machines deleted.", as_json=as_json)
+    present = ask("classroom show", {"classroom": name}, as_json=as_json)["seats"]
+    question = _("Delete the classroom {name} and its {n} machines?")
+    confirm(question.format(name=name, n=len(present)), yes=yes)
+    wish = {"classroom": name, "with_data": with_data}
+    report = report_of(ask("classroom delete", wish, as_json=as_json, wait_s=wait))
+    _finish(report, P_("{n} machine deleted.", "{n} machines deleted."), as_json=as_json)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from pizarra.cli.ask import ask
 from pizarra.cli.options import Json
 from pizarra.cli.output import out, print_json, print_table
-from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import _
 from pizarra.model.sizes import size_text
-from pizarra.service import guard as guard_service
 
 
 def guard(as_json: Json = False) -> None:
@@ -16,8 +15,7 @@ def guard(as_json: Json = False) -> None:
 
     Example: pizarra guard
     """
-    with reader_context(as_json=as_json) as context:
-        document = guard_service.guard(context)
+    document = ask("guard", {}, as_json=as_json)
     if as_json:
         print_json(document)
         return

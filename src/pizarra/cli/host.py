@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from textwrap import wrap
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from pizarra.cli.ask import ask
+from pizarra.cli.group import group
 from pizarra.cli.options import Json, Yes
 from pizarra.cli.output import confirm, err, out, print_json, reporting_errors, showing_progress
+from pizarra.cli.server_option import server_from_options
 from pizarra.cli.words import _, ngettext, translate
+from pizarra.engine.events import Emit
 from pizarra.engine.fitness.findings import Finding, Level
 from pizarra.service.host_check import Consent, HostReport, check_host, fix_host
 from pizarra.settings import read_settings
 
-app = typer.Typer(help="This host.", no_args_is_help=True)
+app = group("This host.", "host")
 
 _WIDTH = 80
 _SIGNS = {Level.GOOD: "✔", Level.ADVICE: "·", Level.WARNING: "!", Level.UNFIT: "✘"}
@@ -40,19 +44,45 @@ def check(
 
     Example: pizarra host check --fix
     """
-    with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
-        settings = read_settings()
-        if err.is_terminal:
-            err.print(_("Looking at this host …"), markup=False)
-        if fix:
-            report = fix_host(settings, consent(yes=yes, as_json=as_json), emit)
-        else:
-            report = check_host(settings)
+    if err.is_terminal:
+        err.print(_("Looking at this host …"))
+    with reporting_errors(as_json=as_json):
+        is_elsewhere = server_from_options() is not None
+    if is_elsewhere:
+        document = ask("host check", {"fix": fix, "install": yes}, as_json=as_json)
+        report = _report_of(document)
+    else:
+        with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
+            report = _check_here(emit, fix=fix, yes=yes, as_json=as_json)
     if as_json:
         print_json(report.to_json())
     else:
         _show(report)
     raise typer.Exit(report.exit_status)
+
+
+def _check_here(emit: Emit, *, fix: bool, yes: bool, as_json: bool) -> HostReport:
+    """Also as somebody who is not root: then that is the finding."""
+    settings = read_settings()
+    if fix:
+        return fix_host(settings, consent(yes=yes, as_json=as_json), emit)
+    return check_host(settings)
+
+
+def _report_of(document: Mapping[str, Any]) -> HostReport:
+    """Of a server's host."""
+    findings = [
+        Finding(
+            check=one["check"],
+            level=Level(one["level"]),
+            text="{says}",
+            facts={"says": one["says"]},
+            mend=one["mend"],
+        )
+        for one in document["findings"]
+    ]
+    fixed = frozenset(one["check"] for one in document["findings"] if one["fixed"])
+    return HostReport(findings=tuple(findings), fixed=fixed)
 
 
 def consent(*, yes: bool, as_json: bool) -> Consent:
@@ -62,7 +92,7 @@ def consent(*, yes: bool, as_json: bool) -> Consent:
         names = ", ".join(packages)
         if not yes and (as_json or not sys.stdin.isatty()):
             text = _("Not installed without --yes: {names}").format(names=names)
-            err.print(text, markup=False)
+            err.print(text)
             return False
         try:
             confirm(_("Install {names}?").format(names=names), yes=yes)
@@ -76,8 +106,8 @@ def consent(*, yes: bool, as_json: bool) -> Consent:
 def _show(report: HostReport) -> None:
     for finding in report.findings:
         for line in finding_lines(finding, fixed=finding.check in report.fixed):
-            out.print(line, markup=False)
-    out.print(_last_sentence(report), style="bold", markup=False)
+            out.print(line)
+    out.print(_last_sentence(report), bold=True)
 
 
 def finding_lines(finding: Finding, *, fixed: bool = False) -> Iterator[str]:

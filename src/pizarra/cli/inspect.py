@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from pizarra.cli.ask import ask, root_context
 from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, print_table
-from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import _, ngettext, say
 from pizarra.errors import BadInput
 from pizarra.model.sizes import size_text
@@ -56,7 +56,10 @@ def inspect(
         raise BadInput("These options do not go together.", "See: pizarra inspect --help")
     if bool(copy) != (to is not None):
         raise BadInput("--copy PATH and --to FOLDER go together.")
-    with reader_context(as_json=as_json) as context:
+    if attach is None and not detach and not copy:
+        _show(ask("inspect", {"seat": seat}, as_json=as_json), as_json=as_json)
+        return
+    with root_context(as_json=as_json) as context:
         if attach is not None:
             where = Where(which=attach, disk=disk, partition=partition)
             _show_attached(service.attach(context, seat, where, at), as_json=as_json)
@@ -66,8 +69,6 @@ def inspect(
             where = Where(which=from_, disk=disk, partition=partition)
             copied = service.copy(context, seat, copy, to, where)
             _show_copied(seat, copied, to, as_json=as_json)
-        else:
-            _show(service.show(context, seat), as_json=as_json)
 
 
 def _show(found: dict[str, Any], *, as_json: bool) -> None:
@@ -76,7 +77,7 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
         return
     of = f", {found['template']} v{found['version']}" if found["template"] else ""
     what = f"{found['seat']}: {_(found['power'])}{of}"
-    out.print(what, markup=False)
+    out.print(what)
     rows = [
         (
             one["disk"],
@@ -91,20 +92,20 @@ def _show(found: dict[str, Any], *, as_json: bool) -> None:
     print_table(headings, rows, right="lrrll")
     for view in found["views"]:
         where = view["mount"] or view["device"] or ""
-        out.print(f"{_(view['state'])} ({view['disk']}): {where}", markup=False)
+        out.print(f"{_(view['state'])} ({view['disk']}): {where}")
     for why in filter(None, (found["fault"], *(one["why"] for one in found["disks"]))):
-        err.print(f"? {found['seat']}: {say(why)}", markup=False)
+        err.print(f"? {found['seat']}: {say(why)}")
     following = service.advice(found).format(seat=found["seat"])
-    out.print(_("Next: {command}").format(command=following), markup=False)
+    out.print(_("Next: {command}").format(command=following))
 
 
 def _show_attached(view: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    out.print(view["mount"] or view["device"], markup=False)
+    out.print(view["mount"] or view["device"])
     text = _("Read-only, until: pizarra inspect {seat} --detach")
-    err.print(text.format(seat=view["seat"]), markup=False)
+    err.print(text.format(seat=view["seat"]))
 
 
 def _show_detached(seat: str, views: list[dict[str, Any]], *, as_json: bool) -> None:
@@ -112,7 +113,7 @@ def _show_detached(seat: str, views: list[dict[str, Any]], *, as_json: bool) -> 
         print_json({"seat": seat, "detached": views})
     else:
         text = ngettext("{n} view of {seat} ended.", "{n} views of {seat} ended.", len(views))
-        out.print(text.format(n=len(views), seat=seat), markup=False)
+        out.print(text.format(n=len(views), seat=seat))
 
 
 def _show_copied(seat: str, copied: Copied, to: Path, *, as_json: bool) -> None:
@@ -129,6 +130,6 @@ def _show_copied(seat: str, copied: Copied, to: Path, *, as_json: bool) -> None:
     text = ngettext("{n} file ({size}) copied to {to}.", "{n} files ({size}) copied to {to}.",
                     copied.files)  # fmt: skip
     size = size_text(copied.size_bytes)
-    out.print(text.format(n=copied.files, size=size, to=to), markup=False)
+    out.print(text.format(n=copied.files, size=size, to=to))
     for line in copied.left_out:
-        err.print(_("left out: {what}").format(what=ascii(line)[1:-1]), markup=False)
+        err.print(_("left out: {what}").format(what=ascii(line)[1:-1]))

@@ -4,54 +4,89 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
-from collections.abc import Callable
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 from pizarra import __version__
-from pizarra.cli import (
-    adopt,
-    checkpoint,
-    classroom,
-    guard,
-    host,
-    inspect,
-    recover,
-    report,
-    serve,
-    template,
-    verbs,
-)
-from pizarra.cli.output import err, fail
-from pizarra.cli.remote import SERVER, TOKEN
-from pizarra.cli.words import _
+from pizarra.cli.group import SETTINGS, TableGroup, command_of
+from pizarra.cli.server_option import SERVER, TOKEN
 from pizarra.errors import PizarraError
-from pizarra.system.flight import FLIGHT
+
+# no plug-in of pydantic is ours, and looking for them takes as long as a command
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+# where each command is; a name with an app there is a group
+_GROUPS = ("host", "template", "classroom", "checkpoint")
+_MODULES = {
+    "start": "verbs",
+    "stop": "verbs",
+    "reset": "verbs",
+    "undo": "verbs",
+    "verify": "verbs",
+    "status": "verbs",
+    "adopt": "adopt",
+    "inspect": "inspect",
+    "recover": "recover",
+    "guard": "guard",
+    "report": "report",
+    "serve": "serve",
+    "commands": "commands",
+}
+
+
+class _Pizarra(TableGroup):
+    """Imports a command when it is called. What typer calls a command is its library's own type."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Its module, and nothing else; the table for a command that no module has."""
+        _ = ctx
+        return _load(cmd_name) or self.generate(cmd_name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of the help."""
+        _ = ctx
+        return [*_GROUPS, *_MODULES, *self.missing()]
+
+    @property
+    def commands(self) -> dict[str, Any]:
+        """All of them, imported."""
+        found = {name: _load(name) for name in (*_GROUPS, *_MODULES)}
+        found |= {name: self.generate(name) for name in self.missing()}
+        return {name: one for name, one in found.items() if one is not None}
+
+    @commands.setter
+    def commands(self, value: object) -> None:
+        """The library puts an empty one here."""
+
+    def missing(self) -> list[str]:
+        """Commands without a noun, or of a noun that has no group, which are in the table alone."""
+        from pizarra.service.commands.table import all_commands
+
+        names = (one.name for one in all_commands())
+        return [name for name in names if " " not in name and name not in _MODULES]
+
+
+def _load(name: str) -> Any:
+    if name in _GROUPS:
+        found = typer.main.get_command(import_module(f"pizarra.cli.{name}").app)
+        found.name = name
+        return found
+    if name in _MODULES:
+        module: Any = import_module(f"pizarra.cli.{_MODULES[name]}")
+        return command_of(getattr(module, name), name)
+    return None
+
 
 app = typer.Typer(
+    cls=_Pizarra,
     no_args_is_help=True,
     add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=SETTINGS,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.add_typer(host.app, name="host")
-app.add_typer(template.app, name="template")
-app.add_typer(classroom.app, name="classroom")
-app.add_typer(checkpoint.app, name="checkpoint")
-_COMMANDS: tuple[Callable[..., None], ...] = (
-    *verbs.COMMANDS,
-    adopt.adopt,
-    inspect.inspect,
-    recover.recover,
-    guard.guard,
-    report.report,
-    serve.serve,
-)
-for command in _COMMANDS:
-    app.command()(command)
 
 
 def _version(wanted: bool) -> None:
@@ -83,17 +118,37 @@ def run() -> None:
     try:
         app()
     except PizarraError as error:
-        try:
-            fail(error, as_json="--json" in sys.argv)
-        except typer.Exit as exit_:
-            sys.exit(exit_.exit_code)
+        sys.exit(_fail(error))
     except KeyboardInterrupt:
+        from pizarra.cli.output import err
+        from pizarra.cli.words import _
+
         err.print(_("pizarra: interrupted; `pizarra recover` puts right what was under way."))
         sys.exit(130)
     except Exception:  # noqa: BLE001 - the one place where nothing may pass
-        traceback.print_exc()
-        err.print(_("pizarra: this is a bug. What came before it:"), style="bold")
-        for line in list(FLIGHT)[-15:]:
-            err.print(f"  {line}", markup=False)
-        err.print(_("pizarra: `pizarra report` puts all of it into one file."))
+        _show_bug()
         sys.exit(70)
+
+
+def _fail(error: PizarraError) -> int:
+    """Of an error that came before a command could tell it, as in its arguments."""
+    from pizarra.cli.output import fail
+
+    try:
+        fail(error, as_json="--json" in sys.argv)
+    except typer.Exit as exit_:
+        return exit_.exit_code
+
+
+def _show_bug() -> None:
+    import traceback
+
+    from pizarra.cli.output import err
+    from pizarra.cli.words import _
+    from pizarra.system.flight import FLIGHT
+
+    traceback.print_exc()
+    err.print(_("pizarra: this is a bug. What came before it:"), bold=True)
+    for line in list(FLIGHT)[-15:]:
+        err.print(f"  {line}")
+    err.print(_("pizarra: `pizarra report` puts all of it into one file."))

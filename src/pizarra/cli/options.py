@@ -44,6 +44,8 @@ Storage = Annotated[
 ]
 
 
-def numbers(seats: str | None) -> tuple[int, ...] | None:
-    """None for all."""
-    return None if seats is None else parse_seat_numbers(seats)
+def check_seats(seats: str | None) -> str | None:
+    """Seats as typed; None for all. An empty text is no list of seats. Raises BadInput."""
+    if seats is not None:
+        parse_seat_numbers(seats)
+    return seats

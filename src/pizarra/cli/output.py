@@ -1,41 +1,77 @@
-"""What a person sees: results on stdout, talk on stderr, progress on a terminal, JSON on demand."""
+"""What a person sees: results on stdout, talk on stderr, progress on a terminal, JSON on demand.
+
+The library for bars is imported when there is a bar to draw: most commands print lines or a
+document.
+"""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from itertools import zip_longest
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from pizarra.cli.words import OUTCOME_SIGNS, _, say, translate
 from pizarra.engine.events import Advanced, Began, Emit, Event, Noted, Settled
 from pizarra.errors import PizarraError
 from pizarra.model.outcome import SeatOutcome
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_WIDTH_ELSEWHERE = 80  # of a table that no terminal shows
+_GAP, _COLUMN_LEAST = 2, 8
+_BOLD, _PLAIN = "\033[1m", "\033[0m"
+
+
+class Printer:
+    """Lines of text on one of the two streams; bold on a terminal."""
+
+    def __init__(self, *, is_error: bool) -> None:
+        self.is_error = is_error
+
+    @property
+    def stream(self) -> TextIO:
+        """As it is now: tests put another in its place."""
+        return sys.stderr if self.is_error else sys.stdout
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person looks at it."""
+        return self.stream.isatty()
+
+    def print(self, text: str, *, bold: bool = False, end: str = "\n") -> None:
+        """One text, as it is."""
+        if bold and self.is_terminal:
+            text = f"{_BOLD}{text}{_PLAIN}"
+        # a file's name may be no text: \udcff is what Python makes of a byte
+        self.stream.write(text.encode(errors="backslashreplace").decode() + end)
+        self.stream.flush()
+
+
+out = Printer(is_error=False)
+err = Printer(is_error=True)
 
 
 def print_json(document: Any) -> None:
     """The one document of ``--json``."""
-    text = json.dumps(document, indent=2, ensure_ascii=False)
-    # a file's name may be no text: \udcff is what Python makes of a byte, and JSON can say that
-    sys.stdout.write(text.encode(errors="backslashreplace").decode() + "\n")
+    out.print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
 
 
 def fail(error: PizarraError, *, as_json: bool = False) -> NoReturn:
     """An error in the reader's words, its next step, its exit status."""
     if as_json:
-        print_json({"error": type(error).__name__, "says": str(error), "hint": error.advice})
-    err.print(f"pizarra: {translate(error.text, error.facts)}", style="bold", markup=False)
+        told = {"code": error.code, "says": str(error), "hint": error.advice}
+        print_json({"error": told})
+    err.print(f"pizarra: {translate(error.text, error.facts)}", bold=True)
     if error.hint:
-        err.print(f"  {translate(error.hint, error.facts)}", markup=False)
+        err.print(f"  {translate(error.hint, error.facts)}")
     raise typer.Exit(error.exit_status)
 
 
@@ -52,7 +88,7 @@ def reporting_errors(*, as_json: bool = False) -> Iterator[None]:
 def showing_progress(*, quiet: bool = False) -> Iterator[Emit]:
     """A listener: bars on a terminal, plain lines otherwise, nothing but notes when quiet."""
     if quiet:
-        yield _noted
+        yield _print_note
     elif err.is_terminal:
         with _bars() as progress:
             yield _Bars(progress)
@@ -60,19 +96,23 @@ def showing_progress(*, quiet: bool = False) -> Iterator[Emit]:
         yield _Lines()
 
 
-def _noted(event: Event) -> None:
+def _print_note(event: Event) -> None:
     if isinstance(event, Noted):
-        err.print(translate(event.text, event.facts), markup=False)
+        err.print(translate(event.text, event.facts))
 
 
 def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.fields[amount]}"),
         TimeRemainingColumn(compact=True),
     )
-    return Progress(*columns, console=err, transient=True)
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    return Progress(*columns, console=console, transient=True)
 
 
 class _Bars:
@@ -100,8 +140,8 @@ class _Bars:
                     if unit == "seats":
                         amount = _("{n} of {total}").format(n=self.settled, total=int(total))
                         self.progress.update(task, completed=self.settled, amount=amount)
-            case Noted():
-                _noted(event)
+            case Noted(text=text, facts=facts):
+                self.progress.console.print(translate(text, facts), markup=False)
 
 
 class _Lines:
@@ -109,21 +149,21 @@ class _Lines:
 
     def __init__(self) -> None:
         self.totals: dict[str, float] = {}
-        self.told: dict[str, int] = {}
+        self.quarters: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
         match event:
             case Began(what=what, total=total):
-                self.totals[what], self.told[what] = total, 0
+                self.totals[what], self.quarters[what] = total, 0
             case Advanced(what=what, done=done):
                 quarter = int(4 * done / self.totals[what]) if self.totals.get(what) else 0
-                if quarter > self.told.get(what, 0):
-                    self.told[what] = quarter
-                    err.print(f"{_(what)}: {25 * quarter} %", markup=False)
+                if quarter > self.quarters.get(what, 0):
+                    self.quarters[what] = quarter
+                    err.print(f"{_(what)}: {25 * quarter} %")
             case Settled(outcome=outcome):
-                err.print(seat_line(outcome), markup=False)
+                err.print(seat_line(outcome))
             case Noted():
-                _noted(event)
+                _print_note(event)
 
 
 def seat_line(outcome: SeatOutcome) -> str:
@@ -137,21 +177,42 @@ def _timings(outcome: SeatOutcome) -> str:
     return "  ".join(f"{_(step)} {ms:.0f} ms" for step, ms in outcome.timings_ms.items())
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> Table:
-    """A plain table that fits 80 columns; ``right`` has an ``r`` for each column to align so."""
-    made = Table(box=None, pad_edge=False, header_style="bold", width=None)
-    for index, heading in enumerate(headings):
-        made.add_column(heading, justify="right" if right[index : index + 1] == "r" else "left",
-                        overflow="fold")  # fmt: skip
-    for row in rows:
-        made.add_row(*row)
-    return made
-
-
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> None:
-    """On stdout, at the width of the terminal, 80 columns when there is none."""
-    console = Console(highlight=False, width=None if out.is_terminal else 80, markup=False)
-    console.print(table(headings, rows, right))
+    """On stdout, at the width of the terminal, 80 columns when there is none.
+
+    ``right`` has an ``r`` for each column that is aligned so. What does not fit goes on below, in
+    the widest column.
+    """
+    width = shutil.get_terminal_size().columns if out.is_terminal else _WIDTH_ELSEWHERE
+    for number, line in enumerate(table_lines(headings, rows, right, width)):
+        out.print(line, bold=number == 0)
+
+
+def table_lines(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], right: str, width: int
+) -> list[str]:
+    """The lines of a table, headings first; each as wide as ``width`` at most."""
+    everything = [headings, *rows]
+    widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
+    over = sum(widths) + _GAP * (len(widths) - 1) - width
+    widest = widths.index(max(widths)) if widths else 0
+    if over > 0:
+        widths[widest] = max(_COLUMN_LEAST, widths[widest] - over)
+    lines = []
+    for row in everything:
+        cells = [_folded(cell, size) for cell, size in zip(row, widths, strict=True)]
+        for part in zip_longest(*cells, fillvalue=""):
+            shown = [
+                cell.rjust(size) if right[column : column + 1] == "r" else cell.ljust(size)
+                for column, (cell, size) in enumerate(zip(part, widths, strict=True))
+            ]
+            lines.append((" " * _GAP).join(shown).rstrip())
+    return lines
+
+
+def _folded(text: str, width: int) -> list[str]:
+    """At spaces where there are some, else anywhere."""
+    return wrap(text, width) or [""] if len(text) > width else [text]
 
 
 def confirm(question: str, *, yes: bool) -> None:
@@ -161,6 +222,6 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         err.print(_("pizarra: nothing was done: this needs --yes where nobody can be asked."))
         raise typer.Exit(2)
-    err.print(f"{question} {_('[y/N]')} ", end="", markup=False)
+    err.print(f"{question} {_('[y/N]')} ", end="")
     if sys.stdin.readline().strip().lower() not in ("y", "yes", "s", "si", "sí"):
         raise typer.Exit(1)

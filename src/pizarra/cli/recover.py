@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from pizarra.cli.ask import ask
+from pizarra.cli.documents import report_of
 from pizarra.cli.options import Json, Wait
 from pizarra.cli.output import out, print_json
-from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import ngettext
 from pizarra.model.outcome import Outcome
-from pizarra.service import recover as recover_service
 
 
 def recover(wait: Wait = 0, as_json: Json = False) -> None:
@@ -17,10 +17,10 @@ def recover(wait: Wait = 0, as_json: Json = False) -> None:
 
     Example: pizarra recover
     """
-    with reader_context(as_json=as_json, wait_s=wait) as context:
-        reports = recover_service.recover(context)
+    document = ask("recover", {}, as_json=as_json, wait_s=wait)
+    reports = [report_of(one) for one in document["classrooms"]]
     if as_json:
-        print_json({"verb": "recover", "classrooms": [report.to_json() for report in reports]})
+        print_json(document)
     else:
         mended = sum(report.count(Outcome.DONE) for report in reports)
         total = sum(len(report.seats) for report in reports)

@@ -1,37 +1,40 @@
-"""The same verbs on a server elsewhere: ``pizarra --server URL --token TOKEN reset net``.
+"""Commands on a server elsewhere: ``pizarra --server URL --token TOKEN reset net``.
 
-A command that is ``remotely`` so is asked of the server's API when one is named, follows what it
-tells, and ends as it does on the host itself.
+The table of commands says where the server's API has a command. A job is followed to its end, and
+its document is the one that the host itself would give.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import wraps
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-import typer
-
-from pizarra import errors
-from pizarra.cli.output import err, out, print_json, print_table, reporting_errors, showing_progress
-from pizarra.cli.plan import show_plan
+from pizarra.cli.documents import outcome_of
+from pizarra.cli.output import err
 from pizarra.cli.words import _
-from pizarra.engine.events import Emit, Settled
-from pizarra.errors import BadInput, HostNotFit, PizarraError
-from pizarra.model.names import parse_seat_numbers
-from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.engine.events import Advanced, Began, Emit, Event, Noted, Settled
+from pizarra.errors import (
+    BadInput,
+    Forbidden,
+    HostNotFit,
+    NoSpace,
+    NotFound,
+    PizarraError,
+    class_of,
+)
+from pizarra.model.sentence import Translated
 
-SERVER, TOKEN = "PIZARRA_SERVER", "PIZARRA_TOKEN"
+if TYPE_CHECKING:
+    from pizarra.service.commands.declaration import Command
+
 _PATIENCE_S = 60.0  # between two words of the server
-Command = TypeVar("Command", bound=Callable[..., None])
+_PIECE_BYTES = 1 << 20
 
 
 class Server:
@@ -50,23 +53,86 @@ class Server:
         self.base = url.rstrip("/") + "/api/v1"
         self.token = token
 
-    def get(self, path: str) -> Any:
+    def ask(
+        self, command: Command, arguments: Mapping[str, Any], emit: Emit, *, dry_run: bool = False
+    ) -> Any:
+        """The document of a command, or its plan; what a job emits goes to ``emit``.
+
+        Raises PizarraError with the code of the server's error.
+        """
+        route = command.plan_route if dry_run and command.plan_route else command.route
+        left = dict(arguments)
+        path = route.path
+        for name in route.names:
+            path = path.replace("{" + name + "}", quote(str(left.pop(name)), safe=""))
+        if route.method in ("GET", "DELETE"):
+            query = urlencode(left, doseq=True)
+            answer = self.request(route.method, path + (f"?{query}" if query else ""))
+        else:
+            answer = self.request(route.method, path, left)
+        if command.is_question or dry_run:
+            return restore_sentences(answer)
+        return self._follow(answer["id"], emit)
+
+    def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
         """A document."""
-        with self._answer(Request(self.base + path)) as answer:
+        data = None if body is None else json.dumps(body, default=str).encode()
+        kind = {} if data is None else {"Content-Type": "application/json"}
+        with self._answer(Request(self.base + path, data, kind, method=method)) as answer:
             return self._document(answer)
 
-    def report(self, path: str, body: Mapping[str, Any], emit: Emit) -> Report:
-        """Have it done, tell what it tells meanwhile, and give what became of it."""
-        data = json.dumps({key: value for key, value in body.items() if value is not None})
-        kind = {"Content-Type": "application/json"}
-        request = Request(self.base + path, data.encode(), kind)
-        with self._answer(request) as answer:
-            job = self._document(answer)
-        for event, told in self._events(f"/jobs/{job['id']}/events"):
-            if event == "told" and told.get("event") == "settled":
-                emit(Settled(outcome=_outcome(told)))
+    def upload(self, file: Path, emit: Emit) -> str:
+        """Send an image piece by piece; the id of the upload. Raises BadInput."""
+        try:
+            return self._upload(file, emit)
+        except OSError as error:
+            why = error.strerror or error
+            raise BadInput("{path} cannot be read: {why}.", path=file, why=why) from None
+
+    def _upload(self, file: Path, emit: Emit) -> str:
+        size_bytes = file.stat().st_size
+        upload = self.request("POST", "/uploads", {"size_bytes": size_bytes})
+        emit(Began(what="upload", total=size_bytes, unit="bytes"))
+        kind = {"Content-Type": "application/octet-stream"}
+        with file.open("rb") as image:
+            while piece := image.read(int(upload["piece_bytes"])):
+                path = f"/uploads/{upload['id']}?offset={image.tell() - len(piece)}"
+                request = Request(self.base + path, piece, kind, method="PUT")
+                with self._answer(request) as answer:
+                    self._document(answer)
+                emit(Advanced(what="upload", done=image.tell()))
+        return str(upload["id"])
+
+    def download(self, name: str, target: Path) -> None:
+        """A file that a command exported. Raises BadInput when ``target`` is there."""
+        request = Request(f"{self.base}/exports/{quote(name)}")
+        try:
+            with self._answer(request) as answer, target.open("xb") as file:
+                while piece := answer.read(_PIECE_BYTES):
+                    file.write(piece)
+        except FileExistsError:
+            raise BadInput("{path} is there already.", "Name another one.", path=target) from None
+        except OSError as error:
+            why = error.strerror or error
+            raise BadInput("{path} cannot be written: {why}.", path=target, why=why) from None
+
+    def download_report(self, target: Path, emit: Emit) -> Path:
+        """`pizarra report` of the server's host. Raises BadInput when ``target`` is there."""
+        from pizarra.service.commands.table import find_command
+
+        document = self.ask(find_command("report"), {}, emit)
+        self.download(Path(document["report"]).name, target)
+        return target
+
+    def _follow(self, job: str, emit: Emit) -> Any:
+        for event, told in self._events(f"/jobs/{job}/events"):
+            if event == "told":
+                if (known := _event(told)) is not None:
+                    emit(known)
             elif event == "ended":
-                return _ended(told)
+                if problem := told.get("error"):
+                    raise _error(problem, PizarraError)
+                return restore_sentences(told["result"])
         raise HostNotFit("{server} stopped telling before the end.", "See its page of jobs.",
                          server=self.base)  # fmt: skip
 
@@ -95,7 +161,7 @@ class Server:
         try:
             return urlopen(request, timeout=_PATIENCE_S)
         except HTTPError as error:
-            raise _refused(error) from None
+            raise _refusal(error) from None
         except (URLError, HTTPException, OSError) as error:
             raise HostNotFit(
                 "{server} does not answer: {why}.",
@@ -105,167 +171,61 @@ class Server:
             ) from None
 
 
-def _refused(error: HTTPError) -> PizarraError:
-    try:
-        told = json.loads(error.read())
-        said, hint = str(told["detail"]), str(told.get("hint") or "")
-    except (ValueError, KeyError, TypeError):
-        said, hint = str(error), ""
-    kinds = {409: errors.Busy, 503: HostNotFit, 507: errors.NoSpace, 404: errors.NotFound}
+def _event(told: Mapping[str, Any]) -> Event | None:
+    match told.get("event"):
+        case "settled":
+            return Settled(outcome=outcome_of(restore_sentences(told)))
+        case "noted":
+            return Noted(text="{says}", facts={"says": restore_sentences(told)["says"]})
+        case "began":
+            return Began(what=told["what"], total=told["total"], unit=told["unit"])
+        case "advanced":
+            return Advanced(what=told["what"], done=told["done"])
+    return None
+
+
+def restore_sentences(document: Any) -> Any:
+    """Each sentence with its translations (``reason`` and ``reason_in``) is one value again."""
+    if isinstance(document, list):
+        return [restore_sentences(one) for one in document]
+    if not isinstance(document, dict):
+        return document
+    translations = {
+        name: document[f"{name}_in"]
+        for name in document
+        if isinstance(document.get(f"{name}_in"), dict) and isinstance(document[name], str)
+    }
+    return {
+        name: Translated(value, translations[name])
+        if name in translations
+        else restore_sentences(value)
+        for name, value in document.items()
+        if name.removesuffix("_in") not in translations or name in translations
+    }
+
+
+def _refusal(error: HTTPError) -> PizarraError:
+    kinds = {503: HostNotFit, 507: NoSpace, 404: NotFound, 401: Forbidden, 403: Forbidden}
     kind = kinds.get(error.code, BadInput if error.code < 500 else PizarraError)
-    return kind("{said}", "{hint}" if hint else "", said=said, hint=hint)
+    try:
+        answer = json.loads(error.read())
+        translations = {
+            f"{name}_in": answer[f"{of}_in"]
+            for name, of in (("says", "detail"), ("hint", "hint"))
+            if f"{of}_in" in answer
+        }
+        return _error({**answer["error"], **translations}, kind)
+    except (ValueError, KeyError, TypeError):
+        return kind("{says}", says=str(error))
 
 
-def _ended(job: Mapping[str, Any]) -> Report:
-    if problem := job.get("error"):
-        kind = getattr(errors, str(problem.get("error")), PizarraError)
-        hint = str(problem.get("hint") or "")
-        raise kind("{said}", "{hint}" if hint else "", said=problem.get("says"), hint=hint)
-    return report_of(job["result"])
-
-
-def report_of(document: Mapping[str, Any]) -> Report:
-    """The contract's document, read back."""
-    known = ("classroom", "verb", "mode", "elapsed_s", "seats")
-    return Report(
-        **{key: document[key] for key in known[:-1]},
-        seats=tuple(_outcome(one) for one in document["seats"]),
-        extra={key: value for key, value in document.items() if key not in known},
+def _error(problem: Mapping[str, Any], otherwise: type[PizarraError]) -> PizarraError:
+    """An error of a server; of a code that is not known here, ``otherwise``."""
+    restored = restore_sentences(dict(problem))
+    kind = class_of(str(problem.get("code")))
+    hint = restored.get("hint") or ""
+    made = (otherwise if kind is PizarraError else kind)(
+        "{says}", "{hint}" if hint else "", says=restored.get("says"), hint=hint
     )
-
-
-def _outcome(told: Mapping[str, Any]) -> SeatOutcome:
-    known = ("seat", "outcome", "reason", "verified", "timings_ms")
-    spoken = ("event", "reason_in", "no_undo_in")
-    return SeatOutcome(
-        seat=told["seat"],
-        outcome=Outcome(told["outcome"]),
-        reason=told.get("reason"),
-        verified=told.get("verified"),
-        timings_ms=told.get("timings_ms") or {},
-        extra={key: value for key, value in told.items() if key not in (*known, *spoken)},
-    )
-
-
-def server_from_options() -> Server | None:
-    """The server that --server or PIZARRA_SERVER names."""
-    url = os.environ.get(SERVER, "")
-    return Server(url, os.environ.get(TOKEN, "")) if url else None
-
-
-Answer = Report | list[dict[str, Any]] | dict[str, Any]  # the last is the plan of a reset
-Ask = Callable[[Server, dict[str, Any], Emit], Answer]
-
-
-def remotely(ask: Ask) -> Callable[[Command], Command]:
-    """The command is asked of a server when there is one; ``ask`` gets its arguments by name."""
-
-    def made(command: Command) -> Command:
-        @wraps(command)
-        def here_or_there(**arguments: Any) -> None:
-            as_json = bool(arguments.get("as_json"))
-            with reporting_errors(as_json=as_json):
-                server = server_from_options()
-            if server is None:
-                command(**arguments)
-                return
-            with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
-                answer = ask(server, arguments, emit)
-            _shown(answer, as_json=as_json)
-
-        return here_or_there  # type: ignore[return-value]
-
+    made.code = str(problem.get("code") or made.code)
     return made
-
-
-def _shown(answer: Answer, *, as_json: bool) -> None:
-    if isinstance(answer, Report):
-        if as_json:
-            print_json(answer.to_json())
-        else:
-            text = _("{n} of {total} done in {s:.1f} s.")
-            well = answer.count(Outcome.DONE, Outcome.UNCHANGED)
-            out.print(text.format(n=well, total=len(answer.seats), s=answer.elapsed_s))
-        raise typer.Exit(answer.exit_status)
-    if isinstance(answer, dict):
-        show_plan(answer, as_json=as_json)
-    elif as_json:
-        print_json(answer)
-    else:
-        keys = [key for key, value in (answer[0] if answer else {}).items() if _is_short(value)][:6]
-        print_table(keys, [[str(one.get(key, "")) for key in keys] for one in answer])
-
-
-def _is_short(value: object) -> bool:
-    return not isinstance(value, list | dict)
-
-
-def only_here() -> None:
-    """For commands that no server answers: never done to this host instead. Raises BadInput."""
-    if os.environ.get(SERVER):
-        raise BadInput(
-            "This command is for the host itself.",
-            "Run it there, without --server (or the variable {name}).",
-            name=SERVER,
-        )
-
-
-def without_token(argv: Sequence[str]) -> list[str]:
-    """What was typed, for the flight record: no secret is in it."""
-    shown = [re.sub(r"^--token=.*", "--token=…", word) for word in argv]
-    return ["…" if shown[n - 1 : n] == ["--token"] else word for n, word in enumerate(shown)]
-
-
-# ---- what each command asks
-
-
-def verb(name: str, *keys: str) -> Ask:
-    """A verb over the seats of a classroom; ``keys`` are its other arguments that count."""
-
-    def ask(server: Server, told: dict[str, Any], emit: Emit) -> Answer:
-        more = {key: told.get(key) for key in keys}
-        if told.get("to_start") or told.get("to_off"):
-            more["after"] = "running" if told.get("to_start") else "off"
-        body = {"seats": told.get("seats"), **more}
-        room = f"/classrooms/{quote(told['classroom'])}"
-        if told.get("dry_run"):
-            asked = {key: str(value) for key, value in body.items() if value is not None}
-            plan: dict[str, Any] = server.get(f"{room}/plan?{urlencode(asked)}")
-            return plan
-        return server.report(f"{room}/verbs/{name}", body, emit)
-
-    return ask
-
-
-def checkpoint(act: str = "", keys: Sequence[str] = ()) -> Ask:
-    """Something with a checkpoint of a classroom."""
-
-    def ask(server: Server, told: dict[str, Any], emit: Emit) -> Report:
-        path = f"/classrooms/{quote(told['classroom'])}/checkpoints/{quote(told['name'])}{act}"
-        body = {key: told.get(key) for key in ("seats", *keys)}
-        return server.report(path, body, emit)
-
-    return ask
-
-
-def status(server: Server, told: dict[str, Any], emit: Emit) -> Report:
-    """Of all seats, or of those named."""
-    _ = emit
-    report = report_of(server.get(f"/classrooms/{quote(told['classroom'])}"))
-    if told.get("seats") is None:
-        return report
-    wanted = set(parse_seat_numbers(told["seats"]))
-    seats = tuple(one for one in report.seats if one.extra.get("number") in wanted)
-    return replace(report, seats=seats)
-
-
-def list_of(path: str) -> Ask:
-    """A list of documents."""
-
-    def ask(server: Server, told: dict[str, Any], emit: Emit) -> list[dict[str, Any]]:
-        _ = emit
-        known = {key: quote(str(value)) for key, value in told.items()}
-        found: list[dict[str, Any]] = server.get(path.format(**known))
-        return found
-
-    return ask

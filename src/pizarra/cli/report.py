@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.options import Json
-from pizarra.cli.output import err, out, print_json, reporting_errors
+from pizarra.cli.output import err, out, print_json, reporting_errors, showing_progress
+from pizarra.cli.server_option import server_from_options
 from pizarra.cli.words import _
-from pizarra.service import report as bundles
-from pizarra.settings import read_settings
 
 
 def report(
@@ -25,14 +24,22 @@ def report(
     Example: pizarra report --output /tmp/report.tar.gz
     """
 
-    def told(what: str) -> None:
+    def tell(what: str) -> None:
         if err.is_terminal:
-            err.print(f"… {what}", markup=False)
+            err.print(f"… {what}")
 
-    with reporting_errors(as_json=as_json):
-        path = bundles.report(read_settings(), output or bundles.default_target(), told)
+    with reporting_errors(as_json=as_json), showing_progress(quiet=True) as emit:
+        from pizarra.service import report as service
+        from pizarra.settings import read_settings
+
+        target = output or service.default_target()
+        server = server_from_options()
+        if server is None:
+            path = service.report(read_settings(), target, tell)
+        else:
+            path = server.download_report(target, emit)
     if as_json:
         print_json({"report": str(path), "bytes": path.stat().st_size})
     else:
         text = _("Written: {path}. It names your machines, volumes and commands; read it first.")
-        out.print(text.format(path=path), markup=False)
+        out.print(text.format(path=path))

@@ -11,8 +11,6 @@ from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, reporting_errors
 from pizarra.cli.words import _
 from pizarra.errors import HostNotFit
-from pizarra.service.context import context_here
-from pizarra.settings import read_settings
 
 
 def serve(
@@ -31,13 +29,15 @@ def serve(
             print_json({"url": url, "technician": "technician", "password": first_password or None})
             sys.stdout.flush()  # whoever reads it waits for it, and we go on for days
             return
-        out.print(_("The dashboard: {url}").format(url=url), markup=False)
+        out.print(_("The dashboard: {url}").format(url=url))
         if first_password:
             text = _("Sign in as technician, with the password {password}. It is said this once.")
-            out.print(text.format(password=first_password), markup=False)
+            out.print(text.format(password=first_password))
 
     with reporting_errors(as_json=as_json):
         try:
+            import django as _django  # noqa: F401 - is it there?
+
             from pizarra.server.serve import demonstration_host, serve
         except ModuleNotFoundError as error:
             raise HostNotFit(
@@ -45,10 +45,13 @@ def serve(
                 "Install them: pip install 'pizarra[server]'",
                 name=error.name,
             ) from None
+        from pizarra.service.context import context_here
+        from pizarra.settings import read_settings
+
         settings = read_settings()
         if demonstration:
             host = demonstration_host(settings, demonstration)
         else:
             host = context_here(settings=settings).host
-        err.print(_("Starting the server …"), markup=False)
+        err.print(_("Starting the server …"))
         serve(settings, host, told)

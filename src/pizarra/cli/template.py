@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from pizarra.cli import template_export, template_versions
+from pizarra.cli.ask import ask
+from pizarra.cli.group import group
 from pizarra.cli.options import Json, Storage, Yes
-from pizarra.cli.output import confirm, out, print_json, print_table
-from pizarra.cli.remote import list_of, remotely
-from pizarra.cli.verbs import reader_context
+from pizarra.cli.output import (
+    confirm,
+    out,
+    print_json,
+    print_table,
+    reporting_errors,
+    showing_progress,
+)
+from pizarra.cli.server_option import server_from_options
 from pizarra.cli.words import _, ngettext, say
-from pizarra.errors import BadInput
-from pizarra.model.facts import Maintenance, Template
 from pizarra.model.labels import Firmware
-from pizarra.model.names import check_name
 from pizarra.model.sizes import size_text
-from pizarra.service import export, templates
-from pizarra.service.context import Context
-from pizarra.service.templates import MachineSource, Source
 
-app = typer.Typer(no_args_is_help=True, help="Golden machines that seats are made of.")
+app = group("Golden machines that seats are made of.", "template")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
 Version = Annotated[int, typer.Option(help="Which version.", min=0)]
 Vg = Annotated[str, typer.Option(help="The volume group, when there are several.")]
@@ -64,88 +64,79 @@ def import_(
 
     Example: pizarra template import debian debian-12.qcow2 --vg vg_class
     """
-    with reader_context(as_json=as_json) as context, TemporaryDirectory() as blanks:
-        check_name(name, "template")
-        sources, found = _sources(context, source, from_domain)
-        for one in data or ():
-            sources = templates.with_data(sources, one, Path(blanks))
-        template = templates.import_template(
-            context,
-            name,
-            sources,
-            machine=replace(found, firmware=firmware or found.firmware, tpm=tpm or found.tpm),
-            kind=storage,
-            vg=vg,
-            new_version=new_version,
-        )
-    _imported_told(template, as_json=as_json)
+    wish = {
+        "template": name,
+        "source": source,
+        "from_domain": from_domain or None,
+        "firmware": firmware,
+        "tpm": tpm,
+        "data": data or None,
+        "new_version": new_version,
+        "storage": storage,
+        "vg": vg,
+    }
+    if source is not None:
+        with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:
+            server = server_from_options()
+            if server is not None:
+                wish |= {"source": None, "upload": server.upload(source, emit)}
+    _show_imported(ask("template import", wish, as_json=as_json), as_json=as_json)
 
 
-def _imported_told(template: Template, *, as_json: bool) -> None:
+def _show_imported(template: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print_json(templates.template_json(template))
+        print_json(template)
         return
-    size = size_text(sum(volume.size_bytes for volume in template.volumes))
+    name, version = template["template"], template["version"]
+    size = _size(template)
     text = _("Template {name} v{version} is ready on {kind} {place}: {size}.")
-    where = {"kind": template.kind, "place": template.place}
-    out.print(
-        text.format(name=template.name, version=template.version, size=size, **where), markup=False
-    )
-    if template.version > 1:
-        following = f"pizarra classroom upgrade CLASSROOM --to {template.version}"
-        out.print(_("Next: {command}").format(command=following), markup=False)
+    where = {"kind": template["storage"], "place": template["place"]}
+    out.print(text.format(name=name, version=version, size=size, **where))
+    if version > 1:
+        following = f"pizarra classroom upgrade CLASSROOM --to {version}"
+        out.print(_("Next: {command}").format(command=following))
         return
-    out.print(_("Next: pizarra classroom create CLASSROOM --template {name} --seats 12")
-              .format(name=template.name), markup=False)  # fmt: skip
+    text = _("Next: pizarra classroom create CLASSROOM --template {name} --seats 12")
+    out.print(text.format(name=name))
 
 
-def _sources(
-    context: Context, source: Path | None, from_domain: str
-) -> tuple[list[Source], MachineSource]:
-    if (source is None) == (not from_domain):
-        raise BadInput(
-            "A template is made of one source.",
-            "Name a file, a logical volume, or a machine with --from-domain.",
-        )
-    if source is None:
-        return templates.sources_of_domain(context, from_domain)
-    if export.is_manifest(source):
-        return export.sources_of_manifest(context, source)
-    return templates.source_of_file(source), MachineSource()
+def _size(template: dict[str, Any]) -> str:
+    return size_text(sum(disk["size_bytes"] for disk in template["disks"]))
 
 
 @app.command("list")
-@remotely(list_of("/templates"))
 def list_(as_json: Json = False) -> None:
     """All templates of this host.
 
     Example: pizarra template list
     """
-    with reader_context(as_json=as_json) as context:
-        facts = context.host.observe()
-    found = facts.templates
+    found = ask("template list", {}, as_json=as_json)
     if as_json:
-        print_json([templates.template_json(one, facts.maintenance(one.name)) for one in found])
+        print_json(found)
     elif not found:
         out.print(_("There is no template yet. Import one: pizarra template import NAME FILE"))
     else:
         headings = (_("template"), _("version"), _("storage"), _("size"), _("seats"), "")
-        rows = [_row(one) for one in found] + [_making_row(one) for one in facts.maintenances]
+        making = {one["template"]: one["maintenance"] for one in found if one["maintenance"]}
+        rows = [_row(one) for one in found] + [_making_row(one) for one in making.values()]
         print_table(headings, sorted(rows), right="lrlrrl")
 
 
-def _row(template: Template) -> tuple[str, ...]:
-    size = size_text(sum(volume.size_bytes for volume in template.volumes))
-    where = f"{template.kind} {template.place}"
-    version, seats = str(template.version), str(template.seats)
-    return (template.name, version, where, size, seats, say(template.fault or ""))
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    where = f"{one['storage']} {one['place']}"
+    version, seats = str(one["version"]), str(one["seats"])
+    return (one["template"], version, where, _size(one), seats, say(one["fault"] or ""))
 
 
-def _making_row(one: Maintenance) -> tuple[str, ...]:
-    size = size_text(sum(volume.size_bytes for volume in one.volumes))
+def _making_row(one: dict[str, Any]) -> tuple[str, ...]:
     doing = _("being made in {machine}, which is {power}")
-    note = doing.format(machine=one.name, power=_(str(one.power)))
-    return (one.template, str(one.version), f"{one.kind} {one.place}", size, "", note)
+    note = doing.format(machine=one["machine"], power=_(one["power"]))
+    where, size = f"{one['storage']} {one['place']}", size_text(one["size_bytes"])
+    return (one["template"], str(one["version"]), where, size, "", note)
+
+
+def _at(name: str, version: int, storage: Any, vg: str) -> dict[str, Any]:
+    return {"template": name, "version": version, "storage": storage, "vg": vg}
 
 
 @app.command()
@@ -156,21 +147,17 @@ def show(
 
     Example: pizarra template show debian
     """
-    with reader_context(as_json=as_json) as context:
-        check_name(name, "template")
-        facts = context.host.observe()
-        found = facts.template(name, storage, vg, version)
+    found = ask("template show", _at(name, version, storage, vg), as_json=as_json)
     if as_json:
-        print_json(templates.template_json(found, facts.maintenance(name)))
+        print_json(found)
         return
-    labels = found.volumes[0].labels
-    out.print(f"{found.name} v{found.version}, {labels.firmware if labels else '?'}, "
-              f"{found.kind} {found.place}", markup=False)  # fmt: skip
-    text = ngettext("{n} seat stands on it.", "{n} seats stand on it.", found.seats)
-    out.print(text.format(n=found.seats))
+    out.print(f"{found['template']} v{found['version']}, {found['firmware'] or '?'}, "
+              f"{found['storage']} {found['place']}")  # fmt: skip
+    text = ngettext("{n} seat stands on it.", "{n} seats stand on it.", found["seats"])
+    out.print(text.format(n=found["seats"]))
     rows = [
-        (volume.labels.disk if volume.labels else "", volume.name, size_text(volume.size_bytes))
-        for volume in found.volumes
+        (disk["disk"] or "", disk["volume"], size_text(disk["size_bytes"]))
+        for disk in found["disks"]
     ]
     print_table((_("disk"), _("volume"), _("size")), rows, right="llr")
 
@@ -188,16 +175,13 @@ def delete(
 
     Example: pizarra template delete debian --yes
     """
-    with reader_context(as_json=as_json) as context:
-        check_name(name, "template")
-        template = context.host.observe().template(name, storage, vg, version)
-        question = (
-            _("Delete v{version} of {name}?") if version else _("Delete the template {name}?")
-        )
-        confirm(question.format(name=name, version=version), yes=yes)
-        templates.delete(context, name, template.kind, template.place, version=version)
+    wish = _at(name, version, storage, vg)
+    ask("template show", wish, as_json=as_json)  # one that is not there needs no consent
+    question = _("Delete v{version} of {name}?") if version else _("Delete the template {name}?")
+    confirm(question.format(name=name, version=version), yes=yes)
+    document = ask("template delete", wish, as_json=as_json)
     if as_json:
-        print_json({"template": name, "version": version or None, "deleted": True})
+        print_json(document)
     elif version:
         out.print(_("v{version} of {name} is gone.").format(name=name, version=version))
     else:

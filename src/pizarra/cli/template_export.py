@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from pizarra.cli.ask import ask
 from pizarra.cli.options import Classroom, Json, Storage
-from pizarra.cli.output import out, print_json
-from pizarra.cli.verbs import reader_context
+from pizarra.cli.output import out, print_json, reporting_errors
+from pizarra.cli.server_option import server_from_options
 from pizarra.cli.words import _
-from pizarra.model.names import parse_seat_numbers
+from pizarra.errors import BadInput
 from pizarra.model.sizes import size_text
-from pizarra.service import export as service
 
 
 def export(
@@ -30,11 +31,8 @@ def export(
 
     Example: pizarra template export debian /mnt/usb/debian
     """
-    with reader_context(as_json=as_json) as context:
-        manifest = service.export_template(
-            context, name, folder, version=version, kind=storage, place=vg
-        )
-    _told(manifest, name, folder, as_json=as_json)
+    wish = {"template": name, "version": version, "storage": storage, "vg": vg}
+    _export("template export", wish, name, folder, as_json=as_json)
 
 
 def export_checkpoint(
@@ -50,19 +48,43 @@ def export_checkpoint(
 
     Example: pizarra checkpoint export net lesson-3 /mnt/usb/lesson-3 --from 1
     """
-    with reader_context(as_json=as_json) as context:
-        number = parse_seat_numbers(str(source))[0]
-        manifest = service.export_checkpoint(context, classroom, name, number, folder)
-    _told(manifest, name, folder, as_json=as_json)
+    wish = {"classroom": classroom, "checkpoint": name, "source": source}
+    _export("checkpoint export", wish, name, folder, as_json=as_json)
 
 
-def _told(manifest: service.Manifest, name: str, folder: Path, *, as_json: bool) -> None:
+def _export(command: str, wish: dict[str, Any], name: str, folder: Path, *, as_json: bool) -> None:
+    with reporting_errors(as_json=as_json):
+        server = server_from_options()
+    if server is None:
+        manifest = ask(command, {**wish, "folder": folder}, as_json=as_json)
+    else:
+        with reporting_errors(as_json=as_json):
+            _make_folder(folder)
+        there = f"export-{secrets.token_hex(6)}"
+        manifest = ask(command, {**wish, "folder": there}, as_json=as_json)
+        with reporting_errors(as_json=as_json):
+            for file in manifest["files"]:
+                target = folder / file
+                target.parent.mkdir(parents=True, exist_ok=True)
+                server.download(f"{there}/{file}", target)
+    document = {key: value for key, value in manifest.items() if key != "files"}
     if as_json:
-        print_json(manifest.model_dump() | {"folder": str(folder.absolute())})
+        print_json(document | {"folder": str(folder.absolute())})
         return
-    size = size_text(sum(disk.file_bytes for disk in manifest.disks))
+    size = size_text(sum(disk["file_bytes"] for disk in manifest["disks"]))
     text = _("v{version} of {name} is in {folder}: {size}.")
-    facts = {"version": manifest.version, "name": name, "folder": folder, "size": size}
-    out.print(text.format(**facts), markup=False)
+    facts = {"version": manifest["version"], "name": name, "folder": folder, "size": size}
+    out.print(text.format(**facts))
     following = f"pizarra template import {name} {folder}"
-    out.print(_("On another host: {command}").format(command=following), markup=False)
+    out.print(_("On another host: {command}").format(command=following))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise BadInput("{path} is there already.", "Name another one.", path=folder) from None
+    except OSError as error:
+        raise BadInput(
+            "{path} cannot be written: {why}.", path=folder, why=error.strerror or error
+        ) from None

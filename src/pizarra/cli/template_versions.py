@@ -7,16 +7,10 @@ from typing import Annotated
 
 import typer
 
+from pizarra.cli.ask import ask
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirm, out, print_json
-from pizarra.cli.verbs import reader_context
 from pizarra.cli.words import _, ngettext, say
-from pizarra.model.names import check_name
-from pizarra.model.sizes import parse_size
-from pizarra.planner import maintenance as plan
-from pizarra.planner.maintenance import MaintenanceWish
-from pizarra.service import maintenance as service
-from pizarra.service import templates
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")]
 Vg = Annotated[str, typer.Option(help="The volume group, when there are several.")]
@@ -38,26 +32,28 @@ def maintain(
 
     Example: pizarra template maintain debian --memory 4G
     """
-    with reader_context(as_json=as_json) as context:
-        check_name(name, "template")
-        wish = MaintenanceWish(
-            memory_bytes=parse_size(memory),
-            vcpus=vcpus,
-            network=network,
-            disk_bytes=parse_size(disk) if disk else None,
-        )
-        made = service.begin(context, name, wish, kind=storage, place=vg)
+    wish = {
+        "template": name,
+        "memory": memory,
+        "vcpus": vcpus,
+        "network": network,
+        "disk": disk,
+        "storage": storage,
+        "vg": vg,
+    }
+    made = ask("template maintain", wish, as_json=as_json)
     if as_json:
-        print_json(templates.maintenance_json(made))
+        print_json(made)
         return
+    machine, version = made["machine"], made["version"]
     text = _("The machine {machine} runs: what you change in it becomes v{version} of {name}.")
-    out.print(text.format(machine=made.name, version=made.version, name=name), markup=False)
+    out.print(text.format(machine=machine, version=version, name=name))
     text = _("Its screen: virt-viewer --attach {machine}; its serial port: virsh console {machine}")
-    out.print(text.format(machine=made.name), markup=False)
+    out.print(text.format(machine=machine))
     text = _(
         "Then: pizarra template publish {name}; or, for nothing: pizarra template discard {name}"
     )
-    out.print(text.format(name=name), markup=False)
+    out.print(text.format(name=name))
 
 
 def publish(
@@ -72,18 +68,17 @@ def publish(
 
     Example: pizarra template publish debian --warm
     """
-    with reader_context(as_json=as_json) as context:
-        template = service.publish(context, name, warm=warm)
+    template = ask("template publish", {"template": name, "warm": warm}, as_json=as_json)
     if as_json:
-        print_json(templates.template_json(template))
+        print_json(template)
         return
     text = _("v{version} of {name} is the newest.")
-    out.print(text.format(version=template.version, name=name), markup=False)
-    following = f"pizarra classroom upgrade CLASSROOM --to {template.version}"
-    out.print(_("Next: {command}").format(command=following), markup=False)
+    out.print(text.format(version=template["version"], name=name))
+    following = f"pizarra classroom upgrade CLASSROOM --to {template['version']}"
+    out.print(_("Next: {command}").format(command=following))
     if warm:
         text = _("Classrooms that are there already, after that: pizarra classroom warm CLASSROOM")
-        out.print(text, markup=False)
+        out.print(text)
 
 
 def discard(name: Name, yes: Yes = False, as_json: Json = False) -> None:
@@ -91,17 +86,16 @@ def discard(name: Name, yes: Yes = False, as_json: Json = False) -> None:
 
     Example: pizarra template discard debian --yes
     """
-    with reader_context(as_json=as_json) as context:
-        check_name(name, "template")
-        made = plan.find_maintenance(context.host.observe(), name)
+    making = ask("template show", {"template": name}, as_json=as_json)["maintenance"]
+    if making is not None:
         question = _("Throw away v{version} of {name}, which is being made?")
-        confirm(question.format(version=made.version, name=name), yes=yes)
-        service.discard(context, name)
+        confirm(question.format(version=making["version"], name=name), yes=yes)
+    document = ask("template discard", {"template": name}, as_json=as_json)
     if as_json:
-        print_json({"template": name, "version": made.version, "discarded": True})
+        print_json(document)
     else:
         text = _("v{version} of {name} was not made.")
-        out.print(text.format(version=made.version, name=name), markup=False)
+        out.print(text.format(version=document["version"], name=name))
 
 
 def prune(
@@ -111,21 +105,20 @@ def prune(
 
     Example: pizarra template prune debian --yes
     """
-    with reader_context(as_json=as_json) as context:
-        check_name(name, "template")
-        newest = context.host.observe().template(name, storage, vg)
-        question = _("Remove every version of {name} before v{version} that nothing stands on?")
-        confirm(question.format(name=name, version=newest.version), yes=yes)
-        gone, stay = templates.prune(context, name, newest.kind, newest.place)
+    wish = {"template": name, "storage": storage, "vg": vg}
+    newest = ask("template show", wish, as_json=as_json)
+    question = _("Remove every version of {name} before v{version} that nothing stands on?")
+    confirm(question.format(name=name, version=newest["version"]), yes=yes)
+    document = ask("template prune", wish, as_json=as_json)
     if as_json:
-        kept = [{"version": version, "why": str(why)} for version, why in sorted(stay.items())]
-        print_json({"template": name, "pruned": [one.version for one in gone], "kept": kept})
+        print_json(document)
         return
-    text = ngettext("{n} version of {name} removed.", "{n} versions of {name} removed.", len(gone))
-    out.print(text.format(n=len(gone), name=name), markup=False)
-    for version, why in sorted(stay.items()):
+    n = len(document["pruned"])
+    text = ngettext("{n} version of {name} removed.", "{n} versions of {name} removed.", n)
+    out.print(text.format(n=n, name=name))
+    for one in document["kept"]:
         text = _("v{version} stays: {why}")
-        out.print(text.format(version=version, why=say(why)), markup=False)
+        out.print(text.format(version=one["version"], why=say(one["why"])))
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (maintain, publish, discard, prune)

@@ -12,26 +12,25 @@ from pathlib import Path
 from pizarra.model.facts import Pool
 from pizarra.planner.forecast import Sample
 
-FOLDER = Path("/var/lib/pizarra/growth")
 _KEPT_S = 24 * 3600
 _LINES_MAX = 3000
 
 
-def record(pools: Iterable[Pool]) -> None:
+def record(folder: Path, pools: Iterable[Pool]) -> None:
     """How full they are now."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     now = time.time()
     for pool in pools:
         used = pool.size_bytes - pool.free_bytes
-        with _file(pool).open("a", encoding="ascii") as file:
+        with _file(folder, pool).open("a", encoding="ascii") as file:
             file.write(f"{now:.0f} {used}\n")
-        _trim(_file(pool), now)
+        _trim(_file(folder, pool), now)
 
 
-def history(pool: Pool) -> Sequence[Sample]:
+def history(folder: Path, pool: Pool) -> Sequence[Sample]:
     """Of the last day, the oldest first."""
     try:
-        lines = _file(pool).read_text(encoding="ascii").splitlines()
+        lines = _file(folder, pool).read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError):
         return ()
     found = [line.split() for line in lines]
@@ -39,9 +38,9 @@ def history(pool: Pool) -> Sequence[Sample]:
     return tuple(Sample(at=float(at), used_bytes=int(used)) for at, used in whole)
 
 
-def _file(pool: Pool) -> Path:
+def _file(folder: Path, pool: Pool) -> Path:
     name = f"{pool.kind}-{pool.place}-{pool.name}".strip("/").replace("/", "-")
-    return FOLDER / name
+    return folder / name
 
 
 def _trim(file: Path, now: float) -> None:

@@ -15,6 +15,7 @@ _BRIDGE = re.compile(r"bridge=[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
 NETWORKS = "isolated, nat, none or bridge=NAME"
 VCPUS_MAX = 64
 VERSION_MAX = 99_999
+FILE_BYTES_MAX = 64 * 1024  # of a classroom's file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+
+def N_(text: str) -> str:
+    """Mark a text for the catalogues where it stands; whoever shows it puts it into a language."""
+    return text
+
+
+def P_(singular: str, plural: str) -> tuple[str, str]:
+    """Mark the two forms of a text that has a number in it; they go to ``ngettext``."""
+    return singular, plural
 
 
 class Sentence(str):
@@ -27,3 +37,16 @@ def join(parts: Iterable[object], between: str = ", ") -> Sentence:
     """Sentences, errors and names in a row; each is put into the reader's language by itself."""
     facts = {f"part{number}": part for number, part in enumerate(parts)}
     return Sentence(between.join(f"{{{name}}}" for name in facts), **facts)
+
+
+class Translated(str):
+    """A sentence of another process, which said it in English and in other languages beside it."""
+
+    __slots__ = ("languages",)
+    languages: dict[str, str]
+
+    def __new__(cls, text: str, languages: Mapping[str, str]) -> Translated:
+        """``languages`` are its translations, by language: ``es``."""
+        made = super().__new__(cls, text)
+        made.languages = dict(languages)
+        return made

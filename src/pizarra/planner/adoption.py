@@ -110,7 +110,9 @@ class MachinePlan:
                     "disk": disk.labels.disk,
                     "action": str(disk.action),
                     "from": str(disk.image.path) if disk.image else None,
+                    "format": disk.image.format if disk.image else None,
                     "to": f"/dev/{disk.place}/{disk.name}",
+                    "storage": str(disk.kind),
                     "size_bytes": disk.size_bytes,
                     "way": str(disk.labels.way),
                 }

@@ -1,7 +1,7 @@
-"""`pizarra serve`: the worker here, as root; the pages beside it, as an ordinary user.
+"""`pizarra serve`: the agent here, as root; the pages and the pump beside it, as an ordinary user.
 
-The user's process reads and writes the database and asks the worker's door; it can do nothing to
-the host. Where we are not root ourselves (a demonstration), both are the same user.
+The user's processes read and write the database and speak with the agent's door; they can do
+nothing to the host. Where we are not root ourselves (a demonstration), all are the same user.
 """
 
 from __future__ import annotations
@@ -15,9 +15,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
+from typing import Any
 
+from pizarra.agent.agent import Agent
+from pizarra.agent.client import SOCKET
+from pizarra.agent.door import Door
 from pizarra.engine.host import Host
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import HostNotFit, NotFound
@@ -25,6 +29,7 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Labels, Role
 from pizarra.model.sizes import GIB, MIB
+from pizarra.server.prepare import FIRST_PASSWORD, HAD_TECHNICIAN
 from pizarra.server.project.secret import NAME as SECRET
 from pizarra.server.project.secret import make_secret_key, make_tls, tls_files
 from pizarra.service import classrooms, verbs
@@ -34,12 +39,13 @@ from pizarra.storage.interface import NewVolume
 from pizarra.storage.memory.store import MemoryStore
 from pizarra.system.process import beside, run
 
+_PREPARE_S = 300.0
 _PAGES_S = 120.0  # a slow machine's Python takes its time
 Say = Callable[[str, str], None]  # the address, and a password that was made
 
 
 def serve(
-    settings: Settings, host: Host, say: Say, ready: Callable[[], None] = lambda: None
+    settings: Settings, host: Host, say: Say, ready: Callable[[], None] | None = None
 ) -> None:
     """Until it is told to end. ``ready`` may add to the database before anybody comes.
 
@@ -47,38 +53,50 @@ def serve(
     """
     folder = settings.server_folder
     user = _lay_out(settings, folder)
-    argv = [sys.executable, "-m", "pizarra.server.manage"]
     os.environ |= {"PIZARRA_SERVER_FOLDER": str(folder),
                    "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings"}  # fmt: skip
-    _as_user([*argv, "migrate", "-v", "0"], user)
+    first = _prepare(user)
+    if ready is not None:
+        import django
 
-    import django
-
-    django.setup()
-    from pizarra.server.project.database import check_encoding
-
-    check_encoding()
-    first = _first_technician()
-    ready()
-    from pizarra.server.host_client import SOCKET
-    from pizarra.server.worker.door import Door
-    from pizarra.server.worker.worker import Worker
-
-    worker = Worker(host)
+        django.setup()
+        ready()
+    agent, stopping = Agent(host), threading.Event()
     user_id = pwd.getpwnam(user).pw_uid if user else os.geteuid()
-    door = Door(folder / SOCKET, host, user_id)
+    door = Door(folder / SOCKET, agent, user_id)
     for signalled in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signalled, lambda *_: worker.stopping.set())
+        signal.signal(signalled, lambda *_: stopping.set())
     threading.Thread(target=door.serve_forever, daemon=True).start()
-    with beside([sys.executable, "-m", "pizarra.server.web"], user) as web:
+    threading.Thread(target=agent.run_guard, args=(stopping,), daemon=True).start()
+    with _child("pump", user) as pump, _child("web", user) as web:
         _answers(settings.server_listen, lambda: web.poll() is not None)
         say(f"http{'s' * settings.server_self_signed}://{settings.server_listen}/", first)
-        threading.Thread(target=_watch, args=(web.wait, worker.stopping), daemon=True).start()
-        worker.run()
-        failed = web.poll() not in (None, 0)
+        for child in (pump, web):
+            threading.Thread(target=_watch, args=(child.wait, stopping), daemon=True).start()
+        stopping.wait()
+        failed = any(child.poll() not in (None, 0) for child in (pump, web))
     door.shutdown()
     if failed:
         raise HostNotFit("The pages ended by themselves.", "What they said is above.")
+
+
+def _child(module: str, user: str) -> AbstractContextManager[Any]:
+    """A process of the server beside the agent, as the user of the pages."""
+    return beside([sys.executable, "-m", f"pizarra.server.{module}"], user)
+
+
+def _prepare(user: str) -> str:
+    """The tables of the database, and the first technician: their password when they are new."""
+    password = secrets.token_urlsafe(9)
+    os.environ[FIRST_PASSWORD] = password  # root and the user of the pages can read it there
+    try:
+        with _child("prepare", user) as child:
+            status = child.wait(_PREPARE_S)
+    finally:
+        del os.environ[FIRST_PASSWORD]
+    if status not in (0, HAD_TECHNICIAN):
+        raise HostNotFit("The server's database could not be made.", "What it said is above.")
+    return "" if status == HAD_TECHNICIAN else password
 
 
 def _answers(listen: str, ended: Callable[[], bool]) -> None:
@@ -131,24 +149,6 @@ def _check_readable(user: str) -> None:
             user=user,
             path=closed[-1],
         )
-
-
-def _as_user(argv: list[str], user: str) -> None:
-    with beside(argv, user) as child:
-        if child.wait(300) != 0:
-            raise HostNotFit("The server's database could not be made.", "What it said is above.")
-
-
-def _first_technician() -> str:
-    """Their password, if there was none yet: it is said once."""
-    from pizarra.server.people.models import Role as Person
-    from pizarra.server.people.models import User
-
-    if User.objects.filter(role=Person.TECHNICIAN).exists():
-        return ""
-    password = secrets.token_urlsafe(9)
-    User.objects.create_user("technician", password=password, role=Person.TECHNICIAN)
-    return password
 
 
 def demonstration_host(settings: Settings, seats: int) -> Host:

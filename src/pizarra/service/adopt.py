@@ -48,7 +48,6 @@ from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
 from pizarra.storage.interface import Change, raise_first
 from pizarra.storage.lvm.adoption import LVM_KINDS, file_stamp, flush, remove_labels, volume_at
 from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
-from pizarra.system.locks import claiming
 
 DEFAULT_CLASSROOM = "adopted"
 
@@ -155,7 +154,7 @@ def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
     began = time.perf_counter()
     check_name(wish.classroom, "classroom")
     outcomes: list[SeatOutcome] = []
-    with claiming([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
+    with context.claim([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
         plan(context, names, wish)  # what is wrong with the command is said before anything
         context.emit(Began(what="adopt", total=len(set(names))))
         for name in dict.fromkeys(names):

@@ -12,14 +12,13 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
 from pizarra.storage.dm_snapshot.store import MERGING, DmSnapshotStore
 from pizarra.storage.interface import raise_first
-from pizarra.system.locks import claiming
 
 
 def finish_adoptions(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
     for classroom, domain in sorted(_unfinished(facts)):
         try:
-            with claiming([classroom], "recover", wait_s=context.wait_s):
+            with context.claim([classroom], "recover", wait_s=context.wait_s):
                 told = finish_adoption(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
             text = "An adoption for {name} is not settled: {why}"

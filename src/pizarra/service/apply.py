@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pizarra.errors import BadInput
-from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
 from pizarra.model.policy import After, Policy, ResetBy
@@ -25,7 +25,6 @@ from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
 
 Word = TypeVar("Word", bound=StrEnum)
-_FILE_BYTES_MAX = 64 * 1024
 # PyYAML lets the errors of what it builds through: `!!bool x`, `!!timestamp x`, `!!int ''`
 _NO_YAML = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError)
 
@@ -106,18 +105,24 @@ def read_spec(path: Path) -> ClassroomSpec:
     """Raises BadInput naming the file and the field."""
     try:
         text = path.read_text(encoding="utf-8")
-        if len(text) > _FILE_BYTES_MAX:
-            raise BadInput("{path} is too large for a classroom file.", path=path)
-        raw = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("{path} cannot be read: {why}.", path=path, why=error) from None
+    return parse_spec(text, str(path))
+
+
+def parse_spec(text: str, path: str) -> ClassroomSpec:
+    """Of a file's text; ``path`` is what errors call the file. Raises BadInput."""
+    if len(text) > FILE_BYTES_MAX:
+        raise BadInput("{path} is too large for a classroom file.", path=path)
+    try:
+        raw = yaml.safe_load(text)
     except _NO_YAML as error:
         why = " ".join(str(error).split())
         raise BadInput("{path} is no YAML: {why}", path=path, why=why) from None
     return _spec(path, raw)
 
 
-def _spec(path: Path, raw: object) -> ClassroomSpec:
+def _spec(path: str, raw: object) -> ClassroomSpec:
     if not isinstance(raw, dict):
         raise BadInput(
             "{path} does not declare a classroom.",
@@ -155,7 +160,7 @@ def _spec(path: Path, raw: object) -> ClassroomSpec:
     )
 
 
-def _one_of(kind: type[Word], path: Path, field: str, text: str) -> Word:
+def _one_of(kind: type[Word], path: str, field: str, text: str) -> Word:
     try:
         return kind(text)
     except ValueError:

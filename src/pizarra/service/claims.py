@@ -21,7 +21,6 @@ from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.service import identity_offline
 from pizarra.service.context import Context
 from pizarra.service.identity_ends import take_back_cut_off
-from pizarra.system.locks import claiming
 
 Numbers = Sequence[int] | None
 
@@ -88,10 +87,10 @@ def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> 
     check_name(classroom, "classroom")
     wait_s = context.wait_s
     if numbers is None:
-        claim = claiming([classroom], verb, wait_s=wait_s)
+        claim = context.claim([classroom], verb, wait_s=wait_s)
     else:
         names = [seat_name(classroom, number) for number in numbers]
-        claim = claiming(names, verb, shared=[classroom], wait_s=wait_s)
+        claim = context.claim(names, verb, shared=[classroom], wait_s=wait_s)
     with claim:
         yield
 

@@ -26,13 +26,12 @@ from pizarra.service.adopt import let_go
 from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults, RewindTarget
-from pizarra.system.locks import claiming
 
 
 def create(context: Context, spec: ClassroomSpec) -> Report:
     """Make N seats of a template, all or none."""
     began = time.perf_counter()
-    with claiming(
+    with context.claim(
         [spec.name],
         "classroom create",
         shared=[f"template-{spec.template}"],
@@ -239,7 +238,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with claiming([spec.name], "classroom apply", wait_s=context.wait_s):
+    with context.claim([spec.name], "classroom apply", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, "changed")
@@ -273,7 +272,7 @@ def resize(
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
     check_name(name, "classroom")
-    with claiming([name], "classroom resize", wait_s=context.wait_s):
+    with context.claim([name], "classroom resize", wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _check_not_adopted(classroom, "resized")
@@ -391,7 +390,7 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     check_name(name, "classroom")
-    with claiming([name], "classroom delete", wait_s=context.wait_s):
+    with context.claim([name], "classroom delete", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.events import Emit, silent
-from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import HostNotFit
+from pizarra.model.policy import ResetBy
 from pizarra.settings import Settings, read_settings
+from pizarra.system.locks import claiming
+
+if TYPE_CHECKING:
+    from pizarra.engine.host import Host
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +25,14 @@ class Context:
     host: Host
     emit: Emit = silent
     wait_s: float = 0  # for others who work on the same seats
+    by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
+
+    def claim(
+        self, names: Iterable[str], verb: str, *, shared: Iterable[str] = (), wait_s: float = 0
+    ) -> AbstractContextManager[None]:
+        """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``."""
+        folder = self.host.settings.lock_folder
+        return claiming(names, verb, shared=shared, wait_s=wait_s, folder=folder)
 
 
 def context_here(
@@ -29,6 +43,10 @@ def context_here(
         raise HostNotFit(
             "Pizarra changes volumes and machines, and only root may.", "Run it with sudo."
         )
+    # all drivers: only who works on a host needs them
+    from pizarra.compute.libvirt_driver import LibvirtCompute
+    from pizarra.engine.host import Host, RealStorages
+
     settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
     return Context(Host(settings, compute, RealStorages(settings)), emit, wait_s)

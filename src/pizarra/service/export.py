@@ -28,7 +28,6 @@ from pizarra.storage.images import export, image_info
 from pizarra.storage.interface import NewVolume, Progress
 from pizarra.system.checksum import sha256_of
 from pizarra.system.file_copies import copy_atomically, sync, write_new
-from pizarra.system.locks import claiming
 
 MANIFEST = "manifest.json"
 _STATE = "state"
@@ -81,7 +80,7 @@ def export_template(
 ) -> Manifest:
     """Write a version into a new folder; one that cannot be whole is not there at all."""
     check_name(name, "template")
-    with claiming([], "template export", shared=[f"template-{name}"]):
+    with context.claim([], "template export", shared=[f"template-{name}"]):
         template = context.host.observe().template(name, kind, place, version)
         if template.fault:
             raise NotOurs("The template {name} cannot be used: {why}.", name=name,

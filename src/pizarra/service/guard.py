@@ -20,6 +20,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.service import data_disks
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
+from pizarra.settings import Settings
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 
 SOON_S = 8 * 3600
@@ -46,7 +47,7 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
 
 
 def _foresee(context: Context, pool: Pool) -> None:
-    left_s = full_in_s(growth.history(pool), pool.free_bytes)
+    left_s = full_in_s(growth.history(context.host.settings.growth_folder, pool), pool.free_bytes)
     if left_s is not None and left_s < SOON_S:
         text = "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
         facts = {"place": pool.place, "pool": pool.name, "h": left_s / 3600}
@@ -119,7 +120,7 @@ def guard(context: Context) -> dict[str, Any]:
     """
     host = context.host
     facts = host.observe()
-    growth.record(facts.pools)
+    growth.record(host.settings.growth_folder, facts.pools)
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
     for seat in seats:
         _guard_stores(context, seat)
@@ -130,12 +131,15 @@ def guard(context: Context) -> dict[str, Any]:
     for need in needs(facts.pools, running):
         if need.is_full:
             _full(context, need, running)
-    return {"verb": "guard", "pools": [pool_json(pool) for pool in host.observe().pools]}
+    return {
+        "verb": "guard",
+        "pools": [pool_json(host.settings, pool) for pool in host.observe().pools],
+    }
 
 
-def pool_json(pool: Pool) -> dict[str, Any]:
+def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:
     """A pool as pages and scripts see it, with what may be foreseen."""
-    samples = growth.history(pool)
+    samples = growth.history(settings.growth_folder, pool)
     left_s = full_in_s(samples, pool.free_bytes)
     return {
         "storage": str(pool.kind),
@@ -232,8 +236,8 @@ def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
         context.emit(Noted(text=text, facts=_numbers(left)))
 
 
-def sample(pool: Pool, most: int = 100) -> list[list[float]]:
+def sample(settings: Settings, pool: Pool, most: int = 100) -> list[list[float]]:
     """(seconds since 1970, share used), evenly chosen, for a chart."""
-    samples = growth.history(pool)
+    samples = growth.history(settings.growth_folder, pool)
     step = max(1, len(samples) // most)
     return [[one.at, one.used_bytes / max(1, pool.size_bytes)] for one in samples[::step]]

@@ -11,6 +11,7 @@ from pizarra.engine.fitness.findings import Finding, Level, finding, is_fit
 from pizarra.engine.fitness.judge import judge_host
 from pizarra.engine.fitness.look import look_at_host
 from pizarra.engine.fitness.repair import packages_of, repair
+from pizarra.model.sentence import Sentence
 from pizarra.settings import Settings
 
 _ROUNDS = 3  # a pool that was just made is watched and grown in the next
@@ -40,7 +41,7 @@ class HostReport:
             {
                 "check": one.check,
                 "level": str(one.level),
-                "says": one.says,
+                "says": Sentence(one.text, **one.facts),
                 "mend": one.mend,
                 "fixed": one.check in self.fixed,
             }

@@ -106,7 +106,7 @@ def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatO
     if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
     spec = provision.domain_spec(seat, host.storages.capabilities)
-    path = seed.seed_path(seat.domain_uuid)
+    path = seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid)
     files = {
         "meta-data": planner.meta_data(seat),
         "user-data": planner.user_data(seat, person),
@@ -131,7 +131,9 @@ def _wait_for(context: Context, seat: Seat, person: Person, limit_s: float) -> N
     has_cloud_init, why = None, _SILENT
     while time.monotonic() < deadline:
         if _is_off(context, seat):
-            said = seed.read_seed(seed.seed_path(machine), planner.RESULT)
+            said = seed.read_seed(
+                seed.seed_path(context.host.settings.seed_folder, machine), planner.RESULT
+            )
             if wrong := planner.cloud_init_failure(said):
                 raise ComputeFault("{why}", why=wrong)
             return
@@ -212,7 +214,7 @@ def _return_to_original(
 
 def recover(context: Context, facts: HostFacts) -> None:
     """Runs that were cut off: their machines go off and back to the original that they have."""
-    for path in sorted(seed.FOLDER.glob("*.img")):
+    for path in sorted(context.host.settings.seed_folder.glob("*.img")):
         seats = (seat for room in facts.classrooms.values() for seat in room.seats)
         seat = next((one for one in seats if one.domain_uuid == path.stem), None)
         if seat is not None and seat.fault:

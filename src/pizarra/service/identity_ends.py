@@ -54,6 +54,6 @@ def take_back(context: Context, seat: Seat) -> None:
     host.compute.kill(seat.domain_uuid)
     host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
     raise_first(recovery.rewind_again(host, "classroom identify", [seat], PowerAfter.OFF))
-    seed.seed_path(seat.domain_uuid).unlink(missing_ok=True)
+    seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid).unlink(missing_ok=True)
     text = "{name}: giving it an identity was cut off, and is taken back."
     context.emit(Noted(text=text, facts={"name": seat.name}))

@@ -16,11 +16,10 @@ from pizarra.model.sentence import join
 from pizarra.planner.reset import pairs_of
 from pizarra.service import views
 from pizarra.service.context import Context
-from pizarra.service.views import NOTES, View, Which
+from pizarra.service.views import View, Which
 from pizarra.storage.interface import Change
 from pizarra.system import guest_files
 from pizarra.system.guest_files import Copied
-from pizarra.system.locks import claiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def show(context: Context, name: str) -> dict[str, Any]:
         "adopted": bool(labels.name),
         "fault": seat.fault,
         "disks": [_disk(seat, volume, changes.get(volume.uuid)) for volume in seat.volumes],
-        "views": [_view(view) for view in views.views(seat.name)],
+        "views": [_view(view) for view in views.views(context, seat.name)],
     }
 
 
@@ -95,7 +94,7 @@ def attach(context: Context, name: str, where: Where, at: Path | None = None) ->
     """
     folder = _mount_point(at) if at else None
     seat = find_seat(context, name)
-    with _claiming(seat):
+    with _claiming(context, seat):
         seat = find_seat(context, name)
         view = views.make(context, seat, _volume(seat, where), where.which, stays=True)
         if folder is not None:
@@ -103,9 +102,9 @@ def attach(context: Context, name: str, where: Where, at: Path | None = None) ->
     return {"seat": seat.name, **_view(view)}
 
 
-def _claiming(seat: Seat) -> AbstractContextManager[None]:
+def _claiming(context: Context, seat: Seat) -> AbstractContextManager[None]:
     number = seat_name(seat.classroom, seat.number)
-    return claiming([number], "inspect", shared=[seat.classroom])
+    return context.claim([number], "inspect", shared=[seat.classroom])
 
 
 def _mount_point(at: Path) -> Path:
@@ -142,8 +141,8 @@ def _mount(context: Context, view: View, folder: Path, partition: int | None) ->
 def detach(context: Context, name: str) -> list[dict[str, Any]]:
     """Take away every view of a seat; what was there."""
     seat = find_seat(context, name)
-    with _claiming(seat):
-        found = views.views(seat.name)
+    with _claiming(context, seat):
+        found = views.views(context, seat.name)
         for view in found:
             views.remove(context, view)
     return [_view(view) for view in found]
@@ -167,11 +166,11 @@ def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
     """The seat's files, for as long as the block lasts. A thin seat may be reset meanwhile."""
     seat = find_seat(context, name)
     with ExitStack() as claim:
-        claim.enter_context(_claiming(seat))
+        claim.enter_context(_claiming(context, seat))
         seat = find_seat(context, name)
         volume = _volume(seat, where)
         view = views.make(context, seat, volume, where.which, stays=False)
-        folder = NOTES / f"{seat.name}.files"
+        folder = context.host.settings.view_folder / f"{seat.name}.files"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         view = _mount(context, view, folder, where.partition)
         if volume.kind is StorageKind.LVM_THIN:
@@ -184,7 +183,7 @@ def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
 
 def remove_views_of(context: Context, seat: Seat) -> None:
     """Before a seat is deleted. Raises StorageFault when somebody looks at it right now."""
-    for view in views.views(seat.name):
+    for view in views.views(context, seat.name):
         views.remove(context, view)
 
 

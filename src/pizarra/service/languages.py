@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pizarra.errors import PizarraError
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import Sentence, Translated
 
 LANGUAGES = ("es",)  # beside English, which is in the source
 _LOCALES = Path(__file__).parent.parent / "locale"
@@ -32,7 +32,7 @@ def translate(text: str, facts: Mapping[str, object], spoken: gettext.NullTransl
 
 
 def _fact(name: str, fact: object, spoken: gettext.NullTranslations) -> object:
-    if isinstance(fact, PizarraError | Sentence | StrEnum):
+    if isinstance(fact, PizarraError | Sentence | Translated | StrEnum):
         return say(fact, spoken)
     return word(fact, spoken) if name in _OURS and isinstance(fact, str) else fact
 
@@ -41,4 +41,6 @@ def say(told: str | PizarraError, spoken: gettext.NullTranslations) -> str:
     """A reason, a fault, an error or a word of ours."""
     if isinstance(told, PizarraError | Sentence):
         return translate(told.text, told.facts, spoken) if told.facts else word(told.text, spoken)
+    if isinstance(told, Translated):
+        return told.languages.get(spoken.info().get("language", "")) or str(told)
     return word(str(told), spoken)

@@ -15,7 +15,6 @@ from pizarra.planner.provision import OWN_NETWORKS
 from pizarra.planner.template_facts import unfinished_imports
 from pizarra.service.context import Context
 from pizarra.storage.interface import Progress, RewindTarget, Storage, raise_first
-from pizarra.system.locks import claiming
 
 _DEFAULT = MaintenanceWish()
 
@@ -30,7 +29,7 @@ def begin(
 ) -> Maintenance:
     """Start a writable machine made of the newest version. What fails leaves nothing behind."""
     check_name(name, "template")
-    with claiming([f"template-{name}"], "template maintain"):
+    with context.claim([f"template-{name}"], "template maintain"):
         facts = context.host.observe()
         template = facts.template(name, kind, place)
         plan.check_can_begin(facts, template)
@@ -121,7 +120,7 @@ def publish(context: Context, name: str, *, warm: bool = False) -> Template:
     """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
     that is ``warm``, classrooms get warm baselines when they are made."""
     check_name(name, "template")
-    with claiming([f"template-{name}"], "template publish"):
+    with context.claim([f"template-{name}"], "template publish"):
         present = plan.find_maintenance(context.host.observe(), name)
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
@@ -170,7 +169,7 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
 def discard(context: Context, name: str) -> Maintenance:
     """Throw the version that is being made away, with its machine."""
     check_name(name, "template")
-    with claiming([f"template-{name}"], "template discard"):
+    with context.claim([f"template-{name}"], "template discard"):
         present = plan.find_maintenance(context.host.observe(), name)
         context.host.compute.kill(present.domain_uuid)
         context.host.compute.undefine(present.domain_uuid)
@@ -183,7 +182,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({v.labels.template for v in (*to_seal, *to_remove) if v.labels}):
-        with claiming([f"template-{name}"], "recover", wait_s=context.wait_s):
+        with context.claim([f"template-{name}"], "recover", wait_s=context.wait_s):
             to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
             _seal(context, tuple(v for v in to_seal if v.labels and v.labels.template == name))
             gone = [v for v in to_remove if v.labels and v.labels.template == name]
@@ -199,7 +198,7 @@ def recover(context: Context, facts: HostFacts) -> None:
 def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with claiming([f"template-{one.template}"], "recover", wait_s=context.wait_s):
+        with context.claim([f"template-{one.template}"], "recover", wait_s=context.wait_s):
             make_network(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one, context.host.storages.capabilities)

@@ -22,7 +22,6 @@ from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
 from pizarra.service.identity_ends import take_back_cut_off
-from pizarra.system.locks import claiming
 
 
 def recover(context: Context) -> list[Report]:
@@ -75,7 +74,7 @@ def _migrate(context: Context) -> list[PizarraError]:
 
 def _recover_classroom(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with claiming([name], "recover", wait_s=context.wait_s):
+    with context.claim([name], "recover", wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what="recover", total=len(classroom.seats)))
         restore_network(context, classroom)

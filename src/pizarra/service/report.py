@@ -52,7 +52,7 @@ def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Pat
     for name, argv in _COMMANDS.items():
         told(name)
         parts[f"{name}.txt"] = _answer(argv)
-    for flight in flights():
+    for flight in flights(settings.flight_folder):
         parts[f"flights/{flight.name}.txt"] = flight.read_text("utf-8", errors="replace")
     try:
         with tarfile.open(target, "x:gz") as bundle:

@@ -20,7 +20,6 @@ from pizarra.planner.provision import golden_name
 from pizarra.service.context import Context
 from pizarra.storage.images import ImageInfo, copy, image_info
 from pizarra.storage.interface import NewVolume, Storage
-from pizarra.system.locks import claiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def import_template(
 ) -> Template:
     """Copy disks into a new template, or as its next version. What fails leaves nothing behind."""
     check_name(name, "template")
-    with claiming([f"template-{name}"], "template import"):
+    with context.claim([f"template-{name}"], "template import"):
         facts = context.host.observe()
         settings = context.host.settings
         kind, place = place_for(facts, kind, vg, settings.vg, str(settings.folder))
@@ -250,7 +249,7 @@ def delete(
 ) -> None:
     """Remove a version, or all of a template, that no seat stands on. Raises BadInput, NotFound."""
     check_name(name, "template")
-    with claiming([f"template-{name}"], "template delete"):
+    with context.claim([f"template-{name}"], "template delete"):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         one = [facts.template(name, kind, place, version)] if version else []
@@ -279,7 +278,7 @@ def prune(
 ) -> tuple[list[Template], dict[int, PizarraError | Sentence]]:
     """Remove the versions that nothing stands on, but the newest; and why others stay."""
     check_name(name, "template")
-    with claiming([f"template-{name}"], "template prune"):
+    with context.claim([f"template-{name}"], "template prune"):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         *older, newest = facts.versions(name, kind, place)
@@ -333,6 +332,7 @@ def maintenance_json(maintenance: Maintenance) -> dict[str, object]:
         "storage": str(maintenance.kind),
         "place": maintenance.place,
         "machine": maintenance.name,
+        "size_bytes": sum(volume.size_bytes for volume in maintenance.volumes),
         "power": str(maintenance.power),
         "network": maintenance.labels.network,
         "fault": maintenance.fault,

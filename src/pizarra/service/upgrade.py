@@ -20,7 +20,6 @@ from pizarra.service.claims import Numbers, complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.dm_snapshot.store import NEXT, DmSnapshotStore
 from pizarra.storage.interface import Faults, Storage
-from pizarra.system.locks import claiming
 
 
 def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: int = 0) -> Report:
@@ -30,7 +29,7 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     check_name(name, "classroom")
     check_version(version)
     classroom = context.host.observe().classroom(name)
-    with claiming(
+    with context.claim(
         [name],
         "classroom upgrade",
         shared=[f"template-{classroom.labels.template}"],
@@ -116,12 +115,12 @@ def recover(context: Context, facts: HostFacts) -> None:
     for volume in facts.volumes.values():
         labels = volume.labels
         if labels and labels.role is Role.FILLING and labels.classroom and not labels.domain:
-            with claiming([labels.classroom], "recover", wait_s=context.wait_s):
+            with context.claim([labels.classroom], "recover", wait_s=context.wait_s):
                 _settle_next(context, facts, volume)
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes if v.labels}) > 1:
-                with claiming([classroom.name], "recover", wait_s=context.wait_s):
+                with context.claim([classroom.name], "recover", wait_s=context.wait_s):
                     _settle_versions(context, facts, seat)
 
 

@@ -145,7 +145,8 @@ def reset(
         off = (Power.OFF, Power.ABSENT)
         starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
         ensure_room(context, [seat for seat in starting if seat.power in off], seats)
-        outcomes = ResetRun(context.host, plan, context.emit).run()
+        run = ResetRun(context.host, plan, context.emit)
+        outcomes = run.run()
         done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
         activity.forget(context, [seat for seat in seats if seat.name in done])
     return Report(
@@ -154,7 +155,7 @@ def reset(
         mode=str(plan.mode),
         elapsed_s=time.perf_counter() - began,
         seats=outcomes,
-        extra={"disks_ms": round(sum(_rewind_ms(one) for one in outcomes), 1)},
+        extra={"disks_ms": round(run.watch.wall_ms(Step.REWIND), 1)},
     )
 
 
@@ -177,10 +178,6 @@ def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
         names = ", ".join(one.seat.name for one in these)
         text = "This reset cannot be undone for {names}: {why}."
         context.emit(Noted(text=text, facts={"names": names, "why": these[0].no_undo}))
-
-
-def _rewind_ms(outcome: SeatOutcome) -> float:
-    return outcome.timings_ms.get(Step.REWIND, 0.0)
 
 
 def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:

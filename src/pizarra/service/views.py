@@ -24,8 +24,6 @@ from pizarra.storage.lvm.volumes import lvm
 from pizarra.system.guest_files import unmount
 from pizarra.system.process import run
 
-NOTES = Path("/run/pizarra/views")
-
 
 class Which(StrEnum):
     """The state of a disk that is looked at."""
@@ -38,6 +36,7 @@ class Which(StrEnum):
 class View:
     """What there is of one view."""
 
+    folder: str  # where views are noted
     seat: str
     which: str
     disk: str
@@ -52,7 +51,7 @@ class View:
     @property
     def note(self) -> Path:
         """Where it is written down."""
-        return NOTES / f"{self.seat}.{self.which}.json"
+        return Path(self.folder) / f"{self.seat}.{self.which}.json"
 
     @property
     def is_wanted(self) -> bool:
@@ -61,16 +60,18 @@ class View:
 
     def write(self) -> View:
         """Note it."""
-        NOTES.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.note.with_suffix(f".part{os.getpid()}")
         part.write_text(json.dumps(asdict(self)), encoding="utf-8")
         part.replace(self.note)
         return self
 
 
-def views(seat: str = "") -> list[View]:
+def views(context: Context, seat: str = "") -> list[View]:
     """Those that are noted, of one seat or all."""
-    found = (View(**json.loads(path.read_text("utf-8"))) for path in NOTES.glob("*.json"))
+    folder = context.host.settings.view_folder
+    notes = (json.loads(path.read_text("utf-8")) for path in folder.glob("*.json"))
+    found = (View(**{**note, "folder": str(folder)}) for note in notes)
     return [view for view in found if seat in ("", view.seat)]
 
 
@@ -78,12 +79,13 @@ def make(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: b
     """A view of one disk of a seat. Raises AlreadyExists, BadInput, Unsupported, StorageFault."""
     assert volume.labels is not None, "a seat's volume is labelled"
     view = View(
+        folder=str(context.host.settings.view_folder),
         seat=seat.name,
         which=str(which),
         disk=volume.labels.disk,
         pid=0 if stays else os.getpid(),
     )
-    if any(one.note == view.note and one.is_wanted for one in views(seat.name)):
+    if any(one.note == view.note and one.is_wanted for one in views(context, seat.name)):
         raise AlreadyExists(
             "The {which} state of {seat} is being looked at already.",
             "End that first: pizarra inspect {seat} --detach",
@@ -100,7 +102,7 @@ def make(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: b
     try:
         return make(view, source, volume.labels).write()
     except BaseException:
-        noted = (one for one in views(seat.name) if one.note == view.note)
+        noted = (one for one in views(context, seat.name) if one.note == view.note)
         remove(context, next(noted, view))
         raise
 
@@ -168,7 +170,7 @@ def remove(context: Context, view: View) -> None:
     """Unmount and remove what there is of it; twice is fine. Raises StorageFault when in use."""
     if view.mount:
         unmount(Path(view.mount))
-        if Path(view.mount).parent == NOTES:  # one that we made for a copy
+        if Path(view.mount).parent == Path(view.folder):  # one that we made for a copy
             Path(view.mount).rmdir()
     if view.loop:
         run(["losetup", "--detach", view.loop], check=False)
@@ -193,10 +195,10 @@ def _remove_snapshots(context: Context, wanted: Callable[[Volume], bool]) -> lis
 def remove_left_over(context: Context) -> list[str]:
     """For ``recover``: views that a dead process left, and snapshots that nobody noted."""
     gone = []
-    for view in views():
+    for view in views(context):
         if not view.is_wanted:
             remove(context, view)
             gone.append(f"{view.seat}.{view.which}")
-    noted = {(view.place, view.snapshot) for view in views()}
+    noted = {(view.place, view.snapshot) for view in views(context)}
     orphans = _remove_snapshots(context, lambda volume: (volume.place, volume.name) not in noted)
     return gone + [volume.name for volume in orphans]

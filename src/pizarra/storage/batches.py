@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 
 from pizarra.errors import PizarraError, StorageFault
@@ -23,22 +24,30 @@ def run_each(
     return {pair.volume.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
 
 
-def run_in_phases(
-    pairs: Sequence[RewindTarget],
-    before: Callable[[RewindTarget], None],
-    between: Callable[[RewindTarget], None],
-    after: Callable[[RewindTarget], None],
-) -> dict[str, PizarraError | None]:
-    """``before`` for all at once, ``between`` one after another, ``after`` for all at once.
+@dataclass(frozen=True, slots=True)
+class AtOnce:
+    """A step that waits for the kernel, so that all pairs take it at once."""
 
-    What waits for the kernel is shared by all; what the pool takes in sequence is undisturbed by
-    it. The first step that fails is the last of its pair.
+    step: Callable[[RewindTarget], None]
+
+
+def run_in_phases(
+    pairs: Sequence[RewindTarget], *phases: Callable[[RewindTarget], None] | AtOnce
+) -> dict[str, PizarraError | None]:
+    """Each phase is a step for all pairs: one pair after another, or ``AtOnce`` in threads.
+
+    A phase ends for all pairs before the next one begins. The first step that fails is the last of
+    its pair. Threads share the waiting only: where they have work of their own, they stand in line
+    for Python's lock.
     """
-    faults = run_each(pairs, before)
-    for pair in pairs:
-        if faults[pair.volume.uuid] is None:
-            faults[pair.volume.uuid] = try_step(between, pair)
-    return faults | run_each([pair for pair in pairs if faults[pair.volume.uuid] is None], after)
+    faults: dict[str, PizarraError | None] = {pair.volume.uuid: None for pair in pairs}
+    for phase in phases:
+        sound = [pair for pair in pairs if faults[pair.volume.uuid] is None]
+        if isinstance(phase, AtOnce):
+            faults |= run_each(sound, phase.step)
+        else:
+            faults |= {pair.volume.uuid: try_step(phase, pair) for pair in sound}
+    return faults
 
 
 @cache

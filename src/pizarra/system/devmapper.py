@@ -6,8 +6,10 @@ devices overlap while each waits for the kernel's RCU, and a disk that hangs sto
 only.
 
 A resume of a device sends a change event to udev. udev's rules would then scan the disk, which is a
-student's disk or gives errors only (300 ms a seat). The first event that Pizarra causes carries
-libdevmapper's flag against the scan. udev remembers the flag, so later events need none.
+student's disk or gives errors only. libdevmapper's flags against the scan travel with the event.
+Where Pizarra's own rules are installed (packaging/udev), the event also tells udev to start no
+process. Without these rules only the first event of a device carries the flags: udev remembers
+them, and an event with flags costs two processes more than one without.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ CONTROL = Path("/dev/mapper/control")
 SECTOR_BYTES = 512
 _HEADER = struct.Struct("=3I I I I i I I I Q 128s 129s 7x")
 _TARGET = struct.Struct("=QQiI16s")
+_IOCTL = 0xC138FD00  # and the command: of dm-ioctl.h, with a header of 312 bytes
 _BUFFER_BYTES = 1024  # with a larger buffer, fcntl.ioctl keeps Python's lock (CPython 3.11)
 _SUSPEND, _STATUS_TABLE = 1 << 1, 1 << 4
 _BUFFER_FULL = 1 << 8
@@ -40,11 +42,14 @@ _SKIP_LOCKFS, _NOFLUSH = 1 << 10, 1 << 11
 # DM_UDEV_DISABLE_DISK_RULES_FLAG | DM_UDEV_PRIMARY_SOURCE_FLAG, as libdevmapper passes flags:
 # in the upper half of event_nr. The flags against other rules would remove /dev/<vg>/<lv>.
 _UDEV_NO_SCAN = (0x0004 | 0x0040) << 16
+# With a flag for a subsystem that LVM does not use: packaging/udev/09-pizarra-rewind.rules.
+_UDEV_SWAP = _UDEV_NO_SCAN | 0x8000 << 16
+_UDEV_RULES = ("09-pizarra-rewind.rules", "57-pizarra-rewind.rules")
+_UDEV_FOLDERS = (Path("/etc/udev/rules.d"), Path("/usr/lib/udev/rules.d"))
 _UDEV_DATA = Path("/run/udev/data")
 _UDEV_REMEMBERS = "DM_UDEV_DISABLE_DISK_RULES_FLAG=1"
 BLKFLSBUF = 0x1261
 LIMIT_S = 60.0  # for I/O on a device to end
-_READABLE = re.compile(rb"[ -~]{4,}")  # for the flight record
 
 
 class _Command(IntEnum):
@@ -90,28 +95,44 @@ def dm_name(vg: str, lv: str) -> str:
     return f"{vg.replace('-', '--')}-{lv.replace('-', '--')}"
 
 
-def _ioctl(
+def _send(
     command: _Command,
-    name: str = "",
+    name: str,
     *,
+    uuid: str = "",
     flags: int = 0,
     event: int = 0,
     count: int = 0,
     payload: bytes = b"",
-) -> tuple[_Reply, bytes]:
-    """Make one ioctl. Raises OSError, which the caller explains, and StorageFault at the limit."""
-    said = " ".join(part.decode() for part in _READABLE.findall(payload))
+    said: str = "",
+) -> None:
+    """Make one ioctl whose answer is a header only. ``said`` is the payload, for people.
+
+    The kernel finds the device by ``uuid`` where that is given, and ``name`` is then for people
+    too. Raises OSError, which the caller explains, and StorageFault at the limit.
+    """
     call = f"dm {command.name} {name} {said}".rstrip()
     record(call)
-    size = max(_BUFFER_BYTES, _HEADER.size + len(payload))
+    known = (b"", uuid.encode()) if uuid else (name.encode(), b"")
+    size = _HEADER.size + len(payload)
+    header = _HEADER.pack(4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, *known)
+    with patient(call, LIMIT_S):
+        fcntl.ioctl(_control(), _IOCTL | command, header + payload)
+
+
+def _ask(command: _Command, name: str = "", *, flags: int = 0) -> tuple[_Reply, bytes]:
+    """A command with an answer, and the data of that. Raises as ``_send`` does."""
+    call = f"dm {command.name} {name}".rstrip()
+    record(call)
+    size = _BUFFER_BYTES
     while True:
         header = _HEADER.pack(
-            4, 0, 0, size, _HEADER.size, count, 0, flags, event, 0, 0, name.encode(), b""
+            4, 0, 0, size, _HEADER.size, 0, 0, flags, 0, 0, 0, name.encode(), b""
         )  # fmt: skip
-        buffer = bytearray(header + payload)
+        buffer = bytearray(header)
         buffer.extend(bytes(size - len(buffer)))
         with patient(call, LIMIT_S):
-            fcntl.ioctl(_control(), 0xC138FD00 | command, buffer)
+            fcntl.ioctl(_control(), _IOCTL | command, buffer)
         fields = _HEADER.unpack_from(buffer)
         if not fields[7] & _BUFFER_FULL:
             reply = _Reply(fields[5], fields[7], fields[10], fields[12].rstrip(b"\0").decode())
@@ -145,7 +166,7 @@ def _refuse(what: str, name: str, error: OSError) -> StorageFault:
 
 def devices() -> frozenset[str]:
     """The names of all device-mapper devices, in one call."""
-    _, data = _ioctl(_Command.LIST_DEVICES)
+    _, data = _ask(_Command.LIST_DEVICES)
     names, offset = set(), 0
     while offset + 12 <= len(data):
         device, step = struct.unpack_from("=QI", data, offset)
@@ -160,7 +181,7 @@ def devices() -> frozenset[str]:
 
 def target_versions() -> dict[str, tuple[int, int, int]]:
     """Name -> version of the targets that the kernel has loaded, as ``dmsetup targets``."""
-    _, data = _ioctl(_Command.LIST_VERSIONS)
+    _, data = _ask(_Command.LIST_VERSIONS)
     found, offset = {}, 0
     while offset + 16 <= len(data):
         step, *version = struct.unpack_from("=IIII", data, offset)
@@ -185,7 +206,7 @@ def status(name: str) -> tuple[Target, ...]:
 
 def _query(name: str, flags: int) -> Device | None:
     try:
-        header, data = _ioctl(_Command.TABLE_STATUS, name, flags=flags)
+        header, data = _ask(_Command.TABLE_STATUS, name, flags=flags)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
@@ -214,32 +235,57 @@ def _has_udev_flag(device: Device) -> bool:
         return False
 
 
-def load(name: str, target: Target) -> None:
-    """Load a table of one target beside the live one; ``resume`` makes it live."""
+@cache
+def _has_udev_rules() -> bool:
+    """Whether Pizarra's udev rules are installed on this host."""
+    return any(all((folder / name).is_file() for name in _UDEV_RULES) for folder in _UDEV_FOLDERS)
+
+
+def load(device: Device, target: Target) -> None:
+    """Load a table of one target beside the live one; ``resume`` makes it live.
+
+    The kernel finds the device by its UUID: never another one that got its name meanwhile.
+    """
     text = target.text.encode() + b"\0"
     text += bytes(-len(text) % 8)
     spec = _TARGET.pack(
         target.start, target.length, 0, _TARGET.size + len(text), target.kind.encode()
     )
     try:
-        _ioctl(_Command.TABLE_LOAD, name, count=1, payload=spec + text)
+        _send(
+            _Command.TABLE_LOAD,
+            device.name,
+            uuid=device.uuid,
+            count=1,
+            payload=spec + text,
+            said=f"{target.kind} {target.text}",
+        )
     except OSError as error:
-        raise _refuse(Sentence("load a {kind} table for", kind=target.kind), name, error) from None
+        what = Sentence("load a {kind} table for", kind=target.kind)
+        raise _refuse(what, device.name, error) from None
+
+
+def resume(device: Device, *, quiet: bool = False) -> None:
+    """Make the loaded table live, whoever holds the device open.
+
+    The call suspends first by itself (no flush, no freeze of a file system) and waits for RCU.
+    ``quiet``: the last event of this device carried the flags against a scan.
+    """
+    if _has_udev_rules():
+        event = _UDEV_SWAP
+    else:
+        event = 0 if quiet or _has_udev_flag(device) else _UDEV_NO_SCAN
+    flags = _NOFLUSH | _SKIP_LOCKFS
+    try:
+        _send(_Command.DEV_SUSPEND, device.name, uuid=device.uuid, flags=flags, event=event)
+    except OSError as error:
+        raise _refuse("resume", device.name, error) from None
 
 
 def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
-    """Replace the live table by ``target``, whoever holds the device open.
-
-    There are two calls: a load, and a resume that suspends the device first (without a flush and
-    without a freeze of a file system). When the load fails, nothing has changed. ``quiet`` says
-    that udev knows the flag against scans already. Raises StorageFault.
-    """
-    load(device.name, target)
-    event = 0 if quiet or _has_udev_flag(device) else _UDEV_NO_SCAN
-    try:
-        _ioctl(_Command.DEV_SUSPEND, device.name, flags=_NOFLUSH | _SKIP_LOCKFS, event=event)
-    except OSError as error:
-        raise _refuse("resume", device.name, error) from None
+    """Replace the live table by ``target``. When the load fails, nothing has changed."""
+    load(device, target)
+    resume(device, quiet=quiet)
 
 
 def error_target(length: int) -> Target:
@@ -254,7 +300,7 @@ def message(name: str, text: str) -> None:
     """
     payload = struct.pack("=Q", 0) + text.encode() + b"\0"
     try:
-        _ioctl(_Command.TARGET_MSG, name, payload=payload)
+        _send(_Command.TARGET_MSG, name, payload=payload, said=text)
     except OSError as error:
         raise _refuse(Sentence("carry out {text!r} on", text=text), name, error) from None
 

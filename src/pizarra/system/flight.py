@@ -1,8 +1,8 @@
 """The flight record: each change of the host is written down before it is made.
 
-The last entries are in ``FLIGHT``. A process that works on the host also writes them to a file
-under ``FOLDER``. The file outlives the process, so its last line tells where a process hung or was
-killed.
+The last entries are in ``FLIGHT``. A process that works on the host also writes them to a file in
+a folder of the host's state. The file outlives the process, so its last line tells where a process
+hung or was killed.
 
 Tests of power cuts stop a process at a named step. ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever
 before the third entry that contains ``delete``; ``#7`` waits before the seventh entry of any kind.
@@ -21,7 +21,6 @@ from threading import Lock
 from typing import TextIO
 
 FLIGHT: deque[str] = deque(maxlen=200)
-FOLDER = Path("/var/lib/pizarra/flights")
 _FILES_KEPT = 20
 _FILE_BYTES_MOST = 4 << 20
 PAUSED = "pizarra: paused before"
@@ -45,7 +44,7 @@ class _Recorder:
 
     def note(self, what: str) -> None:
         """Add an entry, and wait if the process is to stop here."""
-        line = f"{datetime.now(UTC):%H:%M:%S.%f} {what}"
+        line = f"{datetime.now(UTC).time().isoformat('microseconds')} {what}"
         FLIGHT.append(line)
         if self.witness is not None:
             self.witness(what)
@@ -84,19 +83,19 @@ def record(what: str) -> None:
     _recorder.note(what)
 
 
-def keep_on_disk(title: str) -> None:
+def keep_on_disk(folder: Path, title: str) -> None:
     """Write the entries to a file too, from now on. The last twenty files stay."""
     try:
-        FOLDER.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in flights()[_FILES_KEPT - 1 :]:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in flights(folder)[_FILES_KEPT - 1 :]:
             old.unlink(missing_ok=True)
-        path = FOLDER / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
         _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         _recorder.file.write(f"{title}\n")
     except OSError:
         return
 
 
-def flights() -> list[Path]:
+def flights(folder: Path) -> list[Path]:
     """The files of flight records, the newest first."""
-    return sorted(FOLDER.iterdir(), reverse=True) if FOLDER.is_dir() else []
+    return sorted(folder.iterdir(), reverse=True) if folder.is_dir() else []

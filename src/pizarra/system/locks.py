@@ -16,7 +16,8 @@ from pizarra.errors import Busy, StorageFault
 from pizarra.model.sentence import Sentence
 
 LVM_LOCKS = Path("/run/lock/lvm")
-OUR_LOCKS = Path("/run/pizarra/locks")
+# of what a machine has once, whatever its settings say: a pool's metadata, a switch of the kernel
+HOST_LOCKS = Path("/run/pizarra/locks")
 
 
 @contextmanager
@@ -71,9 +72,9 @@ def claiming(
     names: Iterable[str],
     verb: str,
     *,
+    folder: Path,
     shared: Iterable[str] = (),
     wait_s: float = 0,
-    folder: Path | None = None,
 ) -> Iterator[None]:
     """Claim seats, classrooms or templates by name for one verb: all or none, in sorted order.
 
@@ -83,7 +84,6 @@ def claiming(
     The kernel drops the locks with the process, however it ends. Raises Busy, which names the
     holder, if a claim is not free within ``wait_s``.
     """
-    folder = folder or OUR_LOCKS
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     with ExitStack() as held:
         for name in sorted(set(shared)):

@@ -11,8 +11,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -37,30 +36,34 @@ _calls: dict[int, _Call] = {}  # by thread: a thread makes one call at a time
 _lock = threading.Lock()
 
 
-@contextmanager
-def patient(what: str, limit_s: float) -> Iterator[None]:
-    """Give the one kernel call in the block a limit.
+class patient:
+    """The block makes one call to the kernel. Raises StorageFault when it was ended for its limit,
+    and what the call raised otherwise.
 
-    Raises StorageFault when the limit ended the call, else what the call raises.
+    A class, for a rewind enters it some ten times a seat and a generator costs twice as much.
     """
-    _watch()
-    call = _Call(what, time.monotonic() + limit_s)
-    with _lock:
-        _calls[threading.get_ident()] = call
-    try:
-        yield
-    except OSError:
-        if not call.overdue:
-            raise
-        raise StorageFault(
-            "The disk did not answer within {limit:g} s: {what}.",
-            "See what ails it: dmesg | tail; when it answers again: pizarra recover",
-            limit=limit_s,
-            what=what,
-        ) from None
-    finally:
+
+    __slots__ = ("_call", "_limit_s")
+
+    def __init__(self, what: str, limit_s: float) -> None:
+        self._call = _Call(what, time.monotonic() + limit_s)
+        self._limit_s = limit_s
+
+    def __enter__(self) -> None:
+        _watch()
+        with _lock:
+            _calls[threading.get_ident()] = self._call
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
         with _lock:
             del _calls[threading.get_ident()]
+        if isinstance(error, OSError) and self._call.overdue:
+            raise StorageFault(
+                "The disk did not answer within {limit:g} s: {what}.",
+                "See what ails it: dmesg | tail; when it answers again: pizarra recover",
+                limit=self._limit_s,
+                what=self._call.what,
+            ) from None
 
 
 @cache

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pizarra.errors import Busy
+from pizarra.system import locks
 from pizarra.system.locks import claiming
 
 _SWITCH = Path("/sys/kernel/rcu_expedited")
@@ -54,7 +55,7 @@ def expediting() -> Iterator[None]:
 
 def _claim(held: ExitStack) -> bool:
     try:
-        held.enter_context(claiming(["rcu-expedited"], "rewind"))
+        held.enter_context(claiming(["rcu-expedited"], "rewind", folder=locks.HOST_LOCKS))
     except Busy:
         return False
     return True

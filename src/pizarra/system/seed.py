@@ -9,13 +9,12 @@ from pathlib import Path
 from pizarra.errors import CommandFailed, StorageFault
 from pizarra.system.process import run
 
-FOLDER = Path("/var/lib/pizarra/seeds")
 _BYTES = 1 << 20
 
 
-def seed_path(machine: str) -> Path:
+def seed_path(folder: Path, machine: str) -> Path:
     """The seed of the machine with this UUID."""
-    return FOLDER / f"{machine}.img"
+    return folder / f"{machine}.img"
 
 
 def make_seed(path: Path, label: str, files: Mapping[str, str]) -> None:

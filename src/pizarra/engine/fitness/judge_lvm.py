@@ -72,15 +72,16 @@ def _device_mapper(seen: HostSeen, level: Level) -> Finding:
         return finding(Level.ADVICE, "device-mapper", text, mend, fix, missing=", ".join(missing))
     if isinstance(targets, Trouble):
         why = Sentence(targets.text, **targets.facts)
-        return finding(level, "device-mapper", "{why}" + _NO_MODULES, why=why)
-    text = "This kernel has no device-mapper targets {missing}." + _NO_MODULES
+        text = (
+            "{why} Its modules are not installed: use the kernel linux-image-amd64 (Debian) or add"
+            " linux-modules-extra (Ubuntu)."
+        )
+        return finding(level, "device-mapper", text, why=why)
+    text = (
+        "This kernel has no device-mapper targets {missing}. Its modules are not installed: use the"
+        " kernel linux-image-amd64 (Debian) or add linux-modules-extra (Ubuntu)."
+    )
     return finding(level, "device-mapper", text, missing=", ".join(missing))
-
-
-_NO_MODULES = (
-    " Its modules are not installed: use the kernel linux-image-amd64 (Debian) or add"
-    " linux-modules-extra (Ubuntu)."
-)
 
 
 def _thin_tools(seen: HostSeen, level: Level) -> Finding:
@@ -95,25 +96,55 @@ def _thin_tools(seen: HostSeen, level: Level) -> Finding:
 def _volume_groups(seen: HostSeen) -> Iterator[Finding]:
     names = {group.name for group in seen.groups}
     if seen.vg and seen.vg not in names:
-        yield _none(seen, Level.UNFIT, "The volume group {vg} of the settings is not there.")
+        yield _group_lost(seen)
     elif not names:
-        text = "There is no volume group: seats can only be qcow2 files, which reset more slowly."
-        yield _none(seen, Level.WARNING, text)
+        yield _no_groups(seen)
     for group in seen.groups:
         yield _group(group)
 
 
-def _none(seen: HostSeen, level: Level, text: str) -> Finding:
+def _group_lost(seen: HostSeen) -> Finding:
+    disk = _unused_disk(seen)
+    if disk is None:
+        text = (
+            "The volume group {vg} of the settings is not there. Give it a disk or a partition that"
+            " holds nothing."
+        )
+    else:
+        text = (
+            "The volume group {vg} of the settings is not there. {disk} ({size}) looks unused; make"
+            " sure that it is."
+        )
+    return _to_make(seen, Level.UNFIT, text, disk)
+
+
+def _no_groups(seen: HostSeen) -> Finding:
+    disk = _unused_disk(seen)
+    if disk is None:
+        text = (
+            "There is no volume group: seats can only be qcow2 files, which reset more slowly. Give"
+            " it a disk or a partition that holds nothing."
+        )
+    else:
+        text = (
+            "There is no volume group: seats can only be qcow2 files, which reset more slowly."
+            " {disk} ({size}) looks unused; make sure that it is."
+        )
+    return _to_make(seen, Level.WARNING, text, disk)
+
+
+def _unused_disk(seen: HostSeen) -> str | None:
+    """The largest."""
+    unused = seen.unused_disks
+    return max(unused, key=lambda path: (unused[path], path), default=None)
+
+
+def _to_make(seen: HostSeen, level: Level, text: str, disk: str | None) -> Finding:
     vg = seen.vg or NAME
-    if not seen.unused_disks:
-        text += " Give it a disk or a partition that holds nothing."
+    if disk is None:
         return finding(level, "volume-group", text, f"vgcreate {vg} /dev/DISK", vg=vg)
-    disk = max(seen.unused_disks, key=lambda path: (seen.unused_disks[path], path))
-    text += " {disk} ({size}) looks unused; make sure that it is."
-    size = size_text(seen.unused_disks[disk])
-    return finding(
-        level, "volume-group", text, f"vgcreate {vg} {disk}", vg=vg, disk=disk, size=size
-    )
+    size, mend = size_text(seen.unused_disks[disk]), f"vgcreate {vg} {disk}"
+    return finding(level, "volume-group", text, mend, vg=vg, disk=disk, size=size)
 
 
 def _group(group: GroupSeen) -> Finding:

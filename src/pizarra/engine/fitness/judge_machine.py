@@ -11,7 +11,6 @@ from pizarra.system.kvm import KvmVerdict
 
 LIBVIRT_LEAST = (8, 0)  # Ubuntu 22.04's, the oldest that we know to work
 FOLDER_LITTLE_BYTES, FOLDER_LEAST_BYTES = 10 * GIB, GIB
-_SLOW = "Machines run in software emulation and will be slow."
 _FOR_IDENTITIES = {
     "mkfs.vfat": "dosfstools",
     "mcopy": "mtools",
@@ -46,8 +45,8 @@ def _kvm(seen: HostSeen) -> Finding:
     if probe.verdict is KvmVerdict.NO_DEVICE:
         return _kvm_absent(seen)
     text = (
-        "No guest can run under KVM: {detail}. " + _SLOW + " If this host is a virtual machine"
-        " itself, let its own host allow nested virtualisation."
+        "No guest can run under KVM: {detail}. Machines run in software emulation and will be slow."
+        " If this host is a virtual machine itself, let its own host allow nested virtualisation."
     )
     return finding(Level.WARNING, "kvm", text, detail=probe.detail)
 
@@ -55,11 +54,12 @@ def _kvm(seen: HostSeen) -> Finding:
 def _kvm_absent(seen: HostSeen) -> Finding:
     module = _MODULES.get(seen.machine.cpu_flag, "")
     if module in seen.kernel.loadable:
-        text = "KVM is not loaded. " + _SLOW
+        text = "KVM is not loaded. Machines run in software emulation and will be slow."
         return to_run(Level.WARNING, "kvm", text, ("modprobe", module))
     text = (
-        "There is no /dev/kvm. " + _SLOW + " Switch virtualisation on in the firmware set-up"
-        " (BIOS), or in the host of this machine if it is virtual itself."
+        "There is no /dev/kvm. Machines run in software emulation and will be slow. Switch"
+        " virtualisation on in the firmware set-up (BIOS), or in the host of this machine if it is"
+        " virtual itself."
     )
     return finding(Level.WARNING, "kvm", text)
 
@@ -138,13 +138,14 @@ def _folder(seen: HostSeen) -> Finding:
         return finding(level, "folder", folder.text, **folder.facts)
     facts = _folder_facts(folder)
     text = "{path} has {free} free of {size}, for qcow2 disks."
+    little = "{path} has {free} free of {size}, for qcow2 disks. That is little."
     enough = FOLDER_LEAST_BYTES if seen.groups else FOLDER_LITTLE_BYTES  # else disks are on LVM
     if folder.free_bytes >= enough:
         return good("folder", text, **facts)
     if seen.groups:
         return finding(Level.ADVICE, "folder", text, **facts)
     level = Level.WARNING if folder.free_bytes >= FOLDER_LEAST_BYTES else Level.UNFIT
-    return finding(level, "folder", text + " That is little.", **facts)
+    return finding(level, "folder", little, **facts)
 
 
 def _folder_facts(folder: FolderSeen) -> dict[str, object]:

@@ -95,10 +95,13 @@ def _space(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
     text = "{used} of the {size} of {path} are used."
     if level is Level.GOOD:
         return good(check, text, **facts)
-    text += " When it is full, every machine on it stops."
     if group.free_bytes < group.extent_bytes:
-        text += " Its volume group has no room: add a disk."
+        text = (
+            "{used} of the {size} of {path} are used. When it is full, every machine on it stops."
+            " Its volume group has no room: add a disk."
+        )
         return finding(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
+    text = "{used} of the {size} of {path} are used. When it is full, every machine on it stops."
     step = "+25%LV" if group.free_bytes >= pool.size_bytes // 4 else "+100%FREE"
     return to_run(level, check, text, ("lvextend", "-l", step, pool.path), **facts)
 
@@ -109,11 +112,17 @@ def _metadata(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
     text = "{used} of the {size} for the metadata of {path} are used."
     if level is Level.GOOD:
         return good(check, text, **facts)
-    text += " When they are full, the pool can no longer be written."
     more = max(pool.metadata_bytes, _METADATA_LEAST_BYTES)
     if group.free_bytes < 2 * more:  # LVM keeps a spare of the same size
-        text += " Its volume group has no room: add a disk."
+        text = (
+            "{used} of the {size} for the metadata of {path} are used. When they are full, the pool"
+            " can no longer be written. Its volume group has no room: add a disk."
+        )
         return finding(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
+    text = (
+        "{used} of the {size} for the metadata of {path} are used. When they are full, the pool can"
+        " no longer be written."
+    )
     grow = ("lvextend", "--poolmetadatasize", f"+{more // MIB}m", pool.path)
     return to_run(level, check, text, grow, **facts)
 
@@ -140,7 +149,10 @@ def _growth(seen: HostSeen, lvm: LvmSeen, pool: PoolSeen) -> Finding:
 def _growth_off(seen: HostSeen, pool: PoolSeen, check: str) -> Finding:
     text = "{path} does not grow by itself: once it is full, every machine on it stops."
     if pool.profile or pool.name != seen.pool:  # somebody else's choice
-        text += " See thin_pool_autoextend_threshold in lvm.conf(5) and lvmthin(7)."
+        text = (
+            "{path} does not grow by itself: once it is full, every machine on it stops."
+            " See thin_pool_autoextend_threshold in lvm.conf(5) and lvmthin(7)."
+        )
         return finding(Level.WARNING, check, text, path=pool.path)
     attach = ("lvchange", "--metadataprofile", PROFILE, pool.path)
     fix = Fix(files=(PROFILE_FILE,), commands=(attach,))

@@ -24,7 +24,8 @@ from pizarra.storage.qcow2.store import Qcow2Store
 def look_at_host(settings: Settings) -> HostSeen:
     """Raises nothing of ours: a look that failed is a fact, and each has a limit."""
     with ThreadPoolExecutor() as threads:
-        machine = threads.submit(look_at_machine, settings.folder)
+        folders = (settings.lock_folder, settings.state_folder, settings.folder)
+        machine = threads.submit(look_at_machine, folders)
         kvm = threads.submit(probe_kvm_again)
         libvirt = threads.submit(look_at_libvirt, settings.libvirt_uri)
         network = threads.submit(look_at_network)

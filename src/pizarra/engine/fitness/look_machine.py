@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from pizarra.compute.libvirt_connection import libvirt_version
@@ -19,7 +20,7 @@ from pizarra.engine.fitness.facts import (
 from pizarra.errors import CommandFailed, HostNotFit, PizarraError
 from pizarra.model.sizes import GIB
 from pizarra.system import devmapper
-from pizarra.system.locks import LVM_LOCKS, OUR_LOCKS
+from pizarra.system.locks import HOST_LOCKS, LVM_LOCKS
 from pizarra.system.process import environment, run
 
 COMMANDS = (
@@ -28,13 +29,12 @@ COMMANDS = (
     *("mkfs.vfat", "mcopy", "openssl", "debugfs", "sfdisk", "ssh-keygen"),
 )
 MODULES = ("dm_mod", "dm_thin_pool", "dm_snapshot", "bridge", "tun", "kvm_intel", "kvm_amd")
-_STATE = Path("/var/lib/pizarra")
 _FIRMWARE = Path("/usr/share/qemu/firmware")
 _LIMIT_S = 10
 _DISK_LEAST_BYTES = 8 * GIB
 
 
-def look_at_machine(folder: Path) -> MachineSeen:
+def look_at_machine(folders: Sequence[Path]) -> MachineSeen:
     """Raises nothing: what cannot be found out is among the facts."""
     path = environment()["PATH"]
     return MachineSeen(
@@ -44,7 +44,7 @@ def look_at_machine(folder: Path) -> MachineSeen:
         udev=_succeeds("udevadm", "control", "--ping", "--timeout=5"),
         uefi=any(_FIRMWARE.glob("*x86_64*.json")),
         not_writable=tuple(
-            str(path) for path in (OUR_LOCKS, LVM_LOCKS, _STATE, folder) if not _writable(path)
+            str(path) for path in (*folders, LVM_LOCKS, HOST_LOCKS) if not _writable(path)
         ),
     )
 

@@ -9,67 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
-from pizarra.model.names import NAME_LENGTH_MAX, SEATS_MAX
-from pizarra.server.uploads import PIECE_BYTES
-
-Seats = Annotated[str | None, Field(None, description="such as 1-8,11; all when left out",
-                                    max_length=400)]  # fmt: skip
-Name = Annotated[str, Field(max_length=NAME_LENGTH_MAX)]
-
-
-Mode = Literal["cold", "hot", "warm"]
-After = Literal["as found", "running", "off"]
-
-
-class Problem(Schema):
-    """Why not, and what to do."""
-
-    detail: str
-    hint: str = ""
-
-
-class VerbIn(Schema):
-    """Over which seats, and how."""
-
-    seats: Seats = None
-    mode: Mode | None = None  # of a reset; as the policy says
-    after: After | None = None
-    message: Annotated[str, Field(max_length=200)] = ""  # of a freeze, for the students to read
-    deep: bool = False  # verify from the data itself
-    grace: float | None = Field(None, ge=0, le=3600)  # seconds that a stop waits for guests
-
-
-class SeatsIn(Schema):
-    """Over which seats."""
-
-    seats: Seats = None
-
-
-class SaveIn(SeatsIn):
-    """Over which seats, and with their RAM or without."""
-
-    ram: bool = False
-
-
-class HandOutIn(Schema):
-    """Whose state, for whom."""
-
-    source: int = Field(ge=1, le=SEATS_MAX)
-    seats: Seats = None
-
-
-class ClassroomIn(Schema):
-    """A classroom to be made."""
-
-    classroom: Name
-    template: Name
-    seats: int = Field(ge=1, le=SEATS_MAX)
-    memory_mib: int = Field(2048, ge=16, le=1 << 20)
-    vcpus: int = Field(2, ge=1, le=64)
-    network: Annotated[str, Field(max_length=40)] = "isolated"
-    identify: bool = False
-    warm: bool = False
-    title: Annotated[str, Field(max_length=80)] = ""
+from pizarra.service.uploads import PIECE_BYTES
 
 
 class UploadIn(Schema):
@@ -85,18 +25,6 @@ class UploadOut(Schema):
     size_bytes: int
     received: int
     piece_bytes: int = PIECE_BYTES
-
-
-class TemplateIn(Schema):
-    """A template to be made of an upload."""
-
-    template: Name
-    upload: UUID
-    firmware: Literal["bios", "uefi"] = "bios"
-    tpm: bool = False
-    new_version: bool = False
-    storage: Literal["lvm-thin", "lvm-thick", "qcow2"] | None = None
-    vg: Annotated[str, Field(max_length=128)] = ""
 
 
 class RosterIn(Schema):

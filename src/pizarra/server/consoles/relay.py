@@ -10,9 +10,9 @@ from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from pizarra.errors import PizarraError
-from pizarra.server import host_client
 from pizarra.server.consoles import activity
 from pizarra.server.consoles.tickets import admit, generation
+from pizarra.server.hosts import host
 
 _LOOK_EVERY_S = 2.0
 NOT_ADMITTED, NO_MACHINE, LET_GO = 4403, 4404, 4410
@@ -35,7 +35,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
             return
         self.seat = found[:2]
         try:
-            self.vnc = await sync_to_async(host_client.console)(*self.seat)
+            self.vnc = await sync_to_async(host().console)(*self.seat)
         except PizarraError:
             await self.close(NO_MACHINE)
             return

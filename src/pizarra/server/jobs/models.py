@@ -20,8 +20,11 @@ class State(models.TextChoices):
     CANCELLED = "cancelled", _("cancelled")
 
 
+OPEN = (State.QUEUED, State.RUNNING)
+
+
 class Job(models.Model):
-    """One use case asked of one host. The worker's word is the truth; this is its copy."""
+    """One command asked of one host. The agent's word is the truth; this is its copy."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.CharField(max_length=64)
@@ -29,8 +32,10 @@ class Job(models.Model):
     arguments = models.JSONField(default=dict)
     classroom = models.CharField(max_length=24, blank=True)  # when it is about one
     numbers = models.JSONField(null=True, blank=True)  # seats of it; null is all
+    wish = models.CharField(max_length=64, blank=True)  # digest of host, command and arguments
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
     attempts = models.PositiveSmallIntegerField(default=0)
+    first_seq = models.PositiveBigIntegerField(default=0)  # events before the present attempt
     result = models.JSONField(null=True, blank=True)  # the document of the contract
     error = models.JSONField(null=True, blank=True)
     user = models.ForeignKey(
@@ -43,10 +48,31 @@ class Job(models.Model):
     class Meta:
         ordering = ("-created",)
         indexes = (models.Index(fields=["classroom", "-created"], name="jobs_of_a_room"),)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["user", "wish"],
+                condition=models.Q(state__in=OPEN) & ~models.Q(wish=""),
+                name="one_open_job_a_wish",
+            ),
+        )
+
+
+class JobKey(models.Model):
+    """An idempotency key that a user sent, and the job that it stands for."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="job_keys"
+    )
+    key = models.CharField(max_length=80)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="keys")
+    created = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["user", "key"], name="one_job_a_key"),)
 
 
 class JobEvent(models.Model):
-    """What the engine told meanwhile; ``seq`` is the worker's count."""
+    """What the engine told meanwhile, counted from one over all attempts."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()

@@ -1,64 +1,95 @@
-"""The port to the queue: ask for a use case, get a job. A second click gets the same job."""
+"""The port to the queue: ask for a command, get a job. A second click gets the same job."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import json
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
-from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.errors import KeyReused
+from pizarra.server.jobs.effects import outcome_of, release_consoles_of
+from pizarra.server.jobs.models import OPEN, AuditEntry, Job, JobKey
 from pizarra.server.people.models import User
-from pizarra.server.rooms.models import Room, SeatAssignment
+from pizarra.server.rooms.models import Room
+from pizarra.service.commands.declaration import Arguments, Command
 
-_OPEN = (State.QUEUED, State.RUNNING)
-_LETS_GO = ("undo", "checkpoint restore", "checkpoint hand-out", "classroom delete", "reset")
+_TRIES = 5  # each lost race is won by somebody
 
 
 def enqueue(
     user: User,
-    use_case: str,
-    arguments: dict[str, Any],
+    command: Command,
+    wish: Arguments,
     *,
     request: HttpRequest | None = None,
     key: str = "",
 ) -> Job:
-    """The job for it: a new one, or that of the same wish that has not ended, or of the key."""
-    classroom, numbers = arguments.get("classroom", ""), arguments.get("numbers")
+    """The job for a wish: the job of the same user and the same wish that has not ended, the job
+    of an idempotency key that was used before, or a new one. Every request is audited.
+
+    The database keeps both unique, so that two requests at once get one job. Raises KeyReused
+    (409) when the key was used for another wish.
+    """
+    classroom = str(getattr(wish, "classroom", ""))
     room = Room.objects.filter(name=classroom).first()
-    host = room.host if room else "local"
-    with transaction.atomic():
-        if key:
-            same = Job.objects.filter(user=user, use_case=use_case, arguments__key=key).first()
-            if same is not None:
-                return same
-        waiting = Job.objects.filter(
-            host=host, use_case=use_case, classroom=classroom, state__in=_OPEN
-        ).order_by("created")
-        for one in waiting:
-            if {**one.arguments, "key": None} == {**arguments, "key": None}:
-                return one
-        job = Job.objects.create(
-            host=host,
-            use_case=use_case,
-            arguments={**arguments, **({"key": key} if key else {})},
-            classroom=classroom,
-            numbers=numbers,
-            user=user,
+    job = Job(
+        host=room.host if room else "local",
+        use_case=command.name,
+        arguments=wish.model_dump(mode="json"),
+        classroom=classroom,
+        numbers=getattr(wish, "numbers", None),
+        user=user,
+    )
+    job.wish = _digest(job)
+    found, is_new = _find_or_create(user, job, key)
+    facts = wish.facts()
+    write_audit(user, command.name, classroom, facts=facts, job=found, request=request)
+    if is_new:
+        release_consoles_of(found)
+    return found
+
+
+def _digest(job: Job) -> str:
+    """The same for the same command with the same arguments on the same host."""
+    told = json.dumps([job.host, job.use_case, job.arguments], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+def _find_or_create(user: User, job: Job, key: str) -> tuple[Job, bool]:
+    """Raises IntegrityError when every race was lost, which nobody has seen."""
+    for attempt in range(_TRIES):
+        if (known := _of_key(user, job, key)) is not None:
+            return known, False
+        same = Job.objects.filter(user=user, wish=job.wish, state__in=OPEN).first()
+        try:
+            with transaction.atomic():
+                if same is None:
+                    job.save(force_insert=True)
+                if key:
+                    JobKey.objects.create(user=user, key=key, job=same or job)
+        except IntegrityError:  # another request was faster
+            if attempt == _TRIES - 1:
+                raise
+        else:
+            return same or job, same is None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _of_key(user: User, job: Job, key: str) -> Job | None:
+    """The job that the key stands for. Raises KeyReused."""
+    used = JobKey.objects.select_related("job").filter(user=user, key=key).first()
+    if not key or used is None:
+        return None
+    if used.job.wish != job.wish:
+        raise KeyReused(
+            "The idempotency key {key!r} was used for another request.",
+            "Send each request with a key of its own.",
+            key=key,
         )
-        write_audit(user, use_case, classroom, facts=arguments, job=job, request=request)
-    if room and use_case in _LETS_GO and arguments.get("mode") != "hot":
-        release_consoles(room, numbers)
-    return job
-
-
-def release_consoles(room: Room, numbers: Sequence[int] | None) -> None:
-    """Whoever looks at these seats must ask again."""
-    for one in SeatAssignment.objects.filter(room=room):
-        if numbers is None or one.number in numbers:
-            one.generation += 1
-            one.save(update_fields=["generation"])
+    return used.job
 
 
 def write_audit(
@@ -80,6 +111,6 @@ def write_audit(
         target=target,
         classroom=classroom,
         facts=facts or {},
-        outcome="asked" if job else "done",
+        outcome=outcome_of(job) if job else "done",
         job=job,
     )

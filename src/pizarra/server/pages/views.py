@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -18,15 +20,17 @@ from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
 from pizarra.errors import BadInput, PizarraError
-from pizarra.model.names import check_name
 from pizarra.model.policy import MINUTES_MAX
-from pizarra.server import host_client
+from pizarra.server.api.answers import own_classrooms
+from pizarra.server.commands import ask, submit
+from pizarra.server.hosts import host, in_language
 from pizarra.server.jobs.models import AuditEntry, Job, State
-from pizarra.server.jobs.queue import enqueue, write_audit
+from pizarra.server.jobs.queue import write_audit
 from pizarra.server.pages.words import console_words, upload_words, wall_words
-from pizarra.server.people.models import ApiToken, Role, Scope, User
+from pizarra.server.people.acts import make_token, revoke_token
+from pizarra.server.people.models import Role, Scope, User
 from pizarra.server.permissions import Rule, may, rooms_of, rule
-from pizarra.server.rooms import roster
+from pizarra.server.rooms import acts
 from pizarra.server.rooms.models import Room
 
 
@@ -61,7 +65,7 @@ def _user(request: HttpRequest) -> User:
 
 def _problem_page(error: PizarraError) -> str:
     """An error, and what to do, in the reader's language."""
-    return host_client.in_language(error, (get_language() or "")[:2])
+    return in_language(error, (get_language() or "")[:2])
 
 
 @rule(Rule.SIGNED_IN)
@@ -71,24 +75,24 @@ def home(request: HttpRequest) -> HttpResponse:
     if user.role == Role.STUDENT:
         seats = user.assignments.select_related("room")
         return render(request, "home_student.html", {"seats": seats})
-    names = {room.name: room for room in rooms_of(user)}
     try:
-        there = [one for one in host_client.query("rooms") if one["classroom"] in names]
+        there = own_classrooms(user, {}, partial(ask, user, "classroom list"))
     except PizarraError as error:
         return render(request, "home_staff.html", {"rooms": [], "problem": _problem_page(error)})
-    cards = [_card(one, names[one["classroom"]]) for one in there]
-    return render(request, "home_staff.html", {"rooms": cards})
+    return render(request, "home_staff.html", {"rooms": [_card(one) for one in there]})
 
 
-def _card(told: dict[str, Any], room: Room) -> dict[str, Any]:
-    last = Job.objects.filter(classroom=room.name, use_case="reset", state=State.ENDED).first()
+def _card(told: dict[str, Any]) -> dict[str, Any]:
+    last = Job.objects.filter(
+        classroom=told["classroom"], use_case="reset", state=State.ENDED
+    ).first()
     text = ""
     if last and last.result:
         well = sum(s["outcome"] in ("done", "unchanged") for s in last.result["seats"])
         text = _("Last reset: {n} machines original in {s:.1f} s").format(
             n=well, s=last.result["elapsed_s"]
         )
-    return {**told, "title": room.display_title, "count": len(told["seats"]),
+    return {**told, "count": len(told["seats"]),
             "trouble": len(told["faults"]), "last_reset": text}  # fmt: skip
 
 
@@ -123,14 +127,13 @@ def join(request: HttpRequest) -> HttpResponse:
     """A class code becomes a seat."""
     user, code = _user(request), request.POST.get("code", "")
     try:
-        seat = roster.join(user, code, host_client.seat_numbers)
+        seat = acts.join(user, code, request)
     except PizarraError as error:
         seats = user.assignments.select_related("room")
         problem = _(error.text).format(**error.facts) + " " + _(error.hint or " ")
         return render(
             request, "home_student.html", {"seats": seats, "problem": problem}, status=400
         )
-    write_audit(user, "join", seat.room.name, target=seat.seat, request=request)
     return redirect("console", classroom=seat.room.name, number=seat.number)
 
 
@@ -146,7 +149,7 @@ def room(request: HttpRequest, classroom: str) -> HttpResponse:
                 return answer
         shown["checkpoints"] = [
             {**one, "when": datetime.fromtimestamp(one["saved"], UTC)}
-            for one in host_client.query("checkpoints", classroom=classroom)
+            for one in ask(_user(request), "checkpoint list", {"classroom": classroom})
         ]
     except PizarraError as error:
         shown["problem"] = _problem_page(error)
@@ -158,8 +161,7 @@ def room(request: HttpRequest, classroom: str) -> HttpResponse:
 def _act_on_room(request: HttpRequest, found: Room, shown: dict[str, Any]) -> HttpResponse | None:
     act, user = request.POST.get("act"), _user(request)
     if act == "code":
-        roster.make_code(found)
-        write_audit(user, "class code", found.name, request=request)
+        acts.renew_code(user, found, request)
         return redirect("room", classroom=found.name)
     if act == "policy":
         found.students_may_reset = "students_may_reset" in request.POST
@@ -177,20 +179,15 @@ def _act_on_room(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Ht
         write_audit(user, "lesson", found.name, facts={"minutes": int(minutes)}, request=request)
         return redirect("room", classroom=found.name)
     if act in ("restore", "forget"):
-        name = check_name(request.POST.get("checkpoint", ""), "checkpoint")
-        use_case = "checkpoint restore" if act == "restore" else "checkpoint delete"
-        arguments = {"classroom": found.name, "checkpoint": name, "numbers": None}
-        enqueue(user, use_case, arguments, request=request)
+        name = "checkpoint restore" if act == "restore" else "checkpoint delete"
+        wish = {"classroom": found.name, "checkpoint": request.POST.get("checkpoint", "")}
+        submit(user, name, wish, request=request)
         messages.info(request, _("It is under way."))
         return redirect("wall" if act == "restore" else "room", classroom=found.name)
     shown["csv"] = request.POST.get("csv", "")
-    numbers = set(host_client.seat_numbers(found.name))
-    read = roster.read_roster(found, shown["csv"], numbers)
-    if act == "apply" and not read.errors:
-        first_passwords = roster.apply_roster(found, read)
-        for row in read.rows:
-            row["first_password"] = first_passwords.get(row["username"], "")
-        write_audit(user, "roster", found.name, facts={"n": len(read.rows)}, request=request)
+    read, _applied = acts.put_roster(
+        user, found, shown["csv"], apply=act == "apply", request=request
+    )
     shown["roster"] = read
     return None
 
@@ -201,30 +198,20 @@ def classroom_new(request: HttpRequest) -> HttpResponse:
     names = ("classroom", "title", "template", "seats", "memory_mib", "identify", "warm")
     form = {name: request.POST.get(name, "") for name in names}
     shown: dict[str, Any] = {"form": form}
+    user = _user(request)
     try:
-        shown["templates"] = sorted({one["template"] for one in host_client.query("templates")})
-        shown["pools"] = host_client.query("pools")
+        shown["templates"] = sorted({one["template"] for one in ask(user, "template list")})
+        shown["pools"] = host().query("pools")
         if request.method == "POST":
-            check_name(form["classroom"], "classroom")
-            made, new = Room.objects.get_or_create(name=form["classroom"])
-            if not new and not may(request.user, Rule.ROOM_TEACHER, made.name):
-                shown["problem"] = _("There is a classroom of this name already.")
-                return render(request, "classroom_new.html", shown, status=409)
-            made.title = form["title"][:80]
-            made.save()
-            made.teachers.add(_user(request))
-            arguments = {
-                "classroom": form["classroom"],
-                "template": check_name(form["template"], "template"),
-                "seats": int(form["seats"]),
-                "memory_mib": int(form["memory_mib"]),
-                "identify": bool(form["identify"]),
-                "warm": bool(form["warm"]),
-            }
-            enqueue(_user(request), "classroom create", arguments, request=request)
+            wish = {**form, "identify": bool(form["identify"]), "warm": bool(form["warm"])}
+            wish |= {"seats": int(form["seats"]), "memory_mib": int(form["memory_mib"])}
+            submit(user, "classroom create", wish, request=request)
             return redirect("wall", classroom=form["classroom"])
     except PizarraError as error:
         shown["problem"] = _problem_page(error)
+    except PermissionDenied:  # it is another teacher's
+        shown["problem"] = _("There is a classroom of this name already.")
+        return render(request, "classroom_new.html", shown, status=409)
     except ValueError:
         shown["problem"] = _("Machines and memory are numbers.")
     return render(request, "classroom_new.html", shown, status=400 if "problem" in shown else 200)
@@ -243,7 +230,7 @@ def activity(request: HttpRequest) -> HttpResponse:
 def storage(request: HttpRequest) -> HttpResponse:
     """Where space comes from, and what stands on which template."""
     try:
-        pools, templates = host_client.query("pools"), host_client.query("templates")
+        pools, templates = host().query("pools"), ask(_user(request), "template list")
     except PizarraError as error:
         return render(request, "storage.html", {"problem": _problem_page(error)})
     for pool in pools:
@@ -297,12 +284,10 @@ def tokens(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and request.POST.get("act") == "make":
         name, scope = request.POST.get("name", "").strip()[:80], request.POST.get("scope", "")
         if name and scope in Scope.values:
-            made = ApiToken.issue(user, name, [scope])[1]
-            write_audit(user, "token", target=name, request=request)
+            made = make_token(user, name, [scope], request)[1]
     elif request.method == "POST":
         number = request.POST.get("id", "")
-        user.tokens.filter(pk=int(number) if number.isdecimal() else 0).delete()
-        write_audit(user, "token taken back", target=number[:80], request=request)
+        revoke_token(user, int(number) if number.isdecimal() else 0, request)
     return render(
         request,
         "tokens.html",

@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 
 from pizarra import __version__
 from pizarra.errors import PizarraError
-from pizarra.server import host_client
+from pizarra.server.hosts import host
 from pizarra.server.jobs.models import Job, State
 from pizarra.server.permissions import Rule, rule
 
@@ -36,7 +36,7 @@ def _gauges() -> list[tuple[str, str, _Values]]:
     ]
     found = [("jobs", "Jobs, by state.", states)]
     try:
-        rooms, pools = host_client.query("rooms"), host_client.query("pools")
+        rooms, pools = host().query("classroom list"), host().query("pools")
     except PizarraError:
         return [*found, ("worker_up", "Whether the worker answers.", [({}, 0)])]
     seats: _Values = [({"classroom": one["classroom"]}, len(one["seats"])) for one in rooms]

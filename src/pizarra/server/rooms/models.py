@@ -35,7 +35,7 @@ class Room(models.Model):
     class Meta:
         ordering = ("name",)
 
-    def freeze(self, message: str, numbers: Sequence[int] | None) -> None:
+    def show_message(self, message: str, numbers: Sequence[int] | None) -> None:
         """These seats, or all, stand still and read a message, with those that do already."""
         if numbers is not None and not message:
             return
@@ -48,7 +48,9 @@ class Room(models.Model):
         self.message, self.message_seats = message, sorted(set(numbers))
         self.save(update_fields=["message", "message_seats"])
 
-    def unfreeze(self, numbers: Sequence[int] | None, everybody: Callable[[], list[int]]) -> None:
+    def hide_message(
+        self, numbers: Sequence[int] | None, everybody: Callable[[], list[int]]
+    ) -> None:
         """These seats go on; the others read on. ``everybody`` is asked for when it is needed."""
         reading = set(self.message_seats or everybody()) - set(numbers) if numbers else set()
         self._read(self.message if reading else "", reading)

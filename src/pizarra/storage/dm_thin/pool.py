@@ -28,7 +28,7 @@ from pizarra.storage.dm_thin.metadata import (
     parse_superblock,
 )
 from pizarra.storage.interface import Change
-from pizarra.system import devmapper
+from pizarra.system import devmapper, locks
 from pizarra.system.file_copies import write_atomically
 from pizarra.system.locks import claiming
 from pizarra.system.process import run
@@ -59,7 +59,7 @@ class ThinPool:
 @contextmanager
 def claiming_metadata(pool: ThinPool) -> Iterator[None]:
     """Nobody else of ours holds its metadata: taken before LVM's lock, for it may take long."""
-    with claiming([f"metadata-{pool.device}"], "prove", wait_s=300):
+    with claiming([f"metadata-{pool.device}"], "prove", folder=locks.HOST_LOCKS, wait_s=300):
         yield
 
 

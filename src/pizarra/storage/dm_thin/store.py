@@ -23,7 +23,7 @@ from pizarra.model.facts import Pool, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.batches import run_each, run_in_batches, run_in_phases, try_step
+from pizarra.storage.batches import AtOnce, run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
@@ -243,7 +243,16 @@ class DmThinStore(LvmVolumes):
             left = refused(pairs)
             sound = [pair for pair in pairs if not left.get(pair.volume.uuid)]
             # a seat whose content could not be put right stays on its error table: it fails loudly
-            return {**left, **run_in_phases(sound, thin_swap.detach, swap, thin_swap.attach)}
+            tables = thin_swap.TableSwaps(sound)
+            phases = (
+                tables.load_error,
+                AtOnce(tables.show_error),
+                swap,
+                tables.load_content,
+                AtOnce(tables.show_content),
+                tables.flush_page_cache,
+            )
+            return {**left, **run_in_phases(sound, *phases)}
 
     def _swap_inactive(
         self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
@@ -400,7 +409,8 @@ class DmThinStore(LvmVolumes):
             return super().activate(volume)
         try:
             with holding_vg_lock(self.place):
-                thin_swap.attach(RewindTarget(volume=volume, source=volume))
+                pair = RewindTarget(volume=volume, source=volume)
+                thin_swap.TableSwaps([pair]).attach(pair)
         except StorageFault as error:
             if error.facts.get("errno") == errno.ENODATA:
                 return False

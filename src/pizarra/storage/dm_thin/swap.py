@@ -98,14 +98,65 @@ def refuse_swap(one: UndoSwap, there: ThinDevices) -> PizarraError | None:
     return None
 
 
-def detach(pair: RewindTarget) -> None:
-    """The seat's device stands on ``error``; nothing of the past is left in the page cache."""
-    device = find_device(pair.volume)
-    target = device.targets[0]
-    if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
-        raise not_ours_error(pair.volume, "its device maps another thin id than LVM says")
-    devmapper.flush_page_cache(device.node)
-    devmapper.swap(device, devmapper.error_target(target.length))
+class TableSwaps:
+    """The two table swaps of each seat of one batch. Each is a load and a resume: only the resume
+    waits for the kernel.
+
+    The devices are remembered in between. The kernel finds each by its UUID, so nobody has to look
+    twice whether the device is still the same.
+    """
+
+    def __init__(self, pairs: Sequence[RewindTarget]) -> None:
+        self._devices: dict[str, devmapper.Device] = {}  # by the UUID of the volume
+        pools = {pool_of(pair.volume) for pair in pairs}
+        self._pools = {pool: devmapper.device(pool.device) for pool in pools}
+
+    def load_error(self, pair: RewindTarget) -> None:
+        """Check the seat's device, empty its page cache, and load an ``error`` table."""
+        self._pool_number(pair)
+        device = find_device(pair.volume)
+        target = device.targets[0]
+        if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
+            raise not_ours_error(pair.volume, "its device maps another thin id than LVM says")
+        devmapper.flush_page_cache(device.node)
+        self._devices[pair.volume.uuid] = device
+        devmapper.load(device, devmapper.error_target(target.length))
+
+    def show_error(self, pair: RewindTarget) -> None:
+        """Make the ``error`` table live: the pool may change what the seat contains."""
+        devmapper.resume(self._devices[pair.volume.uuid])
+
+    def load_content(self, pair: RewindTarget) -> None:
+        """Load the ``thin`` table of the seat."""
+        device = self._devices[pair.volume.uuid]
+        text = f"{self._pool_number(pair)} {pair.volume.thin_id}"
+        devmapper.load(device, devmapper.Target(0, device.targets[0].length, "thin", text))
+
+    def show_content(self, pair: RewindTarget) -> None:
+        """Make the ``thin`` table live."""
+        devmapper.resume(self._devices[pair.volume.uuid], quiet=True)
+
+    def flush_page_cache(self, pair: RewindTarget) -> None:
+        """Nothing that was read before the content changed is left in the page cache."""
+        devmapper.flush_page_cache(self._devices[pair.volume.uuid].node)
+
+    def attach(self, pair: RewindTarget) -> None:
+        """Let the device of a seat that stands on ``error`` show its content."""
+        self._devices[pair.volume.uuid] = find_device(pair.volume)
+        for step in (self.load_content, self.show_content, self.flush_page_cache):
+            step(pair)
+
+    def _pool_number(self, pair: RewindTarget) -> str:
+        pool = pool_of(pair.volume)
+        device = self._pools[pool]
+        if device is None:
+            raise StorageFault(
+                "The thin pool {vg}/{pool} is not active.",
+                "Activate it: vgchange -ay {vg}",
+                vg=pool.vg,
+                pool=pool.pool,
+            )
+        return device.number
 
 
 def swap_content(pair: RewindTarget, undo: Mapping[str, UndoSlot]) -> None:
@@ -122,21 +173,3 @@ def swap_with_undo(one: UndoSwap, there: ThinDevices) -> None:
 def discard_all(pair: RewindTarget) -> None:
     """Nothing is kept of it, and nothing waits to be deleted."""
     thin_undo.discard_all(pool_of(pair.volume), pair.volume.thin_id)
-
-
-def attach(pair: RewindTarget) -> None:
-    """The seat's device shows its content."""
-    its = pool_of(pair.volume)
-    pool = devmapper.device(its.device)
-    device = find_device(pair.volume)
-    if pool is None:
-        raise StorageFault(
-            "The thin pool {vg}/{pool} is not active.",
-            "Activate it: vgchange -ay {vg}",
-            vg=its.vg,
-            pool=its.pool,
-        )
-    length = device.targets[0].length
-    text = f"{pool.number} {pair.volume.thin_id}"
-    devmapper.swap(device, devmapper.Target(0, length, "thin", text), quiet=True)
-    devmapper.flush_page_cache(device.node)

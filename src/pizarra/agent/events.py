@@ -1,12 +1,12 @@
-"""What the engine tells, as JSON for the browser."""
+"""What the engine tells while it works, as JSON."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from pizarra.agent.translations import with_translations
 from pizarra.engine.events import Advanced, Began, Event, Noted
 from pizarra.model.sentence import Sentence
-from pizarra.server.worker.translations import with_translations
 
 
 def event_json(event: Event) -> dict[str, Any]:

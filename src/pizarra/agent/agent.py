@@ -1,0 +1,118 @@
+"""The agent of one host: what the server may ask of it, whatever carries the questions."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pizarra.agent.jobs import Jobs
+from pizarra.agent.translations import with_translations
+from pizarra.engine.host import Host
+from pizarra.errors import BadInput, NotFound, PizarraError
+from pizarra.model.policy import ResetBy
+from pizarra.service.commands.folders import exported_file
+from pizarra.service.commands.table import find_command
+from pizarra.service.context import Context
+from pizarra.service.guard import guard, pool_json, sample
+
+_FRESH_S = 1.0  # a wall of three teachers looks at the host once a second, not three times
+_ANSWERS_KEPT = 500
+_GUARD_EVERY_S = 60.0
+_PIECE_BYTES = 1 << 20
+_log = logging.getLogger("pizarra.agent")
+
+
+class Agent:
+    """Its methods are the protocol: ``query``, ``submit``, ``events``, ``screenshot``, ``console``,
+    ``file``. Each raises PizarraError. Arguments come from the unprivileged side: the command
+    checks each of them again."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.jobs = Jobs(host)
+        self._answers: dict[str, tuple[float, Any]] = {}
+
+    def query(
+        self,
+        command: str,
+        arguments: Mapping[str, Any],
+        by: ResetBy = ResetBy.STUDENTS,
+        *,
+        dry_run: bool = False,
+    ) -> Any:
+        """The answer to a question, or with ``dry_run`` the plan of a command. Nothing changes."""
+        key = json.dumps([command, arguments, dry_run], sort_keys=True)
+        then, known = self._answers.get(key, (0.0, None))
+        if time.monotonic() - then < _FRESH_S:
+            return known
+        found = with_translations(self._answer(command, arguments, by, dry_run=dry_run))
+        if len(self._answers) > _ANSWERS_KEPT:
+            self._answers.clear()
+        self._answers[key] = (time.monotonic(), found)
+        return found
+
+    def forget_answers(self) -> None:
+        """The next question is answered anew, also within the second."""
+        self._answers.clear()
+
+    def _answer(
+        self, command: str, arguments: Mapping[str, Any], by: ResetBy, *, dry_run: bool
+    ) -> Any:
+        if command == "pools":  # of the pages alone: where space comes from
+            settings, pools = self.host.settings, self.host.observe().pools
+            return [
+                pool_json(settings, pool) | {"samples": sample(settings, pool)} for pool in pools
+            ]
+        known = find_command(command)
+        if not (known.is_question or dry_run):
+            raise BadInput("The command {name} changes something: submit it.", name=command)
+        return known(Context(self.host, by=by), arguments, dry_run=dry_run)
+
+    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
+        """Begin a job. False when it is known already."""
+        find_command(command)
+        return self.jobs.submit(job_id, command, arguments, by)
+
+    def events(self, job_id: str, since: int, wait_s: float = 0.0) -> dict[str, Any]:
+        """How far a job is: the events after the first ``since``, and its end."""
+        return self.jobs.progress(job_id, since, wait_s)
+
+    def screenshot(self, classroom: str, number: int) -> bytes:
+        """What a seat's machine shows now, as an image."""
+        return self.host.compute.screenshot(self._machine(classroom, number))
+
+    def console(self, classroom: str, number: int) -> int:
+        """A file descriptor that speaks VNC with a seat's machine; the caller closes it."""
+        return self.host.compute.console(self._machine(classroom, number))
+
+    def file(self, name: str) -> tuple[int, Iterator[bytes]]:
+        """Size in bytes and content of a file that a command exported."""
+        path = exported_file(self.host.settings, name)
+        return path.stat().st_size, _pieces(path)
+
+    def _machine(self, classroom: str, number: int) -> str:
+        """The UUID of a seat's machine. Raises NotFound."""
+        for seat in self.host.observe().classroom(classroom).seats:
+            if seat.number == number:
+                return seat.domain_uuid
+        raise NotFound("There is no such seat.")
+
+    def run_guard(self, stopping: threading.Event) -> None:
+        """Look after space each minute, also where no timer of the system does."""
+        context = Context(self.host, lambda event: _log.info("guard: %s", event))
+        while not stopping.wait(_GUARD_EVERY_S):
+            try:
+                guard(context)
+            except (PizarraError, OSError) as error:
+                _log.warning("guard: %s", error)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece

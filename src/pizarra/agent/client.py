@@ -1,0 +1,135 @@
+"""The server's end of the protocol with an agent on the same machine."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pizarra.errors import HostNotFit, PizarraError
+from pizarra.model.policy import ResetBy
+from pizarra.model.sentence import Sentence
+
+SOCKET = "agent.sock"  # in the server's folder
+_LIMIT_S = 30.0
+_PIECE_BYTES = 1 << 20
+
+
+class HostRefused(PizarraError):
+    """An error that the agent answered; its code, sentences and statuses are the agent's."""
+
+    def __init__(self, answer: Mapping[str, Any]) -> None:
+        says, hint = str(answer.get("says", "")), str(answer.get("hint", ""))
+        super().__init__("{says}", "{hint}", says=says, hint=hint)
+        self.code = str(answer.get("code", PizarraError.code))
+        self.http_status = int(answer.get("http_status", PizarraError.http_status))
+        self.exit_status = int(answer.get("exit_status", PizarraError.exit_status))
+        self.answer = dict(answer)
+
+
+class HostClient:
+    """Asks the agent behind a socket. Every method raises HostRefused, HostNotFit."""
+
+    def __init__(self, socket_path: Path) -> None:
+        self.socket_path = socket_path
+
+    def query(
+        self,
+        command: str,
+        arguments: Mapping[str, Any] | None = None,
+        by: ResetBy = ResetBy.STUDENTS,
+        *,
+        dry_run: bool = False,
+    ) -> Any:
+        """The answer to a question, or with ``dry_run`` the plan of a command."""
+        return self._ask(
+            {"ask": "query", "command": command, "arguments": dict(arguments or {}), "by": str(by),
+             "dry_run": dry_run}
+        )  # fmt: skip
+
+    def submit(self, job: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
+        """Begin a job. False when the agent knows it already."""
+        return bool(
+            self._ask(
+                {"ask": "submit", "job": job, "command": command, "arguments": dict(arguments),
+                 "by": str(by)}
+            )
+        )  # fmt: skip
+
+    def events(self, job: str, since: int, wait_s: float = 0.0) -> dict[str, Any]:
+        """``events`` after the first ``since``, ``ended``, ``result`` and ``error`` of a job."""
+        answer: dict[str, Any] = self._ask(
+            {"ask": "events", "job": job, "since": since, "wait_s": wait_s}
+        )
+        return answer
+
+    def seats(self, classroom: str) -> list[dict[str, Any]]:
+        """The seats of a classroom, as ``pizarra status --json`` has them."""
+        found: list[dict[str, Any]] = self.query("status", {"classroom": classroom})["seats"]
+        return found
+
+    def seat_numbers(self, classroom: str) -> list[int]:
+        """The numbers of a classroom's seats."""
+        return [seat["number"] for seat in self.seats(classroom)]
+
+    def screenshot(self, classroom: str, number: int) -> bytes:
+        """What a seat's machine shows now, as an image."""
+        question = {"ask": "screenshot", "classroom": classroom, "number": number}
+        return b"".join(self._bytes(question))
+
+    def file(self, name: str) -> Iterator[bytes]:
+        """The content of a file that a command exported, piece by piece."""
+        return self._bytes({"ask": "file", "name": name})
+
+    def console(self, classroom: str, number: int) -> socket.socket:
+        """A socket that speaks VNC with a seat's machine."""
+        with self._connection() as door:
+            question = {"ask": "console", "classroom": classroom, "number": number}
+            door.sendall(json.dumps(question).encode() + b"\n")
+            data, fds, _, _ = socket.recv_fds(door, 65536, 1)
+            _parse(data)
+            return socket.socket(fileno=fds[0])
+
+    def _ask(self, question: dict[str, Any]) -> Any:
+        with self._connection() as door, door.makefile("rwb") as file:
+            file.write(json.dumps(question).encode() + b"\n")
+            file.flush()
+            return _parse(file.readline())["answer"]
+
+    def _bytes(self, question: dict[str, Any]) -> Iterator[bytes]:
+        with self._connection() as door, door.makefile("rwb") as file:
+            file.write(json.dumps(question).encode() + b"\n")
+            file.flush()
+            left = int(_parse(file.readline())["bytes"])
+            while left > 0:
+                piece = file.read(min(left, _PIECE_BYTES))
+                if not piece:
+                    raise ValueError("the answer was cut off")
+                left -= len(piece)
+                yield piece
+
+    @contextmanager
+    def _connection(self) -> Iterator[socket.socket]:
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.settimeout(_LIMIT_S)
+        try:
+            with door:
+                door.connect(str(self.socket_path))
+                yield door
+        except (OSError, ValueError) as error:  # an answer that is cut off is no JSON
+            why = error.strerror if isinstance(error, OSError) else None
+            raise HostNotFit(
+                "The agent of this host does not answer: {why}.",
+                "Start it: systemctl start pizarra; or pizarra serve",
+                why=why or Sentence("it went away"),
+            ) from None
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(line)
+    if "error" in answer:
+        raise HostRefused(answer["error"])
+    return answer

@@ -1,0 +1,116 @@
+"""The jobs of an agent: each is one command, done by a thread, with the events that it emits.
+
+Jobs are kept in memory. Who asked for a job (the server's pump) remembers it durably, and submits
+it again when the agent does not know it any more: commands are safe to repeat.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from pizarra.agent.events import event_json
+from pizarra.agent.translations import error_json, with_translations
+from pizarra.engine.events import Event
+from pizarra.engine.host import Host
+from pizarra.errors import Bug, NotFound, PizarraError
+from pizarra.model.policy import ResetBy
+from pizarra.service.commands.table import find_command
+from pizarra.service.context import Context
+
+AT_ONCE = 4
+_ENDED_KEPT = 200
+_SEATS_WAIT_S = 600.0  # for others who work on the same seats
+_log = logging.getLogger("pizarra.agent")
+
+
+@dataclass(slots=True)
+class _Job:
+    """One job, as far as it has come."""
+
+    changed: threading.Condition = field(default_factory=threading.Condition)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    ended: bool = False
+    result: Any = None
+    error: dict[str, Any] | None = None
+
+    def add(self, event: Event) -> None:
+        """For the context of the command: its threads all emit."""
+        with self.changed:
+            self.events.append(event_json(event))
+            self.changed.notify_all()
+
+    def end(self, result: Any, error: dict[str, Any] | None) -> None:
+        """No event comes after this."""
+        with self.changed:
+            self.result, self.error, self.ended = result, error, True
+            self.changed.notify_all()
+
+
+class Jobs:
+    """Those that were submitted since the agent began, by the id that the server gave them."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job")
+        self._jobs: OrderedDict[str, _Job] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
+        """Begin a job when a thread is free. False when the job is known: nothing is done twice."""
+        with self._lock:
+            if job_id in self._jobs:
+                return False
+            self._forget_oldest()
+            job = self._jobs[job_id] = _Job()
+        self._threads.submit(self._run, job, command, arguments, by)
+        return True
+
+    def progress(self, job_id: str, since: int, wait_s: float) -> dict[str, Any]:
+        """The events after the first ``since``, once there are some or the job has ended.
+
+        After ``wait_s`` seconds also without. Raises NotFound for a job that is not known.
+        """
+        job = self._jobs.get(job_id)
+        if job is None:
+            raise NotFound("There is no such job.")
+        deadline = time.monotonic() + wait_s
+        with job.changed:
+            while not job.ended and len(job.events) <= since:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or not job.changed.wait(left_s):
+                    break
+            return {
+                "events": job.events[since:],
+                "ended": job.ended,
+                "result": job.result,
+                "error": job.error,
+            }
+
+    def _run(self, job: _Job, command: str, arguments: Mapping[str, Any], by: ResetBy) -> None:
+        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=by)
+        try:
+            result = with_translations(find_command(command)(context, arguments))
+        except PizarraError as error:
+            job.end(None, error_json(error))
+        except Exception as error:  # noqa: BLE001 - it must never take the agent with it
+            _log.exception("command %s failed", command)
+            bug = Bug(
+                "A mistake of Pizarra's own: {what}.",
+                "Make a report of it: pizarra report",
+                what=repr(error),
+            )
+            job.end(None, error_json(bug))
+        else:
+            job.end(result, None)
+
+    def _forget_oldest(self) -> None:
+        ended = [job_id for job_id, job in self._jobs.items() if job.ended]
+        for job_id in ended[: max(0, len(ended) - _ENDED_KEPT)]:
+            del self._jobs[job_id]

@@ -1,0 +1,57 @@
+"""What people have to do with the answers of a host: whose classrooms, who sits where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pizarra.agent.client import HostRefused
+from pizarra.server.consoles import activity
+from pizarra.server.jobs.models import OPEN, Job
+from pizarra.server.people.models import User
+from pizarra.server.permissions import rooms_of
+from pizarra.server.rooms.models import Room, SeatAssignment
+
+Ask = Callable[[], Any]  # the host
+
+
+def own_classrooms(user: User, arguments: Mapping[str, Any], ask: Ask) -> list[dict[str, Any]]:
+    """Only the classrooms that the caller has to do with, with their titles."""
+    _ = arguments
+    rooms = {room.name: room for room in rooms_of(user)}
+    return [
+        {**one, "title": rooms[one["classroom"]].display_title}
+        for one in ask()
+        if one["classroom"] in rooms
+    ]
+
+
+def status(user: User, arguments: Mapping[str, Any], ask: Ask) -> dict[str, Any]:
+    """Who sits at each seat, when a console was last touched, and what is under way."""
+    _ = user
+    classroom = arguments["classroom"]
+    room = Room.objects.filter(name=classroom).first()
+    jobs = [
+        {"id": str(one.id), "use_case": one.use_case, "numbers": one.numbers}
+        for one in Job.objects.filter(classroom=classroom, state__in=OPEN)
+    ]
+    try:
+        answer = ask()
+    except HostRefused as refused:
+        if refused.http_status != 404 or not jobs:
+            raise
+        answer = {"classroom": classroom, "seats": []}  # it is being made
+    taken = SeatAssignment.objects.filter(room=room).select_related("student") if room else ()
+    sits = {one.number: one.student for one in taken}
+    for seat in answer["seats"]:
+        student = sits.get(seat["number"])
+        seat["student"] = student.display_name if student else ""
+        seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
+    title = room.display_title if room else classroom
+    return {**answer, "title": title, "jobs": jobs}
+
+
+ANSWERS: dict[str, Callable[[User, Mapping[str, Any], Ask], Any]] = {
+    "classroom list": own_classrooms,
+    "status": status,
+}

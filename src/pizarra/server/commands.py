@@ -1,0 +1,50 @@
+"""One way in for the API and the pages: a command of the table, asked for by a user."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.http import HttpRequest
+
+from pizarra.server.hosts import host
+from pizarra.server.jobs.effects import before_job
+from pizarra.server.jobs.models import Job
+from pizarra.server.jobs.pump import rank_of
+from pizarra.server.jobs.queue import enqueue
+from pizarra.server.people.models import User
+from pizarra.server.permissions import Rule
+from pizarra.service.commands.declaration import Command, Who
+from pizarra.service.commands.table import find_command
+
+
+def rule_of_command(command: Command) -> Rule:
+    """Who may ask for a command at the address that the table gives it."""
+    if command.who is Who.STUDENT:
+        return Rule.SIGNED_IN
+    if command.who is Who.TECHNICIAN:
+        return Rule.TECHNICIAN
+    return Rule.ROOM_TEACHER if "classroom" in command.route.names else Rule.STAFF
+
+
+def submit(
+    user: User,
+    name: str,
+    arguments: Mapping[str, Any],
+    *,
+    request: HttpRequest | None = None,
+    key: str = "",
+) -> Job:
+    """The job of a command. The caller has kept its rule. Raises BadInput, KeyReused."""
+    command = find_command(name)
+    wish = command.parse(arguments)
+    before_job(user, command, wish)
+    return enqueue(user, command, wish, request=request, key=key)
+
+
+def ask(
+    user: User, name: str, arguments: Mapping[str, Any] | None = None, *, dry_run: bool = False
+) -> Any:
+    """The answer to a question, or the plan of a command. Raises HostRefused, HostNotFit."""
+    wish = find_command(name).parse(arguments or {})
+    return host().query(name, wish.model_dump(mode="json"), rank_of(user), dry_run=dry_run)

@@ -1,0 +1,114 @@
+"""What commands do beside their work on a host: to the people, their messages and their lessons.
+
+The table of commands says which effects a command has; each effect stands here once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.utils import timezone
+
+from pizarra.agent.client import HostClient
+from pizarra.errors import BadInput, PizarraError
+from pizarra.server.hosts import host
+from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.people.models import User
+from pizarra.server.permissions import Rule, check
+from pizarra.server.rooms.models import Room, SeatAssignment
+from pizarra.service import uploads
+from pizarra.service.commands.declaration import Command, Effect
+from pizarra.service.commands.table import find_command
+
+WELL = ("done", "unchanged")
+
+
+def before_job(user: User, command: Command, wish: Any) -> None:
+    """What must be so before a job is queued. Raises PermissionDenied, BadInput, NotFound."""
+    if Effect.ADDS_CLASSROOM in command.effects:
+        _add_room(user, wish.classroom, wish.title)
+    if Effect.TAKES_UPLOAD in command.effects and wish.upload is not None:
+        _check_upload(user, wish.upload)
+    if Effect.SHOWS_MESSAGE in command.effects:
+        Room.objects.get(name=wish.classroom).show_message(wish.message, wish.numbers)
+    if Effect.HIDES_MESSAGE in command.effects:
+        room = Room.objects.get(name=wish.classroom)
+        if room.message:
+            room.hide_message(wish.numbers, lambda: host().seat_numbers(wish.classroom))
+
+
+def _check_upload(user: User, upload_id: UUID) -> None:
+    upload = uploads.find(settings.PIZARRA.server_folder, upload_id, user.pk)
+    if not upload.whole:
+        raise BadInput(
+            "{received} of {size_bytes} bytes of this upload are here.",
+            "Send the rest first.",
+            received=upload.received,
+            size_bytes=upload.size_bytes,
+        )
+
+
+def _add_room(user: User, name: str, title: str) -> None:
+    """Whoever makes a classroom is its teacher; of one that is there, they must be already."""
+    room = Room.objects.filter(name=name).first()
+    if room is not None:
+        check(user, Rule.ROOM_TEACHER, name)
+        if title:
+            Room.objects.filter(name=name).update(title=title)
+        return
+    Room.objects.create(name=name, title=title).teachers.add(user)
+
+
+def release_consoles_of(job: Job) -> None:
+    """When a job is queued that changes what consoles show."""
+    effects = find_command(job.use_case).effects
+    room = Room.objects.filter(name=job.classroom).first()
+    if room and Effect.RELEASES_CONSOLES in effects and job.arguments.get("mode") != "hot":
+        release_consoles(room, job.numbers)
+
+
+def release_consoles(room: Room, numbers: Sequence[int] | None) -> None:
+    """Whoever looks at these seats must ask again."""
+    for one in SeatAssignment.objects.filter(room=room):
+        if numbers is None or one.number in numbers:
+            one.generation += 1
+            one.save(update_fields=["generation"])
+
+
+def lesson_minutes(job: Job, agent: HostClient) -> int:
+    """How long the lesson lasts that begins with this job; 0 when none does."""
+    if Effect.STARTS_LESSON not in find_command(job.use_case).effects or job.state != State.ENDED:
+        return 0
+    try:
+        shown = agent.query("classroom show", {"classroom": job.classroom})
+    except PizarraError:
+        return 0  # the classroom has gone meanwhile
+    return int(shown["policy"]["minutes"])
+
+
+def after_job(job: Job, minutes: int) -> None:
+    """A job has ended. Its first start begins the lesson of a classroom with a limit of time."""
+    room = Room.objects.filter(name=job.classroom).first()
+    if room and minutes and not room.is_on:
+        room.ends_at = timezone.now() + timedelta(minutes=minutes)
+        room.save(update_fields=["ends_at"])
+    removes = Effect.REMOVES_CLASSROOM in find_command(job.use_case).effects
+    if room and removes and outcome_of(job) == "done":
+        room.delete()
+    AuditEntry.objects.filter(job=job).update(outcome=outcome_of(job))
+
+
+def outcome_of(job: Job) -> str:
+    """For the audit."""
+    if job.state in (State.QUEUED, State.RUNNING):
+        return "asked"
+    if job.state != State.ENDED:
+        return "failed"
+    seats = (job.result or {}).get("seats")
+    if not isinstance(seats, list):  # a template's document counts them
+        return "done"
+    return "done" if all(one["outcome"] in WELL for one in seats) else "partly"

@@ -1,0 +1,163 @@
+"""Carries jobs between the database and the agent of a host. Nobody of them knows the other.
+
+The pump runs as the user of the pages. A job is a row: it survives a restart of anything. A job
+that an agent forgot, because the agent was begun again, is submitted again, three times at most.
+Seats are claimed on the host, so two jobs on one seat follow each other.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from django.db import OperationalError, close_old_connections, connection, transaction
+from django.utils import timezone
+
+from pizarra.agent.client import HostClient, HostRefused
+from pizarra.errors import HostNotFit, PizarraError
+from pizarra.model.policy import ResetBy
+from pizarra.server.jobs.effects import after_job, lesson_minutes
+from pizarra.server.jobs.models import Job, JobEvent, State
+from pizarra.server.people.models import User
+from pizarra.server.rooms.models import Room
+
+AT_ONCE = 4
+_POLL_S = 0.2
+_AGAIN_S = 0.5  # the agent does not answer: it is being begun again
+_WAIT_S = 5.0  # for the next event
+_ROOMS_EVERY_S = 10.0
+_ATTEMPTS = 3
+
+
+class Pump:
+    """One for each host."""
+
+    def __init__(self, agent: HostClient, name: str = "local") -> None:
+        self.agent = agent
+        self.name = name
+        self._slots = threading.Semaphore(AT_ONCE)
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        """Until ``stopping``."""
+        for job in Job.objects.filter(host=self.name, state=State.RUNNING):
+            self._slots.acquire(blocking=False)  # they run already
+            self._follow_beside(job)
+        looked = 0.0
+        while not self.stopping.is_set():
+            if time.monotonic() - looked > _ROOMS_EVERY_S:
+                looked = time.monotonic()
+                register_rooms(self.agent, self.name)
+            if not self.begin_one():
+                self.stopping.wait(_POLL_S)
+
+    def begin_one(self) -> bool:
+        """Begin the oldest job that waits, if there is one and a thread is free."""
+        if not self._slots.acquire(blocking=False):
+            return False
+        job = self.take()
+        if job is None:
+            self._slots.release()
+            return False
+        self._follow_beside(job)
+        return True
+
+    def take(self) -> Job | None:
+        """The oldest job that waits; from now on it runs, and nobody else takes it."""
+        with transaction.atomic():
+            waiting = Job.objects.filter(host=self.name, state=State.QUEUED).order_by("created")
+            if connection.features.has_select_for_update_skip_locked:
+                waiting = waiting.select_for_update(skip_locked=True)
+            job = waiting.first()
+            if job is not None:
+                job.state, job.started = State.RUNNING, timezone.now()
+                job.save(update_fields=["state", "started"])
+            return job
+
+    def _follow_beside(self, job: Job) -> None:
+        threading.Thread(target=self._follow, args=(job,), daemon=True).start()
+
+    def _follow(self, job: Job) -> None:
+        close_old_connections()
+        try:
+            follow(job, self.agent, self.stopping)
+        finally:
+            self._slots.release()
+            connection.close()
+
+
+def register_rooms(agent: HostClient, name: str) -> None:
+    """Classrooms that somebody made at a terminal have people too, from now on."""
+    try:
+        there = agent.query("classroom list")
+    except PizarraError:
+        return  # the pages say that the host does not answer
+    for one in there:
+        Room.objects.get_or_create(name=one["classroom"], defaults={"host": name})
+
+
+def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None) -> None:
+    """Have a job done, write each of its events, and write what became of the job."""
+    stopping = stopping or threading.Event()
+    while not stopping.is_set():
+        try:
+            if _write_news(job, agent):
+                return
+        except HostNotFit:
+            stopping.wait(_AGAIN_S)
+        except OperationalError:  # the database is being begun again
+            connection.close()
+            stopping.wait(_AGAIN_S)
+        except HostRefused as refused:
+            _write_end(job, agent, None, refused.answer)
+            return
+
+
+def _write_news(job: Job, agent: HostClient) -> bool:
+    """Whether the job has ended. Raises HostNotFit, HostRefused."""
+    try:
+        news = agent.events(str(job.id), job.events.count() - job.first_seq, _WAIT_S)
+    except HostRefused as refused:
+        if refused.http_status != 404:
+            raise
+        return _submit(job, agent)
+    before = job.events.count()
+    JobEvent.objects.bulk_create(
+        JobEvent(job=job, seq=before + number, event=event)
+        for number, event in enumerate(news["events"], 1)
+    )
+    if news["ended"]:
+        _write_end(job, agent, news["result"], news["error"])
+    return bool(news["ended"])
+
+
+def _submit(job: Job, agent: HostClient) -> bool:
+    """The agent does not know the job: it is new, or the agent was begun again meanwhile."""
+    if job.attempts >= _ATTEMPTS:
+        says = "the agent died in it, three times"
+        died = {"code": "agent_died", "says": says, "hint": "", "http_status": 500}
+        _write_end(job, agent, None, died)
+        return True
+    job.attempts += 1
+    job.first_seq = job.events.count()
+    job.save(update_fields=["attempts", "first_seq"])
+    agent.submit(str(job.id), job.use_case, job.arguments, rank_of(job.user))
+    return False
+
+
+def _write_end(job: Job, agent: HostClient, result: Any, error: dict[str, Any] | None) -> None:
+    job.result, job.error = result, error
+    job.state = State.FAILED if error else State.ENDED
+    job.ended = timezone.now()
+    minutes = lesson_minutes(job, agent)
+    with transaction.atomic():
+        job.save(update_fields=["state", "result", "error", "ended"])
+        after_job(job, minutes)
+
+
+def rank_of(user: User | None) -> ResetBy:
+    """What a user is to the policies of classrooms."""
+    if user is not None and user.is_technician:
+        return ResetBy.TECHNICIANS
+    return ResetBy.TEACHERS if user is not None and user.is_teacher else ResetBy.STUDENTS

@@ -1,0 +1,25 @@
+"""What people do with their tokens: one function for the page and for the API."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from pizarra.server.jobs.queue import write_audit
+from pizarra.server.people.models import ApiToken, User
+
+
+def make_token(
+    user: User, name: str, scopes: list[str], request: HttpRequest
+) -> tuple[ApiToken, str]:
+    """The record, and the token itself, which is shown once."""
+    record, token = ApiToken.issue(user, name, scopes)
+    write_audit(user, "token", target=name, request=request)
+    return record, token
+
+
+def revoke_token(user: User, token_id: int, request: HttpRequest) -> bool:
+    """A token is worth nothing from now on. False when the user has no such token."""
+    gone, _ = user.tokens.filter(pk=token_id).delete()
+    if gone:
+        write_audit(user, "token taken back", target=str(token_id), request=request)
+    return bool(gone)

@@ -1,0 +1,38 @@
+"""What people do to a classroom's people: one function for the page and for the API."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from pizarra.server.hosts import host
+from pizarra.server.jobs.queue import write_audit
+from pizarra.server.people.models import User
+from pizarra.server.rooms import roster
+from pizarra.server.rooms.models import Room, SeatAssignment
+
+
+def put_roster(
+    user: User, room: Room, csv: str, *, apply: bool, request: HttpRequest
+) -> tuple[roster.Roster, bool]:
+    """Look at a roster, or apply it: all of it, or nothing. Whether it was applied."""
+    read = roster.read_roster(room, csv, set(host().seat_numbers(room.name)))
+    applied = apply and bool(read.rows) and not read.errors
+    if applied:
+        first_passwords = roster.apply_roster(room, read)
+        for row in read.rows:
+            row["first_password"] = first_passwords.get(row["username"], "")
+        write_audit(user, "roster", room.name, facts={"n": len(read.rows)}, request=request)
+    return read, applied
+
+
+def renew_code(user: User, room: Room, request: HttpRequest) -> str:
+    """A new class code; an old one is worth nothing from now on."""
+    write_audit(user, "class code", room.name, request=request)
+    return roster.make_code(room)
+
+
+def join(user: User, code: str, request: HttpRequest) -> SeatAssignment:
+    """Take a free machine of the class with this code; always the same one. Raises BadInput."""
+    seat = roster.join(user, code, host().seat_numbers)
+    write_audit(user, "join", seat.room.name, target=seat.seat, request=request)
+    return seat
