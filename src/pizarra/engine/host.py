@@ -141,10 +141,11 @@ class Host:
 
         What the machine has beside is saved before the disk is rewound, and replaced after it.
         """
-        states = {
-            pair.volume.uuid: self.states.prepare(pair, undo.get(pair.volume.uuid))
-            for pair in pairs
-        }
+        slots = {pair.volume: slot for pair in pairs if (slot := undo.get(pair.volume.uuid))}
+        states = self._empty_stale_states(slots)
+        for pair in pairs:
+            if states.get(pair.volume.uuid) is None:
+                states[pair.volume.uuid] = self.states.prepare(pair, undo.get(pair.volume.uuid))
         sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
         faults: dict[str, PizarraError | None] = dict(
             self._by_storage(sound, lambda storage, these: storage.rewind(these, undo=undo))
@@ -153,6 +154,22 @@ class Host:
             if faults[pair.volume.uuid] is None:
                 faults[pair.volume.uuid] = self.states.commit(pair)
         return {**states, **faults}
+
+    def _empty_stale_states(
+        self, slots: Mapping[Volume, UndoSlot]
+    ) -> dict[str, PizarraError | None]:
+        """A copy of a firmware state whose disk did not follow it into the slot was for an attempt
+        that was cut off before: the machine may have run since. A fault each."""
+        its = {one: slot for one, slot in slots.items() if one.labels and one.labels.state}
+        filled = self.undo_slots(list(its)) if its else {}
+        faults: dict[str, PizarraError | None] = {}
+        for volume, slot in its.items():
+            there = filled[volume.uuid]
+            if isinstance(there, PizarraError):
+                faults[volume.uuid] = there
+            elif slot not in there:
+                faults[volume.uuid] = self.states.discard_slot(volume, slot)
+        return faults
 
     def undo_slots(
         self, volumes: Sequence[Volume]
@@ -168,9 +185,10 @@ class Host:
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """What is kept of volumes and what they have change places; a fault each. What their
         machines have beside them is saved before, and changes places afterwards."""
-        faults: dict[str, PizarraError | None] = {
-            one.volume.uuid: self.states.prepare_swap(one) for one in swaps
-        }
+        faults = self._empty_stale_states({one.volume: one.to for one in swaps})
+        for one in swaps:
+            if faults.get(one.volume.uuid) is None:
+                faults[one.volume.uuid] = self.states.prepare_swap(one)
         by_uuid = {one.volume.uuid: one for one in swaps if faults[one.volume.uuid] is None}
         faults |= self._by_storage(
             [_alone(one.volume) for one in by_uuid.values()],
