@@ -28,7 +28,7 @@ def swap(room: Room, number: int, kept: UndoSlot) -> PizarraError | None:
     return room.storage.swap_with_undo([one])[room.seats[number].uuid]
 
 
-def slots(room: Room, number: int) -> set[UndoSlot]:
+def slots_of(room: Room, number: int) -> set[UndoSlot]:
     seat = room.seats[number]
     return {*room.storage.undo_slots([seat]).get(seat.uuid, ())}
 
@@ -40,14 +40,14 @@ def test_rewind_when_a_slot_is_named_then_a_swap_gives_the_content_back_and_agai
     keeps = room.storage.capabilities.undo
     assert not room.storage.undo_slots(list(room.seats.values()))
     rewind(room, A, 1, 2)
-    assert slots(room, 1) == slots(room, 2) == ({A} if keeps else set())
+    assert slots_of(room, 1) == slots_of(room, 2) == ({A} if keeps else set())
     assert room.is_original(1)
     if not keeps:
         assert isinstance(swap(room, 1, A), Unsupported)
         assert room.is_original(1)
         return
     assert swap(room, 1, A) is None
-    assert (slots(room, 1), slots(room, 2)) == ({B}, {A})
+    assert (slots_of(room, 1), slots_of(room, 2)) == ({B}, {A})
     assert room.is_vandalised(1)
     assert room.is_original(2)
     assert not is_change(room.storage.diff(room.pairs(1))[room.seats[1].uuid]).original
@@ -74,6 +74,25 @@ def test_rewind_when_the_slot_is_filled_then_it_stays_as_it_is(room: Room) -> No
     assert room.is_vandalised(1)
 
 
+def test_save_when_done_before_a_rewind_then_that_content_is_what_comes_back(room: Room) -> None:
+    """So all disks of a seat are saved before one of them changes."""
+    room.vandalised(1, 2)
+    slots = {room.seats[1]: A, room.seats[2]: A}
+    if not room.storage.capabilities.undo:
+        faults = room.storage.save_undo(slots)
+        assert all(isinstance(fault, Unsupported) for fault in faults.values())
+        return
+    for _ in range(2):
+        assert set(room.storage.save_undo(slots).values()) == {None}
+    assert slots_of(room, 1) == slots_of(room, 2) == {A}
+    assert room.is_vandalised(1)
+    rewind(room, A, 1)
+    assert room.is_original(1)
+    assert room.is_vandalised(2)
+    assert swap(room, 1, A) is None
+    assert room.is_vandalised(1)
+
+
 def test_rewind_when_the_other_slot_is_named_then_both_hold_something_until_it_is_reclaimed(
     room: Room,
 ) -> None:
@@ -82,15 +101,15 @@ def test_rewind_when_the_other_slot_is_named_then_both_hold_something_until_it_i
     room.vandalised(1)
     rewind(room, A, 1)
     rewind(room, B, 1)  # it was original: that is what B holds now
-    assert slots(room, 1) == {A, B}
+    assert slots_of(room, 1) == {A, B}
     keep = undo_in(room, B, 1)
     for _ in range(2):
         assert set(room.storage.reclaim_space([room.seats[1]], keep=keep).values()) == {None}
-        assert slots(room, 1) == {B}
+        assert slots_of(room, 1) == {B}
     assert swap(room, 1, B) is None
     assert room.is_original(1)
     assert room.storage.discard_undo([room.seats[1]]) == {room.seats[1].uuid: None}
-    assert not slots(room, 1)
+    assert not slots_of(room, 1)
     assert isinstance(swap(room, 1, A), PizarraError)
     assert room.is_original(1)
 

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from pizarra.compute.interface import Compute
 from pizarra.engine.journal import Journal
 from pizarra.engine.machine_state import MachineStates
+from pizarra.engine.seat_parts import SeatParts
 from pizarra.engine.undo_index import UndoIndex
 from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
@@ -139,13 +140,18 @@ class Host:
         """Every volume has the content of its source, and its machine what the source has beside
         the disk; a fault each. ``undo`` as in storage.
 
-        What the machine has beside is saved before the disk is rewound, and replaced after it.
+        What the machine has beside is saved before the disk is rewound, and replaced after it. All
+        disks of a seat are saved before one of them changes (``seat_parts``).
         """
         slots = {pair.volume: slot for pair in pairs if (slot := undo.get(pair.volume.uuid))}
-        states = self._empty_stale_states(slots)
+        parts = SeatParts(self, slots)
+        states = parts.empty_partly_saved()
         for pair in pairs:
-            if states.get(pair.volume.uuid) is None:
-                states[pair.volume.uuid] = self.states.prepare(pair, undo.get(pair.volume.uuid))
+            slot = slots.get(pair.volume)
+            states[pair.volume.uuid] = states.get(pair.volume.uuid) or self.states.prepare(
+                pair, slot
+            )
+        states |= parts.save_together(states)
         sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
         faults: dict[str, PizarraError | None] = dict(
             self._by_storage(sound, lambda storage, these: storage.rewind(these, undo=undo))
@@ -155,21 +161,14 @@ class Host:
                 faults[pair.volume.uuid] = self.states.commit(pair)
         return {**states, **faults}
 
-    def _empty_stale_states(
-        self, slots: Mapping[Volume, UndoSlot]
-    ) -> dict[str, PizarraError | None]:
-        """A copy of a firmware state whose disk did not follow it into the slot was for an attempt
-        that was cut off before: the machine may have run since. A fault each."""
-        its = {one: slot for one, slot in slots.items() if one.labels and one.labels.state}
-        filled = self.undo_slots(list(its)) if its else {}
-        faults: dict[str, PizarraError | None] = {}
-        for volume, slot in its.items():
-            there = filled[volume.uuid]
-            if isinstance(there, PizarraError):
-                faults[volume.uuid] = there
-            elif slot not in there:
-                faults[volume.uuid] = self.states.discard_slot(volume, slot)
-        return faults
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """The present content of each volume is in its slot too, unless that is filled; a fault
+        each."""
+
+        def save(storage: Storage, these: list[RewindTarget]) -> Faults:
+            return storage.save_undo({pair.volume: slots[pair.volume] for pair in these})
+
+        return self._by_storage([_alone(volume) for volume in slots], save)
 
     def undo_slots(
         self, volumes: Sequence[Volume]
@@ -185,10 +184,12 @@ class Host:
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """What is kept of volumes and what they have change places; a fault each. What their
         machines have beside them is saved before, and changes places afterwards."""
-        faults = self._empty_stale_states({one.volume: one.to for one in swaps})
+        parts = SeatParts(self, {one.volume: one.to for one in swaps})
+        faults = parts.empty_partly_saved()
         for one in swaps:
-            if faults.get(one.volume.uuid) is None:
-                faults[one.volume.uuid] = self.states.prepare_swap(one)
+            uuid = one.volume.uuid
+            faults[uuid] = faults.get(uuid) or self.states.prepare_swap(one)
+        faults |= parts.save_together(faults)
         by_uuid = {one.volume.uuid: one for one in swaps if faults[one.volume.uuid] is None}
         faults |= self._by_storage(
             [_alone(one.volume) for one in by_uuid.values()],

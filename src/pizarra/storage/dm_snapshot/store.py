@@ -249,6 +249,11 @@ class DmSnapshotStore(LvmVolumes):
         _ = keep
         return {volume.uuid: None for volume in volumes}
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """Unsupported; the plan of a reset says so before."""
+        why = Unsupported("lvm-thick keeps nothing of what a reset takes away.")
+        return {one.uuid: why for one in slots}
+
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """There is none."""
         _ = volumes

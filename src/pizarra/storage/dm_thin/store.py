@@ -209,6 +209,17 @@ class DmThinStore(LvmVolumes):
         swap = partial(thin_swap.swap_content, undo=undo)
         return self._swap(pairs, self._holding_lock, thin_swap.lost_sources, swap)
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """As a rewind, without another content."""
+        by_uuid = {one.uuid: slot for one, slot in slots.items()}
+
+        def save(pair: RewindTarget) -> None:
+            volume = pair.volume
+            thin_undo.save(thin_swap.pool_of(volume), volume.thin_id, by_uuid[volume.uuid])
+
+        pairs = [_alone(one) for one in slots]
+        return self._swap(pairs, self._holding_lock, thin_swap.refuse_foreign, save)
+
     def _swap(
         self, pairs: Sequence[RewindTarget], holding: _Holding, refused: _Check, swap: _Step
     ) -> Faults:

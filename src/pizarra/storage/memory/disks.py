@@ -62,7 +62,8 @@ class Disk:
 
     def content(self) -> Disk:
         """What it holds now, by itself."""
-        return replace(self, undo={}, going=[])
+        blocks = None if self.blocks is None else dict(self.blocks)
+        return replace(self, blocks=blocks, written=set(self.written), undo={}, going=[])
 
 
 def copy_of(disk: Disk, volume: Volume) -> Disk:

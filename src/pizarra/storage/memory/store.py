@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -216,34 +216,42 @@ class MemoryStore:
 
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """A step each."""
-        step = self._begin("rebase")
-        faults: dict[str, PizarraError | None] = {}
-        for move in moves:
-            try:
-                step()
-                disk, golden = self._find(move.volume), self._find(move.golden)
-            except PizarraError as error:
-                faults[move.volume.uuid] = error
-            else:
-                self._change()
-                size_bytes = max(disk.volume.size_bytes, golden.volume.size_bytes)
-                disk.volume = replace(disk.volume, labels=move.labels, size_bytes=size_bytes)
-                faults[move.volume.uuid] = None
-        return faults
+        by_uuid = {one.volume.uuid: one for one in moves}
+
+        def rebase(volume: Volume, _: Callable[[], None]) -> None:
+            disk, golden = self._find(volume), self._find(by_uuid[volume.uuid].golden).volume
+            self._change()
+            size_bytes = max(disk.volume.size_bytes, golden.size_bytes)
+            labels = by_uuid[volume.uuid].labels
+            disk.volume = replace(disk.volume, labels=labels, size_bytes=size_bytes)
+
+        return self._try_each("rebase", [one.volume for one in moves], rebase)
 
     def rewind(
         self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
         """Three steps a pair: before the last the seat has no content at all."""
-        step = self._begin("rewind")
-        faults: dict[str, PizarraError | None] = {}
-        for pair in pairs:
+        by_uuid = {pair.volume.uuid: pair for pair in pairs}
+        return self._try_each(
+            "rewind",
+            [pair.volume for pair in pairs],
+            lambda one, step: self._rewind(by_uuid[one.uuid], step, undo.get(one.uuid)),
+        )
+
+    def _try_each(
+        self,
+        call: str,
+        volumes: Iterable[Volume],
+        act: Callable[[Volume, Callable[[], None]], None],
+    ) -> Faults:
+        step, faults = self._begin(call), dict[str, PizarraError | None]()
+        for volume in volumes:
+            faults[volume.uuid] = None
             try:
-                self._rewind(pair, step, undo.get(pair.volume.uuid))
+                step()
+                act(volume, step)
             except PizarraError as error:
-                faults[pair.volume.uuid] = error
-            else:
-                faults[pair.volume.uuid] = None
+                faults[volume.uuid] = error
         return faults
 
     def _rewind(self, pair: RewindTarget, step: Callable[[], None], slot: UndoSlot | None) -> None:
@@ -252,7 +260,6 @@ class MemoryStore:
             raise NotOurs("{name} is labelled for another baseline.", name=pair.volume.name)
         if baseline.blocks is None:
             raise StorageFault("{name} has no content.", name=pair.source.name)
-        step()
         if slot is None or slot in seat.undo:
             seat.going += [seat.content()] if seat.blocks is not None else []
         else:
@@ -261,6 +268,11 @@ class MemoryStore:
         if baseline.is_checkpoint:
             fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         self._replace(seat, fresh, step)
+
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """A step each."""
+        save = lambda one, _: self._save_undo(self._find(one), slots[one])  # noqa: E731
+        return self._try_each("save_undo", slots, save)
 
     def _save_undo(self, disk: Disk, slot: UndoSlot) -> None:
         if disk.blocks is not None and slot not in disk.undo:
@@ -282,17 +294,12 @@ class MemoryStore:
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """Four steps each, as in a thin pool."""
-        step = self._begin("swap_with_undo")
-        faults: dict[str, PizarraError | None] = {}
-        for one in swaps:
-            faults[one.volume.uuid] = None
-            try:
-                disk = self._find(one.volume)
-                step()
-                self._swap(disk, one, step)
-            except PizarraError as error:
-                faults[one.volume.uuid] = error
-        return faults
+        by_uuid = {one.volume.uuid: one for one in swaps}
+        return self._try_each(
+            "swap_with_undo",
+            [one.volume for one in swaps],
+            lambda one, step: self._swap(self._find(one), by_uuid[one.uuid], step),
+        )
 
     def _swap(self, disk: Disk, one: UndoSwap, step: Callable[[], None]) -> None:
         if not disk.undo:
@@ -370,20 +377,16 @@ class MemoryStore:
 
     def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
         """A step each."""
-        step = self._begin("create_checkpoints")
-        faults: dict[str, PizarraError | None] = {}
-        for volume, one in new:
-            faults[volume.uuid] = None
-            try:
-                step()
-                disk = self._find(volume)
-                if disk.blocks is None:
-                    raise StorageFault("{name} has no content.", name=volume.name)
-                made = self._make(one, one.labels, partial(copy_of, disk))
-                made.volume = replace(made.volume, read_only=True)
-            except PizarraError as error:
-                faults[volume.uuid] = error
-        return faults
+        by_uuid = {volume.uuid: one for volume, one in new}
+
+        def save(volume: Volume, _: Callable[[], None]) -> None:
+            disk, one = self._find(volume), by_uuid[volume.uuid]
+            if disk.blocks is None:
+                raise StorageFault("{name} has no content.", name=volume.name)
+            made = self._make(one, one.labels, partial(copy_of, disk))
+            made.volume = replace(made.volume, read_only=True)
+
+        return self._try_each("create_checkpoints", [volume for volume, _ in new], save)
 
     def grow(self, volume: Volume, size_bytes: int) -> None:
         """Larger or the same."""

@@ -228,6 +228,21 @@ class Qcow2Store:
         self._sync(SEATS)
         return faults
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """A link each."""
+        by_uuid = {one.uuid: slot for one, slot in slots.items()}
+        pairs = [RewindTarget(volume=one, source=one) for one in slots]
+
+        def save(pair: RewindTarget) -> None:
+            check_expected(pair.volume)
+            check_unheld(pair.volume)
+            qcow2_undo.save_undo(pair.volume.path, by_uuid[pair.volume.uuid])
+
+        with qcow2_undo.swapping(self.folder / SEATS):
+            faults = _each(pairs, _fault_of(save))
+        self._sync(SEATS)
+        return faults
+
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """By the old overlays that lie beside the images."""
         found = {one.uuid: qcow2_undo.filled_slots(one.path) for one in volumes}
