@@ -268,11 +268,16 @@ class DmThinStore(LvmVolumes):
     def _swap_inactive(
         self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
     ) -> Faults:
-        """Volumes that are not active, as after a power cut in the middle: content, then device.
+        """Volumes that are not active, as after a power cut in the middle: content, then device."""
+        faults = self._swap_content(pairs, holding=holding, refused=refused, swap=swap)
+        right = [pair for pair in pairs if faults.get(pair.volume.uuid) is None]
+        return {**faults, **run_each(right, self._activate)}
 
-        Nothing maps them, so no table has to be swapped; LVM is asked again under its own lock
-        whether the thin ids are still theirs.
-        """
+    def _swap_content(
+        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
+    ) -> dict[str, PizarraError | None]:
+        """Nothing maps these volumes, so no table has to be swapped. LVM is asked again under its
+        own lock whether the thin ids are still theirs."""
         with holding(pairs):
             faults = dict(refused(pairs))
             now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
@@ -281,8 +286,7 @@ class DmThinStore(LvmVolumes):
                     faults[pair.volume.uuid] = not_ours_error(pair.volume, "it changed meanwhile")
                 elif not faults.get(pair.volume.uuid):
                     faults[pair.volume.uuid] = try_step(swap, pair)
-        right = [pair for pair in pairs if faults.get(pair.volume.uuid) is None]
-        return {**faults, **run_each(right, self._activate)}
+        return faults
 
     def reclaim_space(
         self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
