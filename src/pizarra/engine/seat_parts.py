@@ -14,6 +14,7 @@ from typing import Protocol
 from pizarra.engine.machine_state import MachineStates
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Volume
+from pizarra.model.labels import firmware_state_of, seat_labels_of
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import Faults
 
@@ -46,8 +47,8 @@ class SeatParts:
         self._slots = slots
         groups: dict[tuple[str, int], list[Volume]] = defaultdict(list)
         for volume in slots:
-            if volume.labels:
-                groups[volume.labels.classroom, volume.labels.seat].append(volume)
+            if its := seat_labels_of(volume.labels):
+                groups[its.classroom, its.seat].append(volume)
         self._unsaved = [group for group in groups.values() if _has_parts(group)]
 
     def empty_partly_saved(self) -> dict[str, PizarraError | None]:
@@ -92,4 +93,4 @@ class SeatParts:
 
 
 def _has_parts(group: Sequence[Volume]) -> bool:
-    return len(group) > 1 or any(one.labels and one.labels.state for one in group)
+    return len(group) > 1 or any(firmware_state_of(one.labels) for one in group)
