@@ -62,7 +62,7 @@ def check(
 
 
 def _check_here(emit: Emit, *, fix: bool, yes: bool, as_json: bool) -> HostReport:
-    """Also as somebody who is not root: then that is the finding."""
+    """Check this host. Without root, the only finding says so."""
     settings = read_settings()
     if fix:
         return fix_host(settings, consent(yes=yes, as_json=as_json), emit)
@@ -70,7 +70,7 @@ def _check_here(emit: Emit, *, fix: bool, yes: bool, as_json: bool) -> HostRepor
 
 
 def _report_of(document: Mapping[str, Any]) -> HostReport:
-    """Of a server's host."""
+    """Parse the document of a server's host."""
     findings = [
         Finding(
             check=one["check"],
@@ -111,7 +111,8 @@ def _show(report: HostReport) -> None:
 
 
 def finding_lines(finding: Finding, *, fixed: bool = False) -> Iterator[str]:
-    """80 columns: a sign, the level in words, what it says; the command by itself, never broken."""
+    """The lines of a finding in 80 columns: a sign, the level, the text; the command on a line of
+    its own."""
     word = (
         _("mended") if fixed else _("ok") if finding.level is Level.GOOD else _(str(finding.level))
     )

@@ -28,7 +28,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def _parse_storage(text: str) -> StorageKind:
-    """The kinds that a host has; that of tests is none."""
+    """Parse a storage kind. The kind of tests is refused."""
     if text in STORAGES:
         return StorageKind(text)
     raise BadInput(
