@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.group import group
 from pizarra.cli.options import Json, Yes
 from pizarra.cli.output import confirm, err, out, print_json, reporting_errors, showing_progress
@@ -33,6 +34,7 @@ def _host() -> None:
 
 
 @app.command()
+@declared("host check")
 def check(
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend what is safe to mend, then check again.")
@@ -40,10 +42,6 @@ def check(
     as_json: Json = False,
     yes: Yes = False,
 ) -> None:
-    """Is this host fit for classes? Says what is missing, and what mends it. Exit 3: not fit.
-
-    Example: pizarra host check --fix
-    """
     if err.is_terminal:
         err.print(_("Looking at this host …"))
     with reporting_errors(as_json=as_json):
