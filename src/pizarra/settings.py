@@ -47,7 +47,7 @@ class Settings(BaseModel):
         24, ge=0, le=8760, description="how long a reset can be undone; 0 keeps nothing"
     )
     at_once: int = Field(
-        min(20, 2 * (os.cpu_count() or 2)),
+        default_factory=lambda: min(20, 2 * (os.cpu_count() or 2)),
         ge=1,
         le=200,
         description="how many machines are started or stopped at the same time",

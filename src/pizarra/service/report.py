@@ -33,6 +33,20 @@ _COMMANDS = {
     "dmesg": ["dmesg"],
     "df": ["df", "-h"],
     "memory": ["free", "-m"],
+    "systemctl-failed": ["systemctl", "--failed", "--no-pager"],
+    "journal-pizarra": ["journalctl", "-q", "--no-pager", "-n", "2000", "-u", "pizarra*"],
+    "journal-libvirt": [
+        *("journalctl", "-q", "--no-pager", "-n", "1000"),
+        *("-u", "libvirtd", "-u", "virtqemud", "-u", "virtnetworkd"),
+    ],
+    "versions-thin": ["thin_delta", "-V"],
+    "versions-qemu": ["qemu-system-x86_64", "--version"],
+    "versions-nft": ["nft", "--version"],
+    "versions-dnsmasq": ["dnsmasq", "--version"],
+    "versions-packages": [
+        *("dpkg-query", "-W", "pizarra", "libvirt*", "qemu*", "lvm2", "thin-provisioning-tools"),
+        *("dnsmasq*", "nftables", "iptables", "linux-image*", "systemd", "python3"),
+    ],
 }
 _EACH_S = 20
 # what a person would not send to others: passwords in addresses and in words like password=…

@@ -21,7 +21,7 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     facts, seats = look_at_seats(context, classroom, numbers)
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
     outcomes = tuple(_status_of(seat, changes) for seat in seats)
-    labels = facts.classrooms[classroom].labels
+    labels = facts.classrooms[classroom].record
     going = sum(one.extra["next_version"] is not None for one in outcomes)
     return Report(
         classroom=classroom,
@@ -44,7 +44,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
         join([answer])
         for answer in answers
         if isinstance(answer, PizarraError)
-        and not (labels.still and isinstance(answer, OtherOriginal))
+        and not (labels.content_version and isinstance(answer, OtherOriginal))
     ]
     absent = seat.power is Power.ABSENT
     gone = Sentence("its machine is gone: run pizarra recover") if absent else None
@@ -54,7 +54,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
     differs = next((change.state for change in known if change.state), "")
     beside = Sentence("its {state} is not the original", state=differs) if differs else None
     original = all(one.original for one in known) if len(known) == len(seat.volumes) else None
-    following = labels.version if labels.still and not original else None
+    following = labels.version if labels.content_version and not original else None
     going = Sentence("v{version} at its next reset", version=following) if following else None
     return SeatOutcome(
         seat=seat.name,
@@ -63,7 +63,7 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
         verified=False if following and not fault else original,
         extra={
             "number": seat.number,
-            "version": labels.still if following else labels.version,
+            "version": labels.content_version if following else labels.version,
             "next_version": following,
             "power": str(seat.power),
             "changed_bytes": changed_bytes if original is not None else None,

@@ -14,7 +14,7 @@ from pizarra.engine.undo import discard_old_undo
 from pizarra.errors import BadInput, OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
-from pizarra.model.policy import After, Policy, ResetBy, policy_of
+from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
@@ -28,6 +28,7 @@ from pizarra.service.context import Context
 from pizarra.service.guard import ensure_room
 from pizarra.service.look import look_at_seats
 from pizarra.service.status import status as status  # one of them, which starts quickly alone
+from pizarra.storage.content import checksum
 from pizarra.storage.interface import Change, RewindTarget
 
 _Outcomes = tuple[SeatOutcome, ...]
@@ -110,7 +111,7 @@ def _plan(
     following: After | None,
 ) -> ResetPlan:
     host = context.host
-    policy = policy_of(seats[0].labels) if seats else Policy()
+    policy = seats[0].record.policy if seats else Policy()
     mode, after = policy.mode(wished), following or policy.after_reset
     changes = host.changes(worth_proving(seats))
     cut_off = recovery.cut_off_rewinds(host, seats)
@@ -162,7 +163,7 @@ def reset(
 
 def _check_allowed(seats: Sequence[Seat], by: ResetBy | None) -> None:
     for seat in seats:
-        policy = policy_of(seat.labels)
+        policy = seat.record.policy
         if by is not None and not policy.may_reset(by):
             raise BadInput(
                 "The policy of {name} leaves resets to its {those}.",
@@ -214,7 +215,7 @@ def _checksums(context: Context, pairs: Sequence[RewindTarget]) -> _Sums:
     def summed(key: tuple[str, int]) -> str | PizarraError:
         volume = wanted[key]
         try:
-            return context.host.storage_of(volume).checksum(volume, key[1])
+            return checksum(context.host.storage_of(volume), volume, key[1])
         except PizarraError as error:
             return error
 
@@ -243,7 +244,7 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
         beside = isinstance(known, Change) and known.state  # the sums are of the disk alone
         answer = known if beside else sums.get(volume.uuid) or known
         if (why := _difference(answer)) is not None:
-            going = seat.labels.still and isinstance(answer, OtherOriginal)
+            going = seat.labels.content_version and isinstance(answer, OtherOriginal)
             unknown = isinstance(answer, PizarraError) and not going
             outcome = Outcome.UNKNOWN if unknown else Outcome.FAILED
             return SeatOutcome(

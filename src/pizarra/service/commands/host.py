@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
-from pizarra.model.facts import StorageKind
 from pizarra.service.commands import table
-from pizarra.service.commands.arguments import ClassroomName, NoArguments, VolumeGroup
+from pizarra.service.commands.arguments import ClassroomName, NoArguments, Storage, VolumeGroup
 from pizarra.service.commands.declaration import (
     Arguments,
     Document,
@@ -63,9 +62,7 @@ class Adopt(Arguments):
         min_length=1, max_length=1000, description="Machines by their libvirt names."
     )
     classroom: ClassroomName = "adopted"
-    storage: StorageKind | None = Field(
-        None, description="lvm-thin or lvm-thick, for disks that are files."
-    )
+    storage: Storage = Field(None, description="lvm-thin or lvm-thick, for disks that are files.")
     vg: VolumeGroup = ""
 
     @property
