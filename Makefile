@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 LAB_TIMEOUT ?= 900
 CMD ?= pizarra host check
+SUITE ?= bookworm
 export TLS LAB_TIMEOUT LAB_DISK LAB_GUESTS
 COMPILE = uv pip compile -q --upgrade --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml
 
@@ -39,11 +40,20 @@ powercut: setup  ## Cut the whole host off in its work, N times, and say what wa
 install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
 	@./tools/setup host
 
+deb: setup       ## The packages for Debian 12 and 13, in build/deb (SUITES="bookworm" for one)
+	@packaging/build $(or $(SUITES),bookworm trixie)
+
 lab-run: setup   ## Boot a fresh lab, run CMD='…' in it as root, power off
 	@$(PY) -m lab run "$$CMD"
 
 lab-shell: setup ## The same with a terminal
 	@$(PY) -m lab shell
+
+host-lab: setup  ## A full Debian system as a host, built and booted once (SUITE=bookworm|trixie)
+	@$(PY) -m lab.host build $(SUITE)
+
+host-run: setup  ## Boot it afresh with Pizarra installed and the volume group vg0, run CMD='…' on it
+	@$(PY) -m lab.host run $(SUITE) "$$CMD"
 
 check: setup     ## Format, lint, types, layers
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
@@ -54,4 +64,5 @@ lock:            ## Choose versions anew (needs uv)
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help bench powercut install demo test setup lab-run lab-shell check lock
+.PHONY: help bench powercut install demo test setup deb lab-run lab-shell host-lab \
+	host-run check lock

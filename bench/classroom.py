@@ -14,12 +14,13 @@ from pathlib import Path
 from bench.disks import VG, direct_block
 from bench.series import Series, say, timed_ms
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Seat, StorageKind
+from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, templates, verbs, warm
 from pizarra.service.context import Context, context_here
+from pizarra.storage.kinds import Kind
 from pizarra.system.process import run
 
 MACHINES, ROUNDS = 12, 5
@@ -74,7 +75,7 @@ def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
         memory_bytes=16 * MIB,
         vcpus=1,
         network="none",
-        storage=StorageKind.LVM_THIN,
+        storage=Kind.LVM_THIN,
         vg=VG,
     )
     classrooms.create(context, spec)

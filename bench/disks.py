@@ -7,15 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.facts import Volume, labelled
+from pizarra.model.labels import FillingLabels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin.store import DmThinStore
-from pizarra.storage.interface import NewVolume, RewindTarget, raise_first
+from pizarra.storage.interface import NewVolume, RewindTarget, UndoStore, raise_first
 from pizarra.system.process import run
 
 VG = "vg_class"
@@ -26,16 +27,26 @@ LvmStorage = DmThinStore | DmSnapshotStore
 @contextmanager
 def seats_on(storage: LvmStorage, seats: int, size_bytes: int) -> Iterator[list[RewindTarget]]:
     """So many seats on a golden volume of some data; all removed in the end."""
-    labels = Labels(role=Role.FILLING, template=CLASSROOM, version=1)
+    labels = TemplateLabels(template=CLASSROOM, version=1)
     name = f"{CLASSROOM}.v1.vda"
-    golden = storage.create_golden(NewVolume(labels=labels, size_bytes=size_bytes, name=name))
+    new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=size_bytes, name=name)
+    golden = storage.create_golden(new)
     dirty(golden.path, 0, 4 * MIB)
-    golden = storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
-    seat = labels.but(role=Role.SEAT, classroom=CLASSROOM, baseline=golden.uuid, domain="-")
+    golden = storage.seal_golden(golden, labels)
+    seat = SeatLabels(
+        classroom=CLASSROOM,
+        seat=0,
+        template=CLASSROOM,
+        version=1,
+        baseline=golden.uuid,
+        domain="-",
+    )
     storage.create_seats(
         golden,
         [
-            NewVolume(labels=seat.but(seat=n), size_bytes=size_bytes, name=f"{CLASSROOM}-{n:04d}")
+            NewVolume(
+                labels=replace(seat, seat=n), size_bytes=size_bytes, name=f"{CLASSROOM}-{n:04d}"
+            )
             for n in range(1, seats + 1)
         ],
     )
@@ -51,8 +62,8 @@ def pairs_now(storage: LvmStorage) -> list[RewindTarget]:
     volumes = {volume.uuid: volume for volume in storage.observe().volumes}
     return [
         RewindTarget(volume=volume, source=volumes[volume.labels.baseline])
-        for volume in volumes.values()
-        if volume.labels and volume.labels.role is Role.SEAT and volume.active
+        for volume in labelled(volumes.values(), SeatLabels)
+        if volume.active
     ]
 
 
@@ -90,6 +101,8 @@ class Rewinder:
 
     def reclaim_space(self) -> None:
         """What a reset does when the machines have their disks. Raises the first fault."""
+        if not isinstance(self._storage, UndoStore):
+            return
         volumes = [pair.volume for pair in self._pairs]
         raise_first(self._storage.reclaim_space(volumes, keep=self._slots()))
 

@@ -9,8 +9,7 @@ from bench.series import Series, say, timed_ms
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.memory_host import memory_host
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
@@ -19,6 +18,7 @@ from pizarra.service import classrooms
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import MemoryStore
 
 SEATS = (30, 1000, 10_000)
@@ -52,16 +52,17 @@ def _plan(context: Context, seats: int) -> None:
 def _host_of(seats: int) -> Context:
     storage = MemoryStore()
     context = Context(memory_host(storage, MemoryCompute(), Settings()))
-    labels = Labels(role=Role.FILLING, template="t", version=1)
-    golden = storage.create_golden(NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda"))
-    storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+    labels = TemplateLabels(template="t", version=1)
+    new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * MIB, name="t.v1.vda")
+    golden = storage.create_golden(new)
+    storage.seal_golden(golden, labels)
     for first in range(0, seats, MOST_IN_ONE):
         spec = ClassroomSpec(
             name=f"room{first // MOST_IN_ONE}",
             template="t",
             seats=min(MOST_IN_ONE, seats - first),
             memory_bytes=64 * MIB,
-            storage=StorageKind.MEMORY,
+            storage=Kind.MEMORY,
         )
         classrooms.create(context, spec)
     return context

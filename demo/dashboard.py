@@ -15,12 +15,12 @@ from pathlib import Path
 from lab.private_libvirt import private_libvirt
 from pizarra.errors import PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.sizes import MIB
 from pizarra.server.serve import serve
 from pizarra.service import classrooms, templates, verbs
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
 
 # a test runs the same demo with a guest that needs no time
 IMAGE = Path(os.environ.get("DEMO_IMAGE", "build/guests/debian.qcow2"))
@@ -59,9 +59,9 @@ def _server_user() -> dict[str, str]:
 def _make_classroom(context: Context) -> None:
     _say(f"importing {IMAGE}, making {SEATS} machines, starting them (software emulation)")
     source = templates.source_of_file(IMAGE)
-    templates.import_template(context, "debian", source, kind=StorageKind.QCOW2)
+    templates.import_template(context, "debian", source, kind=Kind.QCOW2)
     spec = ClassroomSpec(name="net", template="debian", seats=SEATS, memory_bytes=MEMORY, vcpus=1,
-                         network="none", storage=StorageKind.QCOW2)  # fmt: skip
+                         network="none", storage=Kind.QCOW2)  # fmt: skip
     classrooms.create(context, spec)
     verbs.start(context, "net")
 

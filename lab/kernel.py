@@ -19,7 +19,7 @@ META_PACKAGE = "linux-image-amd64"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """An unpacked kernel: `image` boots, `modules` is its /lib/modules/<release>."""
+    """An unpacked kernel: `image` boots, `modules` is its /usr/lib/modules/<release>."""
 
     image: Path
     modules: Path
@@ -48,16 +48,24 @@ def get_kernel() -> Kernel:
 def _fetch(scratch: Path) -> None:
     print("lab: fetching Debian's kernel (once)", file=sys.stderr, flush=True)
     _tool(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", _package()], scratch)
-    root = scratch / "root"
-    _tool(["dpkg-deb", "-x", str(next(scratch.glob("*.deb"))), str(root)], scratch)
+    unpack_kernel(next(scratch.glob("*.deb")), scratch / "root")
+
+
+def unpack_kernel(package: Path, root: Path) -> None:
+    """Lay a kernel package out under `root`: vmlinux, usr/lib/modules, and lib for usr/lib.
+
+    Debian 12 has its modules in /lib, Debian 13 in /usr/lib; each kmod looks where its own are.
+    """
+    _tool(["dpkg-deb", "-x", str(package), str(root)], package.parent)
+    shutil.rmtree(root / "usr/share", ignore_errors=True)
+    if (root / "lib").is_dir():
+        (root / "usr").mkdir(exist_ok=True)
+        (root / "lib").rename(root / "usr/lib")
+    (root / "lib").symlink_to("usr/lib")
     release = next((root / "lib/modules").iterdir()).name
-    _tool(["depmod", "-b", str(root), release], scratch)
-    (root / "vmlinux").write_bytes(vmlinux_from_bzimage(_read(root / f"boot/vmlinuz-{release}")))
-    shutil.rmtree(root / "usr", ignore_errors=True)
-
-
-def _read(path: Path) -> bytes:
-    return path.read_bytes()
+    _tool(["depmod", "-b", str(root), release], package.parent)
+    image = root / f"boot/vmlinuz-{release}"
+    (root / "vmlinux").write_bytes(vmlinux_from_bzimage(image.read_bytes()))
 
 
 def _package() -> str:
@@ -88,9 +96,19 @@ def vmlinux_from_bzimage(image: bytes) -> bytes:
     offset, length = struct.unpack_from("<II", image, 0x248)
     start = (setup_sectors + 1) * 512 + offset
     payload = image[start : start + length]
-    if not payload.startswith(b"\xfd7zXZ"):
-        raise LabError("the kernel image is not packed with xz: lab/kernel.py must learn how it is")
-    return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\xfd7zXZ"):
+        return lzma.LZMADecompressor().decompress(payload)
+    if payload.startswith(b"\x28\xb5\x2f\xfd"):
+        return _unzstd(payload[:-4])  # the kernel's build appends the size, 4 bytes
+    raise LabError("the kernel image is packed with neither xz nor zstd: see lab/kernel.py")
+
+
+def _unzstd(data: bytes) -> bytes:
+    """Debian 13 packs its kernel with zstd, which Python 3.13 can not read."""
+    try:
+        return subprocess.run(["zstd", "-qdc"], input=data, capture_output=True, check=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError) as error:
+        raise LabError(f"zstd can not unpack the kernel: {error}") from error
 
 
 @contextmanager

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from lab.places import CACHE, REPO, LabError
 
+_PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # Whole folders: the overlay does not look for files of these over 9p
-_FOLDERS = (REPO / ".venv/lib", Path("/usr/lib/python3.11"))
+_FOLDERS = (REPO / ".venv/lib", Path("/usr/lib") / _PYTHON)
 _MORE = ("/usr/lib/x86_64-linux-gnu/libvirt", "/usr/lib/x86_64-linux-gnu/qemu", "/usr/share/qemu")
 _PROGRAMS = (
     *("bash", "cat", "ls", "sleep", "mkdir", "rm", "grep", "sed", "modprobe", "ip", "nft", "mount"),
-    *("lvm", "dmsetup", "dmeventd", "lvmpolld", "thin_check", "blkid", "udevadm", "python3.11"),
+    *("lvm", "dmsetup", "dmeventd", "lvmpolld", "thin_check", "blkid", "udevadm", _PYTHON),
     *("libvirtd", "virsh", "dnsmasq", "qemu-system-x86_64", "qemu-img", "iptables"),
     *("/lib/systemd/systemd-udevd", "/usr/lib/libvirt/libvirt_leaseshelper"),
 )

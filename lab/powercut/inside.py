@@ -31,7 +31,7 @@ from lab.powercut.host import (
 from lab.powercut.pool_ids import unknown_ids
 from pizarra.engine.events import Noted
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, templates, verbs
@@ -40,6 +40,7 @@ from pizarra.service.recover import recover
 from pizarra.service.undo import undo
 from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.kinds import Kind
 from pizarra.system import devmapper, flight
 
 NAME, NEW, SEATS = "net", "fresh", 6
@@ -61,7 +62,7 @@ def spec(name: str) -> ClassroomSpec:
         memory_bytes=16 * MIB,
         vcpus=1,
         network="none",
-        storage=StorageKind.LVM_THIN,
+        storage=Kind.LVM_THIN,
         vg=VG,
     )
 

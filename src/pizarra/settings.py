@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ class Settings(BaseModel):
         24, ge=0, le=8760, description="how long a reset can be undone; 0 keeps nothing"
     )
     at_once: int = Field(
-        min(20, 2 * (os.cpu_count() or 2)),
+        default_factory=lambda: min(20, 2 * (os.cpu_count() or 2)),
         ge=1,
         le=200,
         description="how many machines are started or stopped at the same time",
@@ -120,6 +119,8 @@ def _file() -> dict[str, Any]:
     """Raises OSError, ValueError for a file that is no TOML."""
     try:
         with FILE.open("rb") as file:
+            import tomllib  # most hosts have no such file
+
             return tomllib.load(file)
     except FileNotFoundError:
         return {}

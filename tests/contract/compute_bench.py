@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from pizarra.compute.addresses import gateway_address, seat_address
 from pizarra.compute.interface import Compute, DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.compute.memory import MemoryCompute
+from pizarra.model.disk_source import ImageFile
 from pizarra.model.labels import Firmware
 from pizarra.model.names import seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import MIB
@@ -66,7 +67,7 @@ class Classroom:
 
     def seat(self, number: int = 1, **changes: Any) -> DomainSpec:
         """The description of a seat's machine."""
-        disk = DiskSpec(path=self.disk(number), target="vda", type="file", format="raw")
+        disk = DiskSpec(source=ImageFile(self.disk(number), "raw"), target="vda")
         values: dict[str, Any] = {
             "uuid": seat_uuid(self.name, number),
             "name": seat_name(self.name, number),

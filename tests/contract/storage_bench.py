@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role, Way
+from pizarra.model.labels import ResetMethod, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import NewVolume, Storage
 from pizarra.storage.memory.store import MemoryStore
@@ -21,7 +21,7 @@ class Bench(Protocol):
     storage: Storage
     seats_grow: bool
     seats_outlive_golden: bool  # their content survives when somebody takes it away
-    adopts_as: Way | None  # None: no volume of somebody else's can become a seat
+    adopts_as: ResetMethod | None  # None: no volume of somebody else's can become a seat
 
     def cleared(self, *, but: str) -> None:
         """Remove all but the volume of this name."""
@@ -57,7 +57,7 @@ class MemoryBench:
 
     seats_grow = True
     seats_outlive_golden = True
-    adopts_as: Way | None = None
+    adopts_as: ResetMethod | None = None
 
     def __init__(self) -> None:
         self.memory = MemoryStore()
@@ -83,7 +83,9 @@ class MemoryBench:
         yield lambda offset, length: self.memory.read(volume.name, offset, length)
 
     def foreign(self, name: str) -> None:
-        new = NewVolume(name=name, size_bytes=8 * MIB, labels=Labels(role=Role.FILLING))
+        new = NewVolume(
+            name=name, size_bytes=8 * MIB, labels=TemplateLabels(template="theirs", version=1)
+        )
         made = self.memory.create_golden(new)
         disk = self.memory.disks.by_uuid[made.uuid]
         disk.volume = replace(disk.volume, labels=None)

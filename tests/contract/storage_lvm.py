@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Way
+from pizarra.model.labels import ResetMethod
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin.pool import ThinPool, read_thins
 from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import Storage
+from pizarra.storage.kinds import Kind
 from pizarra.system import devmapper
 
 VG = "vg_class"
@@ -28,13 +29,13 @@ class LvmBench:
     def __init__(self, kind: StorageKind) -> None:
         self.kind = kind
         self.storage = self.again()
-        thin = kind is StorageKind.LVM_THIN
+        thin = kind is Kind.LVM_THIN
         self.seats_grow = thin  # a classic snapshot is as large as its origin
         self.seats_outlive_golden = thin
-        self.adopts_as: Way | None = Way.REWIND if thin else Way.MERGE
+        self.adopts_as: ResetMethod | None = ResetMethod.REWIND if thin else ResetMethod.MERGE
 
     def cleared(self, *, but: str) -> None:
-        kept = {but, POOL} if self.kind is StorageKind.LVM_THIN else {but}
+        kept = {but, POOL} if self.kind is Kind.LVM_THIN else {but}
         report = lvm("lvs", "--noheadings", "-o", "lv_name,origin", VG).splitlines()
         found = [line.split() for line in report]
         # a seat goes with its origin, and cannot be named when that one is
@@ -46,7 +47,7 @@ class LvmBench:
         undos_forgotten()
 
     def again(self) -> Storage:
-        if self.kind is StorageKind.LVM_THIN:
+        if self.kind is Kind.LVM_THIN:
             return DmThinStore(VG, POOL)
         return DmSnapshotStore(VG)
 
@@ -65,7 +66,7 @@ class LvmBench:
 
     def foreign(self, name: str) -> None:
         thin = ("-V", "8m", "-T", f"{VG}/{POOL}")
-        form = thin if self.kind is StorageKind.LVM_THIN else ("-L", "8m", VG)
+        form = thin if self.kind is Kind.LVM_THIN else ("-L", "8m", VG)
         lvm("lvcreate", "-y", "-Wn", "-n", name, *form)
 
     def lose(self, volume: Volume) -> None:

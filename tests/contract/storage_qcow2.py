@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Way
+from pizarra.model.labels import ResetMethod
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Storage
 from pizarra.storage.qcow2.sidecar import sidecar_path
@@ -22,7 +22,7 @@ class Qcow2Bench:
 
     seats_grow = True
     seats_outlive_golden = False
-    adopts_as: Way | None = None
+    adopts_as: ResetMethod | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -83,9 +83,9 @@ def qemu_io(*argv: str) -> None:
 
 
 @contextmanager
-def image_held(path: Path) -> Iterator[None]:
+def image_held(path: Path, form: str = "qcow2") -> Iterator[None]:
     """A QEMU process has it open for writing, as a running machine has."""
-    argv = ["qemu-io", "-f", "qcow2", str(path)]
+    argv = ["qemu-io", "-f", form, str(path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdin and holder.stdout
         holder.stdin.write(b"read 0 4096\n")

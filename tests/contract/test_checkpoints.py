@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
-from pizarra.errors import AlreadyExists, NotOurs, Unsupported
+from dataclasses import replace
+
+from pizarra.errors import AlreadyExists, NotOurs
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Role
-from pizarra.storage.interface import NewVolume, RewindTarget
+from pizarra.model.labels import CheckpointLabels, SeatLabels
+from pizarra.storage.interface import (
+    CheckpointStore,
+    Faults,
+    NewCheckpoint,
+    NewVolume,
+    RewindTarget,
+)
 from tests.contract.test_storage import Room, bench, is_change, kept, kind, named, room
 
 __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 
 
-def new(seat: Volume, classroom: str = "") -> NewVolume:
-    assert seat.labels is not None
-    labels = seat.labels.but(role=Role.CHECKPOINT, checkpoint="lesson", saved=1)
+def new(seat: Volume, classroom: str = "") -> NewVolume[CheckpointLabels]:
+    assert isinstance(seat.labels, SeatLabels)
+    labels = CheckpointLabels(
+        checkpoint="lesson",
+        saved_at=1,
+        classroom=seat.labels.classroom,
+        seat=seat.labels.seat,
+        template=seat.labels.template,
+        version=seat.labels.version,
+        baseline=seat.labels.baseline,
+    )
     if classroom:
-        labels = labels.but(classroom=classroom)
+        labels = replace(labels, classroom=classroom)
     return NewVolume(
         labels=labels, size_bytes=seat.size_bytes, name=f"{seat.name}.checkpoint.lesson"
     )
+
+
+def save(room: Room, *new: NewCheckpoint) -> Faults:
+    assert isinstance(room.storage, CheckpointStore)
+    return room.storage.create_checkpoints(new)
 
 
 def test_checkpoint_when_restored_then_the_seat_has_that_state_and_the_proof_says_so(
@@ -26,10 +47,9 @@ def test_checkpoint_when_restored_then_the_seat_has_that_state_and_the_proof_say
 ) -> None:
     seat, storage = room.seats[1], room.storage
     room.vandalised(1)
-    faults = storage.create_checkpoints([(seat, new(seat)), (room.seats[2], new(room.seats[2]))])
     if not storage.capabilities.checkpoints:
-        assert all(isinstance(fault, Unsupported) for fault in faults.values())
         return
+    faults = save(room, (seat, new(seat)), (room.seats[2], new(room.seats[2])))
     assert set(faults.values()) == {None}
     saved = named(storage, f"{seat.name}.checkpoint.lesson")
     assert (saved.labels, saved.read_only) == (new(seat).labels, True)
@@ -59,7 +79,7 @@ def test_checkpoint_when_of_another_classroom_then_the_seat_is_left_alone(room: 
     seat, storage = room.seats[1], room.storage
     if not storage.capabilities.checkpoints:
         return
-    storage.create_checkpoints([(room.seats[2], new(room.seats[2], classroom="other"))])
+    save(room, (room.seats[2], new(room.seats[2], classroom="other")))
     saved = named(storage, f"{room.seats[2].name}.checkpoint.lesson")
     room.vandalised(1)
     faults = storage.rewind([RewindTarget(volume=seat, source=saved)])
@@ -71,10 +91,10 @@ def test_checkpoint_when_its_name_is_taken_then_the_first_stays(room: Room) -> N
     seat, storage = room.seats[1], room.storage
     if not storage.capabilities.checkpoints:
         return
-    storage.create_checkpoints([(seat, new(seat))])
+    save(room, (seat, new(seat)))
     first = named(storage, f"{seat.name}.checkpoint.lesson")
     room.vandalised(1)
-    faults = storage.create_checkpoints([(seat, new(seat))])
+    faults = save(room, (seat, new(seat)))
     assert isinstance(faults[seat.uuid], AlreadyExists)
     assert named(storage, f"{seat.name}.checkpoint.lesson").uuid == first.uuid
     storage.rewind([RewindTarget(volume=seat, source=first)])

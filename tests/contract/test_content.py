@@ -13,7 +13,7 @@ __all__ = ["bench", "kept", "kind", "room"]  # fixtures
 
 def test_opened_when_read_by_qemu_img_then_has_the_content(room: Room, tmp_path: Path) -> None:
     room.vandalised(1)
-    form = room.storage.capabilities.disk_format
+    form = room.seats[1].source.format
     with room.storage.opening(room.seats[1]) as path:
         copied = tmp_path / "raw"
         cache = "none" if path.is_block_device() else "writeback"
@@ -27,16 +27,19 @@ def test_opened_when_read_by_qemu_img_then_has_the_content(room: Room, tmp_path:
 def test_raw_when_written_then_a_guest_reads_it_and_a_rewind_takes_it_back(
     room: Room,
 ) -> None:
-    with room.storage.opening_raw(room.seats[1], writable=True) as path, path.open("r+b") as file:
+    with (
+        room.storage.opening(room.seats[1], raw=True, writable=True) as path,
+        path.open("r+b") as file,
+    ):
         file.seek(AT)
         assert file.read(len(ORIGINAL)) == ORIGINAL
         file.seek(AT)
         file.write(STUDENT)
     assert room.is_vandalised(1)
-    with room.storage.opening_raw(room.seats[1]) as path, path.open("rb") as file:
+    with room.storage.opening(room.seats[1], raw=True) as path, path.open("rb") as file:
         file.seek(AT)
         assert file.read(len(STUDENT)) == STUDENT
-    with room.storage.opening_raw(room.golden) as path, path.open("rb") as file:
+    with room.storage.opening(room.golden, raw=True) as path, path.open("rb") as file:
         file.seek(AT)
         assert file.read(len(ORIGINAL)) == ORIGINAL
     assert room.is_original(2)

@@ -14,21 +14,30 @@ import pytest
 
 from pizarra.errors import BadInput, NoSpace, NotOurs, PizarraError, Unsupported
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import (
+    BaselineLabels,
+    FillingLabels,
+    SeatLabels,
+    TemplateLabels,
+)
 from pizarra.model.sizes import KIB, MIB, TIB
-from pizarra.storage.interface import Change, NewVolume, RewindTarget, Storage
+from pizarra.storage.content import checksum
+from pizarra.storage.interface import AdoptionStore, Change, NewVolume, RewindTarget, Storage
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_bench import Bench, MemoryBench
 from tests.contract.storage_qcow2 import Qcow2Bench
+from tests.contract.storage_raw_folder import RawFolderBench
+from tests.fixtures.raw_folder import RAW_FOLDER
 
 SIZE = 8 * MIB
 AT = 4 * MIB  # where a student writes over what the teacher wrote
 ORIGINAL = hashlib.shake_128(b"what the teacher wrote").digest(128 * KIB)
 STUDENT = b"student!" * 8192
 IN_LAB = os.environ.get("PIZARRA_LAB") == "1"
-LVM = [StorageKind.LVM_THIN, StorageKind.LVM_THICK] if IN_LAB else []
+LVM = [Kind.LVM_THIN, Kind.LVM_THICK] if IN_LAB else []
 
 
-@pytest.fixture(scope="module", params=[StorageKind.MEMORY, StorageKind.QCOW2, *LVM])
+@pytest.fixture(scope="module", params=[Kind.MEMORY, Kind.QCOW2, RAW_FOLDER, *LVM])
 def kind(request: pytest.FixtureRequest) -> StorageKind:
     """All tests of one backend, then all of the next."""
     found: StorageKind = request.param
@@ -43,10 +52,12 @@ def kept(kind: StorageKind) -> dict[str, Volume]:
 
 
 def bench_made(kind: StorageKind, folder: Path) -> Bench:
-    if kind is StorageKind.MEMORY:
+    if kind is Kind.MEMORY:
         return MemoryBench()
-    if kind is StorageKind.QCOW2:
+    if kind is Kind.QCOW2:
         return Qcow2Bench(folder)
+    if kind == RAW_FOLDER:
+        return RawFolderBench(folder)
     from tests.contract.storage_lvm import LvmBench
 
     return LvmBench(kind)
@@ -92,18 +103,17 @@ class Room:
         return (
             self.bench.read(seat, AT, len(ORIGINAL)) == ORIGINAL
             and self.bench.read(seat, MIB, len(ORIGINAL)) == ORIGINAL
-            and self.storage.checksum(seat, SIZE) == self.storage.checksum(self.golden, SIZE)
+            and checksum(self.storage, seat, SIZE) == checksum(self.storage, self.golden, SIZE)
         )
 
 
 def new_golden(name: str = "g") -> NewVolume:
-    labels = Labels(role=Role.FILLING, template="net", version=1)
+    labels = FillingLabels(becoming=TemplateLabels(template="net", version=1))
     return NewVolume(labels=labels, size_bytes=SIZE, name=name)
 
 
-def new_seat(number: int, golden: Volume) -> NewVolume:
-    labels = Labels(
-        role=Role.SEAT,
+def new_seat(number: int, golden: Volume) -> NewVolume[SeatLabels]:
+    labels = SeatLabels(
         template="net",
         version=1,
         classroom="s",
@@ -117,8 +127,7 @@ def sealed(bench: Bench, name: str = "g") -> Volume:
     golden = bench.storage.create_golden(new_golden(name))
     bench.write(golden, MIB, ORIGINAL)
     bench.write(golden, AT, ORIGINAL)
-    assert golden.labels is not None
-    return bench.storage.seal_golden(golden, golden.labels.but(role=Role.TEMPLATE))
+    return bench.storage.seal_golden(golden, TemplateLabels(template="net", version=1))
 
 
 def named(storage: Storage, name: str) -> Volume:
@@ -183,7 +192,7 @@ def test_golden_when_sealed_then_is_read_only_and_labelled_under_the_same_uuid(
     bench: Bench,
 ) -> None:
     before = bench.storage.create_golden(new_golden())
-    labels = Labels(role=Role.TEMPLATE, template="net", version=1, memory_bytes=2 * MIB, vcpus=2)
+    labels = TemplateLabels(template="net", version=1, warm=True)
     golden = bench.storage.seal_golden(before, labels)
     assert (golden.labels, golden.read_only, golden.uuid) == (labels, True, before.uuid)
     assert golden == named(bench.storage, "g")
@@ -200,7 +209,7 @@ def test_seats_when_created_then_are_original_and_labelled(room: Room) -> None:
         assert room.is_original(number)
     changes = room.storage.diff(room.pairs(1, 2, 3))
     assert [is_change(change).original for change in changes.values()] == [True] * 3
-    assert changes == room.storage.diff_independently(room.pairs(1, 2, 3))
+    assert changes == room.storage.diff(room.pairs(1, 2, 3), independently=True)
 
 
 def test_batches_when_empty_then_nothing_happens(room: Room) -> None:
@@ -208,7 +217,7 @@ def test_batches_when_empty_then_nothing_happens(room: Room) -> None:
     room.storage.set_labels({}, room.storage.observe())
     assert room.storage.rewind([]) == {}
     assert room.storage.diff([]) == {}
-    assert room.storage.diff_independently([]) == {}
+    assert room.storage.diff([], independently=True) == {}
     assert room.storage.remove([]) == {}
 
 
@@ -224,7 +233,7 @@ def test_proof_when_one_seat_is_written_then_both_ways_say_so_of_it_alone(room: 
     one, two, _ = (seat.uuid for seat in room.seats.values())
     for changes in (
         room.storage.diff(room.pairs(1, 2)),
-        room.storage.diff_independently(room.pairs(1, 2)),
+        room.storage.diff(room.pairs(1, 2), independently=True),
     ):
         assert is_change(changes[one]).original
         assert is_change(changes[two]).changed_bytes >= len(STUDENT)
@@ -235,7 +244,7 @@ def test_proof_when_the_seat_is_gone_then_fails_for_it_alone(room: Room) -> None
     one, two, _ = (seat.uuid for seat in room.seats.values())
     for changes in (
         room.storage.diff(room.pairs(1, 2)),
-        room.storage.diff_independently(room.pairs(1, 2)),
+        room.storage.diff(room.pairs(1, 2), independently=True),
     ):
         assert is_change(changes[one]).original
         assert isinstance(changes[two], PizarraError)
@@ -246,7 +255,7 @@ def test_checksum_when_taken_then_is_of_the_raw_content(room: Room) -> None:
     raw = room.bench.read(room.seats[1], 0, SIZE)
     for length in (SIZE, MIB + 64 * KIB):
         expected = hashlib.sha256(raw[:length]).hexdigest()
-        assert room.storage.checksum(room.seats[1], length) == expected
+        assert checksum(room.storage, room.seats[1], length) == expected
 
 
 # rewound
@@ -264,7 +273,7 @@ def test_rewound_when_seats_were_written_then_are_as_the_golden_and_keep_who_the
         assert (now.uuid, now.labels, now.path) == (before.uuid, before.labels, before.path)
     changes = room.storage.diff(room.pairs(1, 2))
     assert [is_change(change).changed_bytes for change in changes.values()] == [0, 0]
-    assert changes == room.storage.diff_independently(room.pairs(1, 2))
+    assert changes == room.storage.diff(room.pairs(1, 2), independently=True)
 
 
 def test_rewound_when_done_again_then_is_as_well(room: Room) -> None:
@@ -293,7 +302,7 @@ def test_rewound_when_labels_name_another_baseline_then_only_that_seat_is_left_a
     room: Room,
 ) -> None:
     room.vandalised(1, 2)
-    labels = new_seat(2, room.golden).labels.but(baseline=room.seats[3].uuid)
+    labels = replace(new_seat(2, room.golden).labels, baseline=room.seats[3].uuid)
     room.storage.set_labels({room.seats[2].uuid: labels}, room.storage.observe())
     other = RewindTarget(volume=room.now(2), source=room.golden)
     faults = room.storage.rewind([other, *room.pairs(1)])
@@ -359,7 +368,7 @@ def test_grown_when_larger_then_new_room_is_blank_and_a_rewind_keeps_the_size(ro
     assert room.is_original(1)
     for changes in (
         room.storage.diff(room.pairs(1)),
-        room.storage.diff_independently(room.pairs(1)),
+        room.storage.diff(room.pairs(1), independently=True),
     ):
         assert is_change(changes[grown.uuid]).original
     room.bench.write(grown, SIZE + AT, STUDENT)
@@ -368,7 +377,7 @@ def test_grown_when_larger_then_new_room_is_blank_and_a_rewind_keeps_the_size(ro
     assert list(room.storage.rewind([pair]).values()) == [None]
     assert room.now(1).size_bytes == 2 * SIZE
     assert room.bench.read(grown, SIZE, SIZE) == bytes(SIZE)
-    assert is_change(room.storage.diff_independently([pair])[grown.uuid]).original
+    assert is_change(room.storage.diff([pair], independently=True)[grown.uuid]).original
 
 
 def test_grown_when_smaller_then_is_refused_and_when_the_same_then_nothing_happens(
@@ -385,8 +394,8 @@ def test_relabelled_when_several_then_each_has_its_own_and_the_rest_keep_theirs(
     room.vandalised(1)
     old = new_seat(1, room.golden).labels
     wanted = {
-        room.seats[1].uuid: old.but(seat=11, memory_bytes=MIB, template=""),
-        room.seats[2].uuid: Labels(role=Role.SEAT, classroom="t", seat=2, network="bridge=br0"),
+        room.seats[1].uuid: replace(old, seat=11, content_version=3, template=""),
+        room.seats[2].uuid: SeatLabels(classroom="t", seat=2, machine="router"),
     }
     room.storage.set_labels(wanted, room.storage.observe())
     for number in (1, 2):
@@ -400,20 +409,22 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
 ) -> None:
     room.bench.foreign("theirs")
     theirs = named(room.storage, "theirs")
-    new = NewVolume(labels=Labels(role=Role.BASELINE), size_bytes=SIZE, name="theirs-0")
-    if room.bench.adopts_as is None:
-        with pytest.raises(Unsupported):
-            room.storage.create_baseline(theirs, new)
-        assert "theirs-0" not in names(room.storage.observe())
+    labels = SeatLabels(classroom="s", seat=1)
+    new = NewVolume(labels=BaselineLabels(of=labels), size_bytes=SIZE, name="theirs-0")
+    if not isinstance(room.storage, AdoptionStore):
+        assert room.bench.adopts_as is None
         return
+    assert room.bench.adopts_as is not None
+    assert room.storage.is_path_of(theirs, str(theirs.path))
+    assert not room.storage.is_path_of(theirs, str(room.seats[1].path))
     room.bench.write(theirs, AT, ORIGINAL)
     baseline = room.storage.create_baseline(theirs, new)
-    labels = Labels(role=Role.SEAT, seat=1, baseline=baseline.uuid, way=room.bench.adopts_as)
+    labels = replace(labels, baseline=baseline.uuid, reset_method=room.bench.adopts_as)
     room.storage.set_labels({theirs.uuid: labels}, room.storage.observe())
     room.bench.write(theirs, AT, STUDENT)
     for _ in range(2):
         seat = named(room.storage, "theirs")
-        assert (seat.uuid, seat.labels and seat.labels.way) == (theirs.uuid, room.bench.adopts_as)
+        assert (seat.uuid, seat.labels) == (theirs.uuid, labels)
         pair = RewindTarget(volume=seat, source=named(room.storage, "theirs-0"))
         assert list(room.storage.rewind([pair]).values()) == [None]
         assert room.bench.read(seat, AT, len(ORIGINAL)) == ORIGINAL
@@ -479,7 +490,8 @@ def test_observe_when_by_another_driver_then_sees_the_same(room: Room) -> None:
     room.vandalised(2)
     room.bench.foreign("theirs")
     again = room.bench.again()
-    assert again.observe() == room.storage.observe()
+    seen, as_before = again.observe(), room.storage.observe()
+    assert (seen.volumes, seen.records) == (as_before.volumes, as_before.records)
     assert again.place == room.storage.place
     assert list(again.rewind(room.pairs(1, 2)).values()) == [None, None]
     assert room.is_original(2)

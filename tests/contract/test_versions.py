@@ -8,8 +8,9 @@ import pytest
 
 from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import MaintenanceLabels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
+from pizarra.storage.content import checksum
 from pizarra.storage.interface import Change, NewVolume, Rebase, RewindTarget
 from tests.contract.storage_bench import Bench
 from tests.contract.test_storage import (
@@ -33,21 +34,21 @@ TEACHER = b"teacher!" * 8192
 
 
 def draft(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
-    labels = Labels(role=Role.MAINTENANCE, template="net", version=2, memory_bytes=MIB)
+    labels = MaintenanceLabels(template="net", version=2, memory_bytes=MIB)
     new = NewVolume(labels=labels, size_bytes=size_bytes, name="g.v2")
-    return bench.storage.create_draft(golden, new)
+    return bench.storage.create_golden(new, golden)
 
 
 def published(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     """The second version: another word where students write too."""
     made = draft(bench, golden, size_bytes)
     bench.write(made, AT, TEACHER)
-    labels = Labels(role=Role.TEMPLATE, template="net", version=2)
+    labels = TemplateLabels(template="net", version=2)
     return bench.storage.seal_golden(named(bench.storage, "g.v2"), labels)
 
 
 def move(room: Room, number: int, golden: Volume, still: int = 1) -> Rebase:
-    labels = new_seat(number, golden).labels.but(version=2, still=still)
+    labels = replace(new_seat(number, golden).labels, version=2, content_version=still)
     return Rebase(volume=room.now(number), golden=golden, labels=labels)
 
 
@@ -57,9 +58,9 @@ def pair(room: Room, number: int, golden: Volume) -> RewindTarget:
 
 def test_draft_when_made_then_is_a_writable_golden_and_changes_nothing_of_it(room: Room) -> None:
     shares: list[float] = []
-    labels = Labels(role=Role.MAINTENANCE, template="net", version=2)
+    labels = MaintenanceLabels(template="net", version=2)
     new = NewVolume(labels=labels, size_bytes=SIZE, name="g.v2")
-    made = room.storage.create_draft(room.golden, new, shares.append)
+    made = room.storage.create_golden(new, room.golden, shares.append)
     assert made == named(room.storage, "g.v2")
     assert (made.labels, made.read_only, made.size_bytes) == (labels, False, SIZE)
     assert shares[-1] == 1.0
@@ -76,11 +77,11 @@ def test_draft_when_larger_and_sealed_then_stands_on_nothing(bench: Bench) -> No
     golden = sealed(bench)
     second = published(bench, golden, 2 * SIZE)
     assert (second.read_only, second.size_bytes) == (True, 2 * SIZE)
-    assert second.labels == Labels(role=Role.TEMPLATE, template="net", version=2)
-    before = bench.storage.checksum(second, 2 * SIZE)
+    assert second.labels == TemplateLabels(template="net", version=2)
+    before = checksum(bench.storage, second, 2 * SIZE)
     assert list(bench.storage.remove([golden]).values()) == [None]
     assert names(bench.storage.observe()) & {"g", "g.v2"} == {"g.v2"}
-    assert bench.storage.checksum(second, 2 * SIZE) == before
+    assert checksum(bench.storage, second, 2 * SIZE) == before
     assert bench.read(second, AT, len(TEACHER)) == TEACHER
     assert bench.read(second, MIB, len(ORIGINAL)) == ORIGINAL
     assert bench.read(second, SIZE, SIZE) == bytes(SIZE)
@@ -90,15 +91,15 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
     room: Room,
 ) -> None:
     second = published(room.bench, room.golden, 2 * SIZE)
-    at_reset = room.storage.capabilities.moves_at_reset
+    at_reset = room.storage.capabilities.rebase_at_reset
     room.vandalised(1)
     moves = [move(room, number, second) for number in (1, 2)]
     assert set(room.storage.rebase(moves).values()) == {None}
     for number in (1, 2):
         labels = room.now(number).labels
-        assert labels is not None
+        assert isinstance(labels, SeatLabels)
         assert (labels.baseline, labels.version) == (second.uuid, 2)
-        assert labels.still == int(at_reset)
+        assert labels.content_version == int(at_reset)
     if at_reset:
         assert room.bench.read(room.now(1), AT, len(STUDENT)) == STUDENT
         found = room.storage.diff([pair(room, 2, second)])[room.seats[2].uuid]
@@ -120,7 +121,7 @@ def rewound_and_proven(room: Room, golden: Volume, *numbers: int) -> None:
     assert set(room.storage.rewind(pairs).values()) == {None}
     for found in (
         *room.storage.diff(pairs).values(),
-        *room.storage.diff_independently(pairs).values(),
+        *room.storage.diff(pairs, independently=True).values(),
     ):
         assert isinstance(found, Change)
         assert found.original
@@ -139,5 +140,5 @@ def test_moved_when_one_is_gone_and_one_another_by_now_then_only_the_third_goes(
     assert faults[moves[1].volume.uuid] is None
     for number, golden in ((2, second), (3, room.golden)):
         labels = room.now(number).labels
-        assert labels is not None
+        assert isinstance(labels, SeatLabels)
         assert labels.baseline == golden.uuid

@@ -19,7 +19,7 @@ from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Power, StorageKind
+from pizarra.model.facts import Power
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
@@ -38,6 +38,7 @@ from pizarra.service import (
 )
 from pizarra.service.context import Context
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_qcow2 import image_read
 from tests.fixtures.host_state import host_state
 from tests.fixtures.libvirt import Libvirt
@@ -46,7 +47,7 @@ from tests.fixtures.student import Student
 GUESTS = Path(__file__).parents[2] / "guests"
 DEBIAN = GUESTS.parent / "build" / "guests" / "debian.qcow2"
 LIMIT_S = 300.0  # patience for a loaded machine, never a measurement
-QCOW2 = StorageKind.QCOW2
+QCOW2 = Kind.QCOW2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

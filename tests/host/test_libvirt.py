@@ -17,6 +17,7 @@ from lxml import etree
 from pizarra.compute.interface import DiskSpec, DomainSpec
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.errors import ComputeFault, HostNotFit, PizarraError
+from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Power
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import MIB
@@ -69,7 +70,7 @@ def seat_on(libvirt: Libvirt, folder: Path) -> Seat:
     subprocess.run([GUESTS / "bootsector" / "build", disk], check=True)
     bench = LibvirtComputeBench(libvirt, folder)
     spec = Classroom(folder=folder).seat(
-        disks=(DiskSpec(path=disk, target="vda", type="file", format="raw"),)
+        disks=(DiskSpec(source=ImageFile(disk, "raw"), target="vda"),)
     )
     return Seat(spec=spec, disk=disk, bench=bench)
 
@@ -177,7 +178,7 @@ def test_undefine_when_uefi_then_its_nvram_goes_too(
 
 def test_disk_when_its_file_system_refuses_direct_io_then_buffered(seat: Seat) -> None:
     refusing = Path("/proc/self/status")  # procfs has never had O_DIRECT
-    disk = DiskSpec(path=refusing, target="vda", type="file", format="raw")
+    disk = DiskSpec(source=ImageFile(refusing, "raw"), target="vda")
     classroom = Classroom(folder=seat.disk.parent, name=seat.spec.classroom)
     seat.compute.define(classroom.seat(disks=(disk,)))
     assert "cache='writeback'" in seat.compute.xml(seat.uuid)
@@ -190,7 +191,7 @@ def debian(tmp_path: Path, seat: Seat) -> DomainSpec:
     overlay = tmp_path / "debian.qcow2"
     options = ("-q", "-f", "qcow2", "-F", "qcow2", "-b", str(DEBIAN))
     subprocess.run(["qemu-img", "create", *options, str(overlay)], check=True)
-    disk = DiskSpec(path=overlay, target="vda", type="file", format="qcow2")
+    disk = DiskSpec(source=ImageFile(overlay, "qcow2"), target="vda")
     classroom = Classroom(folder=tmp_path, name=seat.spec.classroom)
     return classroom.seat(disks=(disk,), memory_bytes=384 * MIB)
 

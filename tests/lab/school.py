@@ -24,6 +24,7 @@ from pizarra.service import verbs
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
 from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
 from tests.fixtures.host_state import HostState, host_state
@@ -32,7 +33,7 @@ from tests.lab.foreign import check_pool, create_foreign, foreign_state, remove_
 
 LIMIT_S = 240.0  # patience for a loaded machine, never a measurement
 SEATS = 3
-KINDS = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+KINDS = (Kind.LVM_THIN, Kind.LVM_THICK)
 
 
 @pytest.hookimpl(trylast=True)
@@ -185,7 +186,7 @@ def classroom(host: Context, kind: StorageKind, template: str) -> Iterator[Schoo
     assert set(said.seats.values()) == {"done"}
     yield School(context=host, kind=kind, name="life")
     verbs.stop(host, "life", grace_s=0)
-    if kind is StorageKind.LVM_THIN:
+    if kind is Kind.LVM_THIN:
         check_pool()
     said = pizarra("classroom", "delete", "life", "--yes", "--json")
     assert said.status == 0, said.err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,13 @@ from pizarra.engine.events import Advanced, Event
 from pizarra.engine.host import Host
 from pizarra.errors import ComputeFault
 from pizarra.model.facts import Domain, Volume
-from pizarra.model.labels import Role, Way
+from pizarra.model.labels import ResetMethod, Role, SeatLabels
 from pizarra.model.outcome import Outcome, Report
 from pizarra.service import adopt, classrooms, recover, verbs
 from pizarra.service.adopt import Wish
 from pizarra.service.context import Context
 from pizarra.storage.dm_thin.pool import ThinPool
+from pizarra.storage.interface import AdoptionStore
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
 from tests.lab.conftest import EventList, command
 
@@ -149,12 +151,12 @@ def test_adopt_when_the_disk_is_a_qcow2_file_then_moves_it_and_it_is_a_seat_unti
     assert unknown_ids(ThinPool(VG, POOL), volumes(lab).values()) == []
 
 
-@pytest.mark.parametrize("way", list(Way))
+@pytest.mark.parametrize("way", list(ResetMethod))
 def test_adopt_when_the_disk_is_a_volume_already_then_it_stays_and_goes_back_to_its_original(
-    lab: Context, bootsector: Path, way: Way
+    lab: Context, bootsector: Path, way: ResetMethod
 ) -> None:
     with_pool()
-    form = ("-V", "300m", "-T", f"{VG}/{POOL}") if way is Way.REWIND else ("-L", "300m", VG)
+    form = ("-V", "300m", "-T", f"{VG}/{POOL}") if way is ResetMethod.REWIND else ("-L", "300m", VG)
     for name in ("theirs", "foreign"):
         lvm("lvcreate", "-y", "-Wn", "-n", name, *form)
         command("qemu-img", "convert", "-n", "-O", "raw", bootsector, f"/dev/{VG}/{name}")
@@ -244,6 +246,7 @@ def test_adopt_when_killed_before_the_new_xml_then_recover_takes_it_back(
     before = define_machine("old-vm", f"path={file},format=raw,bus=virtio")
     plan = adopt.plan(lab, ["old-vm"], Wish())[0].disks[0]
     storage = lab.host.storages.at(plan.kind, plan.place)
+    assert isinstance(storage, AdoptionStore)
     storage.create_baseline(storage.create_golden(plan.filling), plan.baseline)
     assert len(volumes(lab)) == 2
     assert recover.recover(lab) == []
@@ -259,9 +262,9 @@ def test_merge_when_killed_between_its_steps_then_recover_makes_the_snapshot_aga
     adopt.adopt(lab, ["theirs"], Wish())
     direct_write(Path(f"/dev/{VG}/theirs"), AT, STUDENT)
     seat = volumes(lab)["theirs"]
-    assert seat.labels is not None
+    assert isinstance(seat.labels, SeatLabels)
     storage = lab.host.storage_of(seat)
-    storage.set_labels({seat.uuid: seat.labels.but(baseline="merging")}, storage.observe())
+    storage.set_labels({seat.uuid: replace(seat.labels, baseline="merging")}, storage.observe())
     lvm("lvconvert", "-y", "--merge", f"{VG}/theirs.original")
     assert verbs.verify(lab, "adopted").seats[0].outcome is Outcome.UNKNOWN
     assert [report.exit_status for report in recover.recover(lab)] == [0]

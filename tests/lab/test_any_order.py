@@ -18,13 +18,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import StorageFault
-from pizarra.model.facts import Seat, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.facts import Seat, Volume
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import Crash
 from pizarra.system import flight
 from tests.contract.storage_lvm import POOL, VG, direct_write, lvm
@@ -63,7 +64,7 @@ class Mortal:
 class OnLvm(AnyOrder):
     """Thin volumes of the lab's volume group."""
 
-    kind = StorageKind.LVM_THIN
+    kind = Kind.LVM_THIN
     disks: tuple[str, ...] = ("vda",)  # of the template
 
     def disks_made(self) -> None:
@@ -73,11 +74,13 @@ class OnLvm(AnyOrder):
         with_pool()
         storage = DmThinStore(VG)
         for disk in self.disks:
-            labels = Labels(role=Role.FILLING, template="t", version=1, disk=disk)
-            new = NewVolume(labels=labels, size_bytes=MIB * 8, name=f"t.v1.{disk}")
+            labels = TemplateLabels(template="t", version=1, disk=disk)
+            new = NewVolume(
+                labels=FillingLabels(becoming=labels), size_bytes=MIB * 8, name=f"t.v1.{disk}"
+            )
             golden = storage.create_golden(new)
             direct_write(golden.path, 0, ORIGINAL.ljust(BLOCK, b"\0"))
-            storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+            storage.seal_golden(golden, labels)
         lvm("lvcreate", "-y", "-Wn", "-V", "8m", "-T", f"{VG}/{POOL}", "-n", FOREIGN)
         direct_write(Path(f"/dev/{VG}/{FOREIGN}"), 0, NOT_OURS.ljust(BLOCK, b"\0"))
         self.mortal.is_looking = False

@@ -16,6 +16,7 @@ from pizarra.model.labels import Role
 from pizarra.model.names import seat_uuid
 from pizarra.model.sizes import MIB, TIB
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from tests.contract.compute_bench import FOREIGN, FOREIGN_NETWORK
 from tests.contract.storage_lvm import VG, lvm
 from tests.fixtures.command import CommandResult, check_refused, pizarra
@@ -25,7 +26,7 @@ from tests.lab.foreign import NAMESAKE
 from tests.lab.school import School
 
 THEIRS = "c0ffee00-0000-4000-8000-0000000000f0"
-on_thin = pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
+on_thin = pytest.mark.parametrize("kind", [Kind.LVM_THIN], indirect=True, scope="session")
 
 
 def create(name: str, *options: str, seats: int = 4, template: str = "boot") -> CommandResult:
@@ -115,7 +116,7 @@ def test_import_when_the_source_is_no_image_then_exit_2(tmp_path: Path) -> None:
 def full(unharmed: School) -> Iterator[School]:
     """Nothing more fits: the group has no free extent, and the pool in use is tiny and full."""
     with pytest.MonkeyPatch.context() as these:
-        if unharmed.kind is StorageKind.LVM_THIN:
+        if unharmed.kind is Kind.LVM_THIN:
             these.setenv("PIZARRA_POOL", "tiny")
             lvm("lvcreate", "-y", "--type", "thin-pool", "-L", "8m", "-n", "tiny", VG)
             lvm("lvcreate", "-y", "-Wn", "-T", "-V", "8m", "-n", "used", f"{VG}/tiny")
@@ -124,7 +125,7 @@ def full(unharmed: School) -> Iterator[School]:
         lvm("lvcreate", "-y", "-Wn", "-l", "100%FREE", "-n", "filler", VG)
         yield unharmed
     lvm("lvremove", "-ff", "-y", f"{VG}/filler")
-    if unharmed.kind is StorageKind.LVM_THIN:
+    if unharmed.kind is Kind.LVM_THIN:
         lvm("lvremove", "-ff", "-y", f"{VG}/tiny")
 
 
@@ -142,7 +143,7 @@ def test_create_when_the_group_is_full_then_exit_3_only_where_seats_take_extents
 ) -> None:
     before = host_state(full.context.host)
     said = create("new", "--storage", full.kind, seats=1)
-    if full.kind is StorageKind.LVM_THICK:
+    if full.kind is Kind.LVM_THICK:
         says(said, 3, "free")
     else:  # seats of the template's own pool, which has room
         assert said.status == 0, said.err
@@ -175,7 +176,7 @@ def set_aside(unharmed: School, tmp_path: Path) -> Iterator[School]:
     command("losetup", "-d", loop)
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THICK], indirect=True, scope="session")
+@pytest.mark.parametrize("kind", [Kind.LVM_THICK], indirect=True, scope="session")
 def test_create_when_room_ends_after_two_seats_then_exit_3_and_those_go_too(
     set_aside: School,
 ) -> None:

@@ -15,7 +15,6 @@ import pytest
 
 from lab.powercut.pool_ids import unknown_ids
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, verbs
@@ -24,6 +23,7 @@ from pizarra.service.recover import recover
 from pizarra.service.undo import undo
 from pizarra.storage.dm_thin.pool import ThinPool
 from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import Crash
 from tests.contract.storage_lvm import POOL, VG
 from tests.fixtures.any_order import ORIGINAL, MortalCompute
@@ -40,7 +40,7 @@ class OneSeat(OnLvm):
         self.compute = MortalCompute()
         self.disks_made()
         spec = ClassroomSpec(
-            name="net", template="t", seats=1, memory_bytes=64 * MIB, storage=StorageKind.LVM_THIN
+            name="net", template="t", seats=1, memory_bytes=64 * MIB, storage=Kind.LVM_THIN
         )
         classrooms.create(self.context, spec)
 

@@ -11,6 +11,7 @@ from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.model.facts import StorageKind
 from pizarra.service import verbs
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
 from tests.fixtures.host_state import host_state
@@ -45,7 +46,7 @@ def student(host: Context, kind: StorageKind) -> Iterator[Student]:
     assert host_state(host.host) == before
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN], indirect=True, scope="session")
 def test_reset_when_a_student_had_root_then_the_system_is_as_on_the_first_day(
     student: Student, host: Context
 ) -> None:

@@ -25,6 +25,7 @@ from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, recover, templates, verbs
 from pizarra.service.context import Context
 from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.kinds import Kind
 from pizarra.system import devmapper
 from pizarra.system.process import run
 from tests.contract.storage_lvm import VG, direct_write, lvm
@@ -72,7 +73,7 @@ class Frail:
     def create_classroom(
         self, kind: StorageKind, image: Path, seats: int, disk_bytes: int = 0
     ) -> None:
-        if kind is StorageKind.LVM_THIN:
+        if kind is Kind.LVM_THIN:
             DmThinStore(FRAIL).prepare()
         source = templates.source_of_file(image)
         templates.import_template(self.context, "boot", source, vg=FRAIL, kind=kind)
@@ -124,7 +125,7 @@ def outcomes_of(report: Report) -> list[tuple[Outcome, str]]:
     return [(one.outcome, str(one.reason)) for one in report.seats]
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN, StorageKind.LVM_THICK])
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN, Kind.LVM_THICK])
 def test_disk_when_it_gives_errors_then_it_is_said_and_none_is_called_original(
     frail: Frail, bootsector: Path, kind: StorageKind
 ) -> None:
@@ -145,7 +146,7 @@ def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was
     frail: Frail, bootsector: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devmapper, "LIMIT_S", 3.0)
-    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 1)
+    frail.create_classroom(Kind.LVM_THIN, bootsector, 1)
     frail.work(1)
     volume = frail.seats()[0].volumes[0]
     device = devmapper.device(devmapper.dm_name(volume.place, volume.name))
@@ -170,7 +171,7 @@ def test_disk_when_it_hangs_then_every_wait_has_an_end_and_the_seat_is_as_it_was
 def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 2)
+    frail.create_classroom(Kind.LVM_THIN, bootsector, 2)
     frail.work(1)
     device, made = f"{FRAIL}-{POOL}-tpool", []
     with suppress(StorageFault):
@@ -195,7 +196,7 @@ def test_pool_when_its_metadata_is_full_then_it_is_said_and_nothing_is_lost(
 def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_done(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 3)
+    frail.create_classroom(Kind.LVM_THIN, bootsector, 3)
     verbs.start(frail.context, "frail")
     pid = int(command("pgrep", "-x", "libvirtd").split()[0])
     argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
@@ -226,7 +227,7 @@ def test_libvirtd_when_it_dies_in_a_reset_then_the_reset_ends_and_a_second_is_do
 def test_snapshot_when_it_overflows_then_it_is_said_and_a_reset_mends_it(
     frail: Frail, bootsector: Path
 ) -> None:
-    frail.create_classroom(StorageKind.LVM_THICK, bootsector, 2)
+    frail.create_classroom(Kind.LVM_THICK, bootsector, 2)
     seat = frail.seats()[0].volumes[0]
     lvm("lvreduce", "-f", "-y", "-l", "1", f"{FRAIL}/{seat.name}")
     with suppress(OSError):
@@ -242,7 +243,7 @@ def test_pool_when_its_data_is_wholly_full_then_starts_are_refused_and_resets_st
     frail: Frail, bootsector: Path
 ) -> None:
     """A volume of somebody else fills the pool to its last block."""
-    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 2)
+    frail.create_classroom(Kind.LVM_THIN, bootsector, 2)
     frail.work(1)
     lvm("lvchange", "--errorwhenfull", "y", f"{FRAIL}/{POOL}")
     lvm("lvcreate", "-y", "-V", f"{2 * DISK_BYTES}b", "-T", f"{FRAIL}/{POOL}", "-n", "theirs")
@@ -273,7 +274,7 @@ def test_machine_when_it_ignores_everything_then_only_it_fails_and_nobody_waits_
     frail: Frail, bootsector: Path
 ) -> None:
     """A signal stops its QEMU, which then answers no monitor, no agent and no power button."""
-    frail.create_classroom(StorageKind.LVM_THIN, bootsector, 2)
+    frail.create_classroom(Kind.LVM_THIN, bootsector, 2)
     verbs.start(frail.context, "frail")
     pid = int(command("pgrep", "-f", "guest=frail-01,").split()[0])
     os.kill(pid, signal.SIGSTOP)

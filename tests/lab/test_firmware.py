@@ -11,6 +11,7 @@ from pizarra.compute.domain_edit import StateFiles, state_files_of
 from pizarra.model.facts import Seat, StorageKind
 from pizarra.service.adopt import Wish, adopt
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from pizarra.system.file_copies import same_content
 from tests.contract.storage_lvm import POOL, VG, lvm
 from tests.fixtures.command import pizarra
@@ -46,7 +47,7 @@ def run_seats(*argv: str, status: int = 0) -> dict[str, dict[str, object]]:
     return {one["seat"]: one for one in said.document["seats"]}
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN])
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN])
 def test_reset_when_uefi_and_tpm_then_both_are_the_originals_and_proven(
     lab: Context, bootsector: Path, kind: StorageKind
 ) -> None:

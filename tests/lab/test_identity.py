@@ -12,6 +12,7 @@ from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.model.facts import StorageKind
 from pizarra.service import verbs
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
 from tests.fixtures.host_state import host_state
@@ -55,7 +56,7 @@ def classroom(
     assert host_state(host.host) == before
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN], indirect=True, scope="session")
 def test_identify_when_guests_are_real_then_each_is_itself_after_every_reset(
     classroom: dict[int, Student], host: Context, tmp_path: Path
 ) -> None:

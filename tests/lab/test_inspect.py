@@ -20,6 +20,7 @@ from pizarra.service.context import Context
 from pizarra.service.inspect import Where
 from pizarra.service.views import View, Which
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG, direct_write
 from tests.lab.conftest import command
 
@@ -47,7 +48,7 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def room(lab: Context, disk: Path, kind: StorageKind, seats: int = 2) -> None:
-    vg = "" if kind is StorageKind.QCOW2 else VG
+    vg = "" if kind is Kind.QCOW2 else VG
     templates.import_template(lab, "t", templates.source_of_file(disk), kind=kind, vg=vg)
     spec = ClassroomSpec(name="net", template="t", seats=seats, memory_bytes=64 * MIB, vcpus=1,
                          network="none")  # fmt: skip
@@ -74,7 +75,7 @@ def traces() -> list[str]:
     return [name for name in names if name.endswith("-view")] + loops + mounts + notes
 
 
-@pytest.mark.parametrize("kind", [StorageKind.LVM_THIN, StorageKind.LVM_THICK])
+@pytest.mark.parametrize("kind", [Kind.LVM_THIN, Kind.LVM_THICK])
 def test_inspect_when_a_student_wrote_then_shows_how_much_and_copies_either_state_out(
     lab: Context, disk: Path, tmp_path: Path, kind: StorageKind
 ) -> None:
@@ -103,7 +104,7 @@ def test_inspect_when_a_student_wrote_then_shows_how_much_and_copies_either_stat
 def test_attach_when_a_thin_seat_is_reset_meanwhile_then_neither_disturbs_the_other(
     lab: Context, disk: Path, tmp_path: Path
 ) -> None:
-    room(lab, disk, StorageKind.LVM_THIN)
+    room(lab, disk, Kind.LVM_THIN)
     seat = Path(f"/dev/{VG}/net-01.vda")
     write_file(seat, "new.txt", "by a student", tmp_path / "m")
     at = tmp_path / "at"
@@ -130,7 +131,7 @@ def test_attach_when_a_thin_seat_is_reset_meanwhile_then_neither_disturbs_the_ot
 def test_attach_when_the_classroom_is_deleted_then_the_view_goes_with_the_seat(
     lab: Context, disk: Path
 ) -> None:
-    room(lab, disk, StorageKind.LVM_THIN, seats=1)
+    room(lab, disk, Kind.LVM_THIN, seats=1)
     inspect.attach(lab, "net-01", ORIGINAL)
     assert classrooms.delete(lab, "net").exit_status == 0
     assert traces() == []
@@ -139,7 +140,7 @@ def test_attach_when_the_classroom_is_deleted_then_the_view_goes_with_the_seat(
 def test_recover_when_who_looked_was_killed_then_takes_what_is_left(
     lab: Context, disk: Path
 ) -> None:
-    room(lab, disk, StorageKind.LVM_THIN, seats=2)
+    room(lab, disk, Kind.LVM_THIN, seats=2)
     for name in ("net-01", "net-02"):
         inspect.attach(lab, name, ORIGINAL)
     kept, killed = sorted(views.views(lab), key=lambda view: view.seat)
@@ -154,7 +155,7 @@ def test_recover_when_who_looked_was_killed_then_takes_what_is_left(
 def test_inspect_when_the_disk_holds_no_file_system_then_says_so_and_leaves_nothing(
     lab: Context, bootsector: Path, tmp_path: Path
 ) -> None:
-    room(lab, bootsector, StorageKind.LVM_THIN, seats=1)
+    room(lab, bootsector, Kind.LVM_THIN, seats=1)
     with pytest.raises(Unsupported):
         inspect.copy(lab, "net-01", ["/x"], tmp_path / "out", Where())
     assert traces() == []
@@ -163,7 +164,7 @@ def test_inspect_when_the_disk_holds_no_file_system_then_says_so_and_leaves_noth
 def test_inspect_when_the_seat_is_a_qcow2_file_then_is_read_through_nbd(
     lab: Context, disk: Path, tmp_path: Path
 ) -> None:
-    room(lab, disk, StorageKind.QCOW2, seats=1)
+    room(lab, disk, Kind.QCOW2, seats=1)
     inspect.copy(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "out", Where())
     assert (tmp_path / "out" / "report.txt").read_text() == "what I did"
     inspect.copy(lab, "net-01", ["/home/ana/report.txt"], tmp_path / "first", ORIGINAL)
@@ -174,7 +175,7 @@ def test_inspect_when_the_seat_is_a_qcow2_file_then_is_read_through_nbd(
 def test_command_when_asked_then_tells_in_words_and_in_json(
     lab: Context, disk: Path, tmp_path: Path
 ) -> None:
-    room(lab, disk, StorageKind.LVM_THIN, seats=1)
+    room(lab, disk, Kind.LVM_THIN, seats=1)
     pizarra = Path(sys.executable).with_name("pizarra")
     environment = {**os.environ, "PIZARRA_VG": VG}
 

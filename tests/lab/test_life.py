@@ -18,13 +18,14 @@ from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
 from pizarra.service import recover, verbs
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from pizarra.system import devmapper
 from tests.contract.storage_lvm import VG, lvm
 from tests.fixtures.command import CommandResult, check_refused, pizarra
 from tests.lab.conftest import command
 from tests.lab.school import SEATS, School, console, eventually
 
-on_thin = pytest.mark.parametrize("kind", [StorageKind.LVM_THIN], indirect=True, scope="session")
+on_thin = pytest.mark.parametrize("kind", [Kind.LVM_THIN], indirect=True, scope="session")
 ALL = [f"life-{number:02d}" for number in range(1, SEATS + 1)]
 
 

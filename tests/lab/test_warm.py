@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pizarra.model.facts import StorageKind
 from pizarra.service.context import Context
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG
 from tests.fixtures.command import pizarra
 from tests.lab.conftest import command
@@ -23,7 +23,7 @@ def test_reset_when_warm_then_the_machine_has_booted_already(
     assert run_once(*import_)["template"] == "boot"
     wish = ("--template", "boot", "--seats", "2", "--memory", "16M", "--vcpus", "1")
     run_seats("classroom", "create", "warm", *wish, "--network", "none")
-    room = School(context=lab, kind=StorageKind.LVM_THIN, name="warm")
+    room = School(context=lab, kind=Kind.LVM_THIN, name="warm")
     made = run_seats("classroom", "warm", "warm", "--settle", "20", "--yes")
     assert {one["outcome"] for one in made.values()} == {"done"}
     assert "shut off" in command("virsh", "domstate", "warm-01")

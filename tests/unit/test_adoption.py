@@ -19,12 +19,15 @@ from pizarra.compute.domain_edit import (
 )
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
-from pizarra.model.facts import Domain, Power, StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role, Way, labels_from_tags
+from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Domain, Power, StorageFacts, Volume
+from pizarra.model.labels import BaselineLabels, ResetMethod, Role, SeatLabels, labels_from_tags
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import GIB, MIB
 from pizarra.planner.adoption import (
     Action,
+    Destination,
     DiskFound,
     MachineFound,
     MachinePlan,
@@ -34,6 +37,7 @@ from pizarra.planner.adoption import (
 )
 from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.storage.images import ImageInfo
+from pizarra.storage.kinds import Kind
 
 FILE = Path("/var/lib/libvirt/images/win11.qcow2")
 DISK = "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/>{}{}</disk>"
@@ -43,18 +47,19 @@ XML = (
     + DISK.format(f"<source file='{FILE}'/>", "<target dev='sda' bus='sata'/>")
     + "</devices></domain>"
 )
-THIN = Volume(
-    kind=StorageKind.LVM_THIN,
+THIN: Volume = Volume(
+    kind=Kind.LVM_THIN,
     place="vg0",
     name="old",
     uuid="v-old",
-    path=Path("/dev/vg0/old"),
+    source=BlockDevice(Path("/dev/vg0/old")),
     size_bytes=20 * GIB,
+    labels=None,
     pool="pool0",
     thin_id=4,
 )
-THICK = replace(THIN, kind=StorageKind.LVM_THICK, pool="", thin_id=0)
-TO = (StorageKind.LVM_THIN, "vg0")
+THICK = replace(THIN, kind=Kind.LVM_THICK, pool="", thin_id=0)
+TO = Destination(kind=Kind.LVM_THIN, place="vg0", reset_method=ResetMethod.REWIND)
 
 
 def seen(**changes: Any) -> DiskSeen:
@@ -76,7 +81,9 @@ def file_disk(**changes: Any) -> DiskFound:
 
 def volume_disk(volume: Volume, **changes: Any) -> DiskFound:
     told = {"path": str(volume.path), "type": "block", "format": "raw"}
-    return DiskFound(seen=seen(**(told | changes)), volume=volume)
+    methods = {Kind.LVM_THIN: ResetMethod.REWIND, Kind.LVM_THICK: ResetMethod.MERGE}
+    method = methods.get(Kind(volume.kind))
+    return DiskFound(seen=seen(**(told | changes)), volume=volume, reset_method=method)
 
 
 def machine(
@@ -98,7 +105,12 @@ def test_plan_when_the_disk_is_a_file_then_moves_it_and_changes_only_that_in_the
     plan = planned(machine(file_disk()))
     disk = plan.disks[0]
     assert (plan.outcome, plan.number, disk.action) == (None, 1, Action.MOVE)
-    assert (disk.kind, disk.place, disk.name, disk.size_bytes) == (*TO, "win11.sda", GIB)
+    assert (disk.kind, disk.place, disk.name, disk.size_bytes) == (
+        TO.kind,
+        TO.place,
+        "win11.sda",
+        GIB,
+    )
     assert (disk.filling.labels.role, disk.baseline.labels.role) == (Role.FILLING, Role.BASELINE)
     assert disk.baseline.name == "win11.sda.original"
     moved = disks_of(plan.xml)[0]
@@ -107,21 +119,26 @@ def test_plan_when_the_disk_is_a_file_then_moves_it_and_changes_only_that_in_the
 
 
 def test_plan_when_a_machine_is_adopted_then_its_labels_tell_what_it_is_and_survive_tags() -> None:
-    labels = planned(machine(file_disk())).disks[0].labels
-    assert labels == Labels(
-        role=Role.SEAT, disk="sda", firmware=labels.firmware, state="nvram",
-        classroom="adopted", seat=1,
-        domain="u-win11", name="win11", memory_bytes=512 * MIB, vcpus=2,
+    plan = planned(machine(file_disk()))
+    labels = plan.disks[0].labels
+    assert labels == SeatLabels(
+        disk="sda", firmware=labels.firmware, firmware_state="nvram", classroom="adopted", seat=1,
+        domain="u-win11", name="win11",
     )  # fmt: skip
+    assert plan.record == ClassroomRecord(classroom="adopted", memory_bytes=512 * MIB, vcpus=2)
     assert labels_from_tags(labels.to_tags()) == labels
     assert labels.firmware == "uefi"
 
 
-@pytest.mark.parametrize(("volume", "way"), [(THIN, Way.REWIND), (THICK, Way.MERGE)])
-def test_plan_when_the_disk_is_a_volume_then_keeps_it_where_it_is(volume: Volume, way: Way) -> None:
+@pytest.mark.parametrize(
+    ("volume", "way"), [(THIN, ResetMethod.REWIND), (THICK, ResetMethod.MERGE)]
+)
+def test_plan_when_the_disk_is_a_volume_then_keeps_it_where_it_is(
+    volume: Volume, way: ResetMethod
+) -> None:
     plan = planned(machine(volume_disk(volume)), volume)
     disk = plan.disks[0]
-    assert (plan.outcome, disk.action, disk.labels.way) == (None, Action.KEEP, way)
+    assert (plan.outcome, disk.action, disk.labels.reset_method) == (None, Action.KEEP, way)
     assert (disk.place, disk.name, disk.kind) == ("vg0", "old", volume.kind)
     assert disks_of(plan.xml) == disks_of(XML), "only the metadata is new"
 
@@ -136,7 +153,7 @@ def test_plan_when_there_are_drives_and_read_only_disks_then_they_are_left_alone
     assert [disk.labels.disk for disk in plan.disks] == ["sda"]
 
 
-OURS = Labels(role=Role.SEAT, classroom="net", seat=1, domain="other")
+OURS = SeatLabels(classroom="net", seat=1, domain="other")
 
 
 @pytest.mark.parametrize(
@@ -225,9 +242,9 @@ def test_plan_when_it_is_a_seat_already_then_nothing_changes() -> None:
 
 def with_seats(number: int, name: str = "seat2") -> HostFacts:
     """A host with one seat of the classroom ``adopted``."""
-    baseline = replace(THIN, name="b", uuid="v-b", labels=Labels(role=Role.BASELINE))
-    labels = Labels(role=Role.SEAT, classroom="adopted", seat=number, domain=f"u-{name}",
-                    name=name, baseline="v-b")  # fmt: skip
+    baseline = replace(THIN, name="b", uuid="v-b", labels=BaselineLabels(of=OURS))
+    labels = SeatLabels(classroom="adopted", seat=number, domain=f"u-{name}",
+                        name=name, baseline="v-b")  # fmt: skip
     seat = replace(THIN, name="s", uuid="v-s", labels=labels)
     domain = Domain(uuid=f"u-{name}", name=name, power=Power.OFF)
     return assemble([StorageFacts(volumes=(baseline, seat))], [domain])

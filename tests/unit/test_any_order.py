@@ -9,12 +9,13 @@ from hypothesis import settings as hypothesis
 
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import StorageFault
-from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.facts import Volume
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.disks import MemoryDisks
 from pizarra.storage.memory.store import Crash, MemoryStore
 from tests.fixtures.any_order import NOT_OURS, ORIGINAL, AnyOrder, Plug
@@ -41,17 +42,17 @@ class MortalStorage(MemoryStore):
 class InMemory(AnyOrder):
     """Disks that are dictionaries."""
 
-    kind = StorageKind.MEMORY
+    kind = Kind.MEMORY
 
     def disks_made(self) -> None:
         self.disks = MemoryDisks()
         self.booted()
-        labels = Labels(role=Role.FILLING, template="t", version=1)
+        labels = TemplateLabels(template="t", version=1)
         golden = self.storage.create_golden(
-            NewVolume(labels=labels, size_bytes=MIB, name="t.v1.vda")
+            NewVolume(labels=FillingLabels(becoming=labels), size_bytes=MIB, name="t.v1.vda")
         )
         self.storage.write(golden.name, 0, ORIGINAL)
-        self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+        self.storage.seal_golden(golden, labels)
         foreign = self.storage.create_golden(
             NewVolume(labels=labels, size_bytes=MIB, name=FOREIGN_VOLUME)
         )

@@ -6,7 +6,7 @@ import pytest
 
 from pizarra.errors import AlreadyExists, BadInput, ComputeFault, NotFound, StorageFault
 from pizarra.model.facts import Power
-from pizarra.model.labels import Role
+from pizarra.model.labels import CheckpointLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.service import checkpoints, classrooms, templates, verbs
@@ -23,10 +23,7 @@ def school() -> School:
 
 def saved_volumes(school: School) -> int:
     facts = school.context.host.observe()
-    return sum(
-        volume.labels is not None and volume.labels.role is Role.CHECKPOINT
-        for volume in facts.volumes.values()
-    )
+    return sum(isinstance(volume.labels, CheckpointLabels) for volume in facts.volumes.values())
 
 
 def test_restore_when_saved_then_each_has_its_own_and_the_power_as_found(school: School) -> None:

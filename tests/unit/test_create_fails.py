@@ -13,13 +13,13 @@ from pizarra.engine.events import Event, Noted
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import AlreadyExists, ComputeFault, NotFound, NotOurs, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
 from pizarra.service import classrooms, templates
 from pizarra.service.context import Context
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
 from tests.contract.compute_bench import FOREIGN
 from tests.fixtures.host_state import HostState, host_state
 
@@ -51,7 +51,7 @@ def school(tmp_path: Path) -> School:
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "8M"], check=True)
     made = School(tmp_path / "disks")
     sources = templates.source_of_file(image)
-    templates.import_template(made.context, "t", sources, kind=StorageKind.QCOW2)
+    templates.import_template(made.context, "t", sources, kind=Kind.QCOW2)
     made.told.clear()
     return made
 

@@ -9,7 +9,6 @@ import pytest
 
 from pizarra.errors import ComputeFault, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.labels import IDENTITY
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome
@@ -18,11 +17,10 @@ from pizarra.model.sizes import MIB
 from pizarra.planner.checkpoints import checkpoints
 from pizarra.planner.warm import WARM
 from pizarra.service import apply, classrooms, creation, identity, maintenance, verbs
+from pizarra.storage.kinds import Kind
 from tests.unit.test_identity import Guests
 
-SPEC = ClassroomSpec(
-    name="new", template="t", seats=2, memory_bytes=64 * MIB, storage=StorageKind.MEMORY
-)
+SPEC = ClassroomSpec(name="new", template="t", seats=2, memory_bytes=64 * MIB, storage=Kind.MEMORY)
 
 
 @pytest.fixture
@@ -44,7 +42,7 @@ def kept(guests: Guests, classroom: str) -> dict[str, list[int]]:
 
 def keeps_no_states(guests: Guests) -> None:
     able = replace(guests.storage.capabilities, checkpoints=False)
-    guests.context.host.storages.capabilities = {StorageKind.MEMORY: able}
+    guests.context.host.storages.capabilities = {Kind.MEMORY: able}
 
 
 def test_create_when_all_is_wished_then_seats_have_identities_and_wake(guests: Guests) -> None:

@@ -14,7 +14,8 @@ from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import BadInput, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Seat, StorageKind
+from pizarra.model.facts import Seat
+from pizarra.model.labels import SeatLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
@@ -32,6 +33,7 @@ from pizarra.service.data_disks import swap
 from pizarra.service.undo import undo
 from pizarra.settings import Settings
 from pizarra.storage.dm_snapshot.store import DmSnapshotStore
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import Crash
 from pizarra.storage.qcow2.sidecar import replace_sidecar
 from tests.contract.storage_qcow2 import image_created, image_read, image_written
@@ -57,7 +59,7 @@ class Site:
         sources = templates.with_data(
             templates.source_of_file(self.image), "16M", self.image.parent
         )
-        templates.import_template(self.context, "t", sources, kind=StorageKind.QCOW2, **how)  # type: ignore[arg-type]
+        templates.import_template(self.context, "t", sources, kind=Kind.QCOW2, **how)  # type: ignore[arg-type]
 
     def seat(self, number: int) -> Seat:
         return self.context.host.observe().classroom("net").seats[number - 1]
@@ -190,7 +192,7 @@ def test_delete_when_data_would_be_lost_then_must_be_told_so(site: Site) -> None
     assert len(site.context.host.observe().classroom("net").seats) == 2
     assert classrooms.delete(site.context, "net", with_data=True).exit_status == 0
     assert not [v for v in site.context.host.observe().volumes.values()
-                if v.labels and v.labels.classroom]  # fmt: skip
+                if isinstance(v.labels, SeatLabels)]  # fmt: skip
 
 
 def test_export_when_imported_elsewhere_then_the_data_disk_is_one(
@@ -212,4 +214,4 @@ def test_import_when_the_storage_keeps_classic_stores_then_refused(tmp_path: Pat
 def test_import_when_the_first_disk_shall_be_data_then_refused(site: Site) -> None:
     sources = templates.with_data(templates.source_of_file(site.image), "vda", site.image.parent)
     with pytest.raises(BadInput, match="goes back"):
-        templates.import_template(site.context, "other", sources, kind=StorageKind.QCOW2)
+        templates.import_template(site.context, "other", sources, kind=Kind.QCOW2)

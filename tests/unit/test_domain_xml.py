@@ -20,15 +20,26 @@ from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.compute.network_xml import bridge_name, network_xml, read_network
 from pizarra.errors import HostNotFit
+from pizarra.model.disk_source import BlockDevice, ImageFile, RbdImage
 from pizarra.model.labels import Firmware
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import GIB
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "xml"
 SCHEMAS = Path("/usr/share/libvirt/schemas")
-LVM = DiskSpec(path=Path("/dev/vg_class/net-07"), target="vda", type="block", format="raw")
-DATA = DiskSpec(path=Path("/dev/vg_class/net-07-vdb"), target="vdb", type="block", format="raw")
-QCOW2 = DiskSpec(path=Path("/srv/pizarra/net-07.qcow2"), target="vda", type="file", format="qcow2")
+LVM = DiskSpec(source=BlockDevice(Path("/dev/vg_class/net-07")), target="vda")
+DATA = DiskSpec(source=BlockDevice(Path("/dev/vg_class/net-07-vdb")), target="vdb")
+QCOW2 = DiskSpec(source=ImageFile(Path("/srv/pizarra/net-07.qcow2"), "qcow2"), target="vda")
+RBD = DiskSpec(
+    source=RbdImage(
+        pool="classes",
+        image="net-07.vda",
+        monitors=("ceph-1", "ceph-2:6789"),
+        user="pizarra",
+        secret_uuid="5f1f6f0e-31c4-4e55-9c8c-6d1f0d9f2a11",
+    ),
+    target="vda",
+)
 SEAT = DomainSpec(
     uuid=seat_uuid("net", 7),
     name=seat_name("net", 7),
@@ -66,6 +77,7 @@ VARIANTS = {
     "two-disks-nat": domain_xml(replace(SEAT, disks=(LVM, DATA), network="nat"), kvm=True),
     "qcow2": domain_xml(replace(SEAT, disks=(QCOW2,)), kvm=True),
     "qcow2-buffered": domain_xml(replace(SEAT, disks=(QCOW2,)), kvm=True, buffered=("vda",)),
+    "rbd": domain_xml(replace(SEAT, disks=(RBD,)), kvm=True),
     "bridge": domain_xml(replace(SEAT, network="bridge=br0"), kvm=True),
     "no-network": domain_xml(replace(SEAT, network="none"), kvm=True),
     "network-isolated": network_xml(NETWORK),
@@ -100,7 +112,7 @@ def test_xml_when_held_against_libvirts_schema_then_valid(
 
 
 def test_xml_when_a_path_has_markup_then_it_is_escaped() -> None:
-    sly = replace(QCOW2, path=Path("/srv/<a>&'\".qcow2"))
+    sly = replace(QCOW2, source=ImageFile(Path("/srv/<a>&'\".qcow2"), "qcow2"))
     document = etree.fromstring(domain_xml(replace(SEAT, disks=(sly,)), kvm=True))
     assert document.xpath("string(devices/disk/source/@file)") == "/srv/<a>&'\".qcow2"
 

@@ -16,13 +16,13 @@ from pizarra.engine.events import Advanced, Event
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import MIB
 from pizarra.service import checkpoints, classrooms, export, templates
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
 from tests.contract.storage_qcow2 import image_read, image_written
 from tests.fixtures.host_state import host_state
 
@@ -43,7 +43,7 @@ class Site:
     def imported(self, source: Path, **how: Any) -> None:
         sources, machine = export.sources_of_manifest(self.context, source)
         templates.import_template(
-            self.context, "t", sources, machine=machine, kind=StorageKind.QCOW2, **how
+            self.context, "t", sources, machine=machine, kind=Kind.QCOW2, **how
         )
 
 
@@ -62,7 +62,7 @@ def here(tmp_path: Path) -> Site:
         tpm=True,
         files=StateFiles(nvram=tmp_path / "vars.fd", tpm=tmp_path / "swtpm"),
     )
-    templates.import_template(site.context, "t", sources, machine=machine, kind=StorageKind.QCOW2)
+    templates.import_template(site.context, "t", sources, machine=machine, kind=Kind.QCOW2)
     return site
 
 
@@ -81,9 +81,8 @@ def test_export_when_imported_on_another_host_then_is_the_same(files: Path, ther
     there.imported(files)
     template = there.context.host.observe().template("t")
     labels = template.volumes[0].labels
-    assert labels is not None
     assert (labels.firmware, labels.version, template.fault) == (Firmware.UEFI, 1, None)
-    assert labels.state == "nvram+tpm"
+    assert labels.firmware_state == "nvram+tpm"
     kept = there.context.host.states.files(template.volumes[0])
     assert kept["nvram"].read_bytes() == BOOT_ENTRIES
     assert (kept["tpm"] / "tpm2/tpm2-00.permall").read_bytes() == SECRETS
@@ -181,9 +180,7 @@ def test_export_when_it_is_a_checkpoint_then_a_template_is_made_of_it(
 ) -> None:
     here, image = Site(tmp_path / "school"), tmp_path / "plain.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-    templates.import_template(
-        here.context, "t", templates.source_of_file(image), kind=StorageKind.QCOW2
-    )
+    templates.import_template(here.context, "t", templates.source_of_file(image), kind=Kind.QCOW2)
     classrooms.create(here.context, ClassroomSpec(name="net", template="t", seats=2))
     seat = here.context.host.observe().classroom("net").seats[0]
     image_written(seat.volumes[0].path, 4 * MIB, WORD)

@@ -61,6 +61,7 @@ LVM = LvmSeen(
 TARGETS = frozenset({"thin-pool", "thin", "snapshot", "snapshot-origin", "error", "linear"})
 MACHINE = MachineSeen(
     commands=frozenset(COMMANDS),
+    broken={},
     cpu_flag="vmx",
     systemd=True,
     udev=True,
@@ -179,6 +180,10 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "no udev": (
         *(replace(HEALTHY, machine=replace(MACHINE, udev=False)), "udev", W, "does not run"),
         *("systemctl start systemd-udevd", True),
+    ),
+    "a tool that does not take our options": (
+        replace(HEALTHY, machine=replace(MACHINE, broken={"thin_delta": "no such option"})),
+        *("tools", U, "thin_delta: no such option", "", False),
     ),
     "read-only root": (
         *(replace(HEALTHY, machine=replace(MACHINE, not_writable=("/var",))), "permissions", U),

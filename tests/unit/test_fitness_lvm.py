@@ -8,7 +8,7 @@ import pytest
 
 from pizarra.engine.fitness.lvm_parsed import parse_groups, parse_settings, parse_version
 from pizarra.errors import StorageFault
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, Labels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 
 
@@ -39,8 +39,8 @@ def row(name: str, segtype: str, **more: str) -> dict[str, str]:
     }
 
 
-def tags(**labels: object) -> str:
-    return ",".join(Labels(**labels).to_tags())  # type: ignore[arg-type]
+def tags(labels: Labels) -> str:
+    return ",".join(labels.to_tags())
 
 
 def no_profile(profile: str) -> int:
@@ -67,7 +67,7 @@ def test_groups_parsed_when_a_pool_is_inactive_then_its_shares_are_unknown() -> 
 def test_groups_parsed_when_a_pool_is_of_others_then_it_counts_only_with_volumes_of_ours() -> None:
     pool, seat = row("data", "thin-pool"), row("net-01", "thin", pool_lv="data")
     assert parse_groups(report(pool, seat), "pizarra", no_profile)[0].pools == ()
-    seat["lv_tags"] = tags(role=Role.SEAT, classroom="net", seat=1)
+    seat["lv_tags"] = tags(SeatLabels(classroom="net", seat=1))
     group = parse_groups(report(pool, seat), "pizarra", no_profile)[0]
     assert [one.name for one in group.pools] == ["data"]
     assert group.thick_seats == 0
@@ -76,8 +76,12 @@ def test_groups_parsed_when_a_pool_is_of_others_then_it_counts_only_with_volumes
 def test_groups_parsed_when_seats_are_classic_and_an_import_never_ended_then_both_are_told() -> (
     None
 ):
-    seat = row("net-01", "linear", lv_tags=tags(role=Role.SEAT, classroom="net", seat=1))
-    rest = row("deb-1", "linear", lv_tags=tags(role=Role.FILLING, template="deb"))
+    seat = row("net-01", "linear", lv_tags=tags(SeatLabels(classroom="net", seat=1)))
+    rest = row(
+        "deb-1",
+        "linear",
+        lv_tags=tags(FillingLabels(becoming=TemplateLabels(template="deb", version=1))),
+    )
     damaged = row("x", "linear", lv_tags="pizarra.role=king")
     group = parse_groups(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0]
     assert (group.thick_seats, group.left_over, group.disk_missing) == (1, ("deb-1",), True)

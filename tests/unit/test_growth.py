@@ -11,13 +11,14 @@ import pytest
 from pizarra.engine import growth
 from pizarra.engine.events import Noted
 from pizarra.engine.memory_host import memory_host
-from pizarra.model.facts import Pool, StorageKind
+from pizarra.model.facts import Pool
 from pizarra.model.sizes import GIB
 from pizarra.planner.forecast import Sample, full_in_s
 from pizarra.service import activity, verbs
 from pizarra.service.context import Context
 from pizarra.service.guard import guard
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
 from tests.unit.test_reset import School
 
 
@@ -48,7 +49,7 @@ def test_forecast_when_the_growth_is_of_yesterday_then_says_nothing() -> None:
 
 
 def test_growth_when_recorded_then_read_back_and_a_cut_line_is_none(tmp_path: Path) -> None:
-    pool = Pool(kind=StorageKind.LVM_THIN, place="vg", name="pizarra", size_bytes=10, free_bytes=4)
+    pool = Pool(kind=Kind.LVM_THIN, place="vg", name="pizarra", size_bytes=10, free_bytes=4)
     growth.record(tmp_path, [pool])
     growth.record(tmp_path, [pool])
     (file,) = tmp_path.iterdir()

@@ -9,8 +9,8 @@ import pytest
 
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import BadInput, ComputeFault
-from pizarra.model.facts import Power, Seat
-from pizarra.model.labels import IDENTITY, Role
+from pizarra.model.facts import Power, Seat, labelled
+from pizarra.model.labels import IDENTITY, CheckpointLabels, FillingLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
@@ -182,9 +182,8 @@ def test_upgrade_when_seats_have_identities_then_they_go_to_the_new_version(
     guests.identify([1])
     golden = guests.context.host.observe().template("t").volumes[0]
     labels = golden.labels
-    assert labels is not None
     new = replace(labels, version=2)
-    filling = replace(new, role=Role.FILLING)
+    filling = FillingLabels(becoming=new)
     wish = NewVolume(labels=filling, size_bytes=golden.size_bytes, name="t.v2.vda")
     draft = guests.storage.create_golden(wish)
     guests.storage.write(draft.name, 0, b"version2")
@@ -201,9 +200,9 @@ def test_warm_when_older_than_the_identity_then_starts_cold(guests: Guests) -> N
     warm(guests.context, "net", [1], settle_s=0.01)
     guests.identify([1])
     facts = guests.context.host.observe()
-    (mine,) = [v for v in facts.volumes.values() if v.labels and v.labels.checkpoint == IDENTITY]
-    assert mine.labels is not None
-    guests.context.host.set_labels({mine: mine.labels.but(saved=mine.labels.saved + 5)})
+    saved = labelled(facts.volumes.values(), CheckpointLabels)
+    (mine,) = [volume for volume in saved if volume.labels.checkpoint == IDENTITY]
+    guests.context.host.set_labels({mine: replace(mine.labels, saved_at=mine.labels.saved_at + 5)})
     report = verbs.reset(guests.context, "net", [1], mode=Mode.WARM, after=After.RUNNING)
     assert "older than its identity" in str(report.seats[0].reason)
     assert guests.who(1) == b"i am net-01"

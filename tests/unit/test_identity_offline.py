@@ -11,7 +11,7 @@ import pytest
 
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import StorageFault
-from pizarra.model.labels import Role
+from pizarra.model.labels import FillingLabels
 from pizarra.model.outcome import Outcome
 from pizarra.planner import identity_files
 from pizarra.planner.identity import Person
@@ -73,9 +73,8 @@ def guests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Guests:
 
 def template_of(guests: Guests, disk: Path) -> None:
     golden = guests.context.host.observe().template("t").volumes[0]
-    assert golden.labels
     labels = replace(golden.labels, version=2)
-    wish = NewVolume(labels=replace(labels, role=Role.FILLING), size_bytes=8 * MIB, name="t.v2.vda")
+    wish = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * MIB, name="t.v2.vda")
     draft = guests.storage.create_golden(wish)
     guests.storage.write(draft.name, 0, disk.read_bytes())
     guests.storage.seal_golden(draft, labels)
@@ -147,7 +146,7 @@ def test_hand_out_when_seats_have_identities_then_each_stays_itself_with_the_oth
     guests.identify([1, 2])
     own = root_of(guests, 2, tmp_path).read("/etc/ssh/ssh_host_ed25519_key")
     first = guests.seat(1).volumes[0]
-    with guests.storage.opening_raw(first, writable=True) as disk:
+    with guests.storage.opening(first, raw=True, writable=True) as disk:
         teachers = linux_root(disk)
         assert teachers
         key = NewFile(data=b"the teacher's\n", mode=0o600)

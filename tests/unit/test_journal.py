@@ -22,8 +22,8 @@ from pizarra.engine.journal import (
     VolumeEntry,
 )
 from pizarra.errors import Busy, StorageFault
-from pizarra.model.facts import StorageKind
 from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.kinds import Kind
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def journal(tmp_path: Path) -> Journal:
 def entry(number: int) -> SeatEntry:
     volume = VolumeEntry(
         uuid=f"volume-{number}",
-        kind=StorageKind.MEMORY,
+        kind=Kind.MEMORY,
         place="memory",
         name=f"net-{number:02d}.vda",
         source="golden",

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from pizarra.errors import PizarraError, StorageFault
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Change, NewVolume, RewindTarget
 from pizarra.storage.memory.store import Crash, MemoryStore
 
-FILLING = NewVolume(name="net", size_bytes=MIB, labels=Labels(role=Role.FILLING))
+FILLING = NewVolume(name="net", size_bytes=MIB, labels=TemplateLabels(template="net", version=1))
 NUMBERS = (1, 2, 3)
 
 
@@ -22,8 +22,10 @@ def storage() -> MemoryStore:
     storage = MemoryStore()
     storage.create_golden(FILLING)
     storage.write("net", 0, b"teacher")
-    golden = storage.seal_golden(storage.disks.find("net").volume, Labels(role=Role.TEMPLATE))
-    labels = Labels(role=Role.SEAT, baseline=golden.uuid)
+    golden = storage.seal_golden(
+        storage.disks.find("net").volume, TemplateLabels(template="net", version=1)
+    )
+    labels = SeatLabels(classroom="a", seat=1, baseline=golden.uuid)
     seats = [NewVolume(name=f"a-{n:02d}", size_bytes=MIB, labels=labels) for n in NUMBERS]
     storage.create_seats(golden, seats)
     for seat in seats:
@@ -85,7 +87,7 @@ def test_crash_at_when_at_each_step_of_a_rewind_then_a_new_driver_ends_it(
         ]
         assert list(storage.rewind(pairs(storage)).values()) == [None] * 3
         assert (
-            list(storage.diff_independently(pairs(storage)).values())
+            list(storage.diff(pairs(storage), independently=True).values())
             == [Change(changed_bytes=0)] * 3
         )
     assert halves == [[], ["a-01"], [], ["a-02"], [], ["a-03"]]

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pizarra.errors import BadInput, Unsupported
+from pizarra.model.classroom_record import policy_from_dict, policy_to_dict
 from pizarra.model.facts import Power
-from pizarra.model.labels import Labels, Role, labels_from_tags
 from pizarra.model.outcome import Mode, Outcome
-from pizarra.model.policy import After, Policy, ResetBy, policy_of
+from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.service import apply, classrooms, verbs
 from pizarra.service.undo import undo
 from tests.unit.test_reset import School
@@ -29,10 +29,8 @@ POLICIES = st.builds(
 
 
 @given(POLICIES)
-def test_policy_when_written_on_labels_then_reads_the_same(policy: Policy) -> None:
-    labels = labels_from_tags(policy.on(Labels(role=Role.SEAT)).to_tags())
-    assert labels is not None
-    read = policy_of(labels)
+def test_policy_when_written_in_a_record_then_reads_the_same(policy: Policy) -> None:
+    read = policy_from_dict(policy_to_dict(policy))
     assert set(read.modes) == set(policy.modes)
     assert replace(read, modes=policy.modes) == policy
 
@@ -124,11 +122,12 @@ def test_apply_when_a_policy_cannot_be_then_names_it(net: Declared, line: str) -
     assert classrooms.show(net.context, "net") == before
 
 
-def test_seat_when_somebody_edited_its_policy_then_is_left_alone(net: Declared) -> None:
-    (seat, *_) = net.context.host.observe().classroom("net").seats
-    net.school.storage.set_labels(
-        {seat.volumes[0].uuid: seat.labels.but(after="dancing")}, net.school.storage.observe()
-    )
+def test_seats_when_somebody_damaged_the_record_then_are_left_alone_until_it_is_applied(
+    net: Declared,
+) -> None:
+    net.school.storage.disks.records["net"] = None
     report = verbs.reset(net.context, "net")
-    assert report.seats[0].outcome is Outcome.UNKNOWN
-    assert "policy" in str(report.seats[0].reason)
+    assert {one.outcome for one in report.seats} == {Outcome.UNKNOWN}
+    assert "pizarra classroom apply" in str(report.seats[0].reason)
+    net.applied("reset_by: teachers")
+    assert verbs.reset(net.context, "net").exit_status == 0

@@ -15,7 +15,7 @@ import pytest
 
 from pizarra.errors import AlreadyExists, BadInput, Busy, NotOurs, PizarraError, StorageFault
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import SeatLabels, TemplateLabels
 from pizarra.model.sizes import KIB, MIB
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import Change, NewVolume, RewindTarget, UndoSwap
@@ -32,9 +32,9 @@ from tests.contract.storage_qcow2 import (
 )
 
 SIZE = 8 * MIB
-FILLING = NewVolume(name="net", size_bytes=SIZE, labels=Labels(role=Role.FILLING, template="net"))
-FIRST = NewVolume(name="a-01", size_bytes=SIZE, labels=Labels(role=Role.SEAT, seat=1))
-SECOND = NewVolume(name="a-02", size_bytes=SIZE, labels=Labels(role=Role.SEAT, seat=2))
+FILLING = NewVolume(name="net", size_bytes=SIZE, labels=TemplateLabels(template="net", version=1))
+FIRST = NewVolume(name="a-01", size_bytes=SIZE, labels=SeatLabels(classroom="a", seat=1))
+SECOND = NewVolume(name="a-02", size_bytes=SIZE, labels=SeatLabels(classroom="a", seat=2))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def storage(tmp_path: Path) -> Qcow2Store:
 @pytest.fixture
 def golden(storage: Qcow2Store) -> Volume:
     made = storage.create_golden(FILLING)
-    return storage.seal_golden(made, FILLING.labels.but(role=Role.TEMPLATE))
+    return storage.seal_golden(made, FILLING.labels)
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def pairs(storage: Qcow2Store, golden: Volume) -> list[RewindTarget]:
     return [RewindTarget(volume=named(storage, name), source=golden) for name in ("a-01", "a-02")]
 
 
-def based(new: NewVolume, golden: Volume) -> NewVolume:
-    return replace(new, labels=new.labels.but(baseline=golden.uuid))
+def based(new: NewVolume[SeatLabels], golden: Volume) -> NewVolume[SeatLabels]:
+    return replace(new, labels=replace(new.labels, baseline=golden.uuid))
 
 
 def named(storage: Qcow2Store, name: str) -> Volume:
@@ -80,7 +80,8 @@ def test_folder_when_seats_were_made_then_has_plain_names_and_nothing_else(
     ]
     sidecar = json.loads((storage.folder / "seats/a-01.qcow2.json").read_text())
     assert sidecar == {
-        **{"uuid": pairs[0].volume.uuid, "role": "seat", "seat": "1"},
+        **{"uuid": pairs[0].volume.uuid, "format": "2", "role": "seat"},
+        **{"classroom": "a", "seat": "1"},
         "baseline": pairs[0].source.uuid,
     }
     assert pairs[0].volume.path.stat().st_mode & 0o777 == 0o600
@@ -338,7 +339,7 @@ def test_changes_when_a_machine_runs_then_are_refused_and_proof_goes_on(
         assert isinstance(storage.remove([seat])[seat.uuid], Busy)
         with pytest.raises(Busy):
             storage.grow(seat, 2 * SIZE)
-        assert storage.diff(pairs) == storage.diff_independently(pairs)
+        assert storage.diff(pairs) == storage.diff(pairs, independently=True)
     assert storage.rewind(pairs)[seat.uuid] is None
 
 
@@ -347,7 +348,7 @@ def test_relabelled_when_a_volume_is_foreign_or_unknown_then_none_is_written(
 ) -> None:
     image_created(storage.folder / "seats/theirs.qcow2", MIB)
     theirs, ours = named(storage, "theirs"), pairs[0].volume
-    labels = Labels(role=Role.SEAT, seat=9)
+    labels = SeatLabels(classroom="a", seat=9)
     for other in (theirs.uuid, "unknown"):
         with pytest.raises(NotOurs):
             storage.set_labels({ours.uuid: labels, other: labels}, storage.observe())
@@ -372,7 +373,7 @@ def test_proof_when_clusters_are_written_then_both_ways_count_the_same(
     for command in commands:
         qemu_io("-f", "qcow2", "-c", command, path)
         proven = storage.diff(pairs)
-        assert proven == storage.diff_independently(pairs)
+        assert proven == storage.diff(pairs, independently=True)
         change = proven[pairs[0].volume.uuid]
         assert isinstance(change, Change)
         assert change.changed_bytes > last
@@ -387,7 +388,7 @@ def test_proof_when_the_seat_stands_on_another_image_then_is_no_proof(
     other = image_created(storage.folder / "other", SIZE)
     for backing in ((), ("-F", "qcow2", "-b", str(other)), ("-F", "raw", "-b", str(golden.path))):
         image_created(seat.path, SIZE, *backing)
-        for changes in (storage.diff(pairs), storage.diff_independently(pairs)):
+        for changes in (storage.diff(pairs), storage.diff(pairs, independently=True)):
             assert isinstance(changes[seat.uuid], PizarraError)
             assert changes[pairs[1].volume.uuid] == Change(changed_bytes=0)
     assert storage.rewind(pairs)[seat.uuid] is None

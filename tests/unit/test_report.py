@@ -50,6 +50,19 @@ def test_flight_when_kept_on_disk_then_the_last_line_is_what_was_about_to_happen
     assert newest[-1].endswith("lvm lvs")
 
 
+def test_flight_when_the_guard_runs_often_then_it_pushes_no_other_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flight, "_recorder", flight._Recorder())
+    flight.keep_on_disk(tmp_path, "/usr/bin/pizarra reset net")
+    for pid in range(30):
+        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
+        flight.keep_on_disk(tmp_path, "/usr/bin/pizarra guard")
+    titles = [path.read_text().splitlines()[0] for path in flight.flights(tmp_path)]
+    assert titles.count("/usr/bin/pizarra reset net") == 1
+    assert len(titles) == 4
+
+
 def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

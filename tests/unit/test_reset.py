@@ -8,8 +8,8 @@ from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import Busy, ComputeFault, NotFound, StorageFault
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Power, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.facts import Power, Volume
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After
@@ -18,6 +18,7 @@ from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import NewVolume
+from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import MemoryStore
 
 SEATS = 5
@@ -32,16 +33,16 @@ class School:
         self.context = Context(memory_host(self.storage, self.compute, Settings(at_once=3)))
         self._golden()
         spec = ClassroomSpec(
-            name="net", template="t", seats=SEATS, memory_bytes=64 * MIB, storage=StorageKind.MEMORY
+            name="net", template="t", seats=SEATS, memory_bytes=64 * MIB, storage=Kind.MEMORY
         )
         classrooms.create(self.context, spec)
 
     def _golden(self) -> Volume:
-        labels = Labels(role=Role.FILLING, template="t", version=1)
-        new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
+        labels = TemplateLabels(template="t", version=1)
+        new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * MIB, name="t.v1.vda")
         golden = self.storage.create_golden(new)
         self.storage.write(golden.name, 0, b"original")
-        return self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+        return self.storage.seal_golden(golden, labels)
 
     def dirty(self, *numbers: int) -> None:
         for number in numbers:
@@ -140,7 +141,7 @@ def test_reset_when_the_baseline_is_gone_then_unknown_with_a_reason(school: Scho
     golden = next(
         disk
         for disk in school.storage.disks.by_uuid.values()
-        if disk.volume.labels and disk.volume.labels.role is Role.TEMPLATE
+        if isinstance(disk.volume.labels, TemplateLabels)
     )
     del school.storage.disks.by_uuid[golden.volume.uuid]
     school.dirty(1)

@@ -9,20 +9,23 @@ from pathlib import Path
 import pytest
 
 from pizarra.errors import StorageFault
-from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Volume
 from pizarra.storage.batches import AtOnce, run_in_phases
 from pizarra.storage.interface import RewindTarget
+from pizarra.storage.kinds import Kind
 from pizarra.system import rcu
 
 
 def _pair(name: str) -> RewindTarget:
     volume = Volume(
-        kind=StorageKind.MEMORY,
+        kind=Kind.MEMORY,
         place="memory",
         name=name,
         uuid=name,
-        path=Path("/memory") / name,
+        source=BlockDevice(Path("/memory") / name),
         size_bytes=0,
+        labels=None,
     )
     return RewindTarget(volume=volume, source=volume)
 

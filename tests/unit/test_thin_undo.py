@@ -13,14 +13,16 @@ from pathlib import Path
 import pytest
 
 from pizarra.errors import StorageFault
-from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Volume
+from pizarra.model.labels import Labels, SeatLabels, TemplateLabels
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.ids import DISCARDED, PROBE, RESCUE, UNDO_A, UNDO_B
 from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.pool import ThinPool
 from pizarra.storage.dm_thin.undo import PoolMessages, holders, messages_after_crash
+from pizarra.storage.kinds import Kind
 
 POOL = ThinPool("vg", "pool")
 GOLDEN, SEAT = 1, 5
@@ -255,17 +257,18 @@ def test_settlement_when_a_trial_of_a_baseline_was_cut_off_then_it_goes() -> Non
 
 
 def test_holders_when_asked_then_seats_and_the_unlabelled_but_no_golden_volume() -> None:
-    def thin(thin_id: int, role: Role | None) -> Volume:
+    def thin(thin_id: int, labels: Labels | None) -> Volume:
         return Volume(
-            kind=StorageKind.LVM_THIN,
+            kind=Kind.LVM_THIN,
             place="vg",
             name=f"v{thin_id}",
             uuid=str(thin_id),
-            path=Path(f"/dev/vg/v{thin_id}"),
+            source=BlockDevice(Path(f"/dev/vg/v{thin_id}")),
             size_bytes=1,
-            labels=Labels(role=role) if role else None,
+            labels=labels,
             thin_id=thin_id,
         )
 
-    volumes = [thin(0, None), thin(1, Role.TEMPLATE), thin(2, Role.SEAT), thin(3, None)]
+    golden, seat = TemplateLabels(template="t", version=1), SeatLabels(classroom="c", seat=2)
+    volumes = [thin(0, None), thin(1, golden), thin(2, seat), thin(3, None)]
     assert holders(volumes) == (frozenset({2}), frozenset({3}))

@@ -11,7 +11,7 @@ import pytest
 from pizarra.compute import domain_edit
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.labels import FillingLabels, Firmware, TemplateLabels
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
 from pizarra.service import verbs
@@ -28,16 +28,16 @@ class Uefi(School):
     """Of a template with variables of its own."""
 
     def _golden(self) -> Volume:
-        labels = Labels(
-            role=Role.FILLING, template="t", version=1, firmware=Firmware.UEFI, state="nvram"
+        labels = TemplateLabels(
+            template="t", version=1, firmware=Firmware.UEFI, firmware_state="nvram"
         )
-        new = NewVolume(labels=labels, size_bytes=8 * MIB, name="t.v1.vda")
+        new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * MIB, name="t.v1.vda")
         golden = self.storage.create_golden(new)
         self.storage.write(golden.name, 0, ORIGINAL)
         kept = self.context.host.states.folder / golden.uuid
         kept.mkdir(parents=True)
         (kept / "nvram").write_bytes(ORIGINAL)
-        return self.storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+        return self.storage.seal_golden(golden, labels)
 
     @property
     def nvram(self) -> Path:

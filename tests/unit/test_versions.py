@@ -88,8 +88,13 @@ def test_publish_when_made_then_is_the_newest_sealed_and_nothing_else_is_left(
     newest = host.context.host.observe().template("t")
     assert [volume.read_only for volume in newest.volumes] == [True, True]
     labels = newest.volumes[1].labels
-    assert labels is not None
-    assert labels.to_dict() == {"role": "template", "template": "t", "version": "2", "disk": "vdb"}
+    assert labels.to_dict() == {
+        "format": "2",
+        "role": "template",
+        "disk": "vdb",
+        "template": "t",
+        "version": "2",
+    }
     after = host_state(host.context.host)
     assert (after["machines"], after["networks"]) == (before["machines"], before["networks"])
 
@@ -227,12 +232,12 @@ def test_upgrade_when_the_power_is_cut_anywhere_then_a_reset_brings_one_version(
         report = verbs.reset(host.context, "net")
         assert report.exit_status == 0, report
         for seat in host.seats():
-            assert seat.labels.still == 0
+            assert seat.labels.content_version == 0
             for disk in DISKS:
                 assert host.content(f"{seat.name}.{disk}") == f"{disk} v{seat.labels.version}"
 
     upgraded = lambda host: void(upgrade.upgrade(host.context, "net"))  # noqa: E731
-    assert cut_at_each_step(prepared, upgraded, holds) == 4
+    assert cut_at_each_step(prepared, upgraded, holds) == 5  # four disks and the record
 
 
 def test_reset_to_a_version_when_the_power_is_cut_anywhere_then_another_ends_it() -> None:
@@ -372,7 +377,7 @@ def test_delete_when_seats_stand_on_one_version_then_none_goes(second: TwoDisks)
 
 def test_recover_when_the_machine_is_lost_then_it_is_defined_again(host: TwoDisks) -> None:
     made = maintenance.begin(host.context, "t")
-    spec = machine(made, host.context.host.storages.capabilities)
+    spec = machine(made)
     xml = host.compute.xml(made.domain_uuid)
     host.compute.kill(made.domain_uuid)
     host.compute.undefine(made.domain_uuid)

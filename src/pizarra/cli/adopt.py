@@ -10,7 +10,7 @@ import typer
 
 from pizarra.cli.ask import ask
 from pizarra.cli.documents import finish, report_of
-from pizarra.cli.options import Json, Yes
+from pizarra.cli.options import STORAGES, Json, Yes, parse_storage
 from pizarra.cli.output import confirm, err, out, print_json, print_table
 from pizarra.cli.words import _, ngettext, say
 from pizarra.model.facts import StorageKind
@@ -27,7 +27,12 @@ def adopt(
         str, typer.Option(help="The classroom that they become seats of.")
     ] = "adopted",
     storage: Annotated[
-        StorageKind | None, typer.Option(help="lvm-thin or lvm-thick, for disks that are files.")
+        StorageKind | None,
+        typer.Option(
+            parser=parse_storage,
+            metavar="|".join(STORAGES),
+            help="lvm-thin or lvm-thick, for disks that are files.",
+        ),
     ] = None,
     vg: Annotated[str, typer.Option(help="The volume group, when there are several.")] = "",
     dry_run: Annotated[

@@ -9,8 +9,9 @@ import typer
 from pizarra.errors import BadInput
 from pizarra.model.facts import StorageKind
 from pizarra.model.names import parse_seat_numbers
+from pizarra.storage.registry import kinds
 
-STORAGES = tuple(str(kind) for kind in StorageKind if kind is not StorageKind.MEMORY)
+STORAGES = kinds()
 
 Classroom = Annotated[str, typer.Argument(help="The classroom's name.", metavar="CLASSROOM")]
 Seats = Annotated[
@@ -27,10 +28,10 @@ Wait = Annotated[
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
-def _parse_storage(text: str) -> StorageKind:
-    """The kinds that a host has; that of tests is none."""
+def parse_storage(text: str) -> StorageKind:
+    """A kind that a host has. Raises BadInput."""
     if text in STORAGES:
-        return StorageKind(text)
+        return text
     raise BadInput(
         "--storage {text!r} is not one.", "Choose {those}.", text=text, those=", ".join(STORAGES)
     )
@@ -39,7 +40,7 @@ def _parse_storage(text: str) -> StorageKind:
 Storage = Annotated[
     StorageKind | None,
     typer.Option(
-        parser=_parse_storage, metavar="|".join(STORAGES), help="Where the template's disks are."
+        parser=parse_storage, metavar="|".join(STORAGES), help="Where the template's disks are."
     ),
 ]
 

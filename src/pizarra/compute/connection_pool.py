@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 
 C = TypeVar("C")
 T = TypeVar("T")
+_GOODBYE_S = 1.0
 
 
 class _Connection(Generic[C]):
@@ -25,7 +26,8 @@ class _Connection(Generic[C]):
         self._connection: C | None = None
         self._calls: queue.SimpleQueue[tuple[Callable[[C], Any], Future[Any]] | None]
         self._calls = queue.SimpleQueue()
-        threading.Thread(target=self._serve, name="pizarra-libvirt", daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, name="pizarra-libvirt", daemon=True)
+        self._thread.start()
 
     def call(self, work: Callable[[C], T]) -> Future[T]:
         """Start ``work`` on the thread; the future gets its result or its error."""
@@ -36,6 +38,10 @@ class _Connection(Generic[C]):
     def hang_up(self) -> None:
         """End the thread after its present call. Dropping the connection closes the connection."""
         self._calls.put(None)
+
+    def await_end(self, timeout_s: float) -> None:
+        """Until the thread has ended, or the time is up."""
+        self._thread.join(timeout_s)
 
     def _serve(self) -> None:
         while (call := self._calls.get()) is not None:
@@ -85,8 +91,10 @@ class ConnectionPool(Generic[C]):
                 connection.hang_up()
 
     def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections; each has a second for its goodbye to the daemon."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.hang_up()
+        for connection in idle:
+            connection.await_end(_GOODBYE_S)

@@ -151,6 +151,17 @@ def resources_of(xml: str) -> tuple[int, int]:
     return memory_bytes, int(vcpus) if vcpus.isdecimal() else 0
 
 
+def network_of(xml: str) -> str:
+    """The network of a machine that we made, as its classroom's record says it: none, bridge=NAME,
+    or isolated for a network of its own (whether that has a way out, only the network says)."""
+    interface = _parse(xml).find("devices/interface")
+    source = interface.find("source") if interface is not None else None
+    if source is None:
+        return "none"
+    bridge = source.get("bridge")
+    return f"bridge={bridge}" if bridge else "isolated"
+
+
 def _parse(xml: str) -> etree._Element:
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     try:

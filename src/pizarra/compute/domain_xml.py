@@ -12,6 +12,7 @@ from pizarra.compute.elements import text_of
 from pizarra.compute.interface import DiskSpec, DomainSpec
 from pizarra.compute.network_xml import network_name
 from pizarra.compute.seat_metadata import SeatMetadata, seat_element
+from pizarra.model.disk_source import BlockDevice, DiskSource, ImageFile, RbdImage
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import KIB
 
@@ -143,14 +144,37 @@ def _tpm() -> _Element:
 def _disk(disk: DiskSpec, buffered: bool) -> _Element:
     """cache='none', because the host's page cache does not see a rewind of the volume below."""
     cache, io = ("writeback", "threads") if buffered else ("none", "native")
-    driver = {"name": "qemu", "type": disk.format, "cache": cache, "io": io, "discard": "unmap"}
-    source = {"dev" if disk.type == "block" else "file": str(disk.path)}
+    form = disk.source.format
+    driver = {"name": "qemu", "type": form, "cache": cache, "io": io, "discard": "unmap"}
+    kind, source = _source(disk.source)
     return el(
         "disk",
-        {"type": disk.type, "device": "disk"},
+        {"type": kind, "device": "disk"},
         el("driver", driver),
-        el("source", source),
+        source,
         el("target", {"dev": disk.target, "bus": "virtio"}),
+    )
+
+
+def _source(source: DiskSource) -> tuple[str, _Element]:
+    """The type of the disk element, and its source."""
+    match source:
+        case BlockDevice(path):
+            return "block", el("source", {"dev": str(path)})
+        case ImageFile(path, _):
+            return "file", el("source", {"file": str(path)})
+        case RbdImage():
+            return "network", _rbd_source(source)
+
+
+def _rbd_source(source: RbdImage) -> _Element:
+    hosts = (one.partition(":") for one in source.monitors)
+    secret = el("secret", {"type": "ceph", "uuid": source.secret_uuid})
+    return el(
+        "source",
+        {"protocol": "rbd", "name": f"{source.pool}/{source.image}"},
+        *(el("host", {"name": name, "port": port or "3300"}) for name, _, port in hosts),
+        *((el("auth", {"username": source.user}, secret),) if source.user else ()),
     )
 
 

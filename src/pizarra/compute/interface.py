@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from pizarra.model.disk_source import DiskSource
 from pizarra.model.facts import Domain
 from pizarra.model.labels import Firmware
 
@@ -19,10 +20,8 @@ from pizarra.model.labels import Firmware
 class DiskSpec:
     """One disk of a machine to define."""
 
-    path: Path
+    source: DiskSource
     target: str  # vda, vdb
-    type: str  # block or file
-    format: str  # raw or qcow2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

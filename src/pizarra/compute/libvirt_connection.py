@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -35,9 +36,12 @@ class LibvirtConnections:
         self.uri = uri
         self._quick_s = quick_s
         self._pool: ConnectionPool[Connection] = ConnectionPool(self._connect, _is_alive)
+        # libvirtd writes an error into its log for each client that goes without closing
+        atexit.register(self.close)
 
     def close(self) -> None:
         """Close the idle connections."""
+        atexit.unregister(self.close)
         self._pool.close()
 
     def do(

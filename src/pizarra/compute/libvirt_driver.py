@@ -37,6 +37,7 @@ from pizarra.compute.libvirt_connection import (
 from pizarra.compute.libvirt_networks import define_network, gateways, remove_network
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
+from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import Sentence
 from pizarra.system.file_copies import sync
@@ -342,7 +343,11 @@ class LibvirtCompute:
 
 
 def _buffered_targets(disks: Sequence[DiskSpec]) -> frozenset[str]:
-    return frozenset(disk.target for disk in disks if _refuses_direct_io(disk.path))
+    return frozenset(
+        disk.target
+        for disk in disks
+        if isinstance(disk.source, ImageFile) and _refuses_direct_io(disk.source.path)
+    )
 
 
 def _refuses_direct_io(path: Path) -> bool:

@@ -138,7 +138,7 @@ def standing_undo_entry(seat: Seat, sources: Mapping[str, Volume], power: PowerA
         number=seat.number,
         domain=seat.domain_uuid,
         volumes=volumes,
-        state=seat.labels.state,
+        state=seat.labels.firmware_state,
         power=power,
     )
 
@@ -152,7 +152,7 @@ def _seat_entry(one: SeatPlan, volumes: tuple[VolumeEntry, ...], rule: UndoRule)
         domain=one.seat.domain_uuid,
         volumes=volumes,
         undo=rule,
-        state=one.seat.labels.state,
+        state=one.seat.labels.firmware_state,
         power=power,
     )
 

@@ -11,34 +11,36 @@ from pizarra.compute.interface import Compute
 from pizarra.engine.journal import Journal
 from pizarra.engine.machine_state import MachineStates
 from pizarra.engine.undo_index import UndoIndex
-from pizarra.errors import BadInput, HostNotFit, PizarraError, StorageFault
+from pizarra.errors import PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.planner.host_facts import HostFacts, assemble
 from pizarra.settings import Settings
-from pizarra.storage.dm_snapshot.store import DmSnapshotStore
-from pizarra.storage.dm_thin.store import DmThinStore
 from pizarra.storage.interface import (
     NO_UNDO,
     Capabilities,
     Change,
+    CheckpointStore,
+    DeviceStore,
     Faults,
-    NewVolume,
+    NewCheckpoint,
     RewindTarget,
     Storage,
+    UndoStore,
     UndoSwap,
 )
-from pizarra.storage.lvm.volumes import lvm_facts
-from pizarra.storage.qcow2.store import Qcow2Store
+from pizarra.storage.registry import technologies, technology
 
 T = TypeVar("T")
+V = TypeVar("V", bound=Volume)
 
 
 class Storages(Protocol):
     """All storage of a host."""
 
-    capabilities: Mapping[StorageKind, Capabilities]
+    capabilities: Mapping[StorageKind, Capabilities]  # in the order in which a place is looked for
+    folders: Mapping[StorageKind, str]  # the place of each kind that is not in volume groups
 
     def observe(self) -> tuple[StorageFacts, ...]:
         """One report for each technology, whatever the number of volumes."""
@@ -50,35 +52,26 @@ class Storages(Protocol):
 
 
 class RealStorages:
-    """LVM's volume groups and the folder of qcow2 files."""
-
-    capabilities: Mapping[StorageKind, Capabilities] = {
-        driver.kind: driver.capabilities for driver in (DmThinStore, DmSnapshotStore, Qcow2Store)
-    }
+    """Every kind that the registry has, where the settings say."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        found = technologies()
+        self.capabilities: Mapping[StorageKind, Capabilities] = {
+            one.kind: one.capabilities for one in found
+        }
+        self.folders: Mapping[StorageKind, str] = {
+            one.kind: one.folder(settings) for one in found if one.folder
+        }
 
     def observe(self) -> tuple[StorageFacts, ...]:
-        """A host without LVM has no volume groups, and that is no error."""
-        files = Qcow2Store(self.settings.folder)
-        try:
-            groups = lvm_facts()
-        except HostNotFit:
-            groups = StorageFacts()
-        return (groups, files.observe())
+        """Kinds that share a report are asked once."""
+        reports = dict.fromkeys(technology(kind).observe for kind in self.capabilities)
+        return tuple(report(self.settings) for report in reports)
 
     def at(self, kind: StorageKind, place: str) -> Storage:
         """Raises BadInput for a kind that no host has."""
-        match kind:
-            case StorageKind.LVM_THIN:
-                return DmThinStore(place, self.settings.pool)
-            case StorageKind.LVM_THICK:
-                return DmSnapshotStore(place)
-            case StorageKind.QCOW2:
-                return Qcow2Store(self.settings.folder)
-            case StorageKind.MEMORY:
-                raise BadInput("The storage memory is for tests.", "Use lvm-thin.")
+        return technology(kind).store(self.settings, place)
 
 
 class Host:
@@ -109,13 +102,14 @@ class Host:
         The content that a volume's name leads to may be original, and its device stand on nothing.
         """
 
-        def told(
-            storage: Storage, these: list[RewindTarget]
-        ) -> Mapping[str, Change | PizarraError]:
-            changes = storage.diff_independently(these) if witness else storage.diff(these)
-            return {pair.volume.uuid: _whole(storage, pair, changes) for pair in these}
+        by_uuid = {pair.volume.uuid: pair for pair in pairs}
 
-        found = self._by_storage(pairs, told)
+        def diff(storage: Storage, these: list[Volume]) -> Mapping[str, Change | PizarraError]:
+            targets = [by_uuid[volume.uuid] for volume in these]
+            changes = storage.diff(targets, independently=witness)
+            return {one.uuid: _whole(storage, one, changes) for one in these}
+
+        found = self._by_storage([pair.volume for pair in pairs], diff)
         return {pair.volume.uuid: self._with_state(pair, found[pair.volume.uuid]) for pair in pairs}
 
     def _with_state(
@@ -131,7 +125,14 @@ class Host:
     def activate(self, volume: Volume) -> bool:
         """Whether it has a content, and its device shows it from now on."""
         storage = self.storage_of(volume)
+        if not isinstance(storage, DeviceStore):
+            return True
         return storage.activate(volume) and not storage.has_error_table(volume)
+
+    def has_error_table(self, volume: Volume) -> bool:
+        """Whether its device stands on nothing, for a rewind was cut off; only looks."""
+        storage = self.storage_of(volume)
+        return isinstance(storage, DeviceStore) and storage.has_error_table(volume)
 
     def rewind(
         self, pairs: list[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
@@ -146,8 +147,14 @@ class Host:
             for pair in pairs
         }
         sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
+        by_uuid = {pair.volume.uuid: pair for pair in sound}
         faults: dict[str, PizarraError | None] = dict(
-            self._by_storage(sound, lambda storage, these: storage.rewind(these, undo=undo))
+            self._by_storage(
+                [pair.volume for pair in sound],
+                lambda storage, these: storage.rewind(
+                    [by_uuid[one.uuid] for one in these], undo=undo
+                ),
+            )
         )
         for pair in sound:
             if faults[pair.volume.uuid] is None:
@@ -159,11 +166,11 @@ class Host:
     ) -> dict[str, frozenset[UndoSlot] | PizarraError]:
         """By UUID, the slots that hold something, or why nobody knows."""
 
-        def told(storage: Storage, these: list[RewindTarget]) -> Mapping[str, frozenset[UndoSlot]]:
-            slots = storage.undo_slots([pair.volume for pair in these])
-            return {pair.volume.uuid: slots.get(pair.volume.uuid, frozenset()) for pair in these}
+        def slots(storage: Storage, these: list[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
+            found = storage.undo_slots(these) if isinstance(storage, UndoStore) else {}
+            return {one.uuid: found.get(one.uuid, frozenset()) for one in these}
 
-        return self._by_storage([_alone(volume) for volume in volumes], told)
+        return self._by_storage(volumes, slots)
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """What is kept of volumes and what they have change places; a fault each. What their
@@ -172,10 +179,13 @@ class Host:
             one.volume.uuid: self.states.prepare_swap(one) for one in swaps
         }
         by_uuid = {one.volume.uuid: one for one in swaps if faults[one.volume.uuid] is None}
-        faults |= self._by_storage(
-            [_alone(one.volume) for one in by_uuid.values()],
-            lambda storage, these: storage.swap_with_undo([by_uuid[p.volume.uuid] for p in these]),
-        )
+
+        def swap(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                raise Unsupported("Nothing is kept of what a reset took away.")
+            return storage.swap_with_undo([by_uuid[one.uuid] for one in these])
+
+        faults |= self._by_storage([one.volume for one in by_uuid.values()], swap)
         for uuid, one in by_uuid.items():
             if faults[uuid] is None:
                 faults[uuid] = self.states.commit_swap(one)
@@ -186,10 +196,13 @@ class Host:
     ) -> Faults:
         """The space of what rewinds took away for good is free; a fault each. ``keep`` as in
         storage, and for what machines have beside their disks."""
-        faults = self._by_storage(
-            [_alone(volume) for volume in volumes],
-            lambda storage, these: storage.reclaim_space([p.volume for p in these], keep=keep),
-        )
+
+        def reclaim(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                return {one.uuid: None for one in these}
+            return storage.reclaim_space(these, keep=keep)
+
+        faults = self._by_storage(volumes, reclaim)
         for volume in volumes:
             if faults[volume.uuid] is None and volume.uuid in keep:
                 faults[volume.uuid] = self.states.discard_slot(volume, keep[volume.uuid].other)
@@ -197,29 +210,35 @@ class Host:
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """Nothing is kept of these any more; a fault each."""
-        pairs = [_alone(volume) for volume in volumes]
-        faults = self._by_storage(
-            pairs, lambda storage, these: storage.discard_undo([pair.volume for pair in these])
-        )
+
+        def discard(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                return {one.uuid: None for one in these}
+            return storage.discard_undo(these)
+
+        faults = self._by_storage(volumes, discard)
         gone = [one for one in volumes if not faults[one.uuid]]
         self.states.discard(gone, undo_only=True)
         self.undo_index.forget(gone)
         return faults
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """The present state of volumes, saved; a fault each, by the UUID of the volume."""
         names = {volume.uuid: to_be for volume, to_be in new}
-        pairs = [_alone(volume) for volume, _ in new]
 
-        def saved(storage: Storage, these: list[RewindTarget]) -> Faults:
-            return storage.create_checkpoints([(p.volume, names[p.volume.uuid]) for p in these])
+        def save(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, CheckpointStore):
+                raise Unsupported("{kind} has no checkpoints.", kind=storage.kind)
+            return storage.create_checkpoints([(one, names[one.uuid]) for one in these])
 
-        faults = self._by_storage(pairs, saved)
+        faults = self._by_storage([volume for volume, _ in new], save)
         return {**faults, **self._save_states([(v, n) for v, n in new if faults[v.uuid] is None])}
 
-    def _save_states(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def _save_states(self, new: Sequence[NewCheckpoint]) -> Faults:
         """Beside checkpoints that were made; a fault each, of those that have a state."""
-        having = [(v, to_be) for v, to_be in new if to_be.labels.state or to_be.labels.ram]
+        having = [
+            (v, to_be) for v, to_be in new if to_be.labels.firmware_state or to_be.labels.ram_bytes
+        ]
         if not having:
             return {}
         there = {(one.place, one.name): one for one in self.observe().volumes.values()}
@@ -228,13 +247,13 @@ class Host:
             try:
                 made = there[volume.place, to_be.name]
                 self.states.save(volume, made)
-                if to_be.labels.ram:
+                if to_be.labels.ram_bytes:
                     self.states.move_ram(volume, made)
             except PizarraError as error:
                 faults[volume.uuid] = error
         return faults
 
-    def set_labels(self, wished: Mapping[Volume, Labels]) -> None:
+    def set_labels(self, wished: Mapping[V, Labels]) -> None:
         """Replace the labels of volumes, wherever they are. Raises StorageFault, NotOurs."""
         for place in sorted({(volume.kind, volume.place) for volume in wished}):
             these = {
@@ -245,7 +264,7 @@ class Host:
             storage = self.storages.at(*place)
             storage.set_labels(these, storage.observe())
 
-    def remove(self, volumes: list[Volume]) -> Faults:
+    def remove(self, volumes: Sequence[Volume]) -> Faults:
         """Remove volumes of ours, wherever they are."""
         faults: dict[str, PizarraError | None] = {}
         for place in sorted({(volume.kind, volume.place) for volume in volumes}):
@@ -258,52 +277,47 @@ class Host:
 
     def _by_storage(
         self,
-        pairs: list[RewindTarget],
-        ask: Callable[[Storage, list[RewindTarget]], Mapping[str, T]],
+        volumes: Sequence[Volume],
+        ask: Callable[[Storage, list[Volume]], Mapping[str, T]],
     ) -> dict[str, T | PizarraError]:
-        """Ask each backend for its pairs, all backends at once; one that fails fails its own."""
-        places: dict[tuple[StorageKind, str], list[RewindTarget]] = {}
-        for pair in pairs:
-            places.setdefault((pair.volume.kind, pair.volume.place), []).append(pair)
+        """Ask each backend for its volumes, all backends at once; one that fails fails its own."""
+        places: dict[tuple[StorageKind, str], list[Volume]] = {}
+        for volume in volumes:
+            places.setdefault((volume.kind, volume.place), []).append(volume)
 
-        def asked(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
+        def ask_one(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
             these = places[place]
             try:
                 return ask(self.storages.at(*place), these)
             except PizarraError as error:
-                return {pair.volume.uuid: error for pair in these}
+                return {volume.uuid: error for volume in these}
 
         if len(places) < 2:
-            answers = [asked(place) for place in places]
+            answers = [ask_one(place) for place in places]
         else:
             with ThreadPoolExecutor(len(places)) as threads:
-                answers = list(threads.map(asked, places))
+                answers = list(threads.map(ask_one, places))
         return {uuid: answer for one in answers for uuid, answer in one.items()}
 
 
-def _alone(volume: Volume) -> RewindTarget:
-    """For what is asked of a volume by itself."""
-    return RewindTarget(volume=volume, source=volume)
-
-
 def _whole(
-    storage: Storage, pair: RewindTarget, changes: Mapping[str, Change | PizarraError]
+    storage: Storage, volume: Volume, changes: Mapping[str, Change | PizarraError]
 ) -> Change | PizarraError:
-    answer = changes[pair.volume.uuid]
-    if isinstance(answer, PizarraError):
+    answer = changes[volume.uuid]
+    if isinstance(answer, PizarraError) or not isinstance(storage, DeviceStore):
         return answer
-    return _detached_fault(storage, pair) or answer
+    return _detached_fault(storage, volume) or answer
 
 
-def _detached_fault(storage: Storage, pair: RewindTarget) -> PizarraError | None:
+def _detached_fault(storage: DeviceStore, volume: Volume) -> PizarraError | None:
     try:
-        if not storage.has_error_table(pair.volume):
+        if not storage.has_error_table(volume):
             return None
     except PizarraError as error:
         return error
     return StorageFault(
         "A reset of {place}/{name} was cut off.",
         "Run: pizarra recover",
-        place=pair.volume.place,
-        name=pair.volume.name,
+        place=volume.place,
+        name=volume.name,
     )

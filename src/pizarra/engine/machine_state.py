@@ -14,7 +14,7 @@ from pizarra.compute.domain_edit import StateFiles, state_files_of
 from pizarra.compute.interface import Compute
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Role
+from pizarra.model.labels import MaintenanceLabels, SeatLabels, firmware_state_of
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import RewindTarget, UndoSwap
 from pizarra.system import flight
@@ -127,11 +127,7 @@ class MachineStates:
 
     def difference(self, pair: RewindTarget) -> str:
         """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""
-        if (
-            not _has_state(pair.volume)
-            or not pair.volume.labels
-            or pair.volume.labels.role is not Role.SEAT
-        ):
+        if not _has_state(pair.volume) or not isinstance(pair.volume.labels, SeatLabels):
             return ""
         source, files = self._original(pair.source), self._files(pair.volume)
         try:
@@ -177,8 +173,9 @@ class MachineStates:
         return {one.name: one for one in sorted(folder.iterdir())} if folder.is_dir() else {}
 
     def _files(self, volume: Volume) -> StateFiles:
-        assert volume.labels is not None, "chosen by its labels"
-        return state_files_of(self.compute.xml(volume.labels.domain))
+        labels = volume.labels
+        assert isinstance(labels, SeatLabels | MaintenanceLabels), "they have a machine"
+        return state_files_of(self.compute.xml(labels.domain))
 
     def _slot(self, volume: Volume, slot: UndoSlot) -> Path:
         return self.folder / f"{volume.uuid}{_UNDO}-{slot}"
@@ -215,7 +212,7 @@ class MachineStates:
 
 
 def _has_state(volume: Volume) -> bool:
-    return volume.labels is not None and bool(volume.labels.state)
+    return bool(firmware_state_of(volume.labels))
 
 
 def _put(source: Path, files: StateFiles) -> None:

@@ -10,17 +10,15 @@ from pizarra.errors import NotFound
 from pizarra.model.facts import StorageFacts, StorageKind
 from pizarra.settings import Settings
 from pizarra.storage.interface import Capabilities, Storage
-from pizarra.storage.memory.store import MemoryStore
 
 
 class MemoryStorages:
-    """One place, ``memory``."""
+    """One backend at its one place."""
 
-    def __init__(self, storage: MemoryStore) -> None:
+    def __init__(self, storage: Storage) -> None:
         self.storage = storage
-        self.capabilities: Mapping[StorageKind, Capabilities] = {
-            StorageKind.MEMORY: storage.capabilities
-        }
+        self.capabilities: Mapping[StorageKind, Capabilities] = {storage.kind: storage.capabilities}
+        self.folders: Mapping[StorageKind, str] = {storage.kind: storage.place}
 
     def observe(self) -> tuple[StorageFacts, ...]:
         """What the one backend has."""
@@ -28,11 +26,11 @@ class MemoryStorages:
 
     def at(self, kind: StorageKind, place: str) -> Storage:
         """Raises NotFound for any other."""
-        if (kind, place) != (StorageKind.MEMORY, self.storage.place):
+        if (kind, place) != (self.storage.kind, self.storage.place):
             raise NotFound("There is no storage {kind} {place} here.", kind=kind, place=place)
         return self.storage
 
 
-def memory_host(storage: MemoryStore, compute: MemoryCompute, settings: Settings) -> Host:
+def memory_host(storage: Storage, compute: MemoryCompute, settings: Settings) -> Host:
     """A host of the two memory drivers."""
     return Host(settings, compute, MemoryStorages(storage))

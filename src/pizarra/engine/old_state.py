@@ -40,7 +40,7 @@ def _links(host: Host) -> list[Path]:
 
 def _has_parts(seat: Seat) -> bool:
     """Whether parts of it might be of two times."""
-    return len(seat.volumes) > 1 or bool(seat.labels.state)
+    return len(seat.volumes) > 1 or bool(seat.labels.firmware_state)
 
 
 def _adopt_firmware_undo(host: Host, seat: Seat) -> None:

@@ -8,7 +8,7 @@ What storage and libvirt say stays the authority on what is there.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from pizarra.engine.entries import standing_undo_entry
@@ -24,6 +24,7 @@ from pizarra.engine.journal import (
 )
 from pizarra.errors import Busy, PizarraError, StorageFault
 from pizarra.model.facts import Power, Seat, Volume
+from pizarra.model.labels import CheckpointLabels
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.reset import CutOff, pairs_of
@@ -192,7 +193,8 @@ class _Work:
     def identity_fault(self, entry: SeatEntry, seat: Seat, own: Own | None) -> PizarraError | None:
         """After a hand-out a machine is made itself again, but for the one that was saved."""
         source = self.volumes.get(entry.volumes[0].source)
-        is_its_own = source is not None and source.labels and source.labels.seat == entry.number
+        saved = source.labels if source else None
+        is_its_own = isinstance(saved, CheckpointLabels) and saved.seat == entry.number
         if self.record.verb != HAND_OUT or own is None or is_its_own:
             return None
         try:
@@ -210,11 +212,12 @@ class _Work:
     def _write_labels(self, entry: SeatEntry, seat: Seat) -> PizarraError | None:
         """After an upgrade, and only then: the content is the new version's."""
         to = {one.uuid: one.source for one in entry.volumes}
-        arrived = all(v.labels and to[v.uuid] == v.labels.baseline for v in seat.volumes)
-        if not seat.labels.still or not arrived:
+        arrived = all(to[v.uuid] == v.labels.baseline for v in seat.volumes)
+        if not seat.labels.content_version or not arrived:
             return None
         try:
-            self.host.set_labels({v: v.labels.but(still=0) for v in seat.volumes if v.labels})
+            wished = {v: replace(v.labels, content_version=0) for v in seat.volumes}
+            self.host.set_labels(wished)
         except PizarraError as error:
             return error
         return None

@@ -325,11 +325,11 @@ class ResetRun(SeatRun):
 
     def _write_labels(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:
         """After an upgrade, and only then, labels are written: the content is the new version's."""
-        moving = [one for one in seats if one.seat.labels.still and one.sources is None]
+        moving = [one for one in seats if one.seat.labels.content_version and one.sources is None]
         try:
             self.host.set_labels(
                 {
-                    volume: volume.labels.but(still=0)
+                    volume: replace(volume.labels, content_version=0)
                     for one in moving
                     for volume in one.seat.volumes
                     if volume.labels

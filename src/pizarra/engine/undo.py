@@ -13,7 +13,6 @@ from pizarra.engine.events import Emit, Noted
 from pizarra.engine.host import Host
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
-from pizarra.model.policy import policy_of
 from pizarra.storage.interface import raise_first
 
 
@@ -49,7 +48,7 @@ def has_note(host: Host, seat: Seat) -> bool:
 
 def undo_hours(host: Host, seat: Seat) -> float:
     """How long a reset of it can be undone: as its policy says, or else the host's setting."""
-    of_it = policy_of(seat.labels).undo_hours
+    of_it = seat.record.policy.undo_hours
     return host.settings.undo_hours if of_it is None else of_it
 
 

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING, Generic, TypeGuard
 
-from pizarra.model.labels import Labels, Role
+from pizarra.errors import Unsupported
+from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.disk_source import DiskSource, RbdImage
+from pizarra.model.labels import (
+    FORMAT_TAG,
+    CheckpointLabels,
+    Labels,
+    MaintenanceLabels,
+    SeatLabels,
+    TemplateLabels,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    L = TypeVar("L", bound=Labels | None, default=Labels | None, covariant=True)
+else:
+    from typing import TypeVar
+
+    L = TypeVar("L")
+Of = TypeVar("Of", bound=Labels)
 
 
-class StorageKind(StrEnum):
-    """The storage backends."""
-
-    LVM_THIN = "lvm-thin"
-    LVM_THICK = "lvm-thick"
-    QCOW2 = "qcow2"
-    MEMORY = "memory"
+# the name of a storage backend, as storage/registry.py has it; who has one asks what that can do
+StorageKind = str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Volume:
-    """One disk as its backend reports it: ours (``labels``) or somebody else's (None)."""
+class Volume(Generic[L]):
+    """One disk as its backend reports it: ours (``labels``) or somebody else's (None).
+
+    ``Volume[SeatLabels]`` is one whose labels are known to be those of a seat.
+    """
 
     kind: StorageKind
     place: str  # the volume group, or the folder
     name: str
     uuid: str  # LVM's own, or the one we wrote beside a file; names are never enough
-    path: Path  # what QEMU opens
+    source: DiskSource  # what QEMU opens
     size_bytes: int
-    labels: Labels | None = None
+    labels: L
+    tags: tuple[str, ...] = ()  # our labels as they stand there, of whatever format
     fault: str | None = None  # why it may not be used: unreadable labels, an invalid snapshot
     active: bool = True
     read_only: bool = False
@@ -37,6 +57,28 @@ class Volume:
     pool: str = ""
     thin_id: int = 0
     origin: str = ""  # name of the volume that it is a snapshot of
+
+    @property
+    def path(self) -> Path:
+        """Where it is on this host. Raises Unsupported for one that is only reached by network."""
+        if isinstance(self.source, RbdImage):
+            raise Unsupported("{name} has no path on this host.", name=self.name)
+        return self.source.path
+
+    @property
+    def has_old_labels(self) -> bool:
+        """Whether its labels are of a format that is read, and not written any more."""
+        return self.labels is not None and FORMAT_TAG not in self.tags
+
+
+def has_labels(volume: Volume, cls: type[Of]) -> TypeGuard[Volume[Of]]:
+    """Whether it has labels of this role."""
+    return isinstance(volume.labels, cls)
+
+
+def labelled(volumes: Iterable[Volume], cls: type[Of]) -> list[Volume[Of]]:
+    """Those with labels of this role."""
+    return [volume for volume in volumes if has_labels(volume, cls)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +95,23 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecordSeen:
+    """The record of a classroom, as it stands at one place."""
+
+    kind: StorageKind  # a backend that can write it
+    place: str
+    classroom: str
+    record: ClassroomRecord | None  # None: it cannot be read
+    fault: str | None = None  # why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StorageFacts:
-    """All volumes and pools of one backend at one place."""
+    """All volumes, pools and records of one backend at one place."""
 
     volumes: tuple[Volume, ...] = ()
     pools: tuple[Pool, ...] = ()
+    records: tuple[RecordSeen, ...] = ()
 
 
 class Power(StrEnum):
@@ -79,8 +133,11 @@ class Domain:
     power: Power
 
 
-def _disk_of(volume: Volume) -> str:
-    return volume.labels.disk if volume.labels else ""
+def _disk_of(volume: Volume[Labels]) -> str:
+    return volume.labels.disk
+
+
+_NO_RECORD = ClassroomRecord(classroom="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,32 +146,38 @@ class Seat:
 
     classroom: str
     number: int
+    machine: str = ""  # which of the seat's; empty for its only one
     name: str
     domain_uuid: str
     power: Power
-    volumes: tuple[Volume, ...]  # those that go back
+    volumes: tuple[Volume[SeatLabels], ...]  # those that go back
     baselines: Mapping[str, Volume]  # by the UUID of the seat's volume
-    data: tuple[Volume, ...] = ()  # those that stay as they are, whatever is done to the others
+    # those that stay as they are, whatever is done to the others
+    data: tuple[Volume[SeatLabels], ...] = ()
+    record: ClassroomRecord = _NO_RECORD  # of its classroom
     fault: str | None = None  # why nobody may touch it, in words
 
     @property
-    def all_volumes(self) -> tuple[Volume, ...]:
+    def all_volumes(self) -> tuple[Volume[SeatLabels], ...]:
         """All of its disks, in order."""
         return tuple(sorted((*self.volumes, *self.data), key=_disk_of))
 
     @property
-    def labels(self) -> Labels:
-        """Of the first disk, which carries what is said once a seat."""
-        labels = self.volumes[0].labels
-        assert labels is not None, "a seat is made of labelled volumes only"
-        return labels
+    def labels(self) -> SeatLabels:
+        """Of the first disk, which carries what is said once a machine."""
+        return self.volumes[0].labels
 
     @property
-    def identity(self) -> Labels | None:
+    def is_adopted(self) -> bool:
+        """Whether somebody else made the machine."""
+        return bool(self.labels.name)
+
+    @property
+    def identity(self) -> CheckpointLabels | None:
         """Of the state in which it was given its own name and keys, if it goes back to that."""
         baseline = self.baselines.get(self.volumes[0].uuid)
-        told = baseline.labels if baseline else None
-        return told if told and told.role is Role.CHECKPOINT else None
+        labels = baseline.labels if baseline else None
+        return labels if isinstance(labels, CheckpointLabels) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +188,19 @@ class Template:
     version: int
     kind: StorageKind
     place: str
-    volumes: tuple[Volume, ...]
+    volumes: tuple[Volume[TemplateLabels], ...]
     seats: int  # how many stand on it, or will until their next reset
     fault: str | None = None
 
     @property
+    def labels(self) -> TemplateLabels:
+        """Of the first disk, which carries what is said once a version."""
+        return self.volumes[0].labels
+
+    @property
     def warm(self) -> bool:
         """Whether classrooms made of it get warm baselines."""
-        return any(one.labels and one.labels.warm for one in self.volumes)
+        return any(one.labels.warm for one in self.volumes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,25 +214,26 @@ class Maintenance:
     name: str  # of the machine
     domain_uuid: str
     power: Power
-    volumes: tuple[Volume, ...]
+    volumes: tuple[Volume[MaintenanceLabels], ...]
     fault: str | None = None
 
     @property
-    def labels(self) -> Labels:
-        """Of the first disk, which carries what is said once."""
-        labels = self.volumes[0].labels
-        assert labels is not None, "made of labelled volumes only"
-        return labels
+    def labels(self) -> MaintenanceLabels:
+        """Of the first disk, which carries what is said once a machine."""
+        return self.volumes[0].labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classroom:
-    """N seats of one template version."""
+    """N seats, and what is said once for all of them."""
 
     name: str
     seats: tuple[Seat, ...]
+    record: ClassroomRecord
+    recorded_at: tuple[str, ...] = ()  # the places where the record stands; none: to be written
+    record_fault: str | None = None  # why nobody knows what it says
 
     @property
-    def labels(self) -> Labels:
-        """Of its first seat: template, version, memory, vcpus, network."""
-        return self.seats[0].labels
+    def is_adopted(self) -> bool:
+        """Whether it has machines that somebody else made."""
+        return any(seat.is_adopted for seat in self.seats)

@@ -27,19 +27,24 @@ def check_name(name: str, what: str) -> str:
     )
 
 
-def seat_name(classroom: str, number: int) -> str:
-    """``net-07``: also the name of the seat's libvirt domain."""
-    return f"{classroom}-{number:02d}"
+def seat_name(classroom: str, number: int, machine: str = "") -> str:
+    """``net-07``, or of a seat's machine ``net-07-router``: also the name of the libvirt domain."""
+    return f"{classroom}-{number:02d}" + (f"-{machine}" if machine else "")
 
 
-def seat_uuid(classroom: str, number: int) -> str:
-    """The domain's UUID: the same every time that this seat is made on any host."""
-    return str(uuid.uuid5(_SPACE, f"{classroom}/{number}"))
+def _machine_path(classroom: str, number: int, machine: str) -> str:
+    return f"{classroom}/{number}" + (f"/{machine}" if machine else "")
 
 
-def seat_mac(classroom: str, number: int, nic: int = 0) -> str:
+def seat_uuid(classroom: str, number: int, machine: str = "") -> str:
+    """The domain's UUID: the same every time that this machine is made on any host."""
+    return str(uuid.uuid5(_SPACE, _machine_path(classroom, number, machine)))
+
+
+def seat_mac(classroom: str, number: int, nic: int = 0, machine: str = "") -> str:
     """A locally administered address in QEMU's range, the same every time."""
-    digest = uuid.uuid5(_SPACE, f"{classroom}/{number}/nic{nic}").bytes
+    path = _machine_path(classroom, number, machine)
+    digest = uuid.uuid5(_SPACE, f"{path}/nic{nic}").bytes
     return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
 
 

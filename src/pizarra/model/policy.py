@@ -1,4 +1,5 @@
-"""What a classroom's owner lays down for it: it stands in the classroom's file and on its seats."""
+"""What a classroom's owner lays down for it: it stands in the classroom's file and in
+its record."""
 
 from __future__ import annotations
 
@@ -6,7 +7,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pizarra.errors import BadInput
-from pizarra.model.labels import Labels
 from pizarra.model.outcome import Mode
 
 UNDO_HOURS_MAX = 8760
@@ -51,16 +51,6 @@ class Policy:
                 raise BadInput("{what} cannot be {number}.", "Choose from 0 to {most}.",
                                what=what, number=number, most=most)  # fmt: skip
 
-    def on(self, labels: Labels) -> Labels:
-        """Labels that say so; what is as always is not written."""
-        return labels.but(
-            after="" if self.after_reset is After.AS_FOUND else str(self.after_reset),
-            modes="" if set(self.modes) == set(Mode) else "+".join(self.modes),
-            reset_by="" if self.reset_by is ResetBy.STUDENTS else str(self.reset_by),
-            undo_hours="" if self.undo_hours is None else str(self.undo_hours),
-            minutes=self.minutes,
-        )
-
     def mode(self, wished: Mode | None) -> Mode:
         """The wished one if it is allowed, or the one that is usual. Raises BadInput."""
         if wished is None:
@@ -78,27 +68,3 @@ class Policy:
         """Whether one of these may: root's word is no question."""
         ranks = list(ResetBy)
         return ranks.index(by) >= ranks.index(self.reset_by)
-
-
-def is_readable(labels: Labels) -> bool:
-    """Whether they say a policy; somebody may have edited a tag."""
-    try:
-        _policy(labels)
-    except (BadInput, ValueError):
-        return False
-    return True
-
-
-def policy_of(labels: Labels) -> Policy:
-    """As a seat's labels say; the usual one where they cannot be read: a fault of the seat."""
-    return _policy(labels) if is_readable(labels) else Policy()
-
-
-def _policy(labels: Labels) -> Policy:
-    return Policy(
-        after_reset=After(labels.after or After.AS_FOUND),
-        modes=tuple(Mode(one) for one in labels.modes.split("+")) if labels.modes else tuple(Mode),
-        reset_by=ResetBy(labels.reset_by or ResetBy.STUDENTS),
-        undo_hours=int(labels.undo_hours) if labels.undo_hours else None,
-        minutes=labels.minutes,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,29 @@ from pizarra.compute.domain_edit import (
 )
 from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Domain, Power, StorageKind, Volume
-from pizarra.model.labels import Labels, Role, Way
+from pizarra.model.labels import BaselineLabels, FillingLabels, ResetMethod, SeatLabels
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.outcome import Outcome
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_name
 from pizarra.storage.images import ImageInfo
-from pizarra.storage.interface import NewVolume
+from pizarra.storage.interface import ORIGINAL, NewVolume
 
 # a tag and the name of a volume must be able to hold it; LVM allows 127 characters in all
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,79}", re.ASCII)
 _DISK = re.compile(r"[a-z]{2,4}", re.ASCII)
-_WAYS = {StorageKind.LVM_THIN: Way.REWIND, StorageKind.LVM_THICK: Way.MERGE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where disks that are files are moved to, and how they go back there."""
+
+    kind: StorageKind
+    place: str
+    reset_method: ResetMethod
 
 
 class Action(StrEnum):
@@ -48,6 +57,7 @@ class DiskFound:
 
     seen: DiskSeen
     volume: Volume | None = None  # the logical volume that it is
+    reset_method: ResetMethod | None = None  # of its storage; None: that adopts none
     image: ImageInfo | None = None  # the file that it is
     why_not: str = ""  # why its file cannot be moved
 
@@ -71,20 +81,20 @@ class DiskPlan:
     place: str
     name: str  # of the logical volume
     size_bytes: int
-    labels: Labels  # the seat's, but for ``baseline``
+    labels: SeatLabels  # all but for ``baseline``
     image: ImageInfo | None = None
     volume: Volume | None = None
 
     @property
     def filling(self) -> NewVolume:
         """The volume to move to, until the adoption has ended."""
-        labels = self.labels.but(role=Role.FILLING)
+        labels = FillingLabels(becoming=self.labels)
         return NewVolume(labels=labels, size_bytes=self.size_bytes, name=self.name)
 
     @property
-    def baseline(self) -> NewVolume:
+    def baseline(self) -> NewVolume[BaselineLabels]:
         """What keeps the original state; its labels tell all that the seat's will."""
-        labels = self.labels.but(role=Role.BASELINE)
+        labels = BaselineLabels(of=self.labels)
         return NewVolume(labels=labels, size_bytes=self.size_bytes, name=baseline_name(self.name))
 
 
@@ -96,6 +106,7 @@ class MachinePlan:
     domain: Domain | None = None
     number: int = 0
     disks: tuple[DiskPlan, ...] = ()
+    record: ClassroomRecord | None = None  # of its classroom, if that has none yet
     xml: str = ""  # as it will be
     outcome: Outcome | None = None
     reason: str | None = None
@@ -114,7 +125,7 @@ class MachinePlan:
                     "to": f"/dev/{disk.place}/{disk.name}",
                     "storage": str(disk.kind),
                     "size_bytes": disk.size_bytes,
-                    "way": str(disk.labels.way),
+                    "way": str(disk.labels.reset_method),
                 }
                 for disk in self.disks
             ],
@@ -125,13 +136,13 @@ class MachinePlan:
 
 def baseline_name(volume: str) -> str:
     """``win11.vda.original``."""
-    return f"{volume}.original"
+    return f"{volume}{ORIGINAL}"
 
 
 def check_classroom(facts: HostFacts, classroom: str) -> None:
     """Raises BadInput for a classroom whose seats are made of a template."""
     present = facts.classrooms.get(classroom)
-    if present and any(not seat.labels.name for seat in present.seats):
+    if present and any(not seat.is_adopted for seat in present.seats):
         raise BadInput(
             "The seats of the classroom {name} are made of a template.",
             "Adopted machines go into a classroom of their own: --classroom NAME.",
@@ -148,7 +159,7 @@ def plan_adoption(
     facts: HostFacts,
     classroom: str,
     machines: Sequence[MachineFound],
-    to: tuple[StorageKind, str] | None,
+    to: Destination | None,
 ) -> tuple[MachinePlan, ...]:
     """``to`` is where files are moved to. One machine that cannot be never stops the others."""
     present = facts.classrooms.get(classroom)
@@ -222,7 +233,7 @@ def _disk_refusal(disk: DiskFound) -> str | None:
     if not _DISK.fullmatch(seen.target) or seen.device != "disk":
         return Sentence("the disk {disk} is of the kind {kind}", disk=seen.target, kind=seen.device)
     if disk.volume is not None:
-        why = _volume_refusal(disk.volume)
+        why = _volume_refusal(disk.volume, disk.reset_method)
         which = f"{disk.volume.place}/{disk.volume.name}"
         if why is None:
             return None
@@ -250,12 +261,12 @@ def _disk_refusal(disk: DiskFound) -> str | None:
     return None
 
 
-def _volume_refusal(volume: Volume) -> str | None:
+def _volume_refusal(volume: Volume, method: ResetMethod | None) -> str | None:
     if volume.labels is not None:
         return Sentence("it is ours already, as {role}", role=str(volume.labels.role))
     if volume.fault:
         return volume.fault
-    if volume.kind not in _WAYS:
+    if method is None:
         return Sentence("it is no logical volume")
     if not volume.active:
         return Sentence(
@@ -263,7 +274,7 @@ def _volume_refusal(volume: Volume) -> str | None:
         )
     if volume.read_only:
         return Sentence("it is read-only")
-    if volume.origin and volume.kind is StorageKind.LVM_THICK:
+    if volume.origin and method is ResetMethod.MERGE:
         return Sentence("it is a classic snapshot of {origin}", origin=volume.origin)
     return None
 
@@ -273,7 +284,7 @@ def _plan(
     classroom: str,
     machine: MachineFound,
     number: int,
-    to: tuple[StorageKind, str] | None,
+    to: Destination | None,
 ) -> MachinePlan:
     if not number:
         return _refuse(machine, Sentence("the classroom {name} is full", name=classroom))
@@ -282,7 +293,7 @@ def _plan(
     first, *others = wanted
     disks = (
         _disk_plan(first, labels, to),
-        *(_disk_plan(disk, labels.but(state=""), to) for disk in others),
+        *(_disk_plan(disk, replace(labels, firmware_state=""), to) for disk in others),
     )
     why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
     if why:
@@ -292,26 +303,33 @@ def _plan(
     except BadInput as error:
         return _refuse(machine, join([error]))
     return MachinePlan(
-        name=machine.domain.name, domain=machine.domain, number=number, disks=disks, xml=xml
+        name=machine.domain.name,
+        domain=machine.domain,
+        number=number,
+        disks=disks,
+        record=_record(machine, classroom),
+        xml=xml,
     )
 
 
-def _labels(machine: MachineFound, classroom: str, number: int) -> Labels:
-    memory_bytes, vcpus = resources_of(machine.xml)
-    return Labels(
-        role=Role.SEAT,
-        firmware=firmware_of(machine.xml),
-        state=state_of(machine.xml),
+def _labels(machine: MachineFound, classroom: str, number: int) -> SeatLabels:
+    return SeatLabels(
         classroom=classroom,
         seat=number,
         domain=machine.domain.uuid,
         name=machine.domain.name,
-        memory_bytes=memory_bytes,
-        vcpus=vcpus,
+        firmware=firmware_of(machine.xml),
+        firmware_state=state_of(machine.xml),
     )
 
 
-def _disk_plan(disk: DiskFound, labels: Labels, to: tuple[StorageKind, str] | None) -> DiskPlan:
+def _record(machine: MachineFound, classroom: str) -> ClassroomRecord:
+    """Of a classroom that begins with this machine."""
+    memory_bytes, vcpus = resources_of(machine.xml)
+    return ClassroomRecord(classroom=classroom, memory_bytes=memory_bytes, vcpus=vcpus)
+
+
+def _disk_plan(disk: DiskFound, labels: SeatLabels, to: Destination | None) -> DiskPlan:
     volume, target = disk.volume, disk.seen.target
     if volume is not None:
         return DiskPlan(
@@ -320,19 +338,24 @@ def _disk_plan(disk: DiskFound, labels: Labels, to: tuple[StorageKind, str] | No
             place=volume.place,
             name=volume.name,
             size_bytes=volume.size_bytes,
-            labels=labels.but(disk=target, way=_WAYS[volume.kind]),
+            labels=replace(labels, disk=target, reset_method=_method(disk)),
             volume=volume,
         )
     assert disk.image is not None and to is not None, "refused, or asked for, before"
     return DiskPlan(
         action=Action.MOVE,
-        kind=to[0],
-        place=to[1],
+        kind=to.kind,
+        place=to.place,
         name=disk_name(labels.name, target),
         size_bytes=disk.image.virtual_size_bytes,
-        labels=labels.but(disk=target, way=_WAYS[to[0]]),
+        labels=replace(labels, disk=target, reset_method=to.reset_method),
         image=disk.image,
     )
+
+
+def _method(disk: DiskFound) -> ResetMethod:
+    assert disk.reset_method is not None, "refused before"
+    return disk.reset_method
 
 
 def _in_the_way(facts: HostFacts, disk: DiskPlan) -> str | None:
@@ -342,7 +365,7 @@ def _in_the_way(facts: HostFacts, disk: DiskPlan) -> str | None:
     if taken := sorted(needed & there.keys()):
         return Sentence("there is a volume {place}/{name} already", place=disk.place, name=taken[0])
     volume = disk.volume
-    if volume is not None and volume.origin and volume.kind is StorageKind.LVM_THIN:
+    if volume is not None and volume.origin and volume.pool:
         origin = there.get(volume.origin)
         if origin is None or origin.pool != volume.pool:
             return Sentence(

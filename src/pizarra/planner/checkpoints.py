@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pizarra.errors import AlreadyExists, BadInput, NotFound, Unsupported
-from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import IDENTITY, Role
+from pizarra.model.facts import Power, Seat, StorageKind, Volume, labelled
+from pizarra.model.labels import IDENTITY, CheckpointLabels
 from pizarra.model.names import seat_name
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.sentence import Sentence
@@ -22,7 +22,7 @@ from pizarra.planner.reset import (
     not_undoable,
     untouchable_plan,
 )
-from pizarra.storage.interface import Capabilities, NewVolume
+from pizarra.storage.interface import Capabilities, NewCheckpoint, NewVolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Checkpoint:
     name: str
     classroom: str
     saved: int  # when the first of its volumes was, in seconds since 1970
-    volumes: Mapping[int, tuple[Volume, ...]]  # by the seat's number
+    volumes: Mapping[int, tuple[Volume[CheckpointLabels], ...]]  # by the seat's number
 
     @property
     def seats(self) -> tuple[str, ...]:
@@ -42,26 +42,26 @@ class Checkpoint:
     @property
     def ram_bytes(self) -> int:
         """Of all machines of which it was saved too."""
-        return sum(volume.labels.ram for volume in self.all_volumes if volume.labels)
+        return sum(volume.labels.ram_bytes for volume in self.all_volumes)
 
     @property
-    def all_volumes(self) -> list[Volume]:
+    def all_volumes(self) -> list[Volume[CheckpointLabels]]:
         """Of every seat."""
         return [volume for number in sorted(self.volumes) for volume in self.volumes[number]]
 
 
 def checkpoints(volumes: Iterable[Volume], classroom: str) -> tuple[Checkpoint, ...]:
     """Those of a classroom, the oldest first."""
-    found: dict[str, dict[int, list[Volume]]] = defaultdict(lambda: defaultdict(list))
-    for volume in volumes:
-        labels = volume.labels
-        if labels and labels.role is Role.CHECKPOINT and labels.classroom == classroom:
-            found[labels.checkpoint][labels.seat].append(volume)
+    found: dict[str, dict[int, list[Volume[CheckpointLabels]]]]
+    found = defaultdict(lambda: defaultdict(list))
+    for volume in labelled(volumes, CheckpointLabels):
+        if volume.labels.classroom == classroom:
+            found[volume.labels.checkpoint][volume.labels.seat].append(volume)
     made = [
         Checkpoint(
             name=name,
             classroom=classroom,
-            saved=min(v.labels.saved for vs in by_seat.values() for v in vs if v.labels),
+            saved=min(v.labels.saved_at for vs in by_seat.values() for v in vs),
             volumes={number: tuple(vs) for number, vs in by_seat.items()},
         )
         for name, by_seat in found.items()
@@ -84,15 +84,13 @@ def find_checkpoint(volumes: Iterable[Volume], classroom: str, name: str) -> Che
     )
 
 
-def of_seats(volumes: Iterable[Volume], seats: Sequence[Seat]) -> list[Volume]:
+def of_seats(volumes: Iterable[Volume], seats: Sequence[Seat]) -> list[Volume[CheckpointLabels]]:
     """All checkpoint volumes of these seats: they go with them."""
     wanted = {(seat.classroom, seat.number) for seat in seats}
     return [
         volume
-        for volume in volumes
-        if volume.labels
-        and volume.labels.role is Role.CHECKPOINT
-        and (volume.labels.classroom, volume.labels.seat) in wanted
+        for volume in labelled(volumes, CheckpointLabels)
+        if (volume.labels.classroom, volume.labels.seat) in wanted
     ]
 
 
@@ -134,19 +132,30 @@ def check_new(
                 )
 
 
-def new_volumes(name: str, seat: Seat, saved: int, ram: int = 0) -> list[tuple[Volume, NewVolume]]:
-    """For each disk of a seat, what its saved state will be."""
-    made = []
+def new_volumes(name: str, seat: Seat, saved_at: int, ram_bytes: int = 0) -> list[NewCheckpoint]:
+    """For each disk of a seat, what its saved state will be. The RAM is saved with the first."""
+    made: list[NewCheckpoint] = []
     for volume in seat.volumes:
-        assert volume.labels is not None, "a seat is made of labelled volumes"
-        labels = volume.labels.but(
-            role=Role.CHECKPOINT,
+        labels = CheckpointLabels(
             checkpoint=name,
-            saved=saved,
-            ram=ram if volume == seat.volumes[0] else 0,
+            saved_at=saved_at,
+            ram_bytes=ram_bytes if volume == seat.volumes[0] else 0,
+            classroom=seat.classroom,
+            seat=seat.number,
+            machine=seat.machine,
+            disk=volume.labels.disk,
+            template=volume.labels.template,
+            version=volume.labels.version,
+            content_version=volume.labels.content_version,
+            baseline=volume.labels.baseline,
+            firmware=volume.labels.firmware,
+            firmware_state=volume.labels.firmware_state,
+            memory_bytes=seat.record.memory_bytes,
+            vcpus=seat.record.vcpus,
+            network=seat.record.network,
         )
         # by number: an adopted machine may have any name
-        of_it = disk_name(seat_name(seat.classroom, seat.number), labels.disk)
+        of_it = disk_name(seat_name(seat.classroom, seat.number, seat.machine), labels.disk)
         file = f"{of_it}.checkpoint.{name}"
         made.append((volume, NewVolume(labels=labels, size_bytes=volume.size_bytes, name=file)))
     return made
@@ -177,13 +186,11 @@ def _seat_plan(
 ) -> SeatPlan:
     if untouchable := untouchable_plan(seat):
         return untouchable
-    saved = {volume.labels.disk: volume for volume in checkpoint.volumes.get(source, ())
-             if volume.labels}  # fmt: skip
+    saved = {volume.labels.disk: volume for volume in checkpoint.volumes.get(source, ())}
     if not saved:
         reason = Sentence("it has no checkpoint {name}", name=checkpoint.name)
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=reason)
-    sources = {v.uuid: saved[v.labels.disk] for v in seat.volumes
-               if v.labels and v.labels.disk in saved}  # fmt: skip
+    sources = {v.uuid: saved[v.labels.disk] for v in seat.volumes if v.labels.disk in saved}
     if len(sources) < len(seat.volumes):
         reason = Sentence("the checkpoint {name} lacks a disk of it", name=checkpoint.name)
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=reason)
@@ -195,7 +202,7 @@ def _seat_plan(
     if faults:
         return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=faults[0])
     on = seat.power is not Power.OFF
-    has_ram = source == seat.number and any(v.labels and v.labels.ram for v in sources.values())
+    has_ram = source == seat.number and any(v.labels.ram_bytes for v in sources.values())
     starting = Step.WAKE if has_ram else Step.START
     stops = (Step.STOP,) if on else ()
     starts = (starting,) if on or seat.name in cut_off.ran else ()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pizarra.model.facts import Pool, Seat, StorageKind, Volume
+from pizarra.storage.interface import Capabilities
 
 LEAST_SHARE = 0.05  # of a pool's data that stays free; below it nothing is started
 METADATA_MOST = 0.9
@@ -35,7 +36,11 @@ class PoolNeed:
         return self.may_need_bytes > self.pool.free_bytes
 
 
-def needs(pools: Iterable[Pool], seats: Sequence[Seat]) -> list[PoolNeed]:
+def needs(
+    pools: Iterable[Pool],
+    seats: Sequence[Seat],
+    capabilities: Mapping[StorageKind, Capabilities],
+) -> list[PoolNeed]:
     """For each pool that seats write to; a classic store is as large as it is, and needs none."""
     return [
         PoolNeed(
@@ -44,14 +49,14 @@ def needs(pools: Iterable[Pool], seats: Sequence[Seat]) -> list[PoolNeed]:
             may_need_bytes=sum(_left(v) for s in seats for v in s.all_volumes if _writes(v, pool)),
         )
         for pool in pools
-        if pool.kind is not StorageKind.LVM_THICK
+        if not capabilities[pool.kind].extendable_store
         if any(_writes(volume, pool) for seat in seats for volume in seat.all_volumes)
     ]
 
 
 def _writes(volume: Volume, pool: Pool) -> bool:
     same_place = (volume.kind, volume.place) == (pool.kind, pool.place)
-    return same_place and (volume.kind is not StorageKind.LVM_THIN or volume.pool == pool.name)
+    return same_place and volume.pool in ("", pool.name)
 
 
 def _left(volume: Volume) -> int:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pizarra.errors import AlreadyExists, NotFound
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import (
     Classroom,
     Domain,
     Maintenance,
     Pool,
     Power,
+    RecordSeen,
     Seat,
     StorageFacts,
     StorageKind,
     Template,
     Volume,
+    labelled,
 )
-from pizarra.model.labels import IDENTITY, Role
+from pizarra.model.labels import (
+    IDENTITY,
+    BaselineLabels,
+    CheckpointLabels,
+    SeatLabels,
+    TemplateLabels,
+)
 from pizarra.model.names import seat_name
-from pizarra.model.policy import is_readable
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.template_facts import maintenances, templates
 
@@ -35,6 +43,7 @@ class HostFacts:
     domains: Mapping[str, Domain]  # by UUID, ours and not
     templates: tuple[Template, ...] = ()
     maintenances: tuple[Maintenance, ...] = ()
+    records: tuple[RecordSeen, ...] = ()
     classrooms: Mapping[str, Classroom] = field(default_factory=dict)
 
     def classroom(self, name: str) -> Classroom:
@@ -112,83 +121,86 @@ def assemble(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> Host
     volumes = {volume.uuid: volume for part in parts for volume in part.volumes}
     by_uuid = {domain.uuid: domain for domain in domains}
     by_name = {domain.name: domain for domain in domains}
-    seats = _seats(volumes, by_uuid, by_name)
+    records = tuple(record for part in parts for record in part.records)
     return HostFacts(
         volumes=volumes,
         pools=tuple(pool for part in parts for pool in part.pools),
         domains=by_uuid,
         templates=templates(volumes),
         maintenances=maintenances(volumes, by_uuid),
-        classrooms=_classrooms(seats),
+        records=records,
+        classrooms=_classrooms(_seats(volumes, by_uuid, by_name), records),
     )
 
 
-def _disk(volume: Volume) -> str:
-    return volume.labels.disk if volume.labels else ""
+def _disk(volume: Volume[SeatLabels]) -> str:
+    return volume.labels.disk
 
 
 def _seats(
     volumes: Mapping[str, Volume], domains: Mapping[str, Domain], names: Mapping[str, Domain]
 ) -> list[Seat]:
-    groups: dict[tuple[str, int], list[Volume]] = defaultdict(list)
-    named: dict[tuple[str, int], list[Volume]] = defaultdict(list)
-    for volume in volumes.values():
-        if volume.labels and volume.labels.role is Role.SEAT:
-            groups[volume.labels.classroom, volume.labels.seat].append(volume)
-        elif _is_identity(volume) and volume.labels:
-            named[volume.labels.classroom, volume.labels.seat].append(volume)
+    groups: dict[tuple[str, int, str], list[Volume[SeatLabels]]] = defaultdict(list)
+    named: dict[tuple[str, int, str], list[Volume[CheckpointLabels]]] = defaultdict(list)
+    for volume in labelled(volumes.values(), SeatLabels):
+        groups[_machine_of(volume.labels)].append(volume)
+    for saved in labelled(volumes.values(), CheckpointLabels):
+        if saved.labels.checkpoint == IDENTITY:
+            named[_machine_of(saved.labels)].append(saved)
     return [
         _seat(sorted(of_it, key=_disk), named.get(key, ()), volumes, domains, names)
         for key, of_it in groups.items()
     ]
 
 
-def _is_identity(volume: Volume) -> bool:
-    labels = volume.labels
-    return labels is not None and labels.role is Role.CHECKPOINT and labels.checkpoint == IDENTITY
+def _machine_of(labels: SeatLabels | CheckpointLabels) -> tuple[str, int, str]:
+    return labels.classroom, labels.seat, labels.machine
 
 
 def _baselines(
-    disks: Sequence[Volume], named: Sequence[Volume], volumes: Mapping[str, Volume]
+    disks: Sequence[Volume[SeatLabels]],
+    named: Sequence[Volume[CheckpointLabels]],
+    volumes: Mapping[str, Volume],
 ) -> dict[str, Volume]:
-    """What each disk goes back to: the template's, or what all of them were when the seat was
-    given its identity. After an upgrade that is of another original, and counts no more."""
+    """The original of each disk: the template's, or the identity that the seat was given.
+
+    The identity counts when it has all disks of the seat. After an upgrade the identity is of
+    another original, and counts no more.
+    """
     golden = {
         disk.uuid: volumes[disk.labels.baseline]
         for disk in disks
-        if disk.labels and disk.labels.baseline in volumes
+        if disk.labels.baseline in volumes
     }
-    by_disk = {
-        (one.kind, one.place, one.labels.disk, one.labels.baseline): one
-        for one in named
-        if one.labels
+    by_disk: dict[tuple[str, ...], Volume] = {
+        (one.kind, one.place, one.labels.disk, one.labels.baseline): one for one in named
     }
     own = {
         disk.uuid: by_disk[key]
         for disk in disks
-        if disk.labels and disk.uuid in golden
+        if disk.uuid in golden
         if (key := (disk.kind, disk.place, disk.labels.disk, disk.labels.baseline)) in by_disk
     }
     return own if len(own) == len(disks) else golden
 
 
 def _seat(
-    disks: list[Volume],
-    named: Sequence[Volume],
+    disks: list[Volume[SeatLabels]],
+    named: Sequence[Volume[CheckpointLabels]],
     volumes: Mapping[str, Volume],
     domains: Mapping[str, Domain],
     names: Mapping[str, Domain],
 ) -> Seat:
-    data = tuple(disk for disk in disks if disk.labels and disk.labels.persistent)
+    data = tuple(disk for disk in disks if disk.labels.persistent)
     system = [disk for disk in disks if disk not in data]
     labels = (system or disks)[0].labels
-    assert labels is not None, "chosen by its labels"
     baselines = _baselines(system, named, volumes)
-    name = labels.name or seat_name(labels.classroom, labels.seat)
+    name = labels.name or seat_name(labels.classroom, labels.seat, labels.machine)
     domain = domains.get(labels.domain)
     return Seat(
         classroom=labels.classroom,
         number=labels.seat,
+        machine=labels.machine,
         name=name,
         domain_uuid=labels.domain,
         power=domain.power if domain else Power.ABSENT,
@@ -200,7 +212,9 @@ def _seat(
     )
 
 
-def _data_fault(system: Sequence[Volume], data: Sequence[Volume]) -> str | None:
+def _data_fault(
+    system: Sequence[Volume[SeatLabels]], data: Sequence[Volume[SeatLabels]]
+) -> str | None:
     if not system:
         return Sentence("only its data disk is left")
     if len({_disk(disk) for disk in (*system, *data)}) != len(system) + len(data):
@@ -209,7 +223,7 @@ def _data_fault(system: Sequence[Volume], data: Sequence[Volume]) -> str | None:
 
 
 def _seat_fault(
-    disks: Sequence[Volume],
+    disks: Sequence[Volume[SeatLabels]],
     baselines: Mapping[str, Volume],
     name: str,
     domain: Domain | None,
@@ -218,22 +232,19 @@ def _seat_fault(
     """Why the seat may not be touched; the first reason is enough."""
     if len({_disk(disk) for disk in disks}) != len(disks):
         return Sentence("two volumes say that they are the same disk of it")
-    if len({disk.labels.domain for disk in disks if disk.labels}) != 1:
+    if len({disk.labels.domain for disk in disks}) != 1:
         return Sentence("its disks name different machines")
-    if len({disk.labels.version for disk in disks if disk.labels}) != 1:
+    if len({disk.labels.version for disk in disks}) != 1:
         return Sentence("its upgrade was cut off: run pizarra recover")
     if namesake is not None and (domain is None or namesake.uuid != domain.uuid):
         return Sentence("the machine called {name} is not ours: its UUID is another", name=name)
-    if not all(is_readable(disk.labels) for disk in disks if disk.labels):
-        return Sentence("its policy cannot be read: pizarra classroom apply writes it again")
     for disk in disks:
         if disk.fault:
             return join((disk.name, disk.fault), ": ")
         baseline = baselines.get(disk.uuid)
         if baseline is None:
             return Sentence("the original state of {name} is missing", name=disk.name)
-        role = baseline.labels.role if baseline.labels else None
-        if role not in (Role.TEMPLATE, Role.BASELINE) and not _is_identity(baseline):
+        if not _is_original(baseline):
             return Sentence(
                 "what {name} stands on ({original}) is not labelled as ours",
                 name=disk.name,
@@ -246,14 +257,65 @@ def _seat_fault(
     return None
 
 
-def _classrooms(seats: Iterable[Seat]) -> dict[str, Classroom]:
+def _is_original(volume: Volume) -> bool:
+    """Whether its labels are those of what a seat goes back to."""
+    match volume.labels:
+        case TemplateLabels() | BaselineLabels():
+            return True
+        case CheckpointLabels(checkpoint=name):
+            return name == IDENTITY
+        case _:
+            return False
+
+
+def _classrooms(seats: Iterable[Seat], records: Sequence[RecordSeen]) -> dict[str, Classroom]:
     groups: dict[str, list[Seat]] = defaultdict(list)
     for seat in seats:
         groups[seat.classroom].append(seat)
+    by_name: dict[str, list[RecordSeen]] = defaultdict(list)
+    for record in records:
+        by_name[record.classroom].append(record)
     return {
-        name: Classroom(name=name, seats=tuple(sorted(of_it, key=lambda seat: seat.number)))
+        name: _classroom(name, sorted(of_it, key=_number), by_name[name])
         for name, of_it in sorted(groups.items())
     }
+
+
+def _number(seat: Seat) -> tuple[int, str]:
+    return seat.number, seat.machine
+
+
+def _classroom(name: str, seats: Sequence[Seat], records: Sequence[RecordSeen]) -> Classroom:
+    """The record of the place where its first seat is; or what seats of format 1 carry."""
+    places = [volume.place for seat in seats for volume in seat.all_volumes]
+    here = sorted(
+        (one for one in records if one.place in places), key=lambda one: places.index(one.place)
+    )
+    carried = (volume.labels.record for seat in seats for volume in seat.all_volumes)
+    found = here[0].record if here else next(filter(None, carried), None)
+    fault = _record_fault(here, found, seats)
+    record = found or ClassroomRecord(
+        classroom=name, template=seats[0].labels.template, version=seats[0].labels.version
+    )
+    return Classroom(
+        name=name,
+        seats=tuple(replace(seat, record=record, fault=seat.fault or fault) for seat in seats),
+        record=record,
+        recorded_at=tuple(one.place for one in here),
+        record_fault=fault,
+    )
+
+
+def _record_fault(
+    here: Sequence[RecordSeen], found: ClassroomRecord | None, seats: Sequence[Seat]
+) -> str | None:
+    if found is not None or any(seat.is_adopted for seat in seats):
+        return None  # machines that somebody else made are not described by it
+    if here:
+        return Sentence(
+            "the record of its classroom cannot be read: pizarra classroom apply writes it again"
+        )
+    return Sentence("the record of its classroom is missing: run pizarra recover")
 
 
 def choose_seats(classroom: Classroom, numbers: Iterable[int] | None) -> tuple[Seat, ...]:

@@ -58,7 +58,7 @@ def plan_fresh(
 
 
 def _check_possible(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> None:
-    if seat.labels.name:
+    if seat.is_adopted:
         raise Unsupported(
             "{seat} is an adopted machine and keeps the identity that it has.", seat=seat.name
         )

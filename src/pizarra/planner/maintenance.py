@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pizarra.compute.interface import DomainSpec, Lease, NetworkSpec
 from pizarra.errors import BadInput, Busy, NotFound, NotOurs
 from pizarra.model.classroom_spec import check_machine, check_network
-from pizarra.model.facts import Maintenance, StorageKind, Template, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.facts import Maintenance, Template, Volume
+from pizarra.model.labels import FillingLabels, MaintenanceLabels, TemplateLabels
 from pizarra.model.names import seat_mac, seat_uuid
 from pizarra.model.sizes import GIB, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_spec, golden_name, network_spec, network_uuid
 from pizarra.planner.template_facts import machine_name
-from pizarra.storage.interface import Capabilities, NewVolume
+from pizarra.storage.interface import NewVolume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,45 +91,47 @@ def drafts(
     return [(golden, _draft(golden, version, wish)) for golden in template.volumes]
 
 
-def _draft(golden: Volume, version: int, wish: MaintenanceWish) -> NewVolume:
-    told = golden.labels
-    assert told is not None, "a template is made of labelled volumes"
-    size_bytes = (wish.disk_bytes if told.disk == "vda" else None) or golden.size_bytes
+def _draft(golden: Volume[TemplateLabels], version: int, wish: MaintenanceWish) -> NewVolume:
+    origin = golden.labels
+    size_bytes = (wish.disk_bytes if origin.disk == "vda" else None) or golden.size_bytes
     if size_bytes < golden.size_bytes:
         raise BadInput(
             "The disk of the template {name} has {has}; {wished} would cut off its end.",
             "Leave out --disk, or choose at least {has}.",
-            name=told.template,
+            name=origin.template,
             has=size_text(golden.size_bytes),
             wished=size_text(size_bytes),
         )
-    labels = told.but(
-        role=Role.FILLING,
+    labels = MaintenanceLabels(
+        template=origin.template,
         version=version,
+        disk=origin.disk,
+        firmware=origin.firmware,
+        firmware_state=origin.firmware_state,
+        persistent=origin.persistent,
         memory_bytes=wish.memory_bytes,
         vcpus=wish.vcpus,
         network=wish.network,
     )
-    name = golden_name(told.template, version, told.disk)
-    return NewVolume(labels=labels, size_bytes=size_bytes, name=name)
+    name = golden_name(origin.template, version, origin.disk)
+    return NewVolume(labels=FillingLabels(becoming=labels), size_bytes=size_bytes, name=name)
 
 
-def labels_of_draft(labels: Labels) -> Labels:
+def labels_of_draft(labels: MaintenanceLabels) -> MaintenanceLabels:
     """Of a draft when all are there: it belongs to the machine."""
-    return labels.but(role=Role.MAINTENANCE, domain=seat_uuid(room(labels.template), 0))
+    return replace(labels, domain=seat_uuid(room(labels.template), 0))
 
 
-def labels_when_sealed(labels: Labels, *, warm: bool = False) -> Labels:
-    """Of a draft that is sealed: nothing is left of the machine."""
-    return labels.but(
-        role=Role.TEMPLATE, domain="", baseline="", memory_bytes=0, vcpus=0, network="",
-        warm=int(warm),
-    )  # fmt: skip
+def labels_when_sealed(
+    labels: TemplateLabels | MaintenanceLabels, *, warm: bool = False
+) -> TemplateLabels:
+    """Of a disk of a version that is sealed: nothing is left of its machine."""
+    if isinstance(labels, MaintenanceLabels):
+        return labels.as_template(warm=warm)
+    return replace(labels, warm=warm)
 
 
-def machine(
-    maintenance: Maintenance, capabilities: Mapping[StorageKind, Capabilities]
-) -> DomainSpec:
+def machine(maintenance: Maintenance) -> DomainSpec:
     """The machine, from what the drafts say: enough to make it again from disks alone."""
     labels = maintenance.labels
     return DomainSpec(
@@ -142,8 +144,8 @@ def machine(
         memory_bytes=labels.memory_bytes,
         vcpus=labels.vcpus,
         firmware=labels.firmware,
-        tpm="tpm" in labels.state,
-        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in maintenance.volumes],
+        tpm="tpm" in labels.firmware_state,
+        disks=[disk_spec(volume) for volume in maintenance.volumes],
         network=labels.network,
         mac=seat_mac(room(maintenance.template), 0),
     )

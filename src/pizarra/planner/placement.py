@@ -2,34 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pizarra.errors import BadInput, HostNotFit, NoSpace
 from pizarra.model.facts import Pool, StorageKind
 from pizarra.model.sizes import size_text
 from pizarra.planner.host_facts import HostFacts
+from pizarra.storage.interface import Capabilities
 
-_LVM = (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+_Capabilities = Mapping[StorageKind, Capabilities]
 
 
 def place_for(
-    facts: HostFacts, kind: StorageKind | None, vg: str, vg_preferred: str, folder: str
+    facts: HostFacts,
+    kind: StorageKind | None,
+    vg: str,
+    vg_preferred: str,
+    capabilities: _Capabilities,
+    folders: Mapping[StorageKind, str],
 ) -> tuple[StorageKind, str]:
-    """The kind and place to use: thin volumes where there is a volume group, else files.
+    """The kind and place to use. Without a wish: the first kind in volume groups where there is a
+    volume group, else the first that has a folder.
 
-    Raises BadInput, HostNotFit.
+    ``folders``: the place of each kind that is not in volume groups. Raises BadInput, HostNotFit.
     """
-    if kind is StorageKind.QCOW2 or (kind is None and not vg and not _groups(facts)):
+    if kind is None:
+        in_groups = bool(vg or _groups(facts, capabilities))
+        kind = next(one for one, can in capabilities.items() if can.volume_groups is in_groups)
+    if not capabilities[kind].volume_groups:
         if vg:
-            raise BadInput("qcow2 files are not in a volume group.", "Leave out --vg.")
-        return StorageKind.QCOW2, folder
-    return kind or StorageKind.LVM_THIN, _group(facts, vg or vg_preferred)
+            raise BadInput(
+                "Disks on {kind} are not in a volume group.", "Leave out --vg.", kind=kind
+            )
+        return kind, folders[kind]
+    return kind, _group(facts, vg or vg_preferred, capabilities)
 
 
-def _groups(facts: HostFacts) -> list[str]:
-    return sorted({pool.place for pool in facts.pools if pool.kind is StorageKind.LVM_THICK})
+def _groups(facts: HostFacts, capabilities: _Capabilities) -> list[str]:
+    return sorted({pool.place for pool in facts.pools if capabilities[pool.kind].volume_groups})
 
 
-def _group(facts: HostFacts, wanted: str) -> str:
-    groups = _groups(facts)
+def _group(facts: HostFacts, wanted: str, capabilities: _Capabilities) -> str:
+    groups = _groups(facts, capabilities)
     if wanted:
         if wanted in groups:
             return wanted
@@ -39,7 +53,8 @@ def _group(facts: HostFacts, wanted: str) -> str:
             vg=wanted,
             groups=", ".join(groups),
         )
-    with_pool = sorted({pool.place for pool in facts.pools if pool.kind is StorageKind.LVM_THIN})
+    in_groups = (pool for pool in facts.pools if pool.place in groups)
+    with_pool = sorted({pool.place for pool in in_groups if pool.name != pool.place})
     for choice in (with_pool, groups):
         if len(choice) == 1:
             return choice[0]
@@ -59,7 +74,7 @@ def fits(
     pools: tuple[Pool, ...], kind: StorageKind, place: str, size_bytes: int, what: str
 ) -> None:
     """Raises NoSpace when a disk is larger than the whole of where it should go."""
-    sizes = [pool.size_bytes for pool in pools if pool.kind is kind and pool.place == place]
+    sizes = [pool.size_bytes for pool in pools if pool.kind == kind and pool.place == place]
     if sizes and size_bytes > max(sizes):
         raise NoSpace(
             "{what} has {needs}; all of {place} has only {has}.",

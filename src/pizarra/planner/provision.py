@@ -9,9 +9,10 @@ from ipaddress import IPv4Interface, IPv4Network
 from pizarra.compute.addresses import choose_subnet, gateway_address, seat_address
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.errors import AlreadyExists, BadInput, NotOurs
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Seat, StorageKind, Template, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import MaintenanceLabels, SeatLabels, TemplateLabels
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import size_text
 from pizarra.planner.host_facts import HostFacts
@@ -60,7 +61,9 @@ def check_new(facts: HostFacts, spec: ClassroomSpec) -> None:
     check_names_free(facts, spec, range(1, spec.seats + 1))
 
 
-def check_template(template: Template, spec: ClassroomSpec) -> None:
+def check_template(
+    template: Template, spec: ClassroomSpec, capabilities: Mapping[StorageKind, Capabilities]
+) -> None:
     """Raises NotOurs, BadInput when no seat can stand on it, or none of the size wished."""
     if template.fault:
         raise NotOurs(
@@ -76,10 +79,11 @@ def check_template(template: Template, spec: ClassroomSpec) -> None:
             has=size_text(size_bytes),
             wished=size_text(wished),
         )
-    if wished > size_bytes and template.kind is StorageKind.LVM_THICK:
+    if wished > size_bytes and not capabilities[template.kind].resize_at_create:
         raise BadInput(
-            "On lvm-thick a seat's disk is as large as the template's: {has}.",
+            "On {kind} a seat's disk is as large as the template's: {has}.",
             "Leave out --disk, or import the template on lvm-thin.",
+            kind=template.kind,
             has=size_text(size_bytes),
         )
 
@@ -94,35 +98,43 @@ def seat_volumes(
     ]
 
 
-def _seat_volume(golden: Volume, spec: ClassroomSpec, number: int) -> NewVolume:
-    told = golden.labels
-    assert told is not None, "a template is made of labelled volumes"
-    labels = Labels(
-        role=Role.SEAT,
-        template=told.template,
-        version=told.version,
-        disk=told.disk,
-        firmware=told.firmware,
-        persistent=told.persistent,
-        state=told.state,
+def _seat_volume(golden: Volume[TemplateLabels], spec: ClassroomSpec, number: int) -> NewVolume:
+    origin = golden.labels
+    labels = SeatLabels(
         classroom=spec.name,
         seat=number,
+        disk=origin.disk,
         domain=seat_uuid(spec.name, number),
+        template=origin.template,
+        version=origin.version,
         baseline=golden.uuid,
-        memory_bytes=spec.memory_bytes,
-        vcpus=spec.vcpus,
-        network=spec.network,
+        firmware=origin.firmware,
+        firmware_state=origin.firmware_state,
+        persistent=origin.persistent,
     )
-    labels = spec.policy.on(labels)
-    first = golden.labels is not None and golden.labels.disk == "vda"
+    first = origin.disk == "vda"
     size_bytes = spec.disk_bytes if spec.disk_bytes and first else golden.size_bytes
-    name = disk_name(seat_name(spec.name, number), told.disk)
+    name = disk_name(seat_name(spec.name, number), origin.disk)
     return NewVolume(labels=labels, size_bytes=size_bytes, name=name)
 
 
-def domain_spec(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> DomainSpec:
-    """A seat's machine, from what its volumes say: enough to make it again from disks alone."""
-    labels = seat.labels
+def record_of(spec: ClassroomSpec, version: int) -> ClassroomRecord:
+    """What is said once for a classroom that is made as wished, of this version."""
+    return ClassroomRecord(
+        classroom=spec.name,
+        template=spec.template,
+        version=version,
+        memory_bytes=spec.memory_bytes,
+        vcpus=spec.vcpus,
+        network=spec.network,
+        policy=spec.policy,
+    )
+
+
+def domain_spec(seat: Seat) -> DomainSpec:
+    """A seat's machine, from its volumes and its classroom's record: enough to make it again from
+    disks alone."""
+    labels, record = seat.labels, seat.record
     return DomainSpec(
         uuid=seat.domain_uuid,
         name=seat.name,
@@ -130,25 +142,19 @@ def domain_spec(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) ->
         number=seat.number,
         template=labels.template,
         version=labels.version,
-        memory_bytes=labels.memory_bytes,
-        vcpus=labels.vcpus,
+        memory_bytes=record.memory_bytes,
+        vcpus=record.vcpus,
         firmware=labels.firmware,
-        tpm="tpm" in labels.state,
-        disks=[disk_spec(volume, capabilities[volume.kind]) for volume in seat.all_volumes],
-        network=labels.network,
+        tpm="tpm" in labels.firmware_state,
+        disks=[disk_spec(volume) for volume in seat.all_volumes],
+        network=record.network,
         mac=seat_mac(seat.classroom, seat.number),
     )
 
 
-def disk_spec(volume: Volume, capabilities: Capabilities) -> DiskSpec:
+def disk_spec(volume: Volume[SeatLabels] | Volume[MaintenanceLabels]) -> DiskSpec:
     """A disk of a machine."""
-    assert volume.labels is not None, "a seat is made of labelled volumes"
-    return DiskSpec(
-        path=volume.path,
-        target=volume.labels.disk,
-        type=capabilities.disk_type,
-        format=capabilities.disk_format,
-    )
+    return DiskSpec(source=volume.source, target=volume.labels.disk)
 
 
 def network_spec(

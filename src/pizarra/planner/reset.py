@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import Way
+from pizarra.model.labels import ResetMethod
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.model.sentence import Sentence
@@ -140,7 +140,7 @@ def _seat_plan(
     if (
         not on
         and seat.name not in cut_off.left
-        and not seat.labels.still
+        and not seat.labels.content_version
         and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes)
     ):
         return SeatPlan(seat=seat, steps=starts, outcome=Outcome.UNCHANGED)
@@ -173,11 +173,11 @@ def untouchable_plan(seat: Seat) -> SeatPlan | None:
 def not_undoable(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
     """Why a reset of it could not be taken back; None when it can."""
     for volume in seat.volumes:
-        if volume.labels and volume.labels.way is Way.MERGE:
+        if volume.labels and volume.labels.reset_method is ResetMethod.MERGE:
             return Sentence("an adopted classic volume keeps nothing of what a reset takes away")
         if not capabilities[volume.kind].undo:
             return Sentence("{kind} keeps nothing of what a reset takes away", kind=volume.kind)
-    if seat.labels.still:
+    if seat.labels.content_version:
         return Sentence("it goes to another version of its template")
     return None
 
@@ -187,14 +187,14 @@ def _is_original(change: Change | Exception | None) -> bool:
 
 
 def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
-    if seat.labels.still:
+    if seat.labels.content_version:
         return Sentence("it goes to another version of its template: use --mode cold")
-    if seat.labels.state:
+    if seat.labels.firmware_state:
         text = "its {state} cannot be put back while it runs: use --mode cold"
-        return Sentence(text, state=seat.labels.state.replace("+", ", ").upper())
+        return Sentence(text, state=seat.labels.firmware_state.replace("+", ", ").upper())
     for volume in seat.volumes:
         if not capabilities[volume.kind].hot_reset:
             return Sentence("{kind} disks cannot be reset hot: use --mode cold", kind=volume.kind)
-        if volume.labels and volume.labels.way is Way.MERGE:
+        if volume.labels and volume.labels.reset_method is ResetMethod.MERGE:
             return Sentence("an adopted classic volume cannot be reset hot: use --mode cold")
     return None

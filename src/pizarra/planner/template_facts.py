@@ -4,11 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import TypeVar
 
-from pizarra.model.facts import Domain, Maintenance, Power, StorageKind, Template, Volume
-from pizarra.model.labels import Role
+from pizarra.model.facts import (
+    Domain,
+    Maintenance,
+    Power,
+    StorageKind,
+    Template,
+    Volume,
+    labelled,
+)
+from pizarra.model.labels import (
+    CheckpointLabels,
+    Labels,
+    MaintenanceLabels,
+    Role,
+    SeatLabels,
+    TemplateLabels,
+    version_labels_of,
+)
 from pizarra.model.sentence import Sentence
 
+Of = TypeVar("Of", bound=Labels)
 _Key = tuple[str, int, StorageKind, str]
 _UNFINISHED = (Role.FILLING, Role.MAINTENANCE)
 
@@ -17,10 +35,9 @@ def _versions(volumes: Mapping[str, Volume]) -> dict[_Key, dict[Role, list[Volum
     """The volumes of each version, finished or not, by role; those of seats are none of it."""
     found: dict[_Key, dict[Role, list[Volume]]] = defaultdict(lambda: defaultdict(list))
     for volume in volumes.values():
-        labels = volume.labels
-        if labels and labels.role in (Role.TEMPLATE, *_UNFINISHED) and not labels.classroom:
+        if volume.labels and (labels := version_labels_of(volume.labels)):
             key = (labels.template, labels.version, volume.kind, volume.place)
-            found[key][labels.role].append(volume)
+            found[key][volume.labels.role].append(volume)
     return found
 
 
@@ -29,8 +46,8 @@ def templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
     standing: dict[_Key, set[tuple[str, int]]] = defaultdict(set)
     for volume in volumes.values():
         labels = volume.labels
-        if labels and labels.role in (Role.SEAT, Role.CHECKPOINT):
-            for version in {labels.version, labels.still or labels.version}:
+        if isinstance(labels, SeatLabels | CheckpointLabels):
+            for version in {labels.version, labels.content_version or labels.version}:
                 key = (labels.template, version, volume.kind, volume.place)
                 standing[key].add((labels.classroom, labels.seat))
     return tuple(
@@ -39,7 +56,7 @@ def templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
             version=key[1],
             kind=key[2],
             place=key[3],
-            volumes=_by_disk(by_role[Role.TEMPLATE]),
+            volumes=_by_disk(labelled(by_role[Role.TEMPLATE], TemplateLabels)),
             seats=len(standing[key]),
             fault=_fault(by_role),
         )
@@ -48,8 +65,8 @@ def templates(volumes: Mapping[str, Volume]) -> tuple[Template, ...]:
     )
 
 
-def _by_disk(volumes: list[Volume]) -> tuple[Volume, ...]:
-    return tuple(sorted(volumes, key=lambda volume: volume.labels.disk if volume.labels else ""))
+def _by_disk(volumes: list[Volume[Of]]) -> tuple[Volume[Of], ...]:
+    return tuple(sorted(volumes, key=lambda volume: volume.labels.disk))
 
 
 def _fault(by_role: Mapping[Role, list[Volume]]) -> str | None:
@@ -88,17 +105,19 @@ def maintenances(
     return tuple(
         _maintenance(key, drafts, wanted.get((key[0], key[2], key[3]), len(drafts)), domains)
         for key, by_role in sorted(versions.items())
-        if (drafts := _by_disk(by_role[Role.MAINTENANCE]))
+        if (drafts := _by_disk(labelled(by_role[Role.MAINTENANCE], MaintenanceLabels)))
         and not by_role[Role.FILLING]
         and not by_role[Role.TEMPLATE]
     )
 
 
 def _maintenance(
-    key: _Key, disks: tuple[Volume, ...], wanted: int, domains: Mapping[str, Domain]
+    key: _Key,
+    disks: tuple[Volume[MaintenanceLabels], ...],
+    wanted: int,
+    domains: Mapping[str, Domain],
 ) -> Maintenance:
     labels = disks[0].labels
-    assert labels is not None, "chosen by its labels"
     domain = domains.get(labels.domain)
     missing = Sentence("a disk of it is missing") if len(disks) < wanted else None
     return Maintenance(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pizarra.errors import NotOurs, Unsupported
 from pizarra.model.facts import Power, Seat, Template, Volume
+from pizarra.model.labels import SeatLabels, TemplateLabels
 from pizarra.model.outcome import Outcome
 from pizarra.model.sentence import Sentence
 from pizarra.storage.interface import Rebase
@@ -45,13 +46,12 @@ def check_target(target: Template, present: Template) -> None:
             )
 
 
-def _disks(volumes: Sequence[Volume]) -> str:
-    return ", ".join(volume.labels.disk for volume in volumes if volume.labels)
+def _disks(volumes: Sequence[Volume[TemplateLabels]]) -> str:
+    return ", ".join(volume.labels.disk for volume in volumes)
 
 
 def _firmware(template: Template) -> str:
-    labels = template.volumes[0].labels
-    return str(labels.firmware) if labels else ""
+    return str(template.labels.firmware)
 
 
 def seat_moves(seats: Sequence[Seat], target: Template, *, at_reset: bool) -> tuple[SeatMove, ...]:
@@ -72,19 +72,22 @@ def _seat_move(seat: Seat, target: Template, at_reset: bool) -> SeatMove:
 
 def seat_volume_moves(seat: Seat, target: Template) -> tuple[Rebase, ...]:
     """Of the volumes that do not name this version yet."""
-    goldens = {golden.labels.disk: golden for golden in target.volumes if golden.labels}
+    goldens = {golden.labels.disk: golden for golden in target.volumes}
     return tuple(
         _move(volume, goldens[volume.labels.disk], target.version)
         for volume in seat.volumes
-        if volume.labels
-        and volume.labels.disk in goldens
+        if volume.labels.disk in goldens
         and volume.labels.baseline != goldens[volume.labels.disk].uuid
     )
 
 
-def _move(volume: Volume, golden: Volume, version: int) -> Rebase:
+def _move(volume: Volume[SeatLabels], golden: Volume, version: int) -> Rebase:
     labels = volume.labels
-    assert labels is not None, "a seat is made of labelled volumes"
-    runs = labels.still or labels.version
-    going = labels.but(baseline=golden.uuid, version=version, still=0 if runs == version else runs)
+    content = labels.content_version or labels.version
+    going = replace(
+        labels,
+        baseline=golden.uuid,
+        version=version,
+        content_version=0 if content == version else content,
+    )
     return Rebase(volume=volume, golden=golden, labels=going)

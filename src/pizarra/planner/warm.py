@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from pizarra.model.facts import Seat, Volume
+from pizarra.model.labels import CheckpointLabels
 from pizarra.model.outcome import Mode
 from pizarra.model.sentence import Sentence
 from pizarra.planner.checkpoints import checkpoints
@@ -26,29 +27,29 @@ def plan_warm(plan: ResetPlan, volumes: Iterable[Volume]) -> ResetPlan:
     return replace(plan, mode=Mode.WARM, seats=seats)
 
 
-def _warm(one: SeatPlan, saved: tuple[Volume, ...]) -> SeatPlan:
+def _warm(one: SeatPlan, saved: tuple[Volume[CheckpointLabels], ...]) -> SeatPlan:
     if Step.START not in one.steps:
         return one
-    by_disk = {volume.labels.disk: volume for volume in saved if volume.labels}
+    by_disk = {volume.labels.disk: volume for volume in saved}
     if why := _not_warm(one.seat, by_disk):
         return replace(one, reason=Sentence("it starts cold: {why}", why=why))
     stops = (Step.STOP,) if Step.STOP in one.steps else ()
     steps = (*stops, Step.REWIND, Step.PROVE, Step.WAKE)
-    sources = {v.uuid: by_disk[v.labels.disk] for v in one.seat.volumes if v.labels}
+    sources = {v.uuid: by_disk[v.labels.disk] for v in one.seat.volumes}
     return replace(one, steps=steps, outcome=None, sources=sources)
 
 
-def _not_warm(seat: Seat, saved: Mapping[str, Volume]) -> str | None:
-    if not saved or any(v.labels and v.labels.disk not in saved for v in seat.volumes):
+def _not_warm(seat: Seat, saved: Mapping[str, Volume[CheckpointLabels]]) -> str | None:
+    if not saved or any(v.labels.disk not in saved for v in seat.volumes):
         return Sentence("it has no warm baseline (pizarra classroom warm)")
     if fault := next((one.fault for one in saved.values() if one.fault), None):
         return fault
-    now, then = seat.labels, saved[seat.labels.disk].labels
-    assert then is not None, "chosen by its labels"
+    now, then, record = seat.labels, saved[seat.labels.disk].labels, seat.record
     if (then.version, then.baseline) != (now.version, now.baseline):
         return Sentence("its warm baseline is of v{version}", version=then.version)
-    if (then.memory_bytes, then.vcpus, then.network) != (now.memory_bytes, now.vcpus, now.network):
+    machine = (record.memory_bytes, record.vcpus, record.network)
+    if (then.memory_bytes, then.vcpus, then.network) != machine:
         return Sentence("its machine has changed since its warm baseline was made")
-    if seat.identity and then.saved < seat.identity.saved:
+    if seat.identity and then.saved_at < seat.identity.saved_at:
         return Sentence("its warm baseline is older than its identity (pizarra classroom warm)")
-    return None if then.ram else Sentence("its warm baseline has no RAM")
+    return None if then.ram_bytes else Sentence("its warm baseline has no RAM")

@@ -26,8 +26,7 @@ from pizarra.engine.host import Host
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import HostNotFit, NotFound
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import StorageKind
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import GIB, MIB
 from pizarra.server.prepare import FIRST_PASSWORD, HAD_TECHNICIAN
 from pizarra.server.project.secret import NAME as SECRET
@@ -35,8 +34,8 @@ from pizarra.server.project.secret import make_secret_key, make_tls, tls_files
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
+from pizarra.storage.demonstration import demonstration_store
 from pizarra.storage.interface import NewVolume
-from pizarra.storage.memory.store import MemoryStore
 from pizarra.system.process import beside, run
 
 _PREPARE_S = 300.0
@@ -155,17 +154,17 @@ def demonstration_host(settings: Settings, seats: int) -> Host:
     """A host in memory with a classroom that runs: to look at the pages without any machine."""
     from pizarra.compute.memory import MemoryCompute
 
-    storage = MemoryStore()
+    storage = demonstration_store()
     host = memory_host(storage, MemoryCompute(), settings)
-    labels = Labels(role=Role.FILLING, template="debian", version=1)
-    new = NewVolume(labels=labels, size_bytes=8 * GIB, name="debian.v1.vda")
+    labels = TemplateLabels(template="debian", version=1)
+    new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * GIB, name="debian.v1.vda")
     golden = storage.create_golden(new)
-    storage.seal_golden(golden, labels.but(role=Role.TEMPLATE))
+    storage.seal_golden(golden, labels)
     context = Context(host)
     if not 1 <= seats <= 1000:
         raise NotFound("A demonstration has 1 to 1000 seats.")
     spec = ClassroomSpec(name="net", template="debian", seats=seats, memory_bytes=2048 * MIB,
-                         storage=StorageKind.MEMORY)  # fmt: skip
+                         storage=storage.kind)  # fmt: skip
     classrooms.create(context, spec)
     verbs.start(context, "net")
     for number in range(1, seats + 1, 3):  # some students have done something

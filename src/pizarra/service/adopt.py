@@ -23,7 +23,7 @@ from pizarra.compute.domain_edit import (
 from pizarra.engine import undo
 from pizarra.engine.events import Advanced, Began, Settled
 from pizarra.engine.stopwatch import Stopwatch
-from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault
+from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.names import check_name
@@ -31,6 +31,7 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner.adoption import (
     Action,
+    Destination,
     DiskFound,
     DiskPlan,
     MachineFound,
@@ -44,11 +45,17 @@ from pizarra.planner.placement import fits, place_for
 from pizarra.planner.reset import pairs_of
 from pizarra.service.adoption_ends import finish_adoption
 from pizarra.service.context import Context
-from pizarra.storage.dm_snapshot.store import cow_bytes
-from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
-from pizarra.storage.interface import Change, raise_first
-from pizarra.storage.lvm.adoption import LVM_KINDS, file_stamp, flush, remove_labels, volume_at
-from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
+from pizarra.service.records import write_record
+from pizarra.storage.images import (
+    ImageInfo,
+    copy,
+    file_stamp,
+    flush,
+    image_info,
+    is_same_content,
+    snapshots_inside,
+)
+from pizarra.storage.interface import AdoptionStore, Change, Storage, raise_first
 
 DEFAULT_CLASSROOM = "adopted"
 
@@ -69,7 +76,7 @@ def plan(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePla
     check_classroom(facts, wish.classroom)
     found = {name: _find(context, facts, name) for name in dict.fromkeys(names)}
     machines = [one for one in found.values() if isinstance(one, MachineFound)]
-    to = _place(context, facts, wish) if needs_a_place(machines) else None
+    to = _destination(context, facts, wish) if needs_a_place(machines) else None
     plans = {plan.name: plan for plan in plan_adoption(facts, wish.classroom, machines, to)}
     for name, one in found.items():
         if isinstance(one, PizarraError):
@@ -77,15 +84,37 @@ def plan(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePla
     return tuple(plans[name] for name in found)
 
 
-def _place(context: Context, facts: HostFacts, wish: Wish) -> tuple[StorageKind, str]:
-    if wish.kind is not None and wish.kind not in LVM_KINDS:
+def _destination(context: Context, facts: HostFacts, wish: Wish) -> Destination:
+    """Where files go: to the kind that is wished, or the first that adopts volumes."""
+    capabilities = context.host.storages.capabilities
+    adopting = {kind: can.adoption for kind, can in capabilities.items() if can.adoption}
+    kind = wish.kind or next(iter(adopting), "")
+    if kind not in adopting:
         raise BadInput(
             "The disks of adopted machines go onto logical volumes, not {kind}.",
-            "Choose --storage lvm-thin or lvm-thick.",
-            kind=wish.kind,
+            "Choose --storage {those}.",
+            kind=kind,
+            those=", ".join(adopting),
         )
-    kind = wish.kind or StorageKind.LVM_THIN
-    return place_for(facts, kind, wish.vg, context.host.settings.vg, "")
+    folders = context.host.storages.folders
+    _, place = place_for(facts, kind, wish.vg, context.host.settings.vg, capabilities, folders)
+    return Destination(kind=kind, place=place, reset_method=adopting[kind])
+
+
+def _volume_at(context: Context, facts: HostFacts, path: str) -> Volume | None:
+    """The volume that a path of a domain's XML leads to, by whatever name or link."""
+    for volume in facts.volumes.values():
+        storage = context.host.storage_of(volume)
+        if isinstance(storage, AdoptionStore) and storage.is_path_of(volume, path):
+            return volume
+    return None
+
+
+def _adopting(storage: Storage) -> AdoptionStore:
+    """Raises Unsupported; the plan says so before."""
+    if isinstance(storage, AdoptionStore):
+        return storage
+    raise Unsupported("Machines on {kind} cannot be adopted.", kind=storage.kind)
 
 
 def _find(context: Context, facts: HostFacts, name: str) -> MachineFound | PizarraError:
@@ -96,19 +125,20 @@ def _find(context: Context, facts: HostFacts, name: str) -> MachineFound | Pizar
         )
     try:
         xml = context.host.compute.xml(domain.uuid)
-        disks = tuple(_find_disk(facts, seen) for seen in disks_of(xml))
+        disks = tuple(_find_disk(context, facts, seen) for seen in disks_of(xml))
         saved = context.host.compute.has_saved_ram(domain.uuid)
     except PizarraError as error:
         return error
     return MachineFound(domain=domain, xml=xml, disks=disks, saved=saved)
 
 
-def _find_disk(facts: HostFacts, seen: DiskSeen) -> DiskFound:
+def _find_disk(context: Context, facts: HostFacts, seen: DiskSeen) -> DiskFound:
     if not seen.path or seen.device != "disk" or seen.read_only:
         return DiskFound(seen=seen)
-    volume = volume_at(seen.path, facts.volumes.values())
+    volume = _volume_at(context, facts, seen.path)
     if volume is not None:
-        return DiskFound(seen=seen, volume=volume)
+        method = context.host.storages.capabilities[volume.kind].adoption
+        return DiskFound(seen=seen, volume=volume, reset_method=method)
     path = Path(seen.path)
     if not path.is_file():
         gone = "" if path.exists() else Sentence("{path} is not there", path=path)
@@ -135,10 +165,8 @@ def _image(path: Path, form: str) -> ImageInfo:
 
 
 def _check_no_snapshots(path: Path) -> None:
-    with open_file(path) as file:
-        start = file.read(64 * 1024)
     try:
-        snapshots = parse_header(start).snapshots if start.startswith(MAGIC) else 0
+        snapshots = snapshots_inside(path)
     except ValueError as error:
         raise BadInput("{path}: {why}.", path=path, why=error) from None
     if snapshots:
@@ -197,19 +225,28 @@ def _carry_out(context: Context, plan: MachinePlan) -> SeatOutcome:
         with watch.timing("baseline", [plan.name]):
             for disk, volume in zip(plan.disks, volumes, strict=True):
                 storage = context.host.storages.at(disk.kind, disk.place)
-                baseline = storage.create_baseline(volume, disk.baseline)
-                if disk.labels.state:
+                baseline = _adopting(storage).create_baseline(volume, disk.baseline)
+                if disk.labels.firmware_state:
                     context.host.states.save_from(state_files_of(plan.xml), baseline)
         _check_untouched(context, plan, stamps)
         context.host.compute.redefine(plan.xml)
     finally:  # also when it cannot be known whether libvirt took the XML: this looks
         finish_adoption(context, plan.domain.uuid)
+    _write_record(context, plan)
     return _outcome(context, plan, files, watch)
+
+
+def _write_record(context: Context, plan: MachinePlan) -> None:
+    """A classroom that has none gets one with its first machine."""
+    record = plan.record
+    present = context.host.observe().classrooms.get(record.classroom) if record else None
+    if record and present and not present.recorded_at:
+        write_record(context, present, record)
 
 
 def _check_space(context: Context, disk: DiskPlan) -> None:
     storage = context.host.storages.at(disk.kind, disk.place)
-    store = cow_bytes(disk.size_bytes) if disk.kind is StorageKind.LVM_THICK else 0
+    store = _adopting(storage).baseline_bytes(disk.size_bytes)
     new = 0
     if disk.image is not None:
         what: str = Sentence("The disk {disk}", disk=disk.labels.disk)
@@ -240,7 +277,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
             target_is_zero=storage.capabilities.new_is_zero,
             progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
         )
-        flush(volume)
+        flush(volume.path)
     with watch.timing("compare", [plan.name]):
         if not is_same_content(source.path, source.format, volume.path, "raw"):
             raise StorageFault(
@@ -311,7 +348,7 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
         return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
     host.states.discard(seat.volumes)
     for volume in seat.volumes:
-        remove_labels(volume)
+        _adopting(host.storage_of(volume)).remove_labels(volume)
     return SeatOutcome(
         seat=seat.name, outcome=Outcome.DONE, reason="let go: it is an ordinary machine again"
     )
@@ -319,17 +356,17 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
 
 def _check_whole(context: Context, seat: Seat) -> None:
     """Its disks are awake, with their contents. Raises StorageFault: nobody would ever mend it."""
-    disks = [(context.host.storage_of(one), one) for one in seat.volumes]
+    host = context.host
     is_off = seat.power in (Power.OFF, Power.ABSENT)
-    if is_off or not any(storage.has_error_table(one) for storage, one in disks):
-        for storage, one in disks:
-            storage.activate(one)
-        raise_first(context.host.reclaim_space(seat.volumes))
-    for storage, one in disks:
-        if storage.has_error_table(one) or not storage.activate(one):
+    if is_off or not any(map(host.has_error_table, seat.volumes)):
+        for volume in seat.volumes:
+            host.activate(volume)
+        raise_first(host.reclaim_space(seat.volumes))
+    for volume in seat.volumes:
+        if host.has_error_table(volume) or not host.activate(volume):
             raise StorageFault(
                 "A reset of {place}/{name} was cut off.",
                 "Run: pizarra recover",
-                place=one.place,
-                name=one.name,
+                place=volume.place,
+                name=volume.name,
             )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pizarra.compute.domain_edit import disks_of, seat_of
 from pizarra.engine.events import Noted
 from pizarra.errors import PizarraError
-from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Role
-from pizarra.planner.adoption import baseline_name
+from pizarra.model.facts import Volume, labelled
+from pizarra.model.labels import BaselineLabels, FillingLabels, SeatLabels, seat_labels_of
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
-from pizarra.storage.dm_snapshot.store import MERGING, DmSnapshotStore
 from pizarra.storage.interface import raise_first
 
 
@@ -29,15 +29,13 @@ def finish_adoptions(context: Context, facts: HostFacts) -> None:
 
 def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
     """(classroom, domain) of machines with a volume that should not be there, or lacks one."""
-    ours = [volume.labels for volume in facts.volumes.values() if volume.labels]
-    known = {labels.baseline for labels in ours if labels.role is Role.SEAT}
+    known = {seat.labels.baseline for seat in labelled(facts.volumes.values(), SeatLabels)}
     return {
-        (volume.labels.classroom, volume.labels.domain)
+        (labels.classroom, labels.domain)
         for uuid, volume in facts.volumes.items()
-        if volume.labels and volume.labels.domain
-        if volume.labels.role is Role.FILLING
-        or (volume.labels.role is Role.BASELINE and uuid not in known)
-        or volume.labels.baseline == MERGING
+        if (labels := seat_labels_of(volume.labels)) and labels.domain
+        if isinstance(volume.labels, FillingLabels)
+        or (isinstance(volume.labels, BaselineLabels) and uuid not in known)
     }
 
 
@@ -47,21 +45,25 @@ def finish_adoption(context: Context, domain_uuid: str) -> list[Noted]:
     Raises StorageFault, ComputeFault.
     """
     facts = context.host.observe()
-    its = [v for v in facts.volumes.values() if v.labels and v.labels.domain == domain_uuid]
-    filling = [v for v in its if v.labels and v.labels.role is Role.FILLING]
-    seats = [v for v in its if v.labels and v.labels.role is Role.SEAT]
-    known = {v.labels.baseline for v in seats if v.labels}
-    loose = [v for v in its if v.labels and v.labels.role is Role.BASELINE and v.uuid not in known]
+    its = [v for v in facts.volumes.values() if _domain(v) == domain_uuid]
+    filling, seats = labelled(its, FillingLabels), labelled(its, SeatLabels)
+    known = {volume.labels.baseline for volume in seats}
+    loose = [v for v in labelled(its, BaselineLabels) if v.uuid not in known]
     if not filling and not loose:
-        return _finish_merges(seats)
-    name = next(v.labels.name for v in its if v.labels)
-    if seats or _is_committed(context, facts, domain_uuid, filling + loose):
+        return []
+    name = next(labels.name for v in its if (labels := seat_labels_of(v.labels)))
+    if seats or _is_committed(context, facts, domain_uuid, [*filling, *loose]):
         _finish(context, facts, loose)
         return [Noted(text="{name}: its adoption is ended.", facts={"name": name})]
-    for volumes in (loose, filling):  # a snapshot goes before what it stands on
-        raise_first(context.host.remove(volumes))
+    raise_first(context.host.remove(loose))  # a snapshot goes before what it stands on
+    raise_first(context.host.remove(filling))
     text = "{name}: an adoption that never ended is taken back."
     return [Noted(text=text, facts={"name": name})]
+
+
+def _domain(volume: Volume) -> str:
+    labels = seat_labels_of(volume.labels)
+    return labels.domain if labels else ""
 
 
 def _is_committed(
@@ -71,40 +73,26 @@ def _is_committed(
     if domain_uuid not in facts.domains:
         return False
     xml = context.host.compute.xml(domain_uuid)
-    labels = volumes[0].labels
+    labels = seat_labels_of(volumes[0].labels)
     assert labels is not None, "chosen by its labels"
     used = {disk.path for disk in disks_of(xml)}
-    filled = [v for v in volumes if v.labels and v.labels.role is Role.FILLING]
+    filled = labelled(volumes, FillingLabels)
     ours = seat_of(xml) == (labels.classroom, str(labels.seat))
     return ours and all(str(volume.path) in used for volume in filled)
 
 
-def _finish(context: Context, facts: HostFacts, baselines: list[Volume]) -> None:
+def _finish(context: Context, facts: HostFacts, baselines: list[Volume[BaselineLabels]]) -> None:
     """Each volume that has a baseline is a seat's."""
     by_name = {(volume.place, volume.name): volume for volume in facts.volumes.values()}
     for baseline in baselines:
         volume = by_name.get((baseline.place, baseline.origin))
-        if volume is None or baseline.labels is None:
+        if volume is None:
             raise PizarraError(
                 "{name} is the original of a volume that is gone.",
                 "Look at it, then remove it: lvremove {place}/{name}",
                 name=baseline.name,
                 place=baseline.place,
             )
-        labels = baseline.labels.but(role=Role.SEAT, baseline=baseline.uuid)
+        labels = replace(baseline.labels.of, baseline=baseline.uuid)
         storage = context.host.storage_of(volume)
         storage.set_labels({volume.uuid: labels}, storage.observe())
-
-
-def _finish_merges(seats: list[Volume]) -> list[Noted]:
-    """A merge that was cut off: what it was to bring back is there, and gets its snapshot again."""
-    told: list[Noted] = []
-    for volume in seats:
-        labels = volume.labels
-        if labels is None or labels.baseline != MERGING or volume.kind is not StorageKind.LVM_THICK:
-            continue
-        storage = DmSnapshotStore(volume.place)
-        again = labels.but(role=Role.BASELINE, baseline="")
-        storage.recreate_baseline(volume, again, baseline_name(volume.name))
-        told.append(Noted(text="{name}: its reset is ended.", facts={"name": labels.name}))
-    return told

@@ -23,6 +23,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
+from pizarra.storage.registry import is_known, kinds
 
 Word = TypeVar("Word", bound=StrEnum)
 # PyYAML lets the errors of what it builds through: `!!bool x`, `!!timestamp x`, `!!int ''`
@@ -145,7 +146,7 @@ def _spec(path: str, raw: object) -> ClassroomSpec:
         memory_bytes=parse_size(told.memory),
         vcpus=told.vcpus,
         network=told.network,
-        storage=_one_of(StorageKind, path, "storage", told.storage) if told.storage else None,
+        storage=_storage(path, told.storage) if told.storage else None,
         vg=told.vg,
         disk_bytes=parse_size(told.disk) if told.disk else None,
         identify=told.identify,
@@ -157,6 +158,19 @@ def _spec(path: str, raw: object) -> ClassroomSpec:
             undo_hours=told.undo_hours,
             minutes=told.minutes,
         ),
+    )
+
+
+def _storage(path: str, text: str) -> StorageKind:
+    if is_known(text):
+        return text
+    raise BadInput(
+        "{path}: {field}: {text!r} is not one.",
+        "Choose {those}.",
+        path=path,
+        field="storage",
+        text=text,
+        those=", ".join(kinds()),
     )
 
 
@@ -181,7 +195,7 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     if present is None:
         check_new(facts, spec)
         template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
-        check_template(template, spec)
+        check_template(template, spec, context.host.storages.capabilities)
         creation.check_possible(context, template, spec)
         return ApplyPlan(
             spec=spec,
@@ -194,6 +208,8 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
     creation.check_possible(context, template, spec)
     lines = [*_differences(spec, is_now, present), *_wish(facts, spec)]
+    if present.record_fault:
+        lines.insert(0, Sentence("~ the record of {name} is written again", name=spec.name))
     return ApplyPlan(spec=spec, present=present, lines=tuple(lines))
 
 

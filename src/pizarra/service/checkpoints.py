@@ -141,7 +141,7 @@ def _remove_half_made(context: Context, seats: Sequence[Seat], name: str) -> Non
     left = [
         volume
         for volume in planner.of_seats(context.host.observe().volumes.values(), seats)
-        if volume.labels and volume.labels.checkpoint == name
+        if volume.labels.checkpoint == name
     ]
     context.host.remove(left)
 
@@ -205,7 +205,7 @@ def list_checkpoints(context: Context, classroom: str) -> list[dict[str, Any]]:
         RewindTarget(volume=volume, source=facts.volumes[volume.labels.baseline])
         for one in there
         for volume in one.all_volumes
-        if volume.labels and volume.labels.baseline in facts.volumes
+        if volume.labels.baseline in facts.volumes
     ]
     changes = context.host.changes(pairs)
 

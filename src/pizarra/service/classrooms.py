@@ -12,16 +12,16 @@ from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import each_seat
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.facts import Classroom, Power, Seat, StorageKind, Template
+from pizarra.model.facts import Classroom, Power, Seat, Template
 from pizarra.model.labels import IDENTITY
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.policy import Policy, policy_of
+from pizarra.model.policy import Policy
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
-from pizarra.service import inspect
+from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
 from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
@@ -39,14 +39,14 @@ def create(context: Context, spec: ClassroomSpec) -> Report:
     ):
         facts = context.host.observe()
         provision.check_new(facts, spec)
-        template = _template(facts, spec)
+        template = _template(context, facts, spec)
         seats = _make_seats(context, facts, template, spec, list(range(1, spec.seats + 1)))
     return _report(spec.name, "create", seats, began)
 
 
-def _template(facts: HostFacts, spec: ClassroomSpec) -> Template:
+def _template(context: Context, facts: HostFacts, spec: ClassroomSpec) -> Template:
     template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
-    provision.check_template(template, spec)
+    provision.check_template(template, spec, context.host.storages.capabilities)
     return template
 
 
@@ -61,6 +61,8 @@ def _make_seats(
     context.emit(Began(what="create", total=len(numbers)))
     try:
         storage = context.host.storages.at(template.kind, template.place)
+        if spec.name not in facts.classrooms:  # first: no seat is ever without
+            storage.write_record(provision.record_of(spec, template.version))
         for golden, new in provision.seat_volumes(template, spec, numbers):
             storage.create_seats(golden, new)
         made = _make(context.host.observe(), spec.name, numbers)
@@ -99,8 +101,8 @@ def _make_network(
 
 def restore_network(context: Context, classroom: Classroom) -> None:
     """Define and start the classroom's network again, if it has one of its own."""
-    mode = classroom.labels.network
-    numbers = [seat.number for seat in classroom.seats if not seat.labels.name]
+    mode = classroom.record.network
+    numbers = [seat.number for seat in classroom.seats if not seat.is_adopted]
     if mode in provision.OWN_NETWORKS and numbers:
         gateways = context.host.compute.network_gateways()
         network = provision.network_spec(classroom.name, mode, numbers, gateways)
@@ -108,10 +110,8 @@ def restore_network(context: Context, classroom: Classroom) -> None:
 
 
 def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    capabilities = context.host.storages.capabilities
-
     def make(seat: Seat) -> SeatOutcome:
-        context.host.compute.define(provision.domain_spec(seat, capabilities))
+        context.host.compute.define(provision.domain_spec(seat))
         _give_state(context, seat)
         outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
         context.emit(Settled(outcome=outcome))
@@ -154,6 +154,9 @@ def _take_back(context: Context, before: HostFacts, name: str, numbers: Sequence
     tried(partial(_restore_network_of, context, before, name))
     volumes = [v for seat in seats for v in seat.all_volumes if v.uuid not in before.volumes]
     tried(partial(context.host.remove, volumes))
+    left = context.host.observe()
+    if name not in left.classrooms:
+        tried(partial(records.remove_record, context, left, name))
 
 
 def _restore_network_of(context: Context, before: HostFacts, name: str) -> None:
@@ -181,25 +184,25 @@ def addresses(context: Context, classroom: Classroom) -> dict[str, str]:
     gateways = context.host.compute.network_gateways()
     if own not in gateways:
         return {}
-    numbers = [seat.number for seat in classroom.seats if not seat.labels.name]
-    spec = provision.network_spec(classroom.name, classroom.labels.network, numbers, gateways)
+    numbers = [seat.number for seat in classroom.seats if not seat.is_adopted]
+    spec = provision.network_spec(classroom.name, classroom.record.network, numbers, gateways)
     return {lease.name: lease.address for lease in spec.leases}
 
 
 def classroom_json(classroom: Classroom) -> dict[str, Any]:
     """The form of ``classroom list`` and ``show``."""
-    labels = classroom.labels
+    record = classroom.record
     return {
         "classroom": classroom.name,
-        "template": labels.template,
-        "version": labels.version,
-        "at_next_reset": sum(bool(seat.labels.still) for seat in classroom.seats),
+        "template": record.template,
+        "version": record.version,
+        "at_next_reset": sum(bool(seat.labels.content_version) for seat in classroom.seats),
         "storage": str(classroom.seats[0].volumes[0].kind),
         "place": classroom.seats[0].volumes[0].place,
-        "memory_bytes": labels.memory_bytes,
-        "vcpus": labels.vcpus,
-        "network": labels.network,
-        "policy": policy_json(policy_of(labels)),
+        "memory_bytes": record.memory_bytes,
+        "vcpus": record.vcpus,
+        "network": record.network,
+        "policy": policy_json(record.policy),
         "identities": sum(seat.identity is not None for seat in classroom.seats),
         "running": sum(seat.power is Power.RUNNING for seat in classroom.seats),
         "faults": {seat.name: seat.fault for seat in classroom.seats if seat.fault},
@@ -220,19 +223,19 @@ def policy_json(policy: Policy) -> dict[str, Any]:
 
 def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
     """The wish that would have made this classroom as it is."""
-    labels, volume = classroom.labels, classroom.seats[0].volumes[0]
-    in_group = volume.kind in (StorageKind.LVM_THIN, StorageKind.LVM_THICK)
+    record, volume = classroom.record, classroom.seats[0].volumes[0]
+    usual = ClassroomSpec(name=classroom.name, template=record.template, seats=1)
     return ClassroomSpec(
         name=classroom.name,
-        template=labels.template,
+        template=record.template,
         seats=seats or len(classroom.seats),
-        version=labels.version,
-        memory_bytes=labels.memory_bytes,
-        vcpus=labels.vcpus,
-        network=labels.network,
+        version=record.version,
+        memory_bytes=record.memory_bytes or usual.memory_bytes,
+        vcpus=record.vcpus or usual.vcpus,
+        network=record.network or usual.network,
         storage=volume.kind,
-        vg=volume.place if in_group else "",
-        policy=policy_of(labels),
+        vg=volume.place,
+        policy=record.policy,
     )
 
 
@@ -242,17 +245,8 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, "changed")
-        for kind, place in sorted({(v.kind, v.place) for s in classroom.seats for v in s.volumes}):
-            wished = {
-                volume.uuid: spec.policy.on(volume.labels).but(
-                    memory_bytes=spec.memory_bytes, vcpus=spec.vcpus, network=spec.network
-                )
-                for seat in classroom.seats
-                for volume in seat.volumes
-                if volume.labels and (volume.kind, volume.place) == (kind, place)
-            }
-            storage = context.host.storages.at(kind, place)
-            storage.set_labels(wished, storage.observe())
+        version = classroom.record.version or classroom.seats[0].labels.version
+        records.write_record(context, classroom, provision.record_of(spec, version))
         facts = context.host.observe()
         _make_network(context, facts, spec, [seat.number for seat in classroom.seats])
         outcomes = _make_machines(context, facts.classroom(spec.name).seats)
@@ -296,7 +290,7 @@ def _check_at_least_one(seats: int) -> None:
 
 
 def _check_not_adopted(classroom: Classroom, verb: str) -> None:
-    if any(seat.labels.name for seat in classroom.seats):
+    if classroom.is_adopted:
         raise Unsupported(
             "The classroom {name} has adopted machines and cannot be {verb}.",
             "Change those with virsh; pizarra resets them as they are.",
@@ -308,10 +302,14 @@ def _check_not_adopted(classroom: Classroom, verb: str) -> None:
 def _add_seats(
     context: Context, facts: HostFacts, classroom: Classroom, seats: int
 ) -> tuple[SeatOutcome, ...]:
+    if classroom.record_fault:
+        raise NotOurs("{name}: {why}.", name=classroom.name, why=classroom.record_fault)
     spec = spec_of(classroom, seats=seats)
     numbers = provision.missing_numbers(classroom, seats)
     provision.check_names_free(facts, spec, numbers)
-    template = _template(facts, spec)
+    template = _template(context, facts, spec)
+    if not classroom.recorded_at:
+        records.write_record(context, classroom, classroom.record)
     made = _make_seats(context, facts, template, spec, numbers)
     if any(seat.identity for seat in classroom.seats):
         text = "The new ones have no identity yet: pizarra classroom identify {name} {seats}"
@@ -345,7 +343,7 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
 
     def remove_machine(seat: Seat) -> SeatOutcome:
         inspect.remove_views_of(context, seat)
-        if seat.labels.name:
+        if seat.is_adopted:
             return let_go(context, seat)
         context.host.compute.kill(seat.domain_uuid)
         context.host.compute.undefine(seat.domain_uuid)
@@ -353,7 +351,7 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
 
     outcomes = each_seat(context.host, "delete", seats, remove_machine, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
-    made = [seat for seat in seats if seat.name in gone and not seat.labels.name]
+    made = [seat for seat in seats if seat.name in gone and not seat.is_adopted]
     volumes = [volume for seat in made for volume in seat.all_volumes]
     going = [seat for seat in seats if seat.name in gone]
     saved = of_seats(context.host.observe().volumes.values(), going)
@@ -398,6 +396,7 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
         outcomes = _remove_seats(context, classroom.seats)
         if all(one.outcome is Outcome.DONE for one in outcomes):
             context.host.compute.remove_network(name, provision.network_uuid(name))
+            records.remove_record(context, context.host.observe(), name)
     return _report(name, "delete", outcomes, began)
 
 

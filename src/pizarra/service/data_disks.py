@@ -14,8 +14,8 @@ from dataclasses import replace
 from pizarra.engine.events import Noted
 from pizarra.engine.journal import Action, Record, SeatEntry, VolumeEntry
 from pizarra.errors import BadInput, Busy, NotFound
-from pizarra.model.facts import Power, Seat, Volume
-from pizarra.model.labels import Labels
+from pizarra.model.facts import Power, Seat, Volume, has_labels
+from pizarra.model.labels import Labels, SeatLabels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.planner import provision
 from pizarra.service.claims import claiming_seats, look_at_seats
@@ -110,19 +110,18 @@ def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping
     """Twice is once."""
     facts, seats = look_at_seats(context, classroom, numbers)
     by_number = {seat.number: seat for seat in seats}
-    capabilities = context.host.storages.capabilities
     for seat in seats:
-        bare = provision.domain_spec(replace(seat, data=()), capabilities)
+        bare = provision.domain_spec(replace(seat, data=()))
         context.host.compute.define(bare)
     wished: dict[Volume, Labels] = {}
     for uuid, number in going.items():
         volume = facts.volumes.get(uuid)
-        if volume is not None and volume.labels is not None:
+        if volume is not None and has_labels(volume, SeatLabels):
             machine = by_number[number].domain_uuid
-            wished[volume] = volume.labels.but(seat=number, domain=machine)
+            wished[volume] = replace(volume.labels, seat=number, domain=machine)
     context.host.set_labels(wished)
     for seat in look_at_seats(context, classroom, numbers)[1]:
-        context.host.compute.define(provision.domain_spec(seat, capabilities))
+        context.host.compute.define(provision.domain_spec(seat))
 
 
 def _check_ready(seat: Seat) -> None:

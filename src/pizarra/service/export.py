@@ -18,7 +18,7 @@ from pizarra.compute.domain_edit import StateFiles
 from pizarra.engine.events import Advanced, Began
 from pizarra.errors import AlreadyExists, BadInput, NotFound, NotOurs, StorageFault
 from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.labels import CheckpointLabels, Firmware, InspectionLabels, TemplateLabels
 from pizarra.model.names import check_name
 from pizarra.planner.checkpoints import find_checkpoint
 from pizarra.service.claims import claiming_seats
@@ -109,8 +109,11 @@ def export_checkpoint(
         return _export(context, f"{classroom}-{name}", 1, volumes, to)
 
 
+_Exported = Volume[TemplateLabels] | Volume[CheckpointLabels]
+
+
 def _export(
-    context: Context, title: str, version: int, volumes: Sequence[Volume], to: Path
+    context: Context, title: str, version: int, volumes: Sequence[_Exported], to: Path
 ) -> Manifest:
     to = to.absolute()
     part = to.with_name(f".{to.name}.part{os.getpid()}")
@@ -135,15 +138,18 @@ def _check_new(to: Path) -> None:
 
 
 def _write(
-    context: Context, title: str, version: int, volumes: Sequence[Volume], folder: Path
+    context: Context,
+    title: str,
+    version: int,
+    volumes: Sequence[_Exported],
+    folder: Path,
 ) -> Manifest:
     labels = volumes[0].labels
-    assert labels is not None, "chosen by its labels"
     manifest = Manifest(
         template=title,
         version=version,
         firmware=str(labels.firmware),  # type: ignore[arg-type]
-        tpm="tpm" in labels.state,
+        tpm="tpm" in labels.firmware_state,
         disks=[_write_disk(context, volume, folder) for volume in volumes],
         state=_write_state(context, volumes[0], folder),
     )
@@ -152,10 +158,9 @@ def _write(
     return manifest
 
 
-def _write_disk(context: Context, volume: Volume, folder: Path) -> _Disk:
-    assert volume.labels is not None, "a template is made of labelled volumes"
+def _write_disk(context: Context, volume: _Exported, folder: Path) -> _Disk:
     path = folder / f"{volume.name}.qcow2"
-    form = context.host.storages.capabilities[volume.kind].disk_format
+    form = volume.source.format
     with _readable(context, volume) as source:
         export(source, form, path, _tell(context, "export", volume.size_bytes))
     sync(path)
@@ -166,7 +171,7 @@ def _write_disk(context: Context, volume: Volume, folder: Path) -> _Disk:
         size_bytes=volume.size_bytes,
         file_bytes=file_bytes,
         sha256=sha256_of(path, file_bytes),
-        persistent=bool(volume.labels.persistent),
+        persistent=isinstance(volume.labels, TemplateLabels) and volume.labels.persistent,
     )
 
 
@@ -188,16 +193,17 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
 
 
 @contextmanager
-def _readable(context: Context, volume: Volume) -> Iterator[Path]:
-    """The content; a thin golden sleeps on, so that classes can be reset meanwhile."""
+def _readable(context: Context, volume: _Exported) -> Iterator[Path]:
+    """The content. A golden volume that can be looked at through a snapshot stays as it is, so that
+    classes can be reset meanwhile."""
     storage = context.host.storage_of(volume)
-    if volume.kind is not StorageKind.LVM_THIN:
+    if not storage.capabilities.live_view:
         with storage.opening(volume) as path:
             yield path
         return
-    labels = Labels(role=Role.INSPECTION, disk=volume.labels.disk if volume.labels else "vda")
+    labels = InspectionLabels(disk=volume.labels.disk)
     new = NewVolume(labels=labels, size_bytes=volume.size_bytes, name=f"{volume.name}.export")
-    view = storage.create_draft(volume, new)
+    view = storage.create_golden(new, volume)
     try:
         yield view.path
     finally:

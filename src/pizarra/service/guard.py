@@ -12,7 +12,7 @@ from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
-from pizarra.model.facts import Classroom, Pool, Power, Seat, StorageKind
+from pizarra.model.facts import Classroom, Pool, Power, Seat
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
@@ -21,7 +21,7 @@ from pizarra.service import data_disks
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.settings import Settings
-from pizarra.storage.dm_snapshot.store import DmSnapshotStore
+from pizarra.storage.interface import ExtendableStore
 
 SOON_S = 8 * 3600
 PATIENCE_S = 600.0  # for whoever gives a command again that died
@@ -32,7 +32,7 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
     that are ``claimed`` may have something kept, too. Raises NoSpace."""
     if not seats:
         return
-    for seen in needs(context.host.observe().pools, seats):
+    for seen in needs(context.host.observe().pools, seats, context.host.storages.capabilities):
         need = _discard_undos(context, seen, seats, claimed) if seen.is_full else seen
         if need.is_full:
             raise NoSpace(
@@ -108,8 +108,8 @@ def _claimable(
 
 def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
     """The same pool, as it is now."""
-    pools = context.host.observe().pools
-    now = {(one.pool.place, one.pool.name): one for one in needs(pools, seats)}
+    pools, can = context.host.observe().pools, context.host.storages.capabilities
+    now = {(one.pool.place, one.pool.name): one for one in needs(pools, seats, can)}
     return now[need.pool.place, need.pool.name]
 
 
@@ -128,7 +128,7 @@ def guard(context: Context) -> dict[str, Any]:
     for room in facts.classrooms.values():
         _discard_old(context, room)
     running = [seat for seat in seats if seat.power is Power.RUNNING]
-    for need in needs(facts.pools, running):
+    for need in needs(facts.pools, running, host.storages.capabilities):
         if need.is_full:
             _full(context, need, running)
     return {
@@ -157,7 +157,8 @@ def _guard_stores(context: Context, seat: Seat) -> None:
     """Its changes are in a classic store of their own; one that overflows is lost."""
     volumes = [*seat.volumes, *(one for one in seat.baselines.values() if one.origin)]
     for volume in volumes:
-        if volume.kind is not StorageKind.LVM_THICK or (volume.used_share or 0) < STORE_SHARE:
+        store = context.host.storage_of(volume)
+        if not isinstance(store, ExtendableStore) or (volume.used_share or 0) < STORE_SHARE:
             continue
         facts: dict[str, object] = {
             "name": volume.name,
@@ -165,7 +166,7 @@ def _guard_stores(context: Context, seat: Seat) -> None:
             "percent": 100 * (volume.used_share or 0),
         }
         try:
-            DmSnapshotStore(volume.place).extend_store(volume)
+            store.extend_store(volume)
         except PizarraError as error:
             _paused_before(context, seat, {**facts, "why": error})
         else:

@@ -105,7 +105,7 @@ def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatO
     host = context.host
     if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
-    spec = provision.domain_spec(seat, host.storages.capabilities)
+    spec = provision.domain_spec(seat)
     path = seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid)
     files = {
         "meta-data": planner.meta_data(seat),

@@ -37,7 +37,7 @@ def take_back_cut_off(context: Context, seats: Sequence[Seat]) -> dict[str, Piza
 
 def _end(context: Context, record: Record, seat: Seat) -> PizarraError | None:
     identity = seat.identity
-    if identity is not None and identity.saved >= int(record.when):
+    if identity is not None and identity.saved_at >= int(record.when):
         return None  # it has one, which is its original by now
     if seat.fault or seat.power is Power.ABSENT:
         return None if seat.power is Power.ABSENT else PizarraError("{why}", why=seat.fault)
@@ -52,7 +52,7 @@ def take_back(context: Context, seat: Seat) -> None:
     """Off, without a seed, and original. Raises ComputeFault, StorageFault."""
     host = context.host
     host.compute.kill(seat.domain_uuid)
-    host.compute.define(provision.domain_spec(seat, host.storages.capabilities))
+    host.compute.define(provision.domain_spec(seat))
     raise_first(recovery.rewind_again(host, "classroom identify", [seat], PowerAfter.OFF))
     seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid).unlink(missing_ok=True)
     text = "{name}: giving it an identity was cut off, and is taken back."

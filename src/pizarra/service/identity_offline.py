@@ -81,7 +81,7 @@ def _first_root(
 ) -> Iterator[ExtFiles | None]:
     for volume in volumes:
         storage = context.host.storage_of(volume)
-        with storage.opening_raw(volume, writable=writable) as disk:
+        with storage.opening(volume, raw=True, writable=writable) as disk:
             if root := linux_root(disk):
                 yield root
                 return

@@ -10,7 +10,8 @@ from typing import Any
 
 from pizarra.engine.events import Noted
 from pizarra.errors import BadInput, NotFound, PizarraError
-from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.facts import Power, Seat, Volume
+from pizarra.model.labels import SeatLabels
 from pizarra.model.names import seat_name
 from pizarra.model.sentence import join
 from pizarra.planner.reset import pairs_of
@@ -18,6 +19,7 @@ from pizarra.service import views
 from pizarra.service.context import Context
 from pizarra.service.views import View, Which
 from pizarra.storage.interface import Change
+from pizarra.storage.registry import technology
 from pizarra.system import guest_files
 from pizarra.system.guest_files import Copied
 
@@ -58,17 +60,19 @@ def show(context: Context, name: str) -> dict[str, Any]:
         "power": str(seat.power),
         "template": labels.template or None,
         "version": labels.version or None,
-        "adopted": bool(labels.name),
+        "adopted": seat.is_adopted,
         "fault": seat.fault,
         "disks": [_disk(seat, volume, changes.get(volume.uuid)) for volume in seat.volumes],
         "views": [_view(view) for view in views.views(context, seat.name)],
     }
 
 
-def _disk(seat: Seat, volume: Volume, change: Change | PizarraError | None) -> dict[str, Any]:
+def _disk(
+    seat: Seat, volume: Volume[SeatLabels], change: Change | PizarraError | None
+) -> dict[str, Any]:
     baseline = seat.baselines.get(volume.uuid)
     return {
-        "disk": volume.labels.disk if volume.labels else None,
+        "disk": volume.labels.disk,
         "storage": str(volume.kind),
         "size_bytes": volume.size_bytes,
         "changed_bytes": change.changed_bytes if isinstance(change, Change) else None,
@@ -114,16 +118,16 @@ def _mount_point(at: Path) -> Path:
     return folder
 
 
-def _volume(seat: Seat, where: Where) -> Volume:
+def _volume(seat: Seat, where: Where) -> Volume[SeatLabels]:
     for volume in seat.volumes:
-        if where.disk in ("", volume.labels.disk if volume.labels else ""):
+        if where.disk in ("", volume.labels.disk):
             return volume
     raise NotFound(
         "{seat} has no disk {disk}.",
         "It has: {those}.",
         seat=seat.name,
         disk=where.disk,
-        those=", ".join(v.labels.disk for v in seat.volumes if v.labels),
+        those=", ".join(v.labels.disk for v in seat.volumes),
     )
 
 
@@ -173,7 +177,7 @@ def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
         folder = context.host.settings.view_folder / f"{seat.name}.files"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         view = _mount(context, view, folder, where.partition)
-        if volume.kind is StorageKind.LVM_THIN:
+        if context.host.storages.capabilities[volume.kind].live_view:
             claim.close()
         try:
             yield folder
@@ -196,7 +200,7 @@ def remove_left_over(context: Context) -> None:
 def advice(found: dict[str, Any]) -> str:
     """The next step for who reads ``shown``, as a command."""
     if found["power"] != str(Power.OFF) and any(
-        disk["storage"] != str(StorageKind.LVM_THIN) for disk in found["disks"]
+        not technology(disk["storage"]).capabilities.live_view for disk in found["disks"]
     ):
         return "pizarra inspect {seat} --attach original"
     return "pizarra inspect {seat} --copy /home --to ./{seat}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pizarra.engine.events import Advanced, Began, Noted
 from pizarra.engine.power import shut_down_and_wait
 from pizarra.errors import Busy, PizarraError, Unsupported
-from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
-from pizarra.model.labels import Role
+from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume, labelled
+from pizarra.model.labels import FillingLabels, MaintenanceLabels, version_labels_of
 from pizarra.model.names import check_name
 from pizarra.planner import maintenance as plan
 from pizarra.planner.host_facts import HostFacts
@@ -38,7 +40,7 @@ def begin(
         storage = context.host.storages.at(template.kind, template.place)
         try:
             for golden, new in drafts:
-                storage.create_draft(golden, new, _tell(context, "copy", golden.size_bytes))
+                storage.create_golden(new, golden, _tell(context, "copy", golden.size_bytes))
             _label_drafts(storage, name, version)
             return _start_machine(context, name)
         except BaseException:
@@ -53,8 +55,13 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
 
 def _label_drafts(storage: Storage, name: str, version: int) -> None:
     facts = storage.observe()
-    its = [v for v in _of(facts.volumes, name, version) if v.labels]
-    storage.set_labels({v.uuid: plan.labels_of_draft(v.labels) for v in its if v.labels}, facts)
+    its = ((v, version_labels_of(v.labels)) for v in _of(facts.volumes, name, version))
+    wished = {
+        volume.uuid: plan.labels_of_draft(labels)
+        for volume, labels in its
+        if isinstance(labels, MaintenanceLabels)
+    }
+    storage.set_labels(wished, facts)
 
 
 def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
@@ -62,10 +69,9 @@ def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
     return [
         volume
         for volume in volumes
-        if volume.labels
-        and volume.labels.role in (Role.FILLING, Role.MAINTENANCE)
-        and not volume.labels.classroom
-        and (volume.labels.template, volume.labels.version) == (name, version)
+        if isinstance(volume.labels, FillingLabels | MaintenanceLabels)
+        and (labels := version_labels_of(volume.labels))
+        and (labels.template, labels.version) == (name, version)
     ]
 
 
@@ -74,7 +80,7 @@ def _start_machine(context: Context, name: str) -> Maintenance:
     compute = context.host.compute
     present = plan.find_maintenance(context.host.observe(), name)
     make_network(context, present)
-    compute.define(plan.machine(present, context.host.storages.capabilities))
+    compute.define(plan.machine(present))
     _put_state(context, present)
     compute.start(present.domain_uuid)
     return plan.find_maintenance(context.host.observe(), name)
@@ -99,7 +105,7 @@ def make_network(context: Context, maintenance: Maintenance) -> None:
 
 def _take_back(context: Context, storage: Storage, name: str, version: int) -> None:
     volumes = _of(storage.observe().volumes, name, version)
-    domains = {v.labels.domain for v in volumes if v.labels and v.labels.domain}
+    domains = {v.labels.domain for v in labelled(volumes, MaintenanceLabels)} - {""}
     try:
         for domain in domains:
             context.host.compute.kill(domain)
@@ -140,12 +146,13 @@ def publish(context: Context, name: str, *, warm: bool = False) -> Template:
     return facts.template(name, present.kind, present.place, present.version)
 
 
-def _seal(context: Context, volumes: tuple[Volume, ...], *, warm: bool = False) -> None:
+def _seal(context: Context, volumes: Sequence[Volume], *, warm: bool = False) -> None:
     for volume in volumes:
-        assert volume.labels is not None, "chosen by its labels"
+        labels = version_labels_of(volume.labels)
+        assert labels is not None, "chosen by its labels"
         progress = _tell(context, "publish", volume.size_bytes)
         storage = context.host.storage_of(volume)
-        storage.seal_golden(volume, plan.labels_when_sealed(volume.labels, warm=warm), progress)
+        storage.seal_golden(volume, plan.labels_when_sealed(labels, warm=warm), progress)
 
 
 def _shut_down(context: Context, maintenance: Maintenance) -> None:
@@ -181,11 +188,11 @@ def discard(context: Context, name: str) -> Maintenance:
 def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
-    for name in sorted({v.labels.template for v in (*to_seal, *to_remove) if v.labels}):
+    for name in sorted({_template(volume) for volume in (*to_seal, *to_remove)}):
         with context.claim([f"template-{name}"], "recover", wait_s=context.wait_s):
             to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
-            _seal(context, tuple(v for v in to_seal if v.labels and v.labels.template == name))
-            gone = [v for v in to_remove if v.labels and v.labels.template == name]
+            _seal(context, [volume for volume in to_seal if _template(volume) == name])
+            gone = [volume for volume in to_remove if _template(volume) == name]
             for uuid, fault in context.host.remove(gone).items():
                 volume = next(v for v in gone if v.uuid == uuid)
                 text = (
@@ -195,13 +202,18 @@ def recover(context: Context, facts: HostFacts) -> None:
     _recover_machines(context)
 
 
+def _template(volume: Volume) -> str:
+    labels = version_labels_of(volume.labels)
+    return labels.template if labels else ""
+
+
 def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
         with context.claim([f"template-{one.template}"], "recover", wait_s=context.wait_s):
             make_network(context, one)
             if one.power is Power.ABSENT:
-                spec = plan.machine(one, context.host.storages.capabilities)
+                spec = plan.machine(one)
                 context.host.compute.define(spec)
                 context.emit(Noted(text="{name}: machine defined again.", facts={"name": one.name}))
     known = context.host.compute.network_gateways()

@@ -16,7 +16,16 @@ from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
-from pizarra.service import data_disks, identity, inspect, maintenance, undo, upgrade
+from pizarra.service import (
+    data_disks,
+    identity,
+    inspect,
+    maintenance,
+    records,
+    undo,
+    unfinished,
+    upgrade,
+)
 from pizarra.service.adoption_ends import finish_adoptions
 from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
@@ -54,7 +63,13 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
     except PizarraError as error:
         faults.append(error)
     facts = context.host.observe()
-    for part in (maintenance.recover, upgrade.recover, identity.recover):
+    for part in (
+        maintenance.recover,
+        unfinished.recover,
+        upgrade.recover,
+        identity.recover,
+        records.recover,
+    ):
         try:
             part(context, facts)
         except PizarraError as error:
@@ -100,12 +115,12 @@ def _recover_classroom(context: Context, name: str) -> Report:
 
 def _define_again(context: Context, classroom: Classroom) -> frozenset[str]:
     """The names of seats whose machine was gone and is described again."""
-    compute, capabilities = context.host.compute, context.host.storages.capabilities
+    compute = context.host.compute
     defined = set[str]()
     for seat in classroom.seats:
-        if seat.power is Power.ABSENT and not seat.labels.name and not seat.fault:
+        if seat.power is Power.ABSENT and not seat.is_adopted and not seat.fault:
             try:
-                compute.define(provision.domain_spec(seat, capabilities))
+                compute.define(provision.domain_spec(seat))
             except PizarraError:
                 continue  # the seat says that its machine is gone
             defined.add(seat.name)
@@ -155,7 +170,7 @@ def _unknown(seat: Seat, reason: str | None) -> SeatOutcome:
 
 
 def _gone_reason(seat: Seat) -> str:
-    if seat.labels.name:
+    if seat.is_adopted:
         return Sentence("its machine is gone, and it was not ours to describe")
     return Sentence("its machine is gone: run pizarra recover")
 
@@ -173,7 +188,7 @@ def _is_undone(context: Context, seat: Seat) -> bool:
 
 
 def _is_detached(context: Context, volume: Volume) -> bool:
-    return context.host.storage_of(volume).has_error_table(volume)
+    return context.host.has_error_table(volume)
 
 
 def _forget_records(context: Context) -> list[PizarraError]:

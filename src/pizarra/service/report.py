@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pizarra import __version__
 from pizarra.errors import BadInput, PizarraError
+from pizarra.service.commands import table
 from pizarra.settings import Settings
 from pizarra.system.flight import flights
 from pizarra.system.process import run
@@ -31,6 +33,20 @@ _COMMANDS = {
     "dmesg": ["dmesg"],
     "df": ["df", "-h"],
     "memory": ["free", "-m"],
+    "systemctl-failed": ["systemctl", "--failed", "--no-pager"],
+    "journal-pizarra": ["journalctl", "-q", "--no-pager", "-n", "2000", "-u", "pizarra*"],
+    "journal-libvirt": [
+        *("journalctl", "-q", "--no-pager", "-n", "1000"),
+        *("-u", "libvirtd", "-u", "virtqemud", "-u", "virtnetworkd"),
+    ],
+    "versions-thin": ["thin_delta", "-V"],
+    "versions-qemu": ["qemu-system-x86_64", "--version"],
+    "versions-nft": ["nft", "--version"],
+    "versions-dnsmasq": ["dnsmasq", "--version"],
+    "versions-packages": [
+        *("dpkg-query", "-W", "pizarra", "libvirt*", "qemu*", "lvm2", "thin-provisioning-tools"),
+        *("dnsmasq*", "nftables", "iptables", "linux-image*", "systemd", "python3"),
+    ],
 }
 _EACH_S = 20
 # what a person would not send to others: passwords in addresses and in words like password=…
@@ -49,6 +65,7 @@ def remove_secrets(text: str) -> str:
 def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:
     """Write the bundle; what a command refuses to say is said in its place. Raises BadInput."""
     parts = {"pizarra.txt": _own(settings)}
+    parts["commands.json"] = json.dumps(table.to_json(), indent=1)
     for name, argv in _COMMANDS.items():
         told(name)
         parts[f"{name}.txt"] = _answer(argv)

@@ -8,8 +8,8 @@ from pathlib import Path
 from pizarra.compute.domain_edit import StateFiles, disks_of, firmware_of, state_files_of
 from pizarra.engine.events import Advanced, Began, Noted
 from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError, Unsupported
-from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume
-from pizarra.model.labels import Firmware, Labels, Role
+from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume, labelled
+from pizarra.model.labels import FillingLabels, Firmware, TemplateLabels, version_labels_of
 from pizarra.model.names import check_name
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import parse_size, size_text
@@ -63,35 +63,35 @@ def import_template(
     check_name(name, "template")
     with context.claim([f"template-{name}"], "template import"):
         facts = context.host.observe()
-        settings = context.host.settings
-        kind, place = place_for(facts, kind, vg, settings.vg, str(settings.folder))
+        settings, storages = context.host.settings, context.host.storages
+        kind, place = place_for(
+            facts, kind, vg, settings.vg, storages.capabilities, storages.folders
+        )
         version = _version(facts, name, kind, place, sources) if new_version else 1
         if not new_version:
             _check_new(facts, name, kind, place)
         storage = context.host.storages.at(kind, place)
         _check_data(storage, sources)
         _check_space(context, facts, storage, sources)
-        made: list[Volume] = []
+        made: list[tuple[Volume, TemplateLabels]] = []
         try:
             for source in sources:
-                labels = Labels(
-                    role=Role.FILLING,
+                labels = TemplateLabels(
                     template=name,
                     version=version,
                     disk=source.disk,
                     firmware=machine.firmware,
-                    persistent=int(source.persistent),
-                    state="" if made else machine.state,
+                    persistent=source.persistent,
+                    firmware_state="" if made else machine.state,
                 )
-                made.append(_fill(context, storage, labels, source))
+                made.append((_fill(context, storage, labels, source), labels))
             if machine.state:
-                context.host.states.save_from(machine.files, made[0])
+                context.host.states.save_from(machine.files, made[0][0])
         except BaseException:
             _take_back(context, storage, name)
             raise
-        for volume in made:
-            assert volume.labels is not None, "made with labels just now"
-            storage.seal_golden(volume, volume.labels.but(role=Role.TEMPLATE))
+        for volume, labels in made:
+            storage.seal_golden(volume, labels)
     return context.host.observe().template(name, kind, place)
 
 
@@ -101,7 +101,7 @@ def _version(
     """The next one, if seats can go from those that there are to it. Raises Busy, BadInput."""
     newest = facts.template(name, kind, place)
     nobody_maintains(facts, name)
-    disks = [volume.labels.disk for volume in newest.volumes if volume.labels]
+    disks = [volume.labels.disk for volume in newest.volumes]
     if [source.disk for source in sources] != disks:
         raise BadInput(
             "Every version of {name} has the disks {disks}.",
@@ -171,9 +171,9 @@ def _check_space(
     )
 
 
-def _fill(context: Context, storage: Storage, labels: Labels, source: Source) -> Volume:
+def _fill(context: Context, storage: Storage, labels: TemplateLabels, source: Source) -> Volume:
     new = NewVolume(
-        labels=labels,
+        labels=FillingLabels(becoming=labels),
         size_bytes=source.image.virtual_size_bytes,
         name=golden_name(labels.template, labels.version, labels.disk),
     )
@@ -184,7 +184,7 @@ def _fill(context: Context, storage: Storage, labels: Labels, source: Source) ->
         source.image.path,
         source.image.format,
         volume.path,
-        storage.capabilities.disk_format,
+        volume.source.format,
         target_is_zero=storage.capabilities.new_is_zero,
         progress=lambda share: context.emit(Advanced(what="import", done=share * size_bytes)),
     )
@@ -194,8 +194,8 @@ def _fill(context: Context, storage: Storage, labels: Labels, source: Source) ->
 def _take_back(context: Context, storage: Storage, name: str) -> None:
     left = [
         volume
-        for volume in storage.observe().volumes
-        if volume.labels and volume.labels.role is Role.FILLING and volume.labels.template == name
+        for volume in labelled(storage.observe().volumes, FillingLabels)
+        if (labels := version_labels_of(volume.labels)) and labels.template == name
     ]
     faults = storage.remove(left)
     for fault in faults.values():
@@ -299,22 +299,22 @@ def prune(
 
 def template_json(template: Template, maintenance: Maintenance | None = None) -> dict[str, object]:
     """The form of ``template list`` and ``show``; one entry a version."""
-    first = template.volumes[0].labels
+    labels = template.labels
     return {
         "template": template.name,
         "version": template.version,
         "storage": str(template.kind),
         "place": template.place,
-        "firmware": str(first.firmware) if first else None,
-        "tpm": "tpm" in first.state if first else None,
+        "firmware": str(labels.firmware),
+        "tpm": "tpm" in labels.firmware_state,
         "warm": template.warm,
         "seats": template.seats,
         "fault": template.fault,
         "maintenance": maintenance_json(maintenance) if maintenance else None,
         "disks": [
             {
-                "disk": volume.labels.disk if volume.labels else None,
-                "persistent": bool(volume.labels and volume.labels.persistent),
+                "disk": volume.labels.disk,
+                "persistent": volume.labels.persistent,
                 "volume": volume.name,
                 "size_bytes": volume.size_bytes,
                 "used_bytes": _users(volume),

@@ -17,6 +17,7 @@ from pizarra.planner.reset import SeatPlan, Step
 from pizarra.planner.undo import plan_undo
 from pizarra.service.claims import Claimed, Numbers, claiming_to_undo
 from pizarra.service.context import Context
+from pizarra.storage.interface import RepairStore
 
 
 def undo(context: Context, classroom: str, numbers: Numbers = None) -> Report:
@@ -93,7 +94,9 @@ def settle_undos(context: Context, facts: HostFacts) -> list[PizarraError]:
     for kind, place in sorted(places):
         these = [one for one in volumes if (one.kind, one.place) == (kind, place)]
         try:
-            for told in context.host.storages.at(kind, place).repair_after_crash(these):
+            storage = context.host.storages.at(kind, place)
+            done = storage.repair_after_crash(these) if isinstance(storage, RepairStore) else ()
+            for told in done:
                 context.emit(Noted(text="{what}.", facts={"what": told}))
         except PizarraError as error:
             faults.append(error)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from pizarra.engine.events import Noted
 from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.classroom_spec import check_version
-from pizarra.model.facts import Classroom, Seat, StorageKind, Volume
-from pizarra.model.labels import Role
-from pizarra.model.names import check_name, seat_uuid
+from pizarra.model.facts import Classroom, Seat
+from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import join
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
+from pizarra.service import records
 from pizarra.service.claims import Numbers, complete_cut_off
 from pizarra.service.context import Context
-from pizarra.storage.dm_snapshot.store import NEXT, DmSnapshotStore
 from pizarra.storage.interface import Faults, Storage
 
 
@@ -32,20 +32,21 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     with context.claim(
         [name],
         "classroom upgrade",
-        shared=[f"template-{classroom.labels.template}"],
+        shared=[f"template-{classroom.record.template}"],
         wait_s=context.wait_s,
     ):
         complete_cut_off(context, classroom.seats)
         facts = context.host.observe()
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)
-        target = facts.template(classroom.labels.template, storage.kind, storage.place, version)
+        target = facts.template(classroom.record.template, storage.kind, storage.place, version)
         seats = choose_seats(classroom, numbers)
         for present in {seat.labels.version for seat in seats}:
             its = facts.template(target.name, target.kind, target.place, present)
             check_target(target, its)
-        at_reset = storage.capabilities.moves_at_reset
+        at_reset = storage.capabilities.rebase_at_reset
         outcomes = _move(context, storage, seat_moves(seats, target, at_reset=at_reset))
+        _record_version(context, context.host.observe().classroom(name), target.version)
     return Report(
         classroom=name,
         verb="upgrade",
@@ -60,9 +61,16 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     )
 
 
+def _record_version(context: Context, classroom: Classroom, version: int) -> None:
+    """Seats made from now on get it, once all that are there have it."""
+    theirs = {seat.labels.version for seat in classroom.seats}
+    if theirs == {version} and classroom.record.version != version:
+        records.write_record(context, classroom, replace(classroom.record, version=version))
+
+
 def _storage(context: Context, classroom: Classroom) -> Storage:
     volume = classroom.seats[0].volumes[0]
-    if not classroom.labels.template or any(seat.labels.name for seat in classroom.seats):
+    if not classroom.record.template or classroom.is_adopted:
         raise Unsupported(
             "The classroom {name} has adopted machines, which are of no template.",
             "Change those with virsh; pizarra resets them as they are.",
@@ -75,7 +83,7 @@ def at_once(context: Context, name: str) -> bool:
     """Whether an upgrade of this classroom destroys what its seats hold, at once."""
     check_name(name, "classroom")
     classroom = context.host.observe().classroom(name)
-    return not _storage(context, classroom).capabilities.moves_at_reset
+    return not _storage(context, classroom).capabilities.rebase_at_reset
 
 
 def _move(
@@ -97,7 +105,7 @@ def _move(
         if fault := _first(faults, plan):
             return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
         now = present.get(seat.name, seat)
-        spec = provision.domain_spec(now, context.host.storages.capabilities)
+        spec = provision.domain_spec(now)
         context.host.compute.define(spec)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
@@ -111,36 +119,12 @@ def _first(faults: Faults, plan: SeatMove) -> PizarraError | None:
 
 def recover(context: Context, facts: HostFacts) -> None:
     """Upgrades that were cut off: a seat whose disks name two versions goes where its first disk
-    is; a classic snapshot that was to take a place takes it, or goes if the old one stands."""
-    for volume in facts.volumes.values():
-        labels = volume.labels
-        if labels and labels.role is Role.FILLING and labels.classroom and not labels.domain:
-            with context.claim([labels.classroom], "recover", wait_s=context.wait_s):
-                _settle_next(context, facts, volume)
+    is."""
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
-            if len({v.labels.version for v in seat.volumes if v.labels}) > 1:
+            if len({v.labels.version for v in seat.volumes}) > 1:
                 with context.claim([classroom.name], "recover", wait_s=context.wait_s):
                     _settle_versions(context, facts, seat)
-
-
-def _settle_next(context: Context, facts: HostFacts, volume: Volume) -> None:
-    labels = volume.labels
-    assert labels is not None, "chosen by its labels"
-    name = volume.name.removesuffix(NEXT)
-    old = [
-        one
-        for one in facts.volumes.values()
-        if (one.place, one.name) == (volume.place, name) and one.uuid != volume.uuid
-    ]
-    if old or volume.kind is not StorageKind.LVM_THICK:
-        fault = context.host.remove([volume])[volume.uuid]
-        text = "Removed {name}: its upgrade never ended." if fault is None else "{name}: {why}"
-        context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
-        return
-    domain = seat_uuid(labels.classroom, labels.seat)
-    DmSnapshotStore(volume.place).finish_rebase(volume, domain)
-    context.emit(Noted(text="{name}: its upgrade is ended.", facts={"name": name}))
 
 
 def _settle_versions(context: Context, facts: HostFacts, seat: Seat) -> None:

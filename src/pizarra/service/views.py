@@ -15,14 +15,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from pizarra.errors import AlreadyExists, BadInput, StorageFault, Unsupported
-from pizarra.model.facts import Power, Seat, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.facts import Power, Seat, Volume
+from pizarra.model.labels import InspectionLabels, SeatLabels
 from pizarra.service.context import Context
-from pizarra.storage.interface import NewVolume, raise_first
-from pizarra.storage.lvm import commands as lvm_commands
-from pizarra.storage.lvm.volumes import lvm
+from pizarra.storage.interface import Attachment, NewVolume, ViewStore, raise_first
 from pizarra.system.guest_files import unmount
-from pizarra.system.process import run
 
 
 class Which(StrEnum):
@@ -45,8 +42,9 @@ class View:
     mount: str = ""
     loop: str = ""
     nbd: str = ""
-    place: str = ""  # of the snapshot
+    place: str = ""  # of the volume
     snapshot: str = ""
+    kind: str = ""  # of its storage; a note of version ab156f6 does not say
 
     @property
     def note(self) -> Path:
@@ -75,9 +73,10 @@ def views(context: Context, seat: str = "") -> list[View]:
     return [view for view in found if seat in ("", view.seat)]
 
 
-def make(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: bool) -> View:
+def make(
+    context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which, *, stays: bool
+) -> View:
     """A view of one disk of a seat. Raises AlreadyExists, BadInput, Unsupported, StorageFault."""
-    assert volume.labels is not None, "a seat's volume is labelled"
     view = View(
         folder=str(context.host.settings.view_folder),
         seat=seat.name,
@@ -93,18 +92,39 @@ def make(context: Context, seat: Seat, volume: Volume, which: Which, *, stays: b
             seat=seat.name,
         )
     source = volume if which is Which.PRESENT else _original(seat, volume)
-    if volume.kind is not StorageKind.LVM_THIN and which is Which.PRESENT:
-        _check_off(seat)
-    make = _MAKERS.get(volume.kind)
-    if make is None:
+    storage = context.host.storage_of(source)
+    if not isinstance(storage, ViewStore):
         raise Unsupported("A disk on {kind} cannot be looked at.", kind=volume.kind)
-    view.write()
+    if which is Which.PRESENT and not storage.capabilities.live_view:
+        _check_off(seat)
+    view = replace(view, kind=source.kind, place=source.place).write()
     try:
-        return make(view, source, volume.labels).write()
+        attachment = storage.attach(
+            source,
+            _new_snapshot(view, source, volume.labels),
+            lambda made: _note(replace(view, **asdict(made))),
+        )
+        return replace(view, **asdict(attachment)).write()
     except BaseException:
         noted = (one for one in views(context, seat.name) if one.note == view.note)
         remove(context, next(noted, view))
         raise
+
+
+def _note(view: View) -> None:
+    view.write()
+
+
+def _new_snapshot(view: View, source: Volume, seat: SeatLabels) -> NewVolume[InspectionLabels]:
+    labels = InspectionLabels(
+        disk=seat.disk,
+        classroom=seat.classroom,
+        seat=seat.seat,
+        machine=seat.machine,
+        name=seat.name,
+    )
+    name = f"{view.seat}.{view.disk}.{view.which}-view"
+    return NewVolume(labels=labels, size_bytes=source.size_bytes, name=name)
 
 
 def _original(seat: Seat, volume: Volume) -> Volume:
@@ -124,60 +144,20 @@ def _check_off(seat: Seat) -> None:
         )
 
 
-def _thin_view(view: View, source: Volume, labels: Labels) -> View:
-    told = Labels(role=Role.INSPECTION, disk=labels.disk, classroom=labels.classroom,
-                  seat=labels.seat, name=labels.name)  # fmt: skip
-    name = f"{view.seat}.{view.disk}.{view.which}-view"
-    noted = replace(view, place=source.place, snapshot=name).write()
-    new = NewVolume(labels=told, size_bytes=source.size_bytes, name=name)
-    lvm(lvm_commands.thin_view(source.place, source.name, new))
-    return replace(noted, device=f"/dev/{source.place}/{name}")
-
-
-def _classic_view(view: View, source: Volume, labels: Labels) -> View:
-    _ = labels
-    if source.read_only:
-        return replace(view, device=str(source.path))
-    loop = run(["losetup", "--read-only", "--find", "--show", str(source.path)]).stdout.strip()
-    return replace(view, device=loop, loop=loop)
-
-
-def _file_view(view: View, source: Volume, labels: Labels) -> View:
-    _ = labels
-    run(["modprobe", "nbd"], check=False)
-    free = [path for path in sorted(Path("/sys/block").glob("nbd*")) if not (path / "pid").exists()]
-    if not free:
-        raise Unsupported(
-            "A qcow2 disk is looked at through the kernel's nbd devices, and there is none free.",
-            "Load them: modprobe nbd; or: qemu-img convert -U -O raw {path} FILE, while it is off.",
-            path=source.path,
-        )
-    nbd = f"/dev/{free[0].name}"
-    noted = replace(view, nbd=nbd).write()
-    run(["qemu-nbd", "--read-only", "--format=qcow2", f"--connect={nbd}", str(source.path)])
-    run(["udevadm", "settle", "--timeout=10"], check=False)
-    return replace(noted, device=nbd)
-
-
-_MAKERS: dict[StorageKind, Callable[[View, Volume, Labels], View]] = {
-    StorageKind.LVM_THIN: _thin_view,
-    StorageKind.LVM_THICK: _classic_view,
-    StorageKind.QCOW2: _file_view,
-}
-
-
 def remove(context: Context, view: View) -> None:
     """Unmount and remove what there is of it; twice is fine. Raises StorageFault when in use."""
     if view.mount:
         unmount(Path(view.mount))
         if Path(view.mount).parent == Path(view.folder):  # one that we made for a copy
             Path(view.mount).rmdir()
-    if view.loop:
-        run(["losetup", "--detach", view.loop], check=False)
-    if view.nbd:
-        run(["qemu-nbd", "--disconnect", view.nbd], check=False)
-    if view.snapshot:
-        _remove_snapshots(context, lambda one: (one.place, one.name) == (view.place, view.snapshot))
+    attachment = Attachment(
+        device=view.device, loop=view.loop, nbd=view.nbd, snapshot=view.snapshot
+    )
+    storages = context.host.storages
+    for kind in (view.kind,) if view.kind else storages.capabilities:
+        storage = storages.at(kind, storages.folders.get(kind, view.place))
+        if isinstance(storage, ViewStore):
+            storage.detach(attachment)
     view.note.unlink(missing_ok=True)
 
 
@@ -186,7 +166,7 @@ def _remove_snapshots(context: Context, wanted: Callable[[Volume], bool]) -> lis
     found = [
         volume
         for volume in facts.volumes.values()
-        if volume.labels and volume.labels.role is Role.INSPECTION and wanted(volume)
+        if isinstance(volume.labels, InspectionLabels) and wanted(volume)
     ]
     raise_first(context.host.remove(found))
     return found

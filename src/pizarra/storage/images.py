@@ -23,6 +23,7 @@ from pizarra.errors import BadInput, CommandFailed, StorageFault
 from pizarra.model.sentence import Sentence
 from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
 from pizarra.system import devmapper
+from pizarra.system.file_copies import sync
 from pizarra.system.process import piping, run
 
 FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
@@ -263,3 +264,25 @@ def _takes_direct_io(path: Path) -> bool:
 def _words(stderr: str) -> str:
     lines = (line.strip().removeprefix("qemu-img: ") for line in stderr.splitlines())
     return "; ".join(line for line in lines if line)[:600].rstrip(".")
+
+
+def snapshots_inside(path: Path) -> int:
+    """How many snapshots a qcow2 file has inside; 0 for other files. Raises ValueError, OSError."""
+    with open_file(path) as file:
+        start = file.read(_START_BYTES)
+    return parse_header(start).snapshots if start.startswith(MAGIC) else 0
+
+
+def flush(path: Path) -> None:
+    """What was written to a volume is on the disk when this returns, whatever its caches."""
+    sync(path)
+    devmapper.flush_page_cache(path)
+
+
+def file_stamp(path: Path) -> tuple[int, int, int, int]:
+    """Differs when somebody wrote to the file, or put another in its place. Raises BadInput."""
+    try:
+        seen = path.stat()
+    except OSError as error:
+        raise BadInput("{path}: {why}.", path=path, why=error.strerror) from None
+    return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_mtime_ns)

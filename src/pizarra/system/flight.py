@@ -21,7 +21,8 @@ from threading import Lock
 from typing import TextIO
 
 FLIGHT: deque[str] = deque(maxlen=200)
-_FILES_KEPT = 20
+_FILES_KEPT, _GUARD_FILES_KEPT = 20, 3
+_GUARD = "-guard"
 _FILE_BYTES_MOST = 4 << 20
 PAUSED = "pizarra: paused before"
 
@@ -84,12 +85,19 @@ def record(what: str) -> None:
 
 
 def keep_on_disk(folder: Path, title: str) -> None:
-    """Write the entries to a file too, from now on. The last twenty files stay."""
+    """Write the entries to a file too, from now on. The last twenty files stay.
+
+    The guard, which a timer runs each minute, has three files of its own: the guard pushes no other
+    file out.
+    """
+    is_guard = title.partition(" ")[2].startswith("guard")
+    kind, most = (_GUARD, _GUARD_FILES_KEPT) if is_guard else ("", _FILES_KEPT)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in flights(folder)[_FILES_KEPT - 1 :]:
+        alike = [path for path in flights(folder) if path.name.endswith(_GUARD) == is_guard]
+        for old in alike[most - 1 :]:
             old.unlink(missing_ok=True)
-        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}"
+        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{kind}"
         _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
         _recorder.file.write(f"{title}\n")
     except OSError:

@@ -29,6 +29,7 @@ class MachineSeen:
     """The machine and its operating system."""
 
     commands: frozenset[str]  # of those that matter, the ones that are installed
+    broken: Mapping[str, str]  # installed commands that do not do what we ask -> what they say
     cpu_flag: str  # vmx, svm, or empty: the CPU (or its hypervisor) offers no virtualisation
     systemd: bool
     udev: bool

@@ -26,6 +26,7 @@ def judge_machine(seen: HostSeen) -> Iterator[Finding]:
     """In the order in which one would set a host up."""
     yield _kvm(seen)
     yield from _qemu(seen)
+    yield from _tools(seen)
     yield _libvirt(seen)
     if not seen.machine.uefi:
         text = "There is no UEFI firmware: only BIOS guests can be started."
@@ -73,6 +74,16 @@ def _qemu(seen: HostSeen) -> Iterator[Finding]:
         yield to_install(Level.UNFIT, "qemu", text, *packages, missing=", ".join(missing))
     else:
         yield good("qemu", "QEMU is installed.")
+
+
+def _tools(seen: HostSeen) -> Iterator[Finding]:
+    """Tools that are installed and were tried."""
+    if broken := seen.machine.broken:
+        said = "; ".join(f"{name}: {complaint}" for name, complaint in sorted(broken.items()))
+        text = "These tools are installed and do not work as Pizarra calls them: {said}."
+        yield finding(Level.UNFIT, "tools", text, said=said)
+    else:
+        yield good("tools", "The tools that are installed run.")
 
 
 def _identities(seen: HostSeen) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from pizarra.engine.fitness.look_network import look_at_network
 from pizarra.errors import PizarraError
 from pizarra.model.labels import Role
 from pizarra.settings import Settings
-from pizarra.storage.qcow2.store import Qcow2Store
+from pizarra.storage.registry import technologies
 
 
 def look_at_host(settings: Settings) -> HostSeen:
@@ -58,7 +58,8 @@ def _lvm(pool: str) -> LvmSeen | Trouble:
 def _left_over(settings: Settings) -> tuple[str, ...]:
     """Imports to the folder that never ended."""
     try:
-        volumes = Qcow2Store(settings.folder).observe().volumes
+        folders = [one for one in technologies() if one.folder]
+        volumes = [volume for one in folders for volume in one.observe(settings).volumes]
     except PizarraError:
         return ()  # the folder's own finding says that it cannot be read
     filling = (one for one in volumes if one.labels and one.labels.role is Role.FILLING)

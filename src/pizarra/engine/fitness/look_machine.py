@@ -17,6 +17,7 @@ from pizarra.engine.fitness.facts import (
     Version,
     trouble,
 )
+from pizarra.engine.fitness.look_tools import try_tools
 from pizarra.errors import CommandFailed, HostNotFit, PizarraError
 from pizarra.model.sizes import GIB
 from pizarra.system import devmapper
@@ -37,8 +38,10 @@ _DISK_LEAST_BYTES = 8 * GIB
 def look_at_machine(folders: Sequence[Path]) -> MachineSeen:
     """Raises nothing: what cannot be found out is among the facts."""
     path = environment()["PATH"]
+    installed = frozenset(name for name in COMMANDS if shutil.which(name, path=path))
     return MachineSeen(
-        commands=frozenset(name for name in COMMANDS if shutil.which(name, path=path)),
+        commands=installed,
+        broken=try_tools(installed),
         cpu_flag=_cpu_flag(),
         systemd=Path("/run/systemd/system").is_dir(),
         udev=_succeeds("udevadm", "control", "--ping", "--timeout=5"),

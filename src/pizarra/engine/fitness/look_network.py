@@ -6,7 +6,7 @@ from pizarra.engine.fitness.facts import NetworkSeen
 from pizarra.errors import CommandFailed, HostNotFit
 from pizarra.system.process import run
 
-_LIMIT_S = 10
+_LIMIT_S = 30
 
 
 def look_at_network() -> NetworkSeen:

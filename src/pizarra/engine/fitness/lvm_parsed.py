@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pizarra.engine.fitness.facts import GroupSeen, PoolSeen, Version
 from pizarra.errors import NotOurs, StorageFault
 from pizarra.model.labels import Labels, Role, labels_from_tags
-from pizarra.storage.lvm.report import Number, Share
+from pizarra.system.report_fields import Number, Share
 
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
 LV_FIELDS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 from pizarra.engine.events import Emit, Noted
 from pizarra.engine.fitness.findings import Finding, Fix
 from pizarra.errors import PizarraError, StorageFault
-from pizarra.storage.dm_thin.store import DmThinStore
+from pizarra.storage.preparation import create_pool
 from pizarra.system.process import run
 
 _INSTALL_S = 1800
@@ -54,7 +54,7 @@ def _carry_out(fix: Fix, emit: Emit) -> None:
     if fix.thin_pool:
         vg, pool = fix.thin_pool
         emit(Noted(text="Making the thin pool {vg}/{pool}", facts={"vg": vg, "pool": pool}))
-        DmThinStore(vg, pool).prepare()
+        create_pool(vg, pool)
     for command in fix.commands:
         emit(Noted(text="Running: {command}", facts={"command": " ".join(command)}))
         run(command, timeout_s=_COMMAND_S)

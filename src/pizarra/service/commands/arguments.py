@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from pizarra.model.names import NAME_LENGTH_MAX, check_name, parse_seat_numbers
 from pizarra.service.commands.declaration import Arguments
+from pizarra.storage.registry import check_kind, kinds
 
 _NAME_PATTERN = "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"  # what ``check_name`` allows, for the schema only
 _NAME_SCHEMA = {"maxLength": NAME_LENGTH_MAX, "pattern": _NAME_PATTERN}
@@ -46,6 +47,10 @@ SizeText = Annotated[str, Field(max_length=20, description="A size such as 10G o
 VolumeGroup = Annotated[
     str, Field(max_length=128, description="The volume group, when there are several.")
 ]
+Storage = (
+    Annotated[str, AfterValidator(check_kind), Field(json_schema_extra={"enum": list(kinds())})]
+    | None
+)
 Version = Annotated[int, Field(ge=0, le=99_999, description="The version; 0 is the newest.")]
 
 

@@ -8,7 +8,6 @@ from pydantic import Field, model_validator
 
 from pizarra.errors import BadInput
 from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
-from pizarra.model.facts import StorageKind
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.sizes import MIB, parse_size
 from pizarra.service.commands.arguments import (
@@ -17,6 +16,7 @@ from pizarra.service.commands.arguments import (
     OfClassroom,
     OfSeats,
     SizeText,
+    Storage,
     TemplateName,
     Version,
     VolumeGroup,
@@ -54,7 +54,7 @@ class Create(OfClassroom):
     vcpus: int = Field(2, description="Processors of each machine.")
     network: str = Field("isolated", max_length=40, description="isolated, nat, none, bridge=NAME.")
     disk: SizeText = Field("", description="A larger disk than the template's.")
-    storage: StorageKind | None = Field(None, description="Where the template's disks are.")
+    storage: Storage = Field(None, description="Where the template's disks are.")
     vg: VolumeGroup = ""
     identify: bool = Field(False, description="Then do as `pizarra classroom identify`.")
     warm: bool = Field(False, description="Then do as `pizarra classroom warm`.")

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, StringConstraints
 
-from pizarra.model.facts import StorageKind
 from pizarra.service.commands import table
-from pizarra.service.commands.arguments import ClassroomName, NoArguments, VolumeGroup
+from pizarra.service.commands.arguments import ClassroomName, NoArguments, Storage, VolumeGroup
 from pizarra.service.commands.declaration import (
     Arguments,
     Document,
@@ -18,7 +17,7 @@ from pizarra.service.commands.declaration import (
     Who,
     command,
 )
-from pizarra.service.commands.folders import exports
+from pizarra.service.commands.folders import check_is_root, exports
 from pizarra.service.context import Context
 
 if TYPE_CHECKING:
@@ -49,6 +48,8 @@ def check(context: Context, wish: Check) -> Document:
     from pizarra.service import host_check
 
     settings = context.host.settings
+    if wish.install:
+        check_is_root(context, "install")
     if not wish.fix:
         return host_check.check_host(settings).to_json()
     return host_check.fix_host(settings, lambda _packages: wish.install, context.emit).to_json()
@@ -61,9 +62,7 @@ class Adopt(Arguments):
         min_length=1, max_length=1000, description="Machines by their libvirt names."
     )
     classroom: ClassroomName = "adopted"
-    storage: StorageKind | None = Field(
-        None, description="lvm-thin or lvm-thick, for disks that are files."
-    )
+    storage: Storage = Field(None, description="lvm-thin or lvm-thick, for disks that are files.")
     vg: VolumeGroup = ""
 
     @property

@@ -11,13 +11,13 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from pizarra.errors import BadInput, PizarraError
-from pizarra.model.facts import StorageKind
 from pizarra.model.labels import Firmware
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import parse_size
 from pizarra.service.commands.arguments import (
     NoArguments,
     SizeText,
+    Storage,
     TemplateName,
     Version,
     VolumeGroup,
@@ -49,7 +49,7 @@ class OfTemplate(Arguments):
 class AtPlace(OfTemplate):
     """One template, and where it is when there are several of its name."""
 
-    storage: StorageKind | None = Field(None, description="Where the template's disks are.")
+    storage: Storage = Field(None, description="Where the template's disks are.")
     vg: VolumeGroup = ""
 
 

@@ -14,20 +14,31 @@ from __future__ import annotations
 
 import mmap
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault, Unsupported
-from pizarra.model.facts import StorageKind, Volume
-from pizarra.model.labels import Labels, Role, Way
+from pizarra.model.facts import StorageKind, Volume, has_labels
+from pizarra.model.labels import (
+    BaselineLabels,
+    FillingLabels,
+    InspectionLabels,
+    ResetMethod,
+    SeatLabels,
+    seat_labels_of,
+)
+from pizarra.model.names import seat_uuid
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import MIB, round_up
 from pizarra.model.undo_slot import UndoSlot
+from pizarra.settings import Settings
 from pizarra.storage.batches import run_each, run_in_batches
 from pizarra.storage.images import copy
 from pizarra.storage.interface import (
     NO_UNDO,
+    ORIGINAL,
+    Attachment,
     Capabilities,
     Change,
     Changes,
@@ -36,14 +47,23 @@ from pizarra.storage.interface import (
     Progress,
     Rebase,
     RewindTarget,
-    UndoSwap,
     ignore_progress,
     raise_first,
 )
+from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm import commands as lvm_commands
-from pizarra.storage.lvm.volumes import LvmVolumes, find_device, lvm, lvm_batch, not_ours_error
+from pizarra.storage.lvm.volumes import (
+    LvmVolumes,
+    find_device,
+    lvm,
+    lvm_batch,
+    lvm_facts_here,
+    not_ours_error,
+)
+from pizarra.storage.registry import Technology
 from pizarra.system import devmapper
 from pizarra.system.locks import holding_vg_lock
+from pizarra.system.process import run
 from pizarra.system.rcu import expediting
 from pizarra.system.urgency import urgent
 
@@ -64,37 +84,33 @@ def cow_bytes(size_bytes: int) -> int:
 class DmSnapshotStore(LvmVolumes):
     """Classic volumes and snapshots in a volume group."""
 
-    kind = StorageKind.LVM_THICK
+    kind: StorageKind = Kind.LVM_THICK
     capabilities = Capabilities(
         hot_reset=True,
-        disk_type="block",
-        disk_format="raw",
-        new_is_zero=False,
-        moves_at_reset=False,
-        undo=False,
-        checkpoints=False,
+        extendable_store=True,
+        volume_groups=True,
+        adoption=ResetMethod.MERGE,
     )
 
     def check_space(self, new_bytes: int, what: str) -> None:
         """Against the free extents of the group."""
         self.space_of_group(new_bytes, what)
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """A plain volume, active."""
-        lvm(lvm_commands.linear_create(self.place, new))
-        return self.find(new.name)
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
     ) -> Volume:
-        """A copy: the draft shall stand on nothing. FILLING until it is whole."""
-        self.check_space(new.size_bytes, Sentence("a copy of {name}", name=golden.name))
-        filling = replace(new, labels=new.labels.but(role=Role.FILLING))
-        volume = self.create_golden(filling)
-        with self.opening(golden) as source:
-            copy(source, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
-        self.set_labels({volume.uuid: new.labels}, self.observe())
-        return self.find(new.name)
+        """A plain volume, active; a copy of ``source``, for it is to stand on nothing."""
+        if source is not None:
+            self.check_space(new.size_bytes, Sentence("a copy of {name}", name=source.name))
+        lvm(lvm_commands.linear_create(self.place, new))
+        volume = self.find(new.name)
+        if source is not None:
+            with self.opening(source) as path:
+                copy(path, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
+        return volume
 
     def create_seats(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """Snapshots, fed to one ``lvm`` process. A snapshot is as large as its origin."""
@@ -105,9 +121,13 @@ class DmSnapshotStore(LvmVolumes):
         self.check_space(store * len(new), Sentence("the stores of {n} seats", n=len(new)))
         lvm_batch([lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new])
 
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
+    def baseline_bytes(self, size_bytes: int) -> int:
+        """The store of its snapshot."""
+        return cow_bytes(size_bytes)
+
+    def create_baseline(self, seat: Volume, new: NewVolume[BaselineLabels]) -> Volume:
         """The original state of an adopted volume: a snapshot of it, which its writes fill."""
-        store = cow_bytes(seat.size_bytes)
+        store = self.baseline_bytes(seat.size_bytes)
         self.check_space(store, Sentence("the snapshot of {name}", name=seat.name))
         lvm(lvm_commands.cow_snapshot(self.place, seat.name, new, store))
         return self.find(new.name)
@@ -149,7 +169,7 @@ class DmSnapshotStore(LvmVolumes):
     def _rebase(self, move: Rebase) -> None:
         """The new one is there before the old one goes; ``finish_rebase`` ends it at any step."""
         self._check_closed(move.volume)
-        labels = move.labels.but(role=Role.FILLING, domain="")
+        labels = FillingLabels(becoming=replace(move.labels, domain=""))
         new = NewVolume(
             labels=labels, size_bytes=move.golden.size_bytes, name=move.volume.name + NEXT
         )
@@ -158,16 +178,18 @@ class DmSnapshotStore(LvmVolumes):
         if fault is not None:
             self.remove([self.find(new.name)])
             raise fault
-        self.finish_rebase(self.find(new.name), move.labels.domain)
+        self._finish_rebase(self.find(new.name), move.labels.domain)
 
-    def finish_rebase(self, following: Volume, domain: str) -> None:
+    def _finish_rebase(self, following: Volume, domain: str) -> None:
         """A seat's next volume takes the place of the old one, which is gone."""
         name = following.name.removesuffix(NEXT)
         if name != following.name:
             lvm(lvm_commands.rename(self.place, following.name, name))
         present = self.find(name)
-        assert present.labels is not None, "made with labels"
-        labels = present.labels.but(role=Role.SEAT, domain=domain, still=0)
+        seat = seat_labels_of(present.labels)
+        if seat is None:
+            raise not_ours_error(present, "it carries no label of ours")
+        labels = replace(seat, domain=domain, content_version=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
     def rewind(
@@ -175,9 +197,7 @@ class DmSnapshotStore(LvmVolumes):
     ) -> Faults:
         """Stores emptied in place; adopted volumes merged, one after another."""
         _ = undo  # an emptied store is empty
-        merges = [
-            pair for pair in pairs if pair.volume.labels and pair.volume.labels.way is Way.MERGE
-        ]
+        merges = [pair for pair in pairs if _is_merged(pair.volume)]
         rewinds = [pair for pair in pairs if pair not in merges]
         faults = dict(run_in_batches(rewinds, self._rewind_batch))
         for pair in merges:
@@ -195,7 +215,7 @@ class DmSnapshotStore(LvmVolumes):
     def _merge(self, pair: RewindTarget) -> None:
         """The 2014 way. The seat must be closed, or LVM would put the merge off."""
         seat, baseline = pair.volume, pair.source
-        if baseline.labels is None or baseline.origin != seat.name:
+        if not has_labels(baseline, BaselineLabels) or baseline.origin != seat.name:
             raise not_ours_error(
                 baseline, Sentence("it is not our snapshot of {name}", name=seat.name)
             )
@@ -209,10 +229,10 @@ class DmSnapshotStore(LvmVolumes):
             if any(volume.uuid == baseline.uuid for volume in self.observe().volumes):
                 self._name_as_original(seat, baseline.uuid)
             raise
-        self.recreate_baseline(seat, baseline.labels, baseline.name)
+        self._recreate_baseline(seat, baseline.labels, baseline.name)
         devmapper.flush_page_cache(seat.path)
 
-    def recreate_baseline(self, seat: Volume, labels: Labels, name: str) -> None:
+    def _recreate_baseline(self, seat: Volume, labels: BaselineLabels, name: str) -> None:
         """The snapshot that a merge used up, made anew: also by who mends a merge cut off."""
         new = NewVolume(labels=labels, size_bytes=seat.size_bytes, name=name)
         self._name_as_original(seat, self.create_baseline(seat, new).uuid)
@@ -220,9 +240,9 @@ class DmSnapshotStore(LvmVolumes):
     def _name_as_original(self, seat: Volume, uuid: str) -> None:
         facts = self.observe()
         labels = next((v.labels for v in facts.volumes if v.uuid == seat.uuid), None)
-        if labels is None:
+        if not isinstance(labels, SeatLabels):
             raise not_ours_error(seat, "it carries no label of ours")
-        self.set_labels({seat.uuid: labels.but(baseline=uuid)}, facts)
+        self.set_labels({seat.uuid: replace(labels, baseline=uuid)}, facts)
 
     def _check_closed(self, *volumes: Volume) -> None:
         """LVM would put a merge off to the next activation, and report success."""
@@ -237,40 +257,53 @@ class DmSnapshotStore(LvmVolumes):
                     path=volume.path,
                 )
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
-        """Unsupported: a snapshot of a snapshot is none that LVM makes."""
-        why = Unsupported("lvm-thick has no checkpoints.", "Checkpoints need lvm-thin or qcow2.")
-        return {volume.uuid: why for volume, _ in new}
+    def attach(
+        self,
+        volume: Volume,
+        new: NewVolume[InspectionLabels],
+        note: Callable[[Attachment], None],
+    ) -> Attachment:
+        """The volume itself, through a read-only loop device if somebody could write to it."""
+        _ = new, note  # a loop device that nobody noted goes with the next restart
+        if volume.read_only:
+            return Attachment(device=str(volume.path))
+        argv = ["losetup", "--read-only", "--find", "--show", str(volume.path)]
+        loop = run(argv).stdout.strip()
+        return Attachment(device=loop, loop=loop)
 
-    def reclaim_space(
-        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
-    ) -> Faults:
-        """A store that is emptied keeps its space."""
-        _ = keep
-        return {volume.uuid: None for volume in volumes}
+    def detach(self, attachment: Attachment) -> None:
+        """The loop device goes."""
+        if attachment.loop:
+            run(["losetup", "--detach", attachment.loop], check=False)
 
-    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
-        """There is none."""
-        _ = volumes
-        return {}
+    def unfinished(self, volumes: Sequence[Volume]) -> Sequence[Volume]:
+        """Seats in the middle of a merge, and volumes that were to take a seat's place."""
+        return [one for one in volumes if one.kind == self.kind and _is_unfinished(one)]
 
-    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
-        """Unsupported; the plan of a reset says so before."""
-        why = Unsupported("lvm-thick keeps nothing of what a reset takes away.")
-        return {one.volume.uuid: why for one in swaps}
+    def finish(self, volume: Volume) -> str:
+        """A merge that was cut off has brought the original back, and gets its snapshot again. A
+        volume that was to take a seat's place takes it, or goes if the old one stands."""
+        if has_labels(volume, SeatLabels):
+            original = BaselineLabels(of=replace(volume.labels, baseline=""))
+            self._recreate_baseline(volume, original, f"{volume.name}{ORIGINAL}")
+            return Sentence("{name}: its reset is ended", name=volume.labels.name)
+        name = volume.name.removesuffix(NEXT)
+        if any(one.name == name and one.uuid != volume.uuid for one in self.observe().volumes):
+            raise_first(self.remove([volume]))
+            return Sentence("Removed {name}: its upgrade never ended", name=volume.name)
+        seat = seat_labels_of(volume.labels)
+        if seat is None:
+            raise not_ours_error(volume, "it carries no label of ours")
+        self._finish_rebase(volume, seat_uuid(seat.classroom, seat.seat, seat.machine))
+        return Sentence("{name}: its upgrade is ended", name=name)
 
-    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """There is nothing."""
-        return {volume.uuid: None for volume in volumes}
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """From the kernel's own count: a store that holds no exception changed nothing.
 
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """There is nothing to settle."""
-        _ = volumes
-        return ()
-
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the kernel's own count: a store that holds no exception changed nothing."""
-        return {pair.volume.uuid: _change(pair) for pair in self._as_merged(pairs)}
+        Nobody else knows; ``verify --deep`` reads the data.
+        """
+        _ = independently
+        return {pair.volume.uuid: _change(pair) for pair in self._as_merged(targets)}
 
     def _as_merged(self, pairs: Sequence[RewindTarget]) -> Sequence[RewindTarget]:
         """A merge makes the snapshot anew, so one that was observed before it is gone."""
@@ -278,10 +311,6 @@ class DmSnapshotStore(LvmVolumes):
             return pairs
         now = {volume.uuid: volume for volume in self.observe().volumes}
         return [_as_now(pair, now) for pair in pairs]
-
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """The kernel is the only one who knows; ``verify --deep`` reads the data."""
-        return self.diff(pairs)
 
 
 def _is_live(volume: Volume) -> bool:
@@ -295,17 +324,32 @@ def _is_live(volume: Volume) -> bool:
 def _as_now(pair: RewindTarget, now: Mapping[str, Volume]) -> RewindTarget:
     """The pair with the baseline that the seat's label names now, if that is its snapshot."""
     seat = now.get(pair.volume.uuid)
-    baseline = now.get(seat.labels.baseline) if seat and seat.labels else None
-    merging = seat is not None and seat.labels is not None and seat.labels.way is Way.MERGE
-    if not merging or baseline is None or baseline.origin != pair.volume.name:
+    if seat is None or not has_labels(seat, SeatLabels) or not _is_merged(seat):
+        return pair
+    baseline = now.get(seat.labels.baseline)
+    if baseline is None or baseline.origin != pair.volume.name:
         return pair
     return RewindTarget(volume=pair.volume, source=baseline)
 
 
 def _snapshot_of(pair: RewindTarget) -> Volume:
     """Whose store tells what changed: the seat's own, or the snapshot of an adopted seat."""
-    merging = pair.volume.labels is not None and pair.volume.labels.way is Way.MERGE
-    return pair.source if merging else pair.volume
+    return pair.source if _is_merged(pair.volume) else pair.volume
+
+
+def _is_unfinished(volume: Volume) -> bool:
+    match volume.labels:
+        case SeatLabels(baseline=baseline):
+            return baseline == MERGING
+        case FillingLabels(becoming=SeatLabels(domain="")):
+            return True
+        case _:
+            return False
+
+
+def _is_merged(seat: Volume) -> bool:
+    labels = seat.labels
+    return isinstance(labels, SeatLabels) and labels.reset_method is ResetMethod.MERGE
 
 
 def _change(pair: RewindTarget) -> Change | PizarraError:
@@ -336,7 +380,7 @@ def _change_of(snapshot: Volume) -> Change:
 
 def _empty_store(pair: RewindTarget) -> None:
     seat = pair.volume
-    if seat.labels is None or seat.labels.baseline != pair.source.uuid:
+    if not has_labels(seat, SeatLabels) or seat.labels.baseline != pair.source.uuid:
         raise not_ours_error(seat, "its label does not name this baseline")
     if seat.origin != pair.source.name:
         raise not_ours_error(seat, "it is no snapshot of its baseline")
@@ -377,3 +421,16 @@ def _zero_head(store: Path) -> None:
     finally:
         os.close(fd)
         zeros.close()
+
+
+def _store_at(settings: Settings, place: str) -> DmSnapshotStore:
+    _ = settings
+    return DmSnapshotStore(place)
+
+
+TECHNOLOGY = Technology(
+    kind=DmSnapshotStore.kind,
+    capabilities=DmSnapshotStore.capabilities,
+    store=_store_at,
+    observe=lvm_facts_here,
+)

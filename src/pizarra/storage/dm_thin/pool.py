@@ -186,17 +186,25 @@ def missing(thin_id: int) -> StorageFault:
 
 def run_thin_delta(pool: ThinPool, ids: _Ids) -> list[Change | PizarraError]:
     """The same, told by thin_delta: one metadata snapshot for all, two processes at a time."""
-    with metadata_snapshot(pool) as root, ThreadPoolExecutor(os.cpu_count()) as threads:
-        return list(threads.map(lambda pair: _run_thin_delta(pool, root, pair), ids))
+    with metadata_snapshot(pool), ThreadPoolExecutor(os.cpu_count()) as threads:
+        return list(threads.map(lambda pair: _run_thin_delta(pool, pair), ids))
 
 
-def _run_thin_delta(pool: ThinPool, root: int, ids: tuple[int, int]) -> Change | PizarraError:
-    of = ["--thin1", str(ids[0]), "--thin2", str(ids[1])]
+def _run_thin_delta(pool: ThinPool, ids: tuple[int, int]) -> Change | PizarraError:
     try:
-        done = run(["thin_delta", f"--metadata-snap={root}", *of, str(pool.metadata)])
-        return parse_delta(done.stdout)
+        return parse_delta(run(thin_delta_argv(pool.metadata, ids)).stdout)
     except PizarraError as error:
         return error
+
+
+def thin_delta_argv(metadata: Path, ids: tuple[int, int]) -> list[str]:
+    """thin_delta between two devices, by the metadata snapshot that the pool holds.
+
+    ``--metadata-snap`` goes without a value: thin-provisioning-tools 1.x (Debian 13) takes none,
+    and 0.9 then finds the held one by the superblock, as 1.x does.
+    """
+    which = ["--thin1", str(ids[0]), "--thin2", str(ids[1])]
+    return ["thin_delta", "--metadata-snap", *which, str(metadata)]
 
 
 def parse_delta(text: str) -> Change:

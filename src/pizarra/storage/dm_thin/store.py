@@ -14,13 +14,14 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
-from pizarra.model.facts import Pool, StorageKind, Volume
-from pizarra.model.labels import Role
+from pizarra.model.facts import Pool, StorageKind, Volume, labelled
+from pizarra.model.labels import BaselineLabels, InspectionLabels, ResetMethod, Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.batches import AtOnce, run_each, run_in_batches, run_in_phases, try_step
@@ -33,26 +34,32 @@ from pizarra.storage.dm_thin.transaction import messages_to_finish, pending_tran
 from pizarra.storage.dm_thin.undo import PoolMessages
 from pizarra.storage.interface import (
     NO_UNDO,
+    Attachment,
     Capabilities,
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
     RewindTarget,
     UndoSwap,
     ignore_progress,
+    raise_first,
 )
+from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm import commands as lvm_commands
 from pizarra.storage.lvm.volumes import (
     LvmVolumes,
     check_space,
     lvm,
     lvm_batch,
+    lvm_facts_here,
     lvm_facts_unlocked,
     not_ours_error,
 )
+from pizarra.storage.registry import Technology
 from pizarra.system import devmapper
 from pizarra.system.locks import holding_vg_lock
 from pizarra.system.rcu import expediting
@@ -72,15 +79,17 @@ _Check = Callable[[Sequence[RewindTarget]], dict[str, PizarraError | None]]
 class DmThinStore(LvmVolumes):
     """A thin pool in a volume group."""
 
-    kind = StorageKind.LVM_THIN
+    kind: StorageKind = Kind.LVM_THIN
     capabilities = Capabilities(
         hot_reset=True,
-        disk_type="block",
-        disk_format="raw",
+        rebase_at_reset=True,
         new_is_zero=True,
-        moves_at_reset=True,
+        resize_at_create=True,
+        live_view=True,
+        volume_groups=True,
         undo=True,
         checkpoints=True,
+        adoption=ResetMethod.REWIND,
     )
 
     def __init__(self, vg: str, pool: str = "pizarra") -> None:
@@ -114,19 +123,20 @@ class DmThinStore(LvmVolumes):
             )
         check_space(pool.free_bytes, new_bytes, what, f"thin pool {self.place}/{self.pool}")
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """An empty thin volume, active."""
-        self.prepare()
-        lvm(lvm_commands.thin_create(self.place, self.pool, new))
-        return self.find(new.name)
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
     ) -> Volume:
-        """A thin snapshot, whatever the size."""
-        lvm(lvm_commands.thin_snapshot(self.place, golden.name, new))
-        if new.size_bytes > golden.size_bytes:
-            lvm(lvm_commands.extend(self.place, new.name, new.size_bytes))
+        """An empty thin volume, active; or a thin snapshot, whatever the size."""
+        if source is None:
+            self.prepare()
+            lvm(lvm_commands.thin_create(self.place, self.pool, new))
+        else:
+            lvm(lvm_commands.thin_snapshot(self.place, source.name, new))
+            if new.size_bytes > source.size_bytes:
+                lvm(lvm_commands.extend(self.place, new.name, new.size_bytes))
         progress(1.0)
         return self.find(new.name)
 
@@ -151,12 +161,34 @@ class DmThinStore(LvmVolumes):
                 for one in these:
                     thin_undo.discard_all(pool, one.thin_id)
 
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
+    def create_baseline(self, seat: Volume, new: NewVolume[BaselineLabels]) -> Volume:
         """The original state of an adopted volume: a snapshot that is only ever a source."""
         lvm(lvm_commands.thin_baseline(self.place, seat.name, new))
         return self.find(new.name)
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def baseline_bytes(self, size_bytes: int) -> int:
+        """None: blocks are shared until they are written."""
+        _ = size_bytes
+        return 0
+
+    def attach(
+        self,
+        volume: Volume,
+        new: NewVolume[InspectionLabels],
+        note: Callable[[Attachment], None],
+    ) -> Attachment:
+        """A snapshot of its own: what goes on with the volume does not disturb it."""
+        made = Attachment(snapshot=new.name)
+        note(made)
+        lvm(lvm_commands.thin_view(self.place, volume.name, new))
+        return replace(made, device=f"/dev/{self.place}/{new.name}")
+
+    def detach(self, attachment: Attachment) -> None:
+        """The snapshot goes. One of that name that is not for looking at stays."""
+        snapshots = labelled(self.observe().volumes, InspectionLabels)
+        raise_first(self.remove([one for one in snapshots if one.name == attachment.snapshot]))
+
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """Snapshots that sleep, fed to one process; LVM holds each origin still meanwhile."""
         taken = {volume.name for volume in self.observe().volumes}
         faults = self.changed_since_observed([volume for volume, _ in new])
@@ -427,13 +459,13 @@ class DmThinStore(LvmVolumes):
     def _activate(self, pair: RewindTarget) -> None:
         lvm(lvm_commands.change(self.place, pair.volume.name, "-ay", "-K"))
 
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """By comparing mapping trees: those of an original seat and its baseline have one root."""
-        return self._diff(pairs, lambda pool, these: thin_pool.read_changes(pool, _ids(these)))
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """By comparing mapping trees: those of an original seat and its baseline have one root.
 
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """By ``thin_delta``, a process a seat."""
-        return self._diff(pairs, lambda pool, these: thin_pool.run_thin_delta(pool, _ids(these)))
+        Independently: by ``thin_delta``, a process a seat.
+        """
+        ask = thin_pool.run_thin_delta if independently else thin_pool.read_changes
+        return self._diff(targets, lambda pool, these: ask(pool, _ids(these)))
 
     def _diff(
         self,
@@ -458,3 +490,11 @@ def _ids(pairs: Sequence[RewindTarget]) -> list[tuple[int, int]]:
 def _alone(volume: Volume) -> RewindTarget:
     """For a step that is about the volume by itself."""
     return RewindTarget(volume=volume, source=volume)
+
+
+TECHNOLOGY = Technology(
+    kind=DmThinStore.kind,
+    capabilities=DmThinStore.capabilities,
+    store=lambda settings, place: DmThinStore(place, settings.pool),
+    observe=lvm_facts_here,
+)

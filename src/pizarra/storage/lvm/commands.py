@@ -102,11 +102,22 @@ def change(vg: str, name: str, *options: str) -> Argv:
 
 def set_labels(volume: Volume, new: Labels) -> Argv:
     """Replace tags of ours, those of others stay; nothing when it has these."""
-    old, wanted = volume.labels.to_tags() if volume.labels else (), new.to_tags()
+    old, wanted = volume.tags, new.to_tags()
     gone = [part for tag in old if tag not in wanted for part in ("--deltag", tag)]
     added = [part for tag in wanted if tag not in old for part in ("--addtag", tag)]
     name = f"{volume.place}/{volume.name}"
     return ["lvchange", "-y", *gone, *added, name] if gone or added else []
+
+
+def group_tags(vg: str) -> Argv:
+    """The tags of a group, with commas between."""
+    return ["vgs", "--noheadings", "-o", "vg_tags", vg]
+
+
+def set_group_tags(vg: str, gone: Sequence[str], added: Sequence[str]) -> Argv:
+    """Take tags of a group off and put others on, in one change of its metadata."""
+    off = [part for tag in gone for part in ("--deltag", tag)]
+    return ["vgchange", *off, *(part for tag in added for part in ("--addtag", tag)), vg]
 
 
 def rename(vg: str, name: str, new: str) -> Argv:

@@ -6,38 +6,27 @@ whatever the number of seats. Field names and attribute letters: lvs(8), lvmrepo
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pizarra.errors import NotOurs, StorageFault
-from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, labels_from_tags
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Pool, StorageFacts, Volume
+from pizarra.model.labels import PREFIX, Labels, labels_from_tags
 from pizarra.model.sentence import Sentence, join
 from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
+from pizarra.storage.kinds import Kind
+from pizarra.storage.lvm.records import records_seen
+from pizarra.system.report_fields import Number, Share
 
-VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr"
+VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,vg_tags"
 SEG_FIELDS = (
     "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,"
     "thin_id,segtype,chunk_size,lv_health_status,origin_size"
 )
-_MISSING = (None, "", "-1")
-Number = Annotated[int, BeforeValidator(lambda raw: 0 if raw in _MISSING else raw)]
-
-
-def _share(raw: object) -> float | None:
-    if raw in _MISSING:
-        return None
-    if not isinstance(raw, str) or not isfinite(float(raw)):
-        raise ValueError("it is no percentage")
-    return float(raw) / 100
-
-
-Share = Annotated[float | None, BeforeValidator(_share)]
 
 
 class VgRow(BaseModel):
@@ -48,6 +37,7 @@ class VgRow(BaseModel):
     vg_free: int
     vg_extent_size: int
     vg_attr: str
+    vg_tags: str = ""
 
 
 class LvRow(BaseModel):
@@ -124,6 +114,11 @@ def facts(groups: dict[str, Group]) -> StorageFacts:
             if row.segtype != "thin-pool"
         ),
         pools=tuple(pool for group in groups.values() for pool in _pools(group)),
+        records=tuple(
+            record
+            for group in groups.values()
+            for record in records_seen(group.vg.vg_name, group.vg.vg_tags.split(","))
+        ),
     )
 
 
@@ -133,17 +128,19 @@ def _crowded(group: Group) -> set[str]:
 
 
 def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
-    labels, fault = _labels(row)
+    tags = tuple(tag for tag in row.lv_tags.split(",") if tag.startswith(PREFIX))
+    labels, fault = _labels(tags)
     if row.pool_lv in crowded:
         fault = Sentence("thin ids of its pool are so high that what an undo keeps may meet them")
     return Volume(
-        kind=StorageKind.LVM_THIN if row.segtype == "thin" else StorageKind.LVM_THICK,
+        kind=Kind.LVM_THIN if row.segtype == "thin" else Kind.LVM_THICK,
         place=group.vg.vg_name,
         name=row.lv_name,
         uuid=row.lv_uuid,
-        path=Path("/dev") / group.vg.vg_name / row.lv_name,
+        source=BlockDevice(Path("/dev") / group.vg.vg_name / row.lv_name),
         size_bytes=_size_bytes(row),
         labels=labels,
+        tags=tags,
         fault=fault or _health(row),
         active=row.lv_attr[4:5] not in ("-", ""),
         read_only=row.lv_attr[1:2] in ("r", "R"),
@@ -159,9 +156,9 @@ def _size_bytes(row: LvRow) -> int:
     return row.origin_size if row.origin and row.segtype != "thin" else row.lv_size
 
 
-def _labels(row: LvRow) -> tuple[Labels | None, str | None]:
+def _labels(tags: Sequence[str]) -> tuple[Labels | None, str | None]:
     try:
-        return labels_from_tags(row.lv_tags.split(",")), None
+        return labels_from_tags(tags), None
     except NotOurs as error:
         return None, join([error])
 
@@ -176,7 +173,7 @@ def _health(row: LvRow) -> str | None:
 
 def _pools(group: Group) -> Iterator[Pool]:
     yield Pool(
-        kind=StorageKind.LVM_THICK,
+        kind=Kind.LVM_THICK,
         place=group.vg.vg_name,
         name=group.vg.vg_name,
         size_bytes=group.vg.vg_size,
@@ -186,7 +183,7 @@ def _pools(group: Group) -> Iterator[Pool]:
     for row in group.lvs:
         if row.segtype == "thin-pool":
             yield Pool(
-                kind=StorageKind.LVM_THIN,
+                kind=Kind.LVM_THIN,
                 place=group.vg.vg_name,
                 name=row.lv_name,
                 size_bytes=row.lv_size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,15 +16,17 @@ from pizarra.errors import (
     PizarraError,
     StorageFault,
 )
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
+from pizarra.settings import Settings
 from pizarra.storage.interface import Faults, Progress, ignore_progress
 from pizarra.storage.lvm import commands as lvm_commands
 from pizarra.storage.lvm import report as lvm_report
+from pizarra.storage.lvm.records import record_tag, tags_of_classroom
 from pizarra.system import devmapper
-from pizarra.system.checksum import sha256_of
 from pizarra.system.process import Completed, run
 
 _NO_CONTENT = "No data available"  # ENODATA, of loading a thin table whose id is not in the pool
@@ -75,6 +78,15 @@ def lvm_facts(vg: str = "") -> StorageFacts:
     """All volume groups, or one, in one report."""
     text = lvm(lvm_commands.full_report(vg)).stdout
     return lvm_report.facts(lvm_report.parse_groups(text))
+
+
+def lvm_facts_here(settings: Settings) -> StorageFacts:
+    """All groups of this host. A host without LVM has none, and that is no error."""
+    _ = settings
+    try:
+        return lvm_facts()
+    except HostNotFit:
+        return StorageFacts()
 
 
 def lvm_facts_unlocked(vg: str) -> StorageFacts:
@@ -129,6 +141,34 @@ class LvmVolumes:
             lvm_commands.set_labels(by_uuid[uuid], labels) for uuid, labels in volumes.items()
         ]
         lvm_batch([argv for argv in commands if argv])
+
+    def is_path_of(self, volume: Volume, path: str) -> bool:
+        """By its name under /dev, by device-mapper's, or by a link to the same device."""
+        mapped = f"/dev/mapper/{devmapper.dm_name(volume.place, volume.name)}"
+        return path in (str(volume.path), mapped) or (
+            volume.active and os.path.realpath(path) == os.path.realpath(volume.path)
+        )
+
+    def remove_labels(self, volume: Volume) -> None:
+        """All tags of ours off; those of others stay. Raises StorageFault."""
+        if volume.labels and volume.tags:
+            lvm(lvm_commands.unlabel(volume.place, volume.name, volume.tags))
+
+    def write_record(self, record: ClassroomRecord) -> None:
+        """One change of the group's metadata, or none."""
+        self._replace_record(record.classroom, [record_tag(record)])
+
+    def remove_record(self, classroom: str) -> None:
+        """Fine if there is none."""
+        self._replace_record(classroom, [])
+
+    def _replace_record(self, classroom: str, wanted: Sequence[str]) -> None:
+        there = lvm(lvm_commands.group_tags(self.place)).stdout.strip().split(",")
+        old = tags_of_classroom(there, classroom)
+        gone = [tag for tag in old if tag not in wanted]
+        added = [tag for tag in wanted if tag not in old]
+        if gone or added:
+            lvm(lvm_commands.set_group_tags(self.place, gone, added))
 
     def remove(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or another by now, stays."""
@@ -188,37 +228,28 @@ class LvmVolumes:
             raise
         return True
 
-    def checksum(self, volume: Volume, size_bytes: int) -> str:
-        """Read from the device."""
-        with self.opening(volume) as path:
-            return sha256_of(path, size_bytes)
-
     @contextmanager
-    def opening(self, volume: Volume) -> Iterator[Path]:
+    def opening(
+        self, volume: Volume, *, raw: bool = False, writable: bool = False
+    ) -> Iterator[Path]:
         """Its device; an inactive one is activated for as long as the block lasts."""
-        if volume.active:
-            yield volume.path
-            return
-        lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
+        _ = raw  # a device always is
+        if not volume.active:
+            lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
         try:
             yield volume.path
-        finally:
-            lvm(lvm_commands.change(self.place, volume.name, "-an"))
-
-    @contextmanager
-    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
-        """Its device."""
-        with self.opening(volume) as path:
-            yield path
             if writable:
-                devmapper.flush_page_cache(path)
+                devmapper.flush_page_cache(volume.path)
+        finally:
+            if not volume.active:
+                lvm(lvm_commands.change(self.place, volume.name, "-an"))
 
 
 def _keep(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
     """Why a volume must stay: it is not ours, or LVM would take others away with it."""
     if volume.labels is None:
         return not_ours_error(volume, "it carries no label of ours")
-    if volume.kind is StorageKind.LVM_THIN:
+    if volume.pool:
         return None  # thin snapshots outlive their origin
     standing = [v.name for v in present if v.origin == volume.name and v.uuid not in going]
     if not standing:

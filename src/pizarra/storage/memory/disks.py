@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from pizarra.errors import StorageFault
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Volume
-from pizarra.model.labels import Role
+from pizarra.model.labels import CheckpointLabels
 from pizarra.model.sizes import TIB
 from pizarra.model.undo_slot import UndoSlot
 
@@ -35,14 +36,13 @@ class Disk:
     undo: dict[UndoSlot, Disk] = field(default_factory=dict)  # what rewinds took away
     going: list[Disk] = field(default_factory=list)  # what takes space until it is reclaimed
 
-    @property
-    def is_checkpoint(self) -> bool:
-        """Whether it is a saved state."""
-        return self.volume.labels is not None and self.volume.labels.role is Role.CHECKPOINT
+    def content(self) -> Disk:
+        """What it holds now, by itself."""
+        return replace(self, undo={}, going=[])
 
-    def write_at(self, offset: int, data: bytes) -> None:
-        """Of a disk with a content."""
-        blocks = self.blocks if self.blocks is not None else {}
+    def write(self, offset: int, data: bytes) -> None:
+        """Blocks that another volume shares are copied first."""
+        blocks = self.blocks or {}
         while data:
             number, start = divmod(offset, BLOCK_BYTES)
             part = data[: BLOCK_BYTES - start]
@@ -50,35 +50,16 @@ class Disk:
             blocks[number] = Block(old[:start] + part + old[start + len(part) :])
             self.written.add(number)
             offset, data = offset + len(part), data[len(part) :]
+        self.blocks = blocks
 
-    def read_at(self, offset: int, length: int) -> bytes:
-        """Of a disk with a content."""
+    def read(self, offset: int, length: int) -> bytes:
+        """What was never written is zeros."""
         blocks = self.blocks or {}
         first, last = offset // BLOCK_BYTES, -(-(offset + length) // BLOCK_BYTES)
         data = b"".join(
             blocks[number].data if number in blocks else BLANK for number in range(first, last)
         )
         return data[offset - first * BLOCK_BYTES :][:length]
-
-    def content(self) -> Disk:
-        """What it holds now, by itself."""
-        return replace(self, undo={}, going=[])
-
-
-def copy_of(disk: Disk, volume: Volume) -> Disk:
-    """Another volume with the same content, which stands on the same baseline."""
-    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
-
-
-def snapshot_of(volume: Volume, baseline: Disk) -> Disk:
-    """Another volume that stands on this one."""
-    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
-
-
-def own_blocks(seat: Disk, baseline: Disk) -> int:
-    """How many blocks of a seat are not its baseline's."""
-    theirs = baseline.blocks or {}
-    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())
 
 
 @dataclass(slots=True)
@@ -87,6 +68,7 @@ class MemoryDisks:
 
     size_bytes: int = TIB
     by_uuid: dict[str, Disk] = field(default_factory=dict)
+    records: dict[str, ClassroomRecord | None] = field(default_factory=dict)  # None: damaged
 
     def find(self, name: str) -> Disk:
         """Raises StorageFault when there is none."""
@@ -100,3 +82,24 @@ class MemoryDisks:
         disks = list(self.by_uuid.values())
         beside = [[*disk.undo.values(), *disk.going] for disk in disks]
         return BLOCK_BYTES * sum(len(disk.written) for disk in [*disks, *chain(*beside)])
+
+
+def saved_copy(disk: Disk, volume: Volume) -> Disk:
+    """What a checkpoint of it has."""
+    return Disk(volume, dict(disk.blocks or {}), set(disk.written), disk.baseline)
+
+
+def snapshot(volume: Volume, baseline: Disk) -> Disk:
+    """A volume that shares all blocks, and has written none of its own."""
+    return Disk(volume, dict(baseline.blocks or {}), set(), baseline.volume.uuid)
+
+
+def is_checkpoint(disk: Disk) -> bool:
+    """Whether it is a seat's saved state."""
+    return isinstance(disk.volume.labels, CheckpointLabels)
+
+
+def own_blocks(seat: Disk, baseline: Disk) -> int:
+    """How many blocks it does not share."""
+    theirs = baseline.blocks or {}
+    return sum(theirs.get(number) is not block for number, block in (seat.blocks or {}).items())

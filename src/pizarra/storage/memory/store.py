@@ -23,117 +23,40 @@ from pizarra.errors import (
     OtherOriginal,
     PizarraError,
     StorageFault,
-    Unsupported,
 )
-from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Pool, RecordSeen, StorageFacts, Volume
 from pizarra.model.labels import Labels, Role
-from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import (
     NO_UNDO,
-    Capabilities,
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
     RewindTarget,
-    UndoSwap,
     ignore_progress,
     is_valid_source,
 )
 from pizarra.storage.memory.disks import (
     BLOCK_BYTES,
     Disk,
-    MemoryDisks,
-    copy_of,
+    is_checkpoint,
     own_blocks,
-    snapshot_of,
+    saved_copy,
+    snapshot,
 )
-from pizarra.system.checksum import sha256_of
-from pizarra.system.flight import record
+from pizarra.storage.memory.driver import Crash as Crash
+from pizarra.storage.memory.undo import MemoryUndo
 
 
-class Crash(BaseException):
-    """The power went off. Nobody may catch it but a test, which then looks at the disks."""
-
-
-class MemoryStore:
-    """The backend. ``write``, ``read``, ``fail_at`` and ``crash_at`` are for whoever tests."""
-
-    kind = StorageKind.MEMORY
-
-    def __init__(self, disks: MemoryDisks | None = None, *, place: str = "memory") -> None:
-        self.disks = disks or MemoryDisks()
-        self.place = place
-        self.capabilities = Capabilities(
-            hot_reset=True,
-            disk_type="block",
-            disk_format="raw",
-            new_is_zero=True,
-            moves_at_reset=True,
-            undo=True,
-            checkpoints=True,
-        )
-        self._failures: dict[tuple[str, int], PizarraError] = {}
-        self._steps_to_crash = 0
-        self._is_dead = False
-
-    # what a test says
-
-    def fail_at(self, call: str, step: int, error: PizarraError) -> None:
-        """The ``step``-th step (from 1) of the next ``call`` that comes so far raises ``error``."""
-        self._failures[call, step] = error
-
-    def crash_at(self, step: int) -> None:
-        """Raise Crash instead of the ``step``-th change (from 1) that is made from now on, and
-        instead of all that follow: another driver on the same disks is the next process. 0 is
-        never."""
-        self._steps_to_crash = step
-
-    def write(self, name: str, offset: int, data: bytes) -> None:
-        """As a guest would. Raises StorageFault when it may not be written there."""
-        disk = self.disks.find(name)
-        if disk.volume.read_only or disk.blocks is None:
-            raise StorageFault("{name} cannot be written.", name=name)
-        if offset + len(data) > disk.volume.size_bytes:
-            raise StorageFault("{name} ends before that.", name=name)
-        disk.write_at(offset, data)
-
-    def read(self, name: str, offset: int, length: int) -> bytes:
-        """As a guest would. Raises StorageFault in the middle of a rewind."""
-        disk = self.disks.find(name)
-        if disk.blocks is None:
-            raise StorageFault("{name} cannot be read.", name=name)
-        return disk.read_at(offset, length)
-
-    def _begin(self, call: str) -> Callable[[], None]:
-        """What the call does before each of its steps."""
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            error = self._failures.pop((call, done), None)
-            if error is not None:
-                raise error
-
-        return step
-
-    def _change(self) -> None:
-        """Before each change of the disks. A driver that has crashed makes none any more."""
-        record("memory change of a disk")
-        if self._is_dead:
-            raise Crash
-        if self._steps_to_crash:
-            self._steps_to_crash -= 1
-            if not self._steps_to_crash:
-                self._is_dead = True
-                raise Crash
-
-    # the backend
+class MemoryStore(MemoryUndo):
+    """The backend; what a test does with it is in ``MemoryDriver``."""
 
     def observe(self) -> StorageFacts:
         """All of it."""
@@ -146,7 +69,11 @@ class MemoryStore:
             free_bytes=self.disks.size_bytes - self.disks.used_bytes(),
         )
         volumes = tuple(_volume(disk) for disk in self.disks.by_uuid.values())
-        return StorageFacts(volumes=volumes, pools=(pool,))
+        records = tuple(
+            RecordSeen(kind=self.kind, place=self.place, classroom=name, record=record)
+            for name, record in self.disks.records.items()
+        )
+        return StorageFacts(volumes=volumes, pools=(pool,), records=records)
 
     def check_space(self, new_bytes: int, what: str) -> None:
         """Raises NoSpace."""
@@ -160,18 +87,18 @@ class MemoryStore:
                 free=size_text(free_bytes),
             )
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """Blank."""
-        self._begin("create_golden")()
-        return _volume(self._make(new, new.labels.but(role=Role.FILLING), Disk))
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
     ) -> Volume:
-        """Its blocks are shared until they are written."""
-        self._begin("create_draft")()
-        source = self._find(golden)
-        made = self._make(new, new.labels, lambda volume: snapshot_of(volume, source))
+        """Blank; or its blocks are those of ``source`` until they are written."""
+        self._begin("create_draft" if source else "create_golden")()
+        origin = self._find(source) if source else None
+        made = self._make(
+            new, new.labels, lambda volume: snapshot(volume, origin) if origin else Disk(volume)
+        )
         progress(1.0)
         return _volume(made)
 
@@ -198,9 +125,7 @@ class MemoryStore:
             step()
             size_bytes = max(one.size_bytes, golden.size_bytes)
             larger = replace(one, size_bytes=size_bytes)
-            disk = self._make(
-                larger, one.labels, lambda volume: snapshot_of(volume, baseline), taken
-            )
+            disk = self._make(larger, one.labels, lambda volume: snapshot(volume, baseline), taken)
             taken.add(one.name)
             disk.volume = replace(disk.volume, origin=golden.name)
 
@@ -213,6 +138,18 @@ class MemoryStore:
             step()
             self._change()
             disk.volume = replace(disk.volume, labels=labels)
+
+    def write_record(self, record: ClassroomRecord) -> None:
+        """One step."""
+        self._begin("write_record")()
+        self._change()
+        self.disks.records[record.classroom] = record
+
+    def remove_record(self, classroom: str) -> None:
+        """One step."""
+        self._begin("remove_record")()
+        self._change()
+        self.disks.records.pop(classroom, None)
 
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """A step each."""
@@ -257,93 +194,17 @@ class MemoryStore:
             seat.going += [seat.content()] if seat.blocks is not None else []
         else:
             self._save_undo(seat, slot)
-        fresh = snapshot_of(seat.volume, baseline)
-        if baseline.is_checkpoint:
+        fresh = snapshot(seat.volume, baseline)
+        if is_checkpoint(baseline):
             fresh.written, fresh.baseline = set(baseline.written), baseline.baseline
         self._replace(seat, fresh, step)
 
-    def _save_undo(self, disk: Disk, slot: UndoSlot) -> None:
-        if disk.blocks is not None and slot not in disk.undo:
-            self._change()
-            disk.undo[slot] = disk.content()
-
-    def _replace(self, disk: Disk, by: Disk, step: Callable[[], None]) -> None:
-        self._change()
-        disk.blocks = None
-        step()
-        self._change()
-        disk.blocks, disk.written, disk.baseline = by.blocks, by.written, by.baseline
-
-    def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
-        """Those that hold something. One step."""
-        self._begin("undo_slots")()
-        found = {one.uuid: frozenset(self._find(one).undo) for one in volumes}
-        return {uuid: slots for uuid, slots in found.items() if slots}
-
-    def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
-        """Four steps each, as in a thin pool."""
-        step = self._begin("swap_with_undo")
-        faults: dict[str, PizarraError | None] = {}
-        for one in swaps:
-            faults[one.volume.uuid] = None
-            try:
-                disk = self._find(one.volume)
-                step()
-                self._swap(disk, one, step)
-            except PizarraError as error:
-                faults[one.volume.uuid] = error
-        return faults
-
-    def _swap(self, disk: Disk, one: UndoSwap, step: Callable[[], None]) -> None:
-        if not disk.undo:
-            raise StorageFault("Nothing is kept of what a reset took away.")
-        self._save_undo(disk, one.to)
-        if kept := disk.undo.get(one.kept):
-            self._replace(disk, kept.content(), step)
-            self._change()
-            del disk.undo[one.kept]
-
-    def reclaim_space(
-        self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
-    ) -> Faults:
-        """One step."""
-        self._begin("reclaim_space")()
-        for volume in volumes:
-            disk = self._find(volume)
-            disk.going.clear()
-            if volume.uuid in keep and keep[volume.uuid].other in disk.undo:
-                self._change()
-                del disk.undo[keep[volume.uuid].other]
-        return {volume.uuid: None for volume in volumes}
-
-    def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
-        """A step each."""
-        step = self._begin("discard_undo")
-        for volume in volumes:
-            step()
-            disk = self._find(volume)
-            if disk.undo:
-                self._change()
-                disk.undo.clear()
-            disk.going.clear()
-        return {volume.uuid: None for volume in volumes}
-
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """An exchange has no middle; what goes may be left. One step."""
-        self._begin("repair_after_crash")()
-        left = [disk for one in volumes if (disk := self._find(one)).going]
-        for disk in left:
-            disk.going.clear()
-        text = "{n} undos that were cut off or left behind are settled"
-        return (Sentence(text, n=len(left)),) if left else ()
-
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the record of what was written."""
-        return self._diff("diff", pairs, lambda seat, _: len(seat.written))
-
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the blocks themselves: which are not the baseline's own."""
-        return self._diff("diff_independently", pairs, own_blocks)
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """From the record of what was written; independently, from the blocks themselves: which
+        are not the baseline's own."""
+        if independently:
+            return self._diff("diff_independently", targets, own_blocks)
+        return self._diff("diff", targets, lambda seat, _: len(seat.written))
 
     def _diff(
         self, call: str, pairs: Sequence[RewindTarget], count: Callable[[Disk, Disk], int]
@@ -356,7 +217,7 @@ class MemoryStore:
                 seat, baseline = self._find(pair.volume), self._find(pair.source)
                 if seat.blocks is None:
                     raise StorageFault("{name} is not a whole seat.", name=pair.volume.name)
-                if baseline.is_checkpoint:
+                if is_checkpoint(baseline):
                     blocks = own_blocks(seat, baseline) + own_blocks(baseline, seat)
                 elif seat.baseline != pair.source.uuid:
                     raise OtherOriginal("{name} is another's seat.", name=pair.volume.name)
@@ -368,7 +229,7 @@ class MemoryStore:
                 changes[pair.volume.uuid] = Change(changed_bytes=BLOCK_BYTES * blocks)
         return changes
 
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """A step each."""
         step = self._begin("create_checkpoints")
         faults: dict[str, PizarraError | None] = {}
@@ -379,7 +240,7 @@ class MemoryStore:
                 disk = self._find(volume)
                 if disk.blocks is None:
                     raise StorageFault("{name} has no content.", name=volume.name)
-                made = self._make(one, one.labels, partial(copy_of, disk))
+                made = self._make(one, one.labels, partial(saved_copy, disk))
                 made.volume = replace(made.volume, read_only=True)
             except PizarraError as error:
                 faults[volume.uuid] = error
@@ -424,18 +285,12 @@ class MemoryStore:
         """Never asleep; empty after a crash in the middle."""
         return not self.has_error_table(volume)
 
-    def checksum(self, volume: Volume, size_bytes: int) -> str:
-        """Of the raw content."""
-        with self.opening(volume) as path:
-            return sha256_of(path, size_bytes)
-
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
-        """Unsupported, as on files."""
-        raise Unsupported("{name} cannot be adopted in memory.", name=new.name or seat.name)
-
     @contextmanager
-    def opening(self, volume: Volume) -> Iterator[Path]:
-        """A copy in a sparse temporary file; what is written to it is lost."""
+    def opening(
+        self, volume: Volume, *, raw: bool = False, writable: bool = False
+    ) -> Iterator[Path]:
+        """A copy in a sparse temporary file; what is written to it is put back, or lost."""
+        _ = raw  # it always is
         blocks = self._find(volume).blocks
         if blocks is None:
             raise StorageFault("{name} has no content.", name=volume.name)
@@ -446,17 +301,11 @@ class MemoryStore:
                 file.write(block.data)
             file.flush()
             yield Path(file.name)
-
-    @contextmanager
-    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
-        """The copy, whose changes are put back."""
-        with self.opening(volume) as path:
-            yield path
-            data = path.read_bytes() if writable else b""
-            for at in range(0, len(data), BLOCK_BYTES):
-                block = data[at : at + BLOCK_BYTES]
-                if block != self.read(volume.name, at, len(block)):
-                    self.write(volume.name, at, block)
+            data = Path(file.name).read_bytes() if writable else b""
+        for at in range(0, len(data), BLOCK_BYTES):
+            part = data[at : at + BLOCK_BYTES]
+            if part != self.read(volume.name, at, len(part)):
+                self.write(volume.name, at, part)
 
     def _make(
         self,
@@ -475,23 +324,20 @@ class MemoryStore:
             place=self.place,
             name=new.name,
             uuid=str(uuid.uuid4()),
-            path=Path("/memory") / self.place / new.name,
+            source=BlockDevice(Path("/memory") / self.place / new.name),
             size_bytes=new.size_bytes,
             labels=labels,
             read_only=labels.role is Role.BASELINE,
         )
         return self.disks.by_uuid.setdefault(volume.uuid, disk(volume))
 
-    def _find(self, volume: Volume) -> Disk:
-        """The disk of this UUID and name, if it is ours. Raises NotOurs, StorageFault."""
-        disk = self.disks.by_uuid.get(volume.uuid)
-        if disk is None or disk.volume.name != volume.name:
-            raise NotOurs("{name} is not the volume that it was.", name=volume.name)
-        if disk.volume.labels is None:
-            raise NotOurs("{name} carries no label of ours.", name=volume.name)
-        return disk
-
 
 def _volume(disk: Disk) -> Volume:
     used_share = len(disk.written) * BLOCK_BYTES / disk.volume.size_bytes
-    return replace(disk.volume, active=disk.blocks is not None, used_share=used_share)
+    labels = disk.volume.labels
+    return replace(
+        disk.volume,
+        active=disk.blocks is not None,
+        used_share=used_share,
+        tags=labels.to_tags() if labels else (),
+    )

@@ -23,7 +23,8 @@ def as_raw(image: Path, *, writable: bool = False) -> Iterator[Path]:
         raw = Path(folder) / "disk"
         raw.touch()
         disk = {"driver": "qcow2", "node-name": "disk", "file.driver": "file",
-                "file.filename": str(image), "read-only": _switch(not writable)}  # fmt: skip
+                "file.filename": str(image), "read-only": _switch(not writable),
+                "force-share": _switch(not writable)}  # fmt: skip
         export = {"type": "fuse", "id": "disk", "node-name": "disk",
                   "mountpoint": str(raw), "writable": _switch(writable)}  # fmt: skip
         # it must not outlive us, for it holds the image

@@ -15,9 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import NotOurs
-from pizarra.model.facts import Pool, StorageFacts, StorageKind, Volume
+from pizarra.model.disk_source import ImageFile
+from pizarra.model.facts import Pool, StorageFacts, Volume
+from pizarra.model.labels import Labels
 from pizarra.model.sentence import Sentence, join
+from pizarra.storage.kinds import Kind
 from pizarra.storage.qcow2.header import Header, read_header
+from pizarra.storage.qcow2.records import records_seen
 from pizarra.storage.qcow2.sidecar import SUFFIX, read_sidecar
 
 TEMPLATES, SEATS = "templates", "seats"
@@ -36,7 +40,11 @@ def observe_folder(folder: Path) -> StorageFacts:
         for image in _images(folder / part)
         if (volume := _volume(folder, image)) is not None
     ]
-    return StorageFacts(volumes=tuple(_mark_twins(volumes)), pools=(_pool(folder),))
+    return StorageFacts(
+        volumes=tuple(_mark_twins(volumes)),
+        pools=(_pool(folder),),
+        records=tuple(records_seen(folder)),
+    )
 
 
 def _images(folder: Path) -> list[Path]:
@@ -54,7 +62,8 @@ def observe_volume(folder: Path, image: Path) -> Volume | None:
 
 
 def _volume(folder: Path, image: Path) -> Volume | None:
-    labels, uuid = None, ""
+    labels: Labels | None = None
+    uuid, tags = "", tuple[str, ...]()
     faults: list[object] = []
     try:
         sidecar = read_sidecar(image)
@@ -62,7 +71,7 @@ def _volume(folder: Path, image: Path) -> Volume | None:
         faults.append(error)
     else:
         if sidecar:
-            labels, uuid = sidecar.labels, sidecar.uuid
+            labels, uuid, tags = sidecar.labels, sidecar.uuid, sidecar.tags
     try:
         seen = image.stat()
     except FileNotFoundError:
@@ -73,14 +82,15 @@ def _volume(folder: Path, image: Path) -> Volume | None:
     else:
         header = _header(image, faults if uuid else [])
     return Volume(
-        kind=StorageKind.QCOW2,
+        kind=Kind.QCOW2,
         place=str(folder),
         name=image.stem,
         # what nobody gave a UUID is told apart by its inode
         uuid=uuid or (f"inode-{seen.st_dev}-{seen.st_ino}" if seen else f"sidecar-{image.stem}"),
-        path=image,
+        source=ImageFile(image, "qcow2"),
         size_bytes=header.size_bytes if header else (seen.st_size if seen else 0),
         labels=labels,
+        tags=tags,
         fault=join(faults, "; ") or None,
         active=seen is not None,
         read_only=seen is not None and not seen.st_mode & 0o222,
@@ -112,7 +122,7 @@ def _mark_twins(volumes: list[Volume]) -> Iterator[Volume]:
 def _pool(folder: Path) -> Pool:
     size_bytes, free_bytes = space_of(folder)
     return Pool(
-        kind=StorageKind.QCOW2,
+        kind=Kind.QCOW2,
         place=str(folder),
         name=str(folder),
         size_bytes=size_bytes,

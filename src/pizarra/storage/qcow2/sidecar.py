@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pizarra.errors import AlreadyExists, NotOurs
-from pizarra.model.labels import Labels, labels_from_dict
+from pizarra.model.labels import Labels, labels_from_dict, tags_of
 from pizarra.system.file_copies import write_atomically, write_new
 
 SUFFIX = ".json"
@@ -25,6 +25,7 @@ class Sidecar:
 
     uuid: str
     labels: Labels
+    tags: tuple[str, ...] = ()  # the labels as they stand in the file, in the form of tags
 
 
 def sidecar_path(image: Path) -> Path:
@@ -46,7 +47,8 @@ def read_sidecar(image: Path) -> Sidecar | None:
         raise NotOurs("its sidecar is not JSON: {why}", why=error) from None
     if not isinstance(raw, dict) or not isinstance(raw.get("uuid"), str) or not raw["uuid"]:
         raise NotOurs("its sidecar has no UUID")
-    return Sidecar(raw.pop("uuid"), labels_from_dict(raw))
+    uuid = raw.pop("uuid")
+    return Sidecar(uuid, labels_from_dict(raw), tags_of(raw))
 
 
 def create_sidecar(image: Path, sidecar: Sidecar) -> None:

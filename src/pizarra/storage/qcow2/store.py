@@ -8,7 +8,6 @@ would go on writing to it, so a file that is held open is left alone.
 from __future__ import annotations
 
 import re
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,19 +22,22 @@ from pizarra.errors import (
     NotOurs,
     PizarraError,
     StorageFault,
-    Unsupported,
 )
+from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels, Role
+from pizarra.model.labels import InspectionLabels, Labels
 from pizarra.model.sentence import Sentence
 from pizarra.model.sizes import size_text
 from pizarra.model.undo_slot import UndoSlot
+from pizarra.settings import Settings
 from pizarra.storage.interface import (
     NO_UNDO,
+    Attachment,
     Capabilities,
     Change,
     Changes,
     Faults,
+    NewCheckpoint,
     NewVolume,
     Progress,
     Rebase,
@@ -43,6 +45,8 @@ from pizarra.storage.interface import (
     UndoSwap,
     ignore_progress,
 )
+from pizarra.storage.kinds import Kind
+from pizarra.storage.qcow2 import nbd, records
 from pizarra.storage.qcow2 import undo as qcow2_undo
 from pizarra.storage.qcow2.checks import (
     check_expected,
@@ -78,7 +82,7 @@ from pizarra.storage.qcow2.sidecar import (
     remove_sidecar,
     replace_sidecar,
 )
-from pizarra.system.checksum import sha256_of
+from pizarra.storage.registry import Technology
 from pizarra.system.file_copies import sync
 
 _Found = TypeVar("_Found")
@@ -89,13 +93,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 class Qcow2Store:
     """The backend of one folder."""
 
-    kind = StorageKind.QCOW2
+    kind: StorageKind = Kind.QCOW2
     capabilities = Capabilities(
-        hot_reset=False,
-        disk_type="file",
-        disk_format="qcow2",
+        rebase_at_reset=True,
         new_is_zero=True,
-        moves_at_reset=True,
+        resize_at_create=True,
         undo=True,
         checkpoints=True,
     )
@@ -123,34 +125,30 @@ class Qcow2Store:
                 free=size_text(free_bytes),
             )
 
-    def create_golden(self, new: NewVolume) -> Volume:
-        """The sidecar comes first: whatever a power cut leaves can be told as ours."""
+    def create_golden(
+        self,
+        new: NewVolume,
+        source: Volume | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Volume:
+        """The sidecar comes first: whatever a power cut leaves can be told as ours. With a
+        ``source`` it is an overlay until it is sealed."""
+        if source is not None:
+            check_expected(source)
         image = self._image(TEMPLATES, new.name)
-        self._claiming(image, new.labels.but(role=Role.FILLING))
+        self._claiming(image, new.labels)
         self._sync(TEMPLATES)
         try:
-            qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
+            if source is None:
+                qemu_img("create", "-q", "-f", "qcow2", str(image), str(new.size_bytes))
+            else:
+                with overlays() as fresh:
+                    replace_file(image, fresh(source, max(new.size_bytes, source.size_bytes)))
         except PizarraError:
             _forget(image)
             raise
         with refusals("create", image):
             image.chmod(0o600)
-        return self._find(image)
-
-    def create_draft(
-        self, golden: Volume, new: NewVolume, progress: Progress = ignore_progress
-    ) -> Volume:
-        """An overlay until it is sealed."""
-        check_expected(golden)
-        image = self._image(TEMPLATES, new.name)
-        self._claiming(image, new.labels)
-        self._sync(TEMPLATES)
-        try:
-            with overlays() as fresh:
-                replace_file(image, fresh(golden, max(new.size_bytes, golden.size_bytes)))
-        except PizarraError:
-            _forget(image)
-            raise
         self._sync(TEMPLATES)
         progress(1.0)
         return self._find(image)
@@ -204,6 +202,19 @@ class Qcow2Store:
             with refusals("label", by_uuid[name].path):
                 replace_sidecar(by_uuid[name].path, Sidecar(name, labels))
 
+    def write_record(self, record: ClassroomRecord) -> None:
+        """A file."""
+        with refusals("write", self.folder):
+            records.write_record(self.folder, record)
+
+    def remove_record(self, classroom: str) -> None:
+        """Fine if there is none."""
+        path = records.record_path(self.folder, classroom)
+        with refusals("remove", path):
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync(path.parent)
+
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """Another UUID in the sidecar; the next overlay stands on that one, and is as large."""
 
@@ -219,12 +230,15 @@ class Qcow2Store:
         return {move.volume.uuid: named(move) for move in moves}
 
     def rewind(
-        self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
+        self, targets: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
         """One process a golden volume and size, one small file a seat."""
+        by_uuid = {one.volume.uuid: one for one in targets}
         with qcow2_undo.swapping(self.folder / SEATS), overlays() as fresh:
-            step = lambda pair: rewind_overlay(pair, fresh, undo.get(pair.volume.uuid))  # noqa: E731
-            faults = _each(pairs, _fault_of(step))
+            faults = _faults(
+                [one.volume for one in targets],
+                lambda one: rewind_overlay(by_uuid[one.uuid], fresh, undo.get(one.uuid)),
+            )
         self._sync(SEATS)
         return faults
 
@@ -236,10 +250,11 @@ class Qcow2Store:
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """A link and a rename each."""
         by_uuid = {one.volume.uuid: one for one in swaps}
-        pairs = [RewindTarget(volume=one.volume, source=one.volume) for one in swaps]
-        step = lambda pair: qcow2_undo.swap_with_undo(by_uuid[pair.volume.uuid])  # noqa: E731
         with qcow2_undo.swapping(self.folder / SEATS):
-            faults = _each(pairs, _fault_of(step))
+            faults = _faults(
+                [one.volume for one in swaps],
+                lambda one: qcow2_undo.swap_with_undo(by_uuid[one.uuid]),
+            )
         self._sync(SEATS)
         return faults
 
@@ -247,17 +262,15 @@ class Qcow2Store:
         self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
         """An overlay that nothing keeps goes as soon as another has its place."""
-        these = [RewindTarget(volume=one, source=one) for one in volumes if one.uuid in keep]
-
-        def reclaim(pair: RewindTarget) -> None:
-            qcow2_undo.discard_slot(pair.volume.path, keep[pair.volume.uuid].other)
-
-        return {**{one.uuid: None for one in volumes}, **_each(these, _fault_of(reclaim))}
+        faults = _faults(
+            [one for one in volumes if one.uuid in keep],
+            lambda one: qcow2_undo.discard_slot(one.path, keep[one.uuid].other),
+        )
+        return {**{one.uuid: None for one in volumes}, **faults}
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """A file each."""
-        pairs = [RewindTarget(volume=one, source=one) for one in volumes]
-        return _each(pairs, _fault_of(lambda pair: qcow2_undo.discard_undo(pair.volume.path)))
+        return _faults(volumes, lambda one: qcow2_undo.discard_undo(one.path))
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """By the files that are there."""
@@ -268,31 +281,26 @@ class Qcow2Store:
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=count),) if count else ()
 
-    def diff(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From the overlay's own tables."""
-        return _changes(pairs, allocated_bytes)
+    def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
+        """From the overlay's own tables; independently, from ``qemu-img map``."""
+        return _changes(targets, mapped_bytes if independently else allocated_bytes)
 
-    def diff_independently(self, pairs: Sequence[RewindTarget]) -> Changes:
-        """From ``qemu-img map``."""
-        return _changes(pairs, mapped_bytes)
-
-    def create_checkpoints(self, new: Sequence[tuple[Volume, NewVolume]]) -> Faults:
+    def create_checkpoints(self, new: Sequence[NewCheckpoint]) -> Faults:
         """A copy of each overlay, which holds only what differs; the sidecar first."""
         names = {volume.uuid: one for volume, one in new}
 
-        def saved(pair: RewindTarget) -> None:
-            one, image = names[pair.volume.uuid], self._image(SEATS, names[pair.volume.uuid].name)
-            check_expected(pair.volume)
-            self._claiming(image, one.labels)
+        def save(volume: Volume) -> None:
+            image = self._image(SEATS, names[volume.uuid].name)
+            check_expected(volume)
+            self._claiming(image, names[volume.uuid].labels)
             try:
-                copy_over(image, pair.volume.path)
+                copy_over(image, volume.path)
                 image.chmod(0o444)
             except (PizarraError, OSError):
                 _forget(image)
                 raise
 
-        pairs = [RewindTarget(volume=volume, source=volume) for volume, _ in new]
-        faults = _each(pairs, _fault_of(saved))
+        faults = _faults([volume for volume, _ in new], save)
         self._sync(SEATS)
         return faults
 
@@ -345,46 +353,34 @@ class Qcow2Store:
         with refusals("remove", volume.path):
             _forget(volume.path)
 
-    def has_error_table(self, volume: Volume) -> bool:
-        """Never: a rename has no middle."""
-        _ = volume
-        return False
+    def attach(
+        self,
+        volume: Volume,
+        new: NewVolume[InspectionLabels],
+        note: Callable[[Attachment], None],
+    ) -> Attachment:
+        """The file, through a read-only nbd device of the kernel. Nobody may be writing."""
+        _ = new
+        return nbd.connect(volume.path, note)
 
-    def activate(self, volume: Volume) -> bool:
-        """A file never sleeps."""
-        _ = volume
-        return True
-
-    def checksum(self, volume: Volume, size_bytes: int) -> str:
-        """Of the raw content, unfolded beside it for as long as it takes to read."""
-        check_expected(volume)
-        with tempfile.NamedTemporaryFile(dir=self.folder, suffix=".raw") as raw:
-            source = ["-U", "-f", "qcow2", str(volume.path)]
-            qemu_img("convert", "-q", "-O", "raw", *source, raw.name)
-            return sha256_of(Path(raw.name), size_bytes)
-
-    def create_baseline(self, seat: Volume, new: NewVolume) -> Volume:
-        """Unsupported: an adopted machine's file is moved to LVM."""
-        raise Unsupported(
-            "{name} cannot be adopted as a file.",
-            "Move it to a volume group: pizarra adopt … --vg VG",
-            name=new.name or seat.name,
-        )
+    def detach(self, attachment: Attachment) -> None:
+        """The nbd device is free again."""
+        nbd.disconnect(attachment)
 
     @contextmanager
-    def opening(self, volume: Volume) -> Iterator[Path]:
-        """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs."""
-        check_expected(volume)
-        yield volume.path
-
-    @contextmanager
-    def opening_raw(self, volume: Volume, *, writable: bool = False) -> Iterator[Path]:
-        """A file that QEMU's storage daemon gives to us alone (FUSE)."""
+    def opening(
+        self, volume: Volume, *, raw: bool = False, writable: bool = False
+    ) -> Iterator[Path]:
+        """The qcow2 file itself: read it with -f qcow2, and -U while a machine runs. As a raw
+        file: one that QEMU's storage daemon gives to us alone (FUSE)."""
         check_expected(volume)
         if writable:
             check_unheld(volume)
-        with as_raw(volume.path, writable=writable) as path:
-            yield path
+        if raw or writable:
+            with as_raw(volume.path, writable=writable) as path:
+                yield path
+        else:
+            yield volume.path
 
     def _image(self, part: str, name: str) -> Path:
         if not _NAME.fullmatch(name):
@@ -413,37 +409,33 @@ class Qcow2Store:
                 sync(folder)
 
 
-def _changes(pairs: Sequence[RewindTarget], own_bytes: Callable[[Path], int]) -> Changes:
-    def change(pair: RewindTarget) -> Change | PizarraError:
+def _changes(targets: Sequence[RewindTarget], own_bytes: Callable[[Path], int]) -> Changes:
+    by_uuid = {one.volume.uuid: one for one in targets}
+
+    def change(volume: Volume) -> Change | PizarraError:
         try:
-            return Change(changed_bytes=changed_bytes(pair, own_bytes))
+            return Change(changed_bytes=changed_bytes(by_uuid[volume.uuid], own_bytes))
         except PizarraError as error:
             return error
 
-    return _each(pairs, change)
+    return _each([one.volume for one in targets], change)
 
 
-def _fault_of(
-    step: Callable[[RewindTarget], None],
-) -> Callable[[RewindTarget], PizarraError | None]:
-    def fault(pair: RewindTarget) -> PizarraError | None:
+def _faults(volumes: Sequence[Volume], step: Callable[[Volume], None]) -> Faults:
+    def fault(volume: Volume) -> PizarraError | None:
         try:
-            step(pair)
+            step(volume)
         except PizarraError as error:
             return error
         return None
 
-    return fault
+    return _each(volumes, fault)
 
 
-def _each(
-    pairs: Sequence[RewindTarget], found: Callable[[RewindTarget], _Found]
-) -> dict[str, _Found]:
-    """By the seat's UUID. In threads: each waits for the disk or for a process."""
+def _each(volumes: Sequence[Volume], ask: Callable[[Volume], _Found]) -> dict[str, _Found]:
+    """By UUID. In threads: each waits for the disk or for a process."""
     with ThreadPoolExecutor(THREADS) as threads:
-        return dict(
-            zip((pair.volume.uuid for pair in pairs), threads.map(found, pairs), strict=True)
-        )
+        return dict(zip((one.uuid for one in volumes), threads.map(ask, volumes), strict=True))
 
 
 def _forget(image: Path) -> None:
@@ -452,3 +444,17 @@ def _forget(image: Path) -> None:
     new_path(image).unlink(missing_ok=True)
     qcow2_undo.discard_undo(image)
     remove_sidecar(image)
+
+
+def _store_at(settings: Settings, place: str) -> Qcow2Store:
+    _ = place  # there is one
+    return Qcow2Store(settings.folder)
+
+
+TECHNOLOGY = Technology(
+    kind=Qcow2Store.kind,
+    capabilities=Qcow2Store.capabilities,
+    store=_store_at,
+    observe=lambda settings: Qcow2Store(settings.folder).observe(),
+    folder=lambda settings: str(settings.folder),
+)

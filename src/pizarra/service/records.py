@@ -1,0 +1,139 @@
+"""The record of a classroom: written where its seats are, rebuilt when it is missing.
+
+Labels of an older format are written anew here, by ``recover``, for all volumes of a host.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+
+from pizarra.compute.domain_edit import network_of, resources_of
+from pizarra.engine.events import Noted
+from pizarra.errors import Busy, ComputeFault
+from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.facts import Classroom, Power, Seat, Volume
+from pizarra.model.labels import (
+    CheckpointLabels,
+    FillingLabels,
+    InspectionLabels,
+    Labels,
+    SeatLabels,
+    TemplateLabels,
+    seat_labels_of,
+)
+from pizarra.planner.host_facts import HostFacts
+from pizarra.service.context import Context
+
+
+def write_record(context: Context, classroom: Classroom, record: ClassroomRecord) -> None:
+    """The classroom has this record; what its seats carried of an older one goes after that."""
+    volume = classroom.seats[0].volumes[0]
+    context.host.storages.at(volume.kind, volume.place).write_record(record)
+    wished: dict[Volume, Labels] = {
+        volume: replace(volume.labels, record=None)
+        for seat in classroom.seats
+        for volume in seat.all_volumes
+        if volume.labels.record is not None or volume.has_old_labels
+    }
+    context.host.set_labels(wished)
+
+
+def remove_record(context: Context, facts: HostFacts, name: str) -> None:
+    """Fine if the classroom has none. For one whose seats are gone."""
+    for one in facts.records:
+        if one.classroom == name:
+            context.host.storages.at(one.kind, one.place).remove_record(name)
+
+
+def recover(context: Context, facts: HostFacts) -> None:
+    """Records that are missing are written, those of no classroom removed, and labels of an older
+    format written anew. What somebody works on stays as it is until the next time."""
+    for name, classroom in facts.classrooms.items():
+        if not classroom.recorded_at or _carries(classroom):
+            _unless_busy(context, name, partial(_recover_classroom, context, name))
+    mentioned = {labels.classroom for v in facts.volumes.values()
+                 if (labels := seat_labels_of(v.labels))}  # fmt: skip
+    for name in sorted({one.classroom for one in facts.records} - mentioned):
+        _unless_busy(context, name, partial(_remove_orphan, context, name))
+    _renew_labels(context, facts)
+
+
+def _remove_orphan(context: Context, name: str) -> None:
+    now = context.host.observe()
+    if name not in now.classrooms:
+        remove_record(context, now, name)
+
+
+def _carries(classroom: Classroom) -> bool:
+    """Whether labels of its seats are to be written anew."""
+    volumes = (volume for seat in classroom.seats for volume in seat.all_volumes)
+    return any(one.has_old_labels or one.labels.record is not None for one in volumes)
+
+
+def _unless_busy(context: Context, owner: str, act: Callable[[], None]) -> None:
+    with suppress(Busy), context.claim([owner], "recover", wait_s=0):
+        act()
+
+
+def _recover_classroom(context: Context, name: str) -> None:
+    classroom = context.host.observe().classroom(name)
+    record = classroom.record
+    if classroom.record_fault:
+        found = _rebuilt(context, classroom)
+        if found is None:
+            return
+        record = found
+        text = (
+            "The record of {name} was missing. It is written again from its machines; "
+            "its policy and the way out of its network are the usual ones: "
+            "pizarra classroom apply FILE"
+        )
+        context.emit(Noted(text=text, facts={"name": classroom.name}))
+    write_record(context, classroom, record)
+
+
+def _rebuilt(context: Context, classroom: Classroom) -> ClassroomRecord | None:
+    """From the first machine that libvirt still knows; None when it knows none of them, and for a
+    record that is there and cannot be read: a newer version may have written it."""
+    if classroom.recorded_at:
+        return None
+    for seat in classroom.seats:
+        if seat.power is not Power.ABSENT:
+            with suppress(ComputeFault):
+                return _from_machine(context, classroom, seat)
+    return None
+
+
+def _from_machine(context: Context, classroom: Classroom, seat: Seat) -> ClassroomRecord:
+    xml = context.host.compute.xml(seat.domain_uuid)
+    memory_bytes, vcpus = resources_of(xml)
+    return replace(
+        classroom.record, memory_bytes=memory_bytes, vcpus=vcpus, network=network_of(xml)
+    )
+
+
+def _renew_labels(context: Context, facts: HostFacts) -> None:
+    """Of templates and checkpoints, whose owner is claimed meanwhile; a seat's are done by now."""
+    by_owner: dict[str, dict[Volume, Labels]] = {}
+    for volume in facts.volumes.values():
+        if volume.has_old_labels and volume.labels and (owner := _owner(volume.labels)):
+            by_owner.setdefault(owner, {})[volume] = volume.labels
+    for owner, wished in by_owner.items():
+        _unless_busy(context, owner, partial(context.host.set_labels, wished))
+
+
+def _owner(labels: Labels) -> str:
+    """What is claimed by whoever changes it; "" for what is not whole, or done elsewhere."""
+    match labels:
+        case SeatLabels() | FillingLabels() | InspectionLabels():
+            return ""
+        case CheckpointLabels():
+            return labels.classroom
+        case TemplateLabels():
+            return f"template-{labels.template}"
+        case _:
+            seat = seat_labels_of(labels)
+            return seat.classroom if seat else ""

@@ -1,0 +1,45 @@
+"""Changes of volumes that take several steps, and were cut off: ended, or taken back."""
+
+from __future__ import annotations
+
+from pizarra.engine.events import Noted
+from pizarra.errors import PizarraError
+from pizarra.model.facts import Volume
+from pizarra.model.labels import seat_labels_of
+from pizarra.planner.host_facts import HostFacts
+from pizarra.service.context import Context
+from pizarra.storage.interface import SteppedStore, Storage
+
+
+def recover(context: Context, facts: HostFacts) -> None:
+    """One that cannot be ended stops no other: it is told, and its seat says what is wrong."""
+    for storage, volume in _unfinished(context, facts):
+        labels = seat_labels_of(volume.labels)
+        if labels is None or not isinstance(storage, SteppedStore):
+            continue
+        try:
+            with context.claim([labels.classroom], "recover", wait_s=context.wait_s):
+                told = _finish(context, storage, volume)
+        except PizarraError as error:
+            told = Noted(text="{name}: {why}", facts={"name": volume.name, "why": error})
+        if told:
+            context.emit(told)
+
+
+def _unfinished(context: Context, facts: HostFacts) -> list[tuple[Storage, Volume]]:
+    found: list[tuple[Storage, Volume]] = []
+    places = sorted({(volume.kind, volume.place) for volume in facts.volumes.values()})
+    for kind, place in places:
+        storage = context.host.storages.at(kind, place)
+        if isinstance(storage, SteppedStore):
+            its = [v for v in facts.volumes.values() if (v.kind, v.place) == (kind, place)]
+            found += [(storage, volume) for volume in storage.unfinished(its)]
+    return found
+
+
+def _finish(context: Context, storage: SteppedStore, volume: Volume) -> Noted | None:
+    """Look again: whoever was at it may have ended it while this waited for the claim."""
+    now = context.host.observe().volumes.get(volume.uuid)
+    if now is None or not storage.unfinished([now]):
+        return None
+    return Noted(text="{what}.", facts={"what": storage.finish(now)})

@@ -1,0 +1,89 @@
+"""Every verb once on each kind of storage, on a host with Pizarra installed; then a reboot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lab.host.machine import RunningHost
+from tests.debian.health import mark_journal, problems
+
+_SLOW_S = 900.0
+# {k} is a kind of storage; `-` before a command: that kind has no such thing, and says so
+_ALWAYS = """\
+pizarra template import t-{k} /root/guest.img --storage {k}
+pizarra template list
+pizarra template show t-{k}
+pizarra classroom create c-{k} --template t-{k} --seats 2 --memory 64M --storage {k}
+pizarra classroom list
+pizarra classroom show c-{k}
+pizarra start c-{k}
+pizarra status c-{k}
+pizarra inspect c-{k}-01
+pizarra stop c-{k}
+pizarra reset c-{k} --off
+pizarra verify c-{k}
+"""
+_WITH_UNDO = """\
+pizarra start c-{k}
+pizarra stop c-{k}
+pizarra checkpoint save c-{k} one
+pizarra checkpoint list c-{k}
+pizarra reset c-{k} --off
+pizarra undo c-{k}
+pizarra checkpoint restore c-{k} one --yes
+pizarra checkpoint hand-out c-{k} one --from 1 --yes
+pizarra verify c-{k}
+pizarra checkpoint delete c-{k} one --yes
+"""
+_AT_LAST = """\
+pizarra classroom resize c-{k} --seats 3 --yes
+pizarra guard
+pizarra recover
+pizarra report --output /root/report-{k}.tar.gz
+pizarra reset c-{k} --start
+"""
+_CLEARED = """\
+pizarra classroom delete c-{k} --yes
+pizarra template delete t-{k} --yes
+"""
+
+
+def follow(host: RunningHost, script: str, kind: str) -> None:
+    """Each command succeeds; what it says is in the failure's words."""
+    for command in script.format(k=kind).splitlines():
+        done = host.shell.run(f"cd /root && {{ {command}; }} 2>&1", _SLOW_S)
+        assert done.returncode == 0, f"{command}: {done.stdout.decode(errors='replace')[-3000:]}"
+
+
+def seats(host: RunningHost, command: str) -> dict[str, str]:
+    """Each seat of the answer and its outcome."""
+    done = host.shell.run(f"{command} --json", _SLOW_S)
+    answer = json.loads(done.stdout)
+    return {seat["seat"]: seat["outcome"] for seat in answer["seats"]}
+
+
+def test_host_check_when_installed_then_fit_after_fix(host: RunningHost) -> None:
+    follow(host, "pizarra host check --fix\npizarra host check --json", "")
+    assert problems(host) == []
+
+
+@pytest.mark.parametrize("kind", ["lvm-thin", "lvm-thick", "qcow2"])
+def test_verbs_when_each_is_used_once_then_all_succeed(host: RunningHost, kind: str) -> None:
+    follow(host, _ALWAYS, kind)
+    if kind != "lvm-thick":  # it has neither undo nor checkpoints
+        follow(host, _WITH_UNDO, kind)
+    follow(host, _AT_LAST, kind)
+    assert problems(host) == []
+
+
+def test_reboot_when_classes_ran_then_recovered_and_still_original(host: RunningHost) -> None:
+    assert host.reboot() == "running"
+    mark_journal(host)
+    recovered = host.shell.run("systemctl show -P Result pizarra-recover.service").stdout
+    assert recovered.decode().strip() == "success"
+    for kind in ("lvm-thin", "lvm-thick", "qcow2"):
+        assert set(seats(host, f"pizarra reset c-{kind} --start").values()) == {"done"}
+        follow(host, _CLEARED, kind)
+    assert problems(host) == []

@@ -1,0 +1,60 @@
+"""What the package is given from the code: man pages, completion, the settings file."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pizarra.settings import Settings
+from tools.command_tree import commands
+from tools.completion import write_scripts
+from tools.manual import write_pages
+from tools.settings_file import settings_text
+
+
+def test_manual_when_written_then_each_command_has_a_page_with_its_options(tmp_path: Path) -> None:
+    pages = {page.name: page.read_text(encoding="utf-8") for page in write_pages(tmp_path)}
+    for command in commands():
+        text = pages[f"{command.page}.1"]
+        assert text.count(".SH NAME") == 1
+        for option in command.options:
+            assert option.names[-1].replace("-", "\\-") in text
+        for example in command.examples:
+            assert example.replace("-", "\\-").replace("'", "\\(aq") in text
+    assert "pizarra\\-classroom\\-create" in pages["pizarra-classroom.1"]
+
+
+def completed(script: Path, *words: str) -> list[str]:
+    """What bash offers for the last of these words."""
+    ask = 'source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _pizarra'
+    argv = ["bash", "-c", f'{ask}; printf "%s\\n" "${{COMPREPLY[@]}}"', "bash", str(script), *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+
+
+def test_completion_when_bash_asks_then_commands_options_and_values(tmp_path: Path) -> None:
+    write_scripts(tmp_path)
+    script = tmp_path / "pizarra"
+    assert "classroom" in completed(script, "pizarra", "cl")
+    assert completed(script, "pizarra", "classroom", "cr") == ["create"]
+    assert completed(script, "pizarra", "classroom", "create", "--sea") == ["--seats"]
+    offered = completed(script, "pizarra", "classroom", "create", "net", "--storage", "lvm")
+    assert offered == ["lvm-thin", "lvm-thick"]
+    for name in ("_pizarra", "pizarra.fish"):
+        assert "swap-data" in (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_settings_file_when_every_line_is_used_then_nothing_differs_from_the_defaults(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in os.environ if name.startswith("PIZARRA_")]:
+        monkeypatch.delenv(name)
+    text = settings_text()
+    assert tomllib.loads(text) == {}
+    lines = [line[1:] for line in text.splitlines() if line[:1] == "#" and line[1:2] not in " "]
+    values = tomllib.loads("\n".join(line for line in lines if not line.endswith("…")))
+    assert set(values) | {"at_once"} == set(Settings.model_fields)
+    assert Settings(**values) == Settings()
