@@ -105,7 +105,7 @@ class Busy(PizarraError):
 
 
 class Bug(PizarraError):
-    """A mistake of ours that the worker met: told as such."""
+    """A mistake of ours that the agent met."""
 
     code = "bug"
 

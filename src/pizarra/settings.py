@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +119,8 @@ def _file() -> dict[str, Any]:
     """Raises OSError, ValueError for a file that is no TOML."""
     try:
         with FILE.open("rb") as file:
+            import tomllib  # most hosts have no such file
+
             return tomllib.load(file)
     except FileNotFoundError:
         return {}

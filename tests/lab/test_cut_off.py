@@ -1,7 +1,9 @@
-"""The process dies before any one of its steps, a call to LVM or device-mapper or a line of the
-journal, in a reset and in an undo of a seat whose reset before is kept: `recover` completes each of
-these, nothing is lost, and two disks of a seat never go back to two weeks. It takes minutes:
-PIZARRA_EVERY=5 tries every fifth step.
+"""The process dies before any step of a reset and of an undo, on real LVM.
+
+A step is a call to LVM or device-mapper, or a line of the journal. The seat has an undo of an
+earlier reset. `recover` completes each reset and undo, nothing is lost, and two disks of a seat
+never go back to two different weeks. The test takes minutes: PIZARRA_EVERY=5 tries every fifth
+step.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ A document is cut into blocks, and a block into sentences:
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,6 +45,16 @@ def read_sentences(path: Path) -> Iterator[Sentence]:
         for text in _END.split(_as_seen(block)):
             if text.strip():
                 yield Sentence(line, text.strip())
+
+
+def docstring_sentences(module: Path) -> Iterator[Sentence]:
+    """The sentences of all docstrings of a Python module."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+            for line, block in _blocks(text.replace("``", "`")):
+                for one in _END.split(_as_seen(block)):
+                    yield Sentence(getattr(node, "lineno", 0) + line, one)
 
 
 def read_links(path: Path) -> list[str]:

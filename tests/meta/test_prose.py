@@ -1,12 +1,14 @@
-"""Documents can be read once by a reader whose first language is another, and their links work."""
+"""Documents and docstrings are short sentences, and links of documents work."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.meta.prose import is_link_valid, read_links, read_sentences
+from tests.meta.prose import docstring_sentences, is_link_valid, read_links, read_sentences
+from tests.meta.test_lengths import modules
 
 ROOT = Path(__file__).parents[2]
 WORDS_MAX = 40
@@ -26,6 +28,16 @@ def test_document_when_read_then_no_sentence_has_more_than_40_words(document: Pa
     assert sentences, "the file has no sentences, or the test does not see them"
     long = [f"{one.line}: {one.words} words: {one.text}" for one in sentences
             if one.words > WORDS_MAX]  # fmt: skip
+    assert long == []
+
+
+def test_docstrings_when_read_then_no_sentence_has_more_than_40_words() -> None:
+    long = [
+        f"{module.relative_to(ROOT)}:{one.line}: {one.words} words: {one.text}"
+        for module in modules()
+        for one in docstring_sentences(module)
+        if one.words > WORDS_MAX
+    ]
     assert long == []
 
 
@@ -55,3 +67,10 @@ def test_sentences_when_a_document_has_code_tables_and_lists_then_prose_alone_is
         (11, "second item – here", 3),
         (15, "last", 1),
     ]
+
+
+def test_architecture_when_it_names_a_file_then_that_is_there() -> None:
+    spans = re.findall(r"`([\w*./]+/[\w*./]*)`", (ROOT / "ARCHITECTURE.md").read_text("utf-8"))
+    assert len(spans) > 20, "the test does not see the names"
+    roots = (ROOT, ROOT / "src" / "pizarra")
+    assert [one for one in spans if not any(any(root.glob(one)) for root in roots)] == []

@@ -159,6 +159,20 @@ def test_reset_when_its_machine_was_started_by_hand_since_then_it_is_left_alone_
     assert school.content(1) == WORK
 
 
+def test_recover_when_a_reset_that_keeps_nothing_had_not_come_to_a_machine_then_it_goes_on(
+    school: School, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its student does after that is work, and no guard takes it away an hour later."""
+    monkeypatch.setattr(school.context.host, "settings", Settings(undo_hours=0, at_once=1))
+    verbs.start(school.context, "net", [1])
+    school.dirty(1)
+    assert dies_before_text("memory kill", lambda: school.reset([1]))
+    (report,) = recover(school.context)
+    assert outcomes(report) == [Outcome.UNCHANGED] * SEATS
+    assert not list(school.context.host.journal.folder.iterdir())
+    assert (school.power(1), school.content(1)) == (Power.RUNNING, WORK)
+
+
 def test_reset_when_storage_does_not_say_what_is_kept_then_no_machine_is_stopped(
     school: School,
 ) -> None:

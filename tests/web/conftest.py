@@ -1,4 +1,4 @@
-"""The server in this process. Only these tests pay for Django: the lab's need none of it."""
+"""Fixtures for tests of the server, which runs in this process."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  #
 
 
 def person(name: str, role: Role) -> User:
-    """A user whose password is ``pizarra-`` and the name."""
+    """Create a user whose password is ``pizarra-`` and the name."""
     return User.objects.create_user(name, password=f"pizarra-{name}", role=role)
 
 
 @contextmanager
 def serving(agent: Agent, folder: Path) -> Iterator[HostClient]:
-    """An agent behind its real door, in a thread of this process."""
+    """Run an agent behind its real door, in a thread of this process."""
     door = Door(folder / SOCKET, agent, os.geteuid())
     threading.Thread(target=door.serve_forever, args=(0.01,), daemon=True).start()
     try:
@@ -49,7 +49,7 @@ def serving(agent: Agent, folder: Path) -> Iterator[HostClient]:
 
 @pytest.fixture
 def school(db: None) -> dict[str, User]:
-    """Room ``net`` is Ada's; Eva sits at net-01, Leo at net-02. Bob teaches ``lab``."""
+    """Ada teaches the room ``net``, with Eva at net-01 and Leo at net-02. Bob teaches ``lab``."""
     _ = db
     users = {
         "ada": person("ada", Role.TEACHER),

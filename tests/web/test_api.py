@@ -1,4 +1,4 @@
-"""The API: every operation against every kind of caller; jobs; tokens; what a second click gets."""
+"""The API: every operation with every kind of caller, jobs, tokens, and a second click."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ BODIES: dict[str, Any] = {
 
 
 def operations() -> list[tuple[str, str, Rule | None]]:
-    """(method, path, rule) of every one, as the API itself knows them."""
+    """(method, path, rule) of every operation, as the API itself knows them."""
     return [
         (method, path, rule_of(operation.view_func))
         for prefix, router in api._routers
@@ -60,7 +60,7 @@ def operations() -> list[tuple[str, str, Rule | None]]:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
-    """A classroom of four in memory, and its agent behind the door that the pages know."""
+    """A classroom of four in memory, with its agent behind the door that the pages know."""
     monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(tmp_path / "run"))
     agent = Agent(demonstration_host(Settings(), 4))
@@ -69,11 +69,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
 
 
 def perform(job: Job) -> None:
-    """What the pump does with a job, to its end."""
+    """Run a job to its end, as the pump does."""
     follow(job, hosts.host())
 
 
-def signed_in(who: str, school: School) -> Any:
+def sign_in(who: str, school: School) -> Any:
     client = Client()
     if who:
         client.force_login(school[who])
@@ -81,11 +81,11 @@ def signed_in(who: str, school: School) -> Any:
 
 
 def own(path: str, who: str) -> Any:
-    """Nobody may make a classroom that is another's by now."""
+    """A body with a classroom's name of the caller's own, for a new classroom."""
     return {"classroom": f"fresh-{who or 'x'}"} if path == "/classrooms" else None
 
 
-def asked(client: Client, method: str, path: str, body: Any = None) -> Any:
+def request(client: Client, method: str, path: str, body: Any = None) -> Any:
     real = (
         path.replace("{classroom}", "net")
         .replace("{int:number}", "1")
@@ -114,7 +114,7 @@ def test_operation_when_asked_by_anybody_then_only_those_of_its_rule_get_further
     refused = {
         who
         for who in PEOPLE
-        if asked(signed_in(who, school), method, path, own(path, who)).status_code in (401, 403)
+        if request(sign_in(who, school), method, path, own(path, who)).status_code in (401, 403)
     }
     assert refused == set(PEOPLE) - NET_01[rule]
 
@@ -129,9 +129,9 @@ def test_reset_when_asked_twice_then_one_job_and_the_agent_does_it(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada = signed_in("ada", school)
+    ada = sign_in("ada", school)
     path = "/classrooms/{classroom}/verbs/reset"
-    first, second = asked(ada, "POST", path), asked(ada, "POST", path)
+    first, second = request(ada, "POST", path), request(ada, "POST", path)
     assert (first.status_code, second.status_code) == (202, 202)
     assert first.json()["id"] == second.json()["id"]
     perform(Job.objects.get())
@@ -142,7 +142,7 @@ def test_reset_when_asked_twice_then_one_job_and_the_agent_does_it(
     assert [one.outcome for one in entries] == ["done", "done"], "every request is audited"
     events = [one.event["event"] for one in Job.objects.get().events.all()]
     assert events.count("settled") == 4
-    third = asked(ada, "POST", path)
+    third = request(ada, "POST", path)
     assert third.json()["id"] != first.json()["id"], "that one has ended"
 
 
@@ -150,16 +150,16 @@ def test_job_when_another_asks_for_it_then_only_its_user_and_their_teachers_see_
     school: School, host: Agent
 ) -> None:
     assert host
-    eva = signed_in("eva", school)
-    job = asked(eva, "POST", "/classrooms/{classroom}/seats/{int:number}/reset").json()
-    seen = {who: signed_in(who, school).get(f"/api/v1/jobs/{job['id']}").status_code
+    eva = sign_in("eva", school)
+    job = request(eva, "POST", "/classrooms/{classroom}/seats/{int:number}/reset").json()
+    seen = {who: sign_in(who, school).get(f"/api/v1/jobs/{job['id']}").status_code
             for who in PEOPLE}  # fmt: skip
     assert {who for who, status in seen.items() if status == 200} == {"eva", "ada", "tec"}
 
 
 def test_job_when_the_key_is_the_same_then_so_is_the_job(school: School, host: Agent) -> None:
     assert host
-    ada = signed_in("ada", school)
+    ada = sign_in("ada", school)
     send = {"data": "{}", "content_type": "application/json", "HTTP_IDEMPOTENCY_KEY": "k1"}
     first = ada.post("/api/v1/classrooms/net/verbs/stop", **send).json()
     perform(Job.objects.get())
@@ -169,7 +169,7 @@ def test_job_when_the_key_is_the_same_then_so_is_the_job(school: School, host: A
 def test_job_when_the_agent_is_begun_again_in_it_then_it_is_submitted_again_three_times_at_most(
     school: School, host: Agent
 ) -> None:
-    asked(signed_in("ada", school), "POST", "/classrooms/{classroom}/verbs/start")
+    request(sign_in("ada", school), "POST", "/classrooms/{classroom}/verbs/start")
     job = Pump(hosts.host()).take()
     assert job is not None
     assert Pump(hosts.host()).take() is None, "nobody takes it twice"
@@ -223,12 +223,12 @@ def test_roster_when_a_line_is_wrong_then_told_by_line_and_nothing_is_changed(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada, path = signed_in("ada", school), "/classrooms/{classroom}/roster"
+    ada, path = sign_in("ada", school), "/classrooms/{classroom}/roster"
     text = "seat,user,name\n1,eva\n2,eva\n9,zoe\n3,a b\n4,bob\n"
-    told = asked(ada, "POST", path, {"csv": text, "apply": True}).json()
+    told = request(ada, "POST", path, {"csv": text, "apply": True}).json()
     assert [one["line"] for one in told["errors"]] == [3, 4, 5, 6]
     assert not told["applied"]
-    good = asked(ada, "POST", path, {"csv": "3;zoe;Zoe Ruiz\n1;leo\n", "apply": True}).json()
+    good = request(ada, "POST", path, {"csv": "3;zoe;Zoe Ruiz\n1;leo\n", "apply": True}).json()
     assert good["applied"]
     assert good["rows"][0]["first_password"]
     sits = {s.number: s.student.username for s in SeatAssignment.objects.exclude(student=None)
@@ -240,8 +240,8 @@ def test_join_when_the_code_is_right_then_a_free_seat_and_always_the_same(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada = signed_in("ada", school)
-    code = asked(ada, "POST", "/classrooms/{classroom}/code").json()["class_code"]
+    ada = sign_in("ada", school)
+    code = request(ada, "POST", "/classrooms/{classroom}/code").json()["class_code"]
     zoe = User.objects.create_user("zoe", password="x")
     client: Any = Client()
     client.force_login(zoe)
@@ -282,8 +282,8 @@ def test_room_when_it_is_being_made_then_its_job_is_told_and_else_404(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada = signed_in("ada", school)
-    asked(ada, "POST", "/classrooms", {"classroom": "fresh"})
+    ada = sign_in("ada", school)
+    request(ada, "POST", "/classrooms", {"classroom": "fresh"})
     told = ada.get("/api/v1/classrooms/fresh").json()
     assert (told["seats"], [job["use_case"] for job in told["jobs"]]) == ([], ["classroom create"])
     Job.objects.update(state=State.FAILED)
@@ -295,19 +295,19 @@ def test_job_when_it_gives_reasons_then_in_english_with_spanish_beside(
 ) -> None:
     assert host
 
-    def ended(use_case: str, classroom: str) -> Job:
+    def run_job(use_case: str, classroom: str) -> Job:
         wish = {"use_case": use_case, "arguments": {"classroom": classroom}}
         job = Job.objects.create(host="local", classroom=classroom, user=school["tec"], **wish)
         perform(job)
         return job
 
-    ended("start", "net")
-    job = ended("start", "net")
+    run_job("start", "net")
+    job = run_job("start", "net")
     assert job.result
     told = [job.result["seats"][0], job.events.latest("seq").event]
     assert {one["reason"] for one in told} == {"it runs already"}
     assert {one["reason_in"]["es"] for one in told} == {"ya está en marcha"}
-    error = ended("start", "nosuch").error
+    error = run_job("start", "nosuch").error
     assert error
     assert error["says_in"]["es"] == "No hay ningún aula 'nosuch'."
 
@@ -317,7 +317,7 @@ def test_host_when_it_refuses_then_the_answer_has_its_words_in_spanish_too(
 ) -> None:
     assert host
     Room.objects.create(name="nosuch", host="local")
-    answer = signed_in("tec", school).get("/api/v1/classrooms/nosuch/plan")
+    answer = sign_in("tec", school).get("/api/v1/classrooms/nosuch/plan")
     assert answer.status_code == 404
     assert answer.json()["detail_in"]["es"] == "No hay ningún aula 'nosuch'."
 
@@ -329,14 +329,14 @@ def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
     asks_for_the_picture, key = bytes([3, 0]), bytes([4, 1])
     activity.record_activity("net", 1, asks_for_the_picture)
     activity.record_activity("net", 2, key)
-    seats = signed_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
+    seats = sign_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
     assert [seat["number"] for seat in seats if seat["active_s_ago"] is not None] == [2]
 
 
 def test_own_checkpoint_when_a_student_keeps_work_then_within_the_quota_and_only_their_own(
     school: School, host: Agent
 ) -> None:
-    eva, leo = signed_in("eva", school), signed_in("leo", school)
+    eva, leo = sign_in("eva", school), sign_in("leo", school)
     mine = "/api/v1/classrooms/net/seats/1/checkpoints"
     for number in (1, 2):
         assert eva.post(mine).status_code == 202
@@ -357,31 +357,31 @@ def test_freeze_when_it_has_a_message_then_students_read_it_until_all_go_on(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada, eva = signed_in("ada", school), signed_in("eva", school)
+    ada, eva = sign_in("ada", school), sign_in("eva", school)
     verbs, seat = "/api/v1/classrooms/net/verbs", "/api/v1/classrooms/net/seats/1"
     sent = json.dumps({"message": "Eyes on me"})
     assert ada.post(f"{verbs}/freeze", sent, "application/json").status_code == 202
     assert eva.get(seat).json()["message"] == "Eyes on me"
-    assert signed_in("leo", school).get(seat).status_code == 403
+    assert sign_in("leo", school).get(seat).status_code == 403
     assert ada.post(f"{verbs}/unfreeze", "{}", "application/json").status_code == 202
     assert eva.get(seat).json()["message"] == ""
 
 
 def test_freeze_when_it_is_for_some_then_only_they_read_it(school: School, host: Agent) -> None:
     assert host
-    ada, room = signed_in("ada", school), Room.objects.get(name="net")
+    ada, room = sign_in("ada", school), Room.objects.get(name="net")
 
-    def said(verb: str, **how: str) -> list[str]:
+    def messages_after(verb: str, **how: str) -> list[str]:
         path = f"/api/v1/classrooms/net/verbs/{verb}"
         assert ada.post(path, json.dumps(how), "application/json").status_code == 202
         room.refresh_from_db()
         return [room.message_to(number) for number in (1, 2, 3)]
 
-    assert said("freeze", message="Stop", seats="1") == ["Stop", "", ""]
-    assert said("freeze", message="Look", seats="2") == ["Look", "Look", ""]
-    assert said("freeze", seats="3") == ["Look", "Look", ""]
-    assert said("unfreeze", seats="1") == ["", "Look", ""]
-    assert said("unfreeze", seats="2") == ["", "", ""]
-    assert said("freeze", message="All") == ["All", "All", "All"]
-    assert said("unfreeze", seats="2") == ["All", "", "All"]
-    assert said("freeze") == ["", "", ""]
+    assert messages_after("freeze", message="Stop", seats="1") == ["Stop", "", ""]
+    assert messages_after("freeze", message="Look", seats="2") == ["Look", "Look", ""]
+    assert messages_after("freeze", seats="3") == ["Look", "Look", ""]
+    assert messages_after("unfreeze", seats="1") == ["", "Look", ""]
+    assert messages_after("unfreeze", seats="2") == ["", "", ""]
+    assert messages_after("freeze", message="All") == ["All", "All", "All"]
+    assert messages_after("unfreeze", seats="2") == ["All", "", "All"]
+    assert messages_after("freeze") == ["", "", ""]

@@ -1,4 +1,4 @@
-"""The table of commands in the API: every command is there; one wish is one job; stable codes."""
+"""The table of commands in the API: all commands, one job for one wish, stable codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pizarra.agent.agent import Agent
 from pizarra.server.jobs.models import AuditEntry, Job, JobKey
 from pizarra.server.people.models import User
 from pizarra.service.commands.table import all_commands
-from tests.web.test_api import host, perform, signed_in
+from tests.web.test_api import host, perform, sign_in
 
 __all__ = ["host"]  # a fixture
 School = dict[str, User]
@@ -44,7 +44,7 @@ def test_description_when_read_then_every_command_of_the_table_is_an_operation(
 
 def test_commands_when_asked_for_then_the_api_has_the_table(school: School, host: Agent) -> None:
     assert host
-    told = signed_in("eva", school).get("/api/v1/commands").json()
+    told = sign_in("eva", school).get("/api/v1/commands").json()
     assert [one["name"] for one in told["commands"]] == [one.name for one in all_commands()]
 
 
@@ -52,7 +52,7 @@ def test_key_when_it_comes_with_other_arguments_then_409_and_nothing_is_queued(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada = signed_in("ada", school)
+    ada = sign_in("ada", school)
     first = send(ada, STOP, "k1", seats="1")
     assert send(ada, STOP, "k1", seats="1").json()["id"] == first.json()["id"]
     refused = send(ada, STOP, "k1", seats="2")
@@ -67,7 +67,7 @@ def test_keys_when_two_come_with_one_wish_then_both_stand_for_the_one_job(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada, tec = signed_in("ada", school), signed_in("tec", school)
+    ada, tec = sign_in("ada", school), sign_in("tec", school)
     jobs = [send(ada, STOP, key, seats="1").json()["id"] for key in ("a", "b")]
     assert jobs[0] == jobs[1]
     assert JobKey.objects.count() == 2
@@ -79,7 +79,7 @@ def test_request_when_it_gets_the_job_of_another_then_it_is_audited_all_the_same
     school: School, host: Agent
 ) -> None:
     assert host
-    ada = signed_in("ada", school)
+    ada = sign_in("ada", school)
     for _ in range(3):
         send(ada, STOP, seats="1")
     perform(Job.objects.get())
@@ -98,7 +98,7 @@ def test_error_when_answered_then_it_has_a_stable_code_and_says_what_to_do(
     path: str, status: int, code: str, school: School, host: Agent
 ) -> None:
     assert host
-    ada = signed_in("ada", school)
+    ada = sign_in("ada", school)
     answer = send(ada, path, seats="0") if "verbs" in path else ada.get(path)
     told = answer.json()
     assert (answer.status_code, told["code"], told["error"]["code"]) == (status, code, code)

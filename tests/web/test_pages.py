@@ -1,4 +1,4 @@
-"""Pages: each answers those whom its rule lets, in both languages."""
+"""Every page answers those whom its rule allows, in both languages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.test import Client
 from pizarra.agent.agent import Agent
 from pizarra.agent.client import SOCKET
 from pizarra.server.people.models import User
-from tests.web.test_api import host, signed_in
+from tests.web.test_api import host, sign_in
 
 __all__ = ["host"]  # a fixture
 School = dict[str, User]
@@ -35,7 +35,7 @@ def test_page_when_asked_for_then_shown_to_these_and_to_nobody_else(
     path: str, school: School, host: Agent
 ) -> None:
     assert host
-    answers = {who: signed_in(who, school).get(path).status_code for who in ("", *school)}
+    answers = {who: sign_in(who, school).get(path).status_code for who in ("", *school)}
     assert {who for who, status in answers.items() if status == 200} == PAGES[path]
     assert answers[""] == 302
 
@@ -47,7 +47,7 @@ def test_page_when_spanish_then_no_english_heading_is_left(
     assert host
     school["tec"].language = "es"
     school["tec"].save()
-    text = signed_in("tec", school).get(path).content.decode()
+    text = sign_in("tec", school).get(path).content.decode()
     assert '<html lang="es">' in text
     for english in ("Sign out", "My classrooms", "Storage</", "People</", "Reset class"):
         assert english not in text
@@ -56,13 +56,13 @@ def test_page_when_spanish_then_no_english_heading_is_left(
 def test_wall_when_the_worker_does_not_answer_then_the_home_says_what_to_do(
     school: School,
 ) -> None:
-    answer = signed_in("ada", school).get("/")
+    answer = sign_in("ada", school).get("/")
     assert answer.status_code == 200
     assert "does not answer" in answer.content.decode()
     school["ada"].language = "es"
     school["ada"].save()
     assert "El agente de este equipo no responde" in (
-        signed_in("ada", school).get("/").content.decode()
+        sign_in("ada", school).get("/").content.decode()
     )
 
 
@@ -74,16 +74,16 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
         door.bind(str(tmp_path / SOCKET))
         door.listen()
 
-        def hung_up() -> None:
+        def hang_up() -> None:
             while told := door.accept()[0]:
                 last = told.recv(4096) == b""
                 told.close()
                 if last:
                     return
 
-        listening = threading.Thread(target=hung_up, daemon=True)
+        listening = threading.Thread(target=hang_up, daemon=True)
         listening.start()
-        answer = signed_in("ada", school).get("/")
+        answer = sign_in("ada", school).get("/")
         with socket.socket(socket.AF_UNIX) as nobody:  # who says nothing ends it
             nobody.connect(str(tmp_path / SOCKET))
         listening.join(10)
@@ -93,7 +93,7 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
 
 def test_join_when_the_code_is_none_then_the_page_says_so(school: School, host: Agent) -> None:
     assert host
-    answer = signed_in("eva", school).post("/join/", {"code": "NOSUCH"})
+    answer = sign_in("eva", school).post("/join/", {"code": "NOSUCH"})
     assert answer.status_code == 400
     assert "no class with this code" in answer.content.decode()
 
@@ -106,7 +106,7 @@ def test_lesson_when_given_minutes_then_students_see_the_time_left(
     school: School, host: Agent
 ) -> None:
     assert host
-    ada, eva = signed_in("ada", school), signed_in("eva", school)
+    ada, eva = sign_in("ada", school), sign_in("eva", school)
     seen = "/api/v1/classrooms/net/seats/1"
     assert eva.get(seen).json()["ends_at"] is None
     assert (

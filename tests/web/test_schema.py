@@ -1,4 +1,4 @@
-"""The API asked everything that its description allows, as a technician with all scopes."""
+"""Sends the API all that its description allows, as a technician with all scopes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EXAMPLES = 30
 
 @pytest.fixture(autouse=True)
 def one_transaction() -> Iterator[None]:
-    """As Django's own test client: a request does not close the connection of the test."""
+    """Keep the database connection open over requests, as Django's own test client does."""
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)

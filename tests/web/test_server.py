@@ -1,4 +1,4 @@
-"""`pizarra serve` as it is run: an agent, a pump and the pages; and a terminal elsewhere."""
+"""`pizarra serve` with its agent, pump and pages, and a terminal elsewhere."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def free_port() -> int:
 
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[str, str]]:
-    """(address, the first technician's password), over a classroom of four in memory."""
+    """Serve a classroom of four in memory; yields the address and the first password."""
     given = {
         "PIZARRA_SERVER_FOLDER": str(folder / "server"),
         "PIZARRA_STATE_FOLDER": str(folder / "state"),
@@ -56,7 +56,7 @@ def serving(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def token_of(url: str, password: str) -> str:
-    """Made on the page, as a technician."""
+    """Make a token on the page, as a technician."""
     browser = requests.Session()
     browser.get(f"{url}sign-in/", timeout=_LIMIT_S)
     form = {"username": "technician", "password": password}
@@ -74,17 +74,17 @@ def token_of(url: str, password: str) -> str:
 
 @pytest.fixture(scope="module")
 def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ask]:
-    """The command line with ``--server``: (exit status, its JSON)."""
+    """A function that runs the command with ``--server``: its status and JSON document."""
     with serving(tmp_path_factory.mktemp("served")) as (url, password):
         known = ["--server", url, "--token", token_of(url, password)]
 
-        def asked(*argv: str) -> tuple[int, Any]:
+        def run(*argv: str) -> tuple[int, Any]:
             command = [sys.executable, "-m", "pizarra", *known, *argv, "--json"]
             done = subprocess.run(command, capture_output=True, text=True, timeout=_LIMIT_S)
             assert "Traceback" not in done.stderr, done.stderr
             return done.returncode, json.loads(done.stdout)
 
-        yield asked
+        yield run
 
 
 def test_verbs_when_asked_of_a_server_then_answer_as_on_the_host(ask: Ask) -> None:

@@ -1,4 +1,4 @@
-"""Images that come in pieces and become templates: on real qcow2 files, no machine."""
+"""Images that come in pieces and become templates, on real qcow2 files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pizarra.server.people.models import User
 from pizarra.service import uploads
 from pizarra.settings import Settings
 from tests.web.conftest import serving
-from tests.web.test_api import perform, signed_in
+from tests.web.test_api import perform, sign_in
 
 School = dict[str, User]
 BASE = "/api/v1/uploads"
@@ -30,14 +30,14 @@ JSON = "application/json"
 
 @pytest.fixture(autouse=True)
 def folder(settings: LazySettings, tmp_path: Path) -> Path:
-    """The server's, empty."""
+    """The folder of the server, empty."""
     settings.PIZARRA = settings.PIZARRA.model_copy(update={"server_folder": tmp_path})
     return tmp_path
 
 
 @pytest.fixture
 def tec(school: School) -> Client:
-    client: Client = signed_in("tec", school)
+    client: Client = sign_in("tec", school)
     return client
 
 
@@ -49,7 +49,7 @@ def worker(tmp_path: Path) -> Iterator[Host]:
         yield host
 
 
-def begun(client: Client, size_bytes: int) -> dict[str, Any]:
+def begin_upload(client: Client, size_bytes: int) -> dict[str, Any]:
     answer = client.post(BASE, json.dumps({"size_bytes": size_bytes}), content_type=JSON)
     assert answer.status_code == 201, answer.content
     told: dict[str, Any] = answer.json()
@@ -61,7 +61,7 @@ def put(client: Client, upload: dict[str, Any], offset: int, piece: bytes) -> An
                       content_type="application/octet-stream")  # fmt: skip
 
 
-def imported(client: Client, upload: dict[str, Any], **wish: Any) -> Any:
+def import_upload(client: Client, upload: dict[str, Any], **wish: Any) -> Any:
     body = {"template": "boot", "upload": upload["id"], "storage": "qcow2", **wish}
     return client.post("/api/v1/templates", json.dumps(body), content_type=JSON)
 
@@ -76,11 +76,11 @@ def test_upload_when_all_pieces_are_there_then_a_job_makes_the_template(
     tec: Client, worker: Host, tmp_path: Path
 ) -> None:
     data = image(tmp_path)
-    upload = begun(tec, len(data))
+    upload = begin_upload(tec, len(data))
     for at in range(0, len(data), 100_000):
         assert put(tec, upload, at, data[at : at + 100_000]).status_code == 200
     assert tec.get(f"{BASE}/{upload['id']}").json()["received"] == len(data)
-    assert imported(tec, upload).status_code == 202
+    assert import_upload(tec, upload).status_code == 202
     perform(Job.objects.get())
     assert Job.objects.get().state == State.ENDED, Job.objects.get().error
     template = worker.observe().template("boot")
@@ -91,7 +91,7 @@ def test_upload_when_all_pieces_are_there_then_a_job_makes_the_template(
 def test_piece_when_lost_on_the_way_then_it_is_sent_again_and_counts_once(
     tec: Client, folder: Path
 ) -> None:
-    upload = begun(tec, 10)
+    upload = begin_upload(tec, 10)
     assert put(tec, upload, 0, b"01234").status_code == 200
     for wrong in (0, 4, 6, 1 << 40):
         answer = put(tec, upload, wrong, b"xxxxx")
@@ -104,9 +104,9 @@ def test_piece_when_lost_on_the_way_then_it_is_sent_again_and_counts_once(
 
 
 def test_import_when_a_piece_is_missing_then_refused(tec: Client) -> None:
-    upload = begun(tec, 10)
+    upload = begin_upload(tec, 10)
     put(tec, upload, 0, b"01234")
-    answer = imported(tec, upload)
+    answer = import_upload(tec, upload)
     assert (answer.status_code, Job.objects.count()) == (400, 0)
     assert "5 of 10" in answer.json()["detail"]
 
@@ -119,9 +119,9 @@ def test_import_when_the_image_is_none_of_ours_then_the_job_says_so_and_the_uplo
     data = b"PK\3\4" + bytes(1 << 16)
     if what == "on another image":
         data = image(tmp_path, "-b", str(tmp_path / "base"), "-F", "raw")
-    upload = begun(tec, len(data))
+    upload = begin_upload(tec, len(data))
     put(tec, upload, 0, data)
-    imported(tec, upload)
+    import_upload(tec, upload)
     perform(Job.objects.get())
     job = Job.objects.get()
     assert job.state == State.FAILED
@@ -138,9 +138,9 @@ def test_worker_when_the_pages_user_puts_something_else_there_then_it_reads_noth
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"root's" + bytes(1 << 20))
-    upload = begun(tec, 6)
+    upload = begin_upload(tec, 6)
     put(tec, upload, 0, b"harmle")
-    imported(tec, upload)
+    import_upload(tec, upload)
     path = tmp_path / uploads.FOLDER / f"{upload['id']}.image"
     path.unlink()
     if trick == "symlink":
@@ -161,26 +161,26 @@ def test_upload_when_it_does_not_fit_then_both_numbers_are_told(tec: Client) -> 
 
 
 def test_upload_when_there_are_three_then_no_fourth_until_one_ends(tec: Client) -> None:
-    mine = [begun(tec, 10) for _ in range(3)]
+    mine = [begin_upload(tec, 10) for _ in range(3)]
     body = json.dumps({"size_bytes": 10})
     assert tec.post(BASE, body, content_type=JSON).status_code == 409
     assert tec.delete(f"{BASE}/{mine[0]['id']}").status_code == 204
     assert tec.get(f"{BASE}/{mine[0]['id']}").status_code == 404
-    begun(tec, 10)
+    begin_upload(tec, 10)
 
 
 def test_upload_when_left_for_a_day_then_it_goes(tec: Client, folder: Path) -> None:
     for _ in range(3):
-        left = begun(tec, 10)
+        left = begin_upload(tec, 10)
         os.utime(folder / uploads.FOLDER / f"{left['id']}.image", (0, 0))
-    begun(tec, 10)
+    begin_upload(tec, 10)
     assert len(list((folder / uploads.FOLDER).glob("*.image"))) == 1
 
 
 def test_upload_when_it_is_another_technicians_then_not_found(tec: Client, school: School) -> None:
-    upload = begun(tec, 10)
+    upload = begin_upload(tec, 10)
     school["bob"].role = "technician"
     school["bob"].save()
-    other = signed_in("bob", school)
+    other = sign_in("bob", school)
     assert put(other, upload, 0, b"01234").status_code == 404
-    assert imported(other, upload).status_code == 404
+    assert import_upload(other, upload).status_code == 404

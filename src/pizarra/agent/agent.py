@@ -34,8 +34,8 @@ class Agent:
 
     def __init__(self, host: Host) -> None:
         self.host = host
-        self.jobs = Jobs(host)
         self._answers: dict[str, tuple[float, Any]] = {}
+        self.jobs = Jobs(host, self.forget_answers)
 
     def query(
         self,
@@ -57,7 +57,7 @@ class Agent:
         return found
 
     def forget_answers(self) -> None:
-        """The next question is answered anew, also within the second."""
+        """The next question is answered anew, also within the second: something has changed."""
         self._answers.clear()
 
     def _answer(

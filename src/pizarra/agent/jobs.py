@@ -10,9 +10,9 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from pizarra.agent.events import event_json
@@ -34,6 +34,9 @@ _log = logging.getLogger("pizarra.agent")
 class _Job:
     """One job, as far as it has come."""
 
+    command: str
+    arguments: Mapping[str, Any]
+    by: ResetBy
     changed: threading.Condition = field(default_factory=threading.Condition)
     events: list[dict[str, Any]] = field(default_factory=list)
     ended: bool = False
@@ -56,11 +59,14 @@ class _Job:
 class Jobs:
     """Those that were submitted since the agent began, by the id that the server gave them."""
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: Host, when_ended: Callable[[], None]) -> None:
         self.host = host
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job")
+        self.when_ended = when_ended
         self._jobs: OrderedDict[str, _Job] = OrderedDict()
         self._lock = threading.Lock()
+        self._waiting: SimpleQueue[_Job] = SimpleQueue()
+        for number in range(AT_ONCE):  # they end with the process: a job is safe to repeat
+            threading.Thread(target=self._work, name=f"job-{number}", daemon=True).start()
 
     def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
         """Begin a job when a thread is free. False when the job is known: nothing is done twice."""
@@ -68,8 +74,8 @@ class Jobs:
             if job_id in self._jobs:
                 return False
             self._forget_oldest()
-            job = self._jobs[job_id] = _Job()
-        self._threads.submit(self._run, job, command, arguments, by)
+            job = self._jobs[job_id] = _Job(command=command, arguments=arguments, by=by)
+        self._waiting.put(job)
         return True
 
     def progress(self, job_id: str, since: int, wait_s: float) -> dict[str, Any]:
@@ -93,22 +99,27 @@ class Jobs:
                 "error": job.error,
             }
 
-    def _run(self, job: _Job, command: str, arguments: Mapping[str, Any], by: ResetBy) -> None:
-        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=by)
+    def _work(self) -> None:
+        while True:
+            job = self._waiting.get()
+            result, error = self._run(job)
+            self.when_ended()
+            job.end(result, error)
+
+    def _run(self, job: _Job) -> tuple[Any, dict[str, Any] | None]:
+        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=job.by)
         try:
-            result = with_translations(find_command(command)(context, arguments))
+            return with_translations(find_command(job.command)(context, job.arguments)), None
         except PizarraError as error:
-            job.end(None, error_json(error))
+            return None, error_json(error)
         except Exception as error:  # noqa: BLE001 - it must never take the agent with it
-            _log.exception("command %s failed", command)
+            _log.exception("command %s failed", job.command)
             bug = Bug(
                 "A mistake of Pizarra's own: {what}.",
                 "Make a report of it: pizarra report",
                 what=repr(error),
             )
-            job.end(None, error_json(bug))
-        else:
-            job.end(result, None)
+            return None, error_json(bug)
 
     def _forget_oldest(self) -> None:
         ended = [job_id for job_id, job in self._jobs.items() if job.ended]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,5 +53,6 @@ def _context_here(emit: Emit, wait_s: float) -> Context:
     from pizarra.system.flight import keep_on_disk
 
     context = context_here(emit, wait_s=wait_s)
+    gc.enable()  # all is imported
     keep_on_disk(context.host.settings.flight_folder, " ".join(without_token(sys.argv)))
     return context

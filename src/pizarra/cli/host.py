@@ -49,7 +49,7 @@ def check(
     with reporting_errors(as_json=as_json):
         is_elsewhere = server_from_options() is not None
     if is_elsewhere:
-        document = ask("host check", {"fix": fix, "install": yes}, as_json=as_json)
+        document = ask("host check", {"fix": fix}, as_json=as_json)
         report = _report_of(document)
     else:
         with reporting_errors(as_json=as_json), showing_progress(quiet=as_json) as emit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from importlib import import_module
@@ -115,6 +116,7 @@ def pizarra(
 
 def run() -> None:
     """The entry point. An error that nobody foresaw is told with what came before it."""
+    gc.disable()  # nothing that imports make is garbage; ``ask`` and ``serve`` turn it on again
     try:
         app()
     except PizarraError as error:
@@ -128,6 +130,8 @@ def run() -> None:
     except Exception:  # noqa: BLE001 - the one place where nothing may pass
         _show_bug()
         sys.exit(70)
+    finally:
+        gc.enable()
 
 
 def _fail(error: PizarraError) -> int:

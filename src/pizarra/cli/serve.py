@@ -1,7 +1,8 @@
-"""pizarra serve: the dashboard and its worker."""
+"""pizarra serve: the agent of this host, the pages and the pump of jobs."""
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Annotated
 
@@ -54,4 +55,5 @@ def serve(
         else:
             host = context_here(settings=settings).host
         err.print(_("Starting the server …"))
+        gc.enable()  # all is imported, and this process goes on for days
         serve(settings, host, told)

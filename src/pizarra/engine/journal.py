@@ -102,6 +102,7 @@ class Record:
     who: str
     when: float  # seconds since 1970
     seats: tuple[SeatEntry, ...]
+    begun: frozenset[str] = field(default=frozenset())  # names of seats that keep nothing
     done: frozenset[str] = field(default=frozenset())  # names of seats
     closed: frozenset[str] = field(default=frozenset())  # that another record or nobody is about
 
@@ -150,6 +151,14 @@ class OpenRecord:
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
 
+    def mark_begun(self, names: Collection[str]) -> None:
+        """The disks of these seats, of which nothing is saved, are about to change. Outlives the
+        process, and need not outlive a loss of power: then every machine is off, and a machine
+        that is off is completed in any case. Raises StorageFault."""
+        with self._lock:
+            self._append({"begun": sorted(names)}, lasting=False)
+            self.record = _with(self.record, begun=names)
+
     def mark_done(self, names: Collection[str]) -> None:
         """The disks of these seats are right. Lasting when this returns. Raises StorageFault."""
         with self._lock:
@@ -176,17 +185,24 @@ class OpenRecord:
         with _os_errors(self.path):
             self.path.unlink(missing_ok=True)
 
-    def _append(self, said: Mapping[str, list[str]]) -> None:
+    def _append(self, said: Mapping[str, list[str]], *, lasting: bool = True) -> None:
         """The line end comes first, so that a line that was cut short spoils no other."""
         if not any(said.values()):
             return
         flight.record(f"journal append {json.dumps(said)}")
         with _os_errors(self.path):
             _write(self._fd, f"\n{json.dumps(said)}\n")
-            os.fsync(self._fd)
+            if lasting:
+                os.fsync(self._fd)
 
 
-def _with(record: Record, *, done: Iterable[str] = (), closed: Iterable[str] = ()) -> Record:
+def _with(
+    record: Record,
+    *,
+    begun: Iterable[str] = (),
+    done: Iterable[str] = (),
+    closed: Iterable[str] = (),
+) -> Record:
     """``dataclasses.replace`` without its look at each field's default."""
     return Record(
         format=record.format,
@@ -196,6 +212,7 @@ def _with(record: Record, *, done: Iterable[str] = (), closed: Iterable[str] = (
         who=record.who,
         when=record.when,
         seats=record.seats,
+        begun=record.begun | {*begun},
         done=record.done | {*done},
         closed=record.closed | {*closed},
     )
@@ -330,12 +347,12 @@ def read_record(path: Path) -> Record:
             path=path,
             format=record.format,
         )
-    done, closed = set[str](), set[str]()
+    found: dict[str, set[str]] = {"begun": set(), "done": set(), "closed": set()}
     for line in more:
         said = _line_parsed(line)
-        done.update(said.get("done", ()))
-        closed.update(said.get("closed", ()))
-    return _with(record, done=done, closed=closed)
+        for key, names in found.items():
+            names.update(said.get(key, ()))
+    return _with(record, **found)
 
 
 def _line_parsed(line: str) -> Mapping[str, list[str]]:
@@ -363,7 +380,7 @@ def _damaged(path: Path, why: object) -> StorageFault:
 
 
 def _header_text(record: Record) -> str:
-    said = _header().dump_json(record, exclude={"done", "closed"}, exclude_defaults=False)
+    said = _header().dump_json(record, exclude={"begun", "done", "closed"}, exclude_defaults=False)
     return said.decode()
 
 

@@ -79,6 +79,7 @@ def complete(
     for entry in record.open:
         if names is None or entry.seat in names:
             work.sort(entry)
+    opened.mark_begun([one.seat for one, _ in work.to_do if one.undo is not UndoRule.SAVE])
     faults = work.swap() if record.action is Action.UNDO else work.rewind()
     finished = list[str]()
     for entry, seat in work.to_do:
@@ -167,7 +168,7 @@ class _Work:
                 self.settle(entry, result, reason)
 
     def _sort_running(self, entry: SeatEntry) -> None:
-        if is_begun(self.host, entry, self.volumes):
+        if is_begun(self.host, self.record, entry, self.volumes):
             self.settle(entry, Result.LEFT, left_reason(self.record.action))
         else:
             self.settle(entry, Result.UNTOUCHED)
@@ -250,11 +251,12 @@ def _fault(
 STILL_DIFFERS = Sentence("it still differs")
 
 
-def is_begun(host: Host, entry: SeatEntry, volumes: Mapping[str, Volume]) -> bool:
-    """Whether something may have been done to a seat that is not done."""
+def is_begun(host: Host, record: Record, entry: SeatEntry, volumes: Mapping[str, Volume]) -> bool:
+    """Whether something may have been done to a seat that is not done. A slot that is filled tells
+    it, and the record tells it of a seat of which nothing is saved."""
     slots = {one.uuid: one.slot for one in entry.volumes}
     if not all(slots.values()):
-        return True  # nobody can tell
+        return entry.seat in record.begun
     filled = host.undo_slots([volumes[uuid] for uuid in slots if uuid in volumes])
     return any(isinstance(one, PizarraError) or slots[uuid] in one for uuid, one in filled.items())
 
@@ -338,6 +340,7 @@ def rewind_again(host: Host, verb: str, seats: Sequence[Seat], power: PowerAfter
     volumes = {volume.uuid: volume for seat in seats for volume in seat.volumes}
     with host.journal.begin(verb, Action.REWIND, who(), entries) as opened:
         pairs = [pair for seat in seats for pair in pairs_of(seat)]
+        opened.mark_begun([seat.name for seat in seats])
         faults = host.rewind(pairs)
         right = [one.name for one in seats if not any(faults[v.uuid] for v in one.volumes)]
         opened.mark_done(right)

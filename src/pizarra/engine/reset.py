@@ -18,7 +18,7 @@ from pizarra.engine import recovery
 from pizarra.engine.entries import Entries, rewind_entries, undo_entries
 from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
-from pizarra.engine.journal import Action, OpenRecord, PowerAfter
+from pizarra.engine.journal import Action, OpenRecord, PowerAfter, UndoRule
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
@@ -114,7 +114,8 @@ class SeatRun(ABC):
         over |= {
             entry.seat
             for entry in left
-            if entry.seat not in self._touched or not recovery.is_begun(self.host, entry, volumes)
+            if entry.seat not in self._touched
+            or not recovery.is_begun(self.host, self._opened.record, entry, volumes)
         }
         try:
             recovery.end_seats(self.host, self._opened, over, self._freed)
@@ -314,13 +315,12 @@ class ResetRun(SeatRun):
     def _rewind(self, seats: Sequence[SeatPlan]) -> Faults:
         """What goes is kept where a plan says that it can be, and only as long as the setting."""
         names = {one.seat.name for one in seats}
-        slots = {
-            volume.uuid: volume.slot
-            for entry in self._opened.record.seats
-            if entry.seat in names
-            for volume in entry.volumes
-            if volume.slot
-        }
+        entries = [one for one in self._opened.record.seats if one.seat in names]
+        slots = {v.uuid: v.slot for one in entries for v in one.volumes if v.slot}
+        try:
+            self._opened.mark_begun([one.seat for one in entries if one.undo is not UndoRule.SAVE])
+        except PizarraError as error:
+            return {volume.uuid: error for one in seats for volume in one.seat.volumes}
         return self.host.rewind([pair for one in seats for pair in one.pairs], undo=slots)
 
     def _write_labels(self, seats: Sequence[SeatPlan]) -> list[SeatPlan]:

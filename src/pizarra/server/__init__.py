@@ -1,1 +1,2 @@
-"""The classroom on a screen: pages, REST, consoles. An ordinary user runs it, a worker is root."""
+"""The classroom on a screen: pages, REST, consoles, and the pump of jobs. An ordinary user runs it;
+the agent beside it is root."""

@@ -1,1 +1,1 @@
-"""The use cases: the one door for the CLI, the worker and the web. One file a noun."""
+"""The use cases: the one door for the CLI and the agent. One file a noun."""

@@ -1,8 +1,9 @@
 """Adopt machines that somebody else made, and let them go again.
 
-Until the one moment at which the machine's XML is replaced, it and its files are as they were, and
-all that was made carries the machine's UUID: an adoption that is cut off before is taken back, one
-cut off after is ended. The baseline's labels tell all that the seat's will.
+There is one moment at which the machine's XML is replaced. Until then the machine and its files are
+as they were, and all that was made carries the machine's UUID. An adoption that is cut off before
+that moment is reverted; one that is cut off after it is ended. The baseline's labels tell all that
+the seat's will.
 """
 
 from __future__ import annotations

@@ -17,12 +17,11 @@ from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
 from pizarra.model.sentence import join
-from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.service import identity_offline
 from pizarra.service.context import Context
 from pizarra.service.identity_ends import take_back_cut_off
-
-Numbers = Sequence[int] | None
+from pizarra.service.look import Numbers as Numbers
+from pizarra.service.look import look_at_seats as look_at_seats
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +30,6 @@ class Claimed:
 
     seats: tuple[Seat, ...]
     completed: Mapping[str, Completed]  # by name of seat
-
-
-def look_at_seats(
-    context: Context, classroom: str, numbers: Numbers
-) -> tuple[HostFacts, tuple[Seat, ...]]:
-    """For those who only look. Raises NotFound."""
-    check_name(classroom, "classroom")
-    facts = context.host.observe()
-    return facts, choose_seats(facts.classroom(classroom), numbers)
 
 
 @contextmanager

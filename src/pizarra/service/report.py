@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import tarfile
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from pizarra import __version__
 from pizarra.errors import BadInput, PizarraError
+from pizarra.service.commands import table
 from pizarra.settings import Settings
 from pizarra.system.flight import flights
 from pizarra.system.process import run
@@ -63,6 +65,7 @@ def remove_secrets(text: str) -> str:
 def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:
     """Write the bundle; what a command refuses to say is said in its place. Raises BadInput."""
     parts = {"pizarra.txt": _own(settings)}
+    parts["commands.json"] = json.dumps(table.to_json(), indent=1)
     for name, argv in _COMMANDS.items():
         told(name)
         parts[f"{name}.txt"] = _answer(argv)

@@ -1,7 +1,7 @@
 """Images on their way from a browser: files of the pages' user, filled piece by piece.
 
 A piece names where it begins, so one that was lost on the way is sent again and nothing twice. The
-worker imports a whole one and takes it away; one that nobody ended goes after a day.
+agent imports a whole one and takes it away; one that nobody ended goes after a day.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def drop(upload: Upload) -> None:
 
 @contextmanager
 def opening(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
-    """For the worker, who is root: a path to the file itself, whatever its name may become.
+    """For the agent, who is root: a path to the file itself, whatever its name may become.
 
     Raises NotFound for what is no plain file. It goes when the block ends well.
     """

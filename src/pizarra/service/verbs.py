@@ -23,10 +23,11 @@ from pizarra.service.claims import (
     Numbers,
     claiming_seats,
     claiming_to_rewind,
-    look_at_seats,
 )
 from pizarra.service.context import Context
 from pizarra.service.guard import ensure_room
+from pizarra.service.look import look_at_seats
+from pizarra.service.status import status as status  # one of them, which starts quickly alone
 from pizarra.storage.interface import Change, RewindTarget
 
 _Outcomes = tuple[SeatOutcome, ...]
@@ -178,63 +179,6 @@ def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
         names = ", ".join(one.seat.name for one in these)
         text = "This reset cannot be undone for {names}: {why}."
         context.emit(Noted(text=text, facts={"names": names, "why": these[0].no_undo}))
-
-
-def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
-    """What each seat does, and how much of it has changed, from metadata."""
-    began = time.perf_counter()
-    facts, seats = look_at_seats(context, classroom, numbers)
-    changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
-    outcomes = tuple(_status_of(seat, changes) for seat in seats)
-    labels = facts.classrooms[classroom].labels
-    going = sum(one.extra["next_version"] is not None for one in outcomes)
-    return Report(
-        classroom=classroom,
-        verb="status",
-        mode=None,
-        elapsed_s=time.perf_counter() - began,
-        seats=outcomes,
-        extra={
-            "template": labels.template,
-            "version": labels.version,
-            "at_next_reset": going,
-        },
-    )
-
-
-def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> SeatOutcome:
-    answers = [changes.get(volume.uuid) for volume in seat.volumes]
-    labels = seat.labels
-    errors = [
-        join([answer])
-        for answer in answers
-        if isinstance(answer, PizarraError)
-        and not (labels.still and isinstance(answer, OtherOriginal))
-    ]
-    absent = seat.power is Power.ABSENT
-    gone = Sentence("its machine is gone: run pizarra recover") if absent else None
-    fault = seat.fault or gone or (errors[0] if errors else None)
-    known = [answer for answer in answers if isinstance(answer, Change)]
-    changed_bytes = sum(change.changed_bytes for change in known)
-    differs = next((change.state for change in known if change.state), "")
-    beside = Sentence("its {state} is not the original", state=differs) if differs else None
-    original = all(one.original for one in known) if len(known) == len(seat.volumes) else None
-    following = labels.version if labels.still and not original else None
-    going = Sentence("v{version} at its next reset", version=following) if following else None
-    return SeatOutcome(
-        seat=seat.name,
-        outcome=Outcome.UNKNOWN if fault else Outcome.DONE,
-        reason=fault or going or beside,
-        verified=False if following and not fault else original,
-        extra={
-            "number": seat.number,
-            "version": labels.still if following else labels.version,
-            "next_version": following,
-            "power": str(seat.power),
-            "changed_bytes": changed_bytes if original is not None else None,
-            "size_bytes": sum(volume.size_bytes for volume in seat.volumes),
-        },
-    )
 
 
 def verify(

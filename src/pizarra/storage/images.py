@@ -1,9 +1,9 @@
 """Disk images as they come from elsewhere: what they are, copied and compared with ``qemu-img``.
 
-An image from elsewhere is hostile until looked at: a qcow2 or VMDK may name another file of the
-host as its content. So the format is told from its first bytes by us, never by QEMU's probing; one
-that refers to other files is refused before qemu-img opens it; and qemu-img only ever gets
-absolute paths, which cannot be taken for a protocol (``nbd:``, ``json:``) or an option.
+An image from elsewhere is hostile: a qcow2 or VMDK may name another file of the host as its
+content. So Pizarra tells the format from the first bytes, never by QEMU's probing. An image that
+refers to other files is refused before qemu-img opens it. qemu-img only gets absolute paths, which
+cannot be taken for a protocol (``nbd:``, ``json:``) or for an option.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from pizarra.agent.client import HostClient
-from pizarra.errors import BadInput, PizarraError
+from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.server.hosts import host
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.people.models import User
@@ -34,11 +34,19 @@ def before_job(user: User, command: Command, wish: Any) -> None:
     if Effect.TAKES_UPLOAD in command.effects and wish.upload is not None:
         _check_upload(user, wish.upload)
     if Effect.SHOWS_MESSAGE in command.effects:
-        Room.objects.get(name=wish.classroom).show_message(wish.message, wish.numbers)
+        _room(wish.classroom).show_message(wish.message, wish.numbers)
     if Effect.HIDES_MESSAGE in command.effects:
-        room = Room.objects.get(name=wish.classroom)
+        room = _room(wish.classroom)
         if room.message:
             room.hide_message(wish.numbers, lambda: host().seat_numbers(wish.classroom))
+
+
+def _room(name: str) -> Room:
+    """Raises NotFound."""
+    room = Room.objects.filter(name=name).first()
+    if room is None:
+        raise NotFound("There is no classroom {name!r}.", name=name)
+    return room
 
 
 def _check_upload(user: User, upload_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""Jobs as the worker tells of them, their events, and the audit of everything that changes."""
+"""Jobs, their events as the agent tells them, and the audit of everything that changes."""
 
 from __future__ import annotations
 

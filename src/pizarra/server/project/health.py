@@ -38,14 +38,14 @@ def _gauges() -> list[tuple[str, str, _Values]]:
     try:
         rooms, pools = host().query("classroom list"), host().query("pools")
     except PizarraError:
-        return [*found, ("worker_up", "Whether the worker answers.", [({}, 0)])]
+        return [*found, ("worker_up", "Whether the agent answers.", [({}, 0)])]
     seats: _Values = [({"classroom": one["classroom"]}, len(one["seats"])) for one in rooms]
     running: _Values = [({"classroom": one["classroom"]}, one["running"]) for one in rooms]
     free: _Values = [({"pool": f"{p['place']}/{p['name']}"}, p["free_bytes"]) for p in pools]
     size: _Values = [({"pool": f"{p['place']}/{p['name']}"}, p["size_bytes"]) for p in pools]
     return [
         *found,
-        ("worker_up", "Whether the worker answers.", [({}, 1)]),
+        ("worker_up", "Whether the agent answers.", [({}, 1)]),
         ("seats", "Seats of a classroom.", seats),
         ("seats_running", "Seats that run.", running),
         ("pool_free_bytes", "Free space.", free),

@@ -1,4 +1,4 @@
-"""Paths in arguments: root names any path; whoever asks from elsewhere names no path at all."""
+"""What only the terminal of a host may say: root names any path, nobody elsewhere names one."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def exported_file(settings: Settings, name: str) -> Path:
 
 
 def check_is_root(context: Context, argument: str) -> None:
-    """Raises BadInput when somebody elsewhere names a path of this host."""
+    """Raises BadInput when somebody elsewhere asks for what only the host's terminal may."""
     if context.by is not None:
         raise BadInput(
-            "The argument {argument} names a path of the host, and only its terminal may.",
-            "Send the file as an upload.",
+            "The argument {argument} is for the terminal of the host alone.",
+            "Leave it out; a file is sent as an upload.",
             argument=argument,
         )

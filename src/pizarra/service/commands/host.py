@@ -18,7 +18,7 @@ from pizarra.service.commands.declaration import (
     Who,
     command,
 )
-from pizarra.service.commands.folders import exports
+from pizarra.service.commands.folders import check_is_root, exports
 from pizarra.service.context import Context
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ def check(context: Context, wish: Check) -> Document:
     from pizarra.service import host_check
 
     settings = context.host.settings
+    if wish.install:
+        check_is_root(context, "install")
     if not wish.fix:
         return host_check.check_host(settings).to_json()
     return host_check.fix_host(settings, lambda _packages: wish.install, context.emit).to_json()

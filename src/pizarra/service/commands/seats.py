@@ -143,9 +143,9 @@ def status(context: Context, wish: OfSeats) -> Document:
 
     Example: pizarra status net
     """
-    from pizarra.service import verbs
+    from pizarra.service import status as service
 
-    return verbs.status(context, wish.classroom, wish.numbers).to_json()
+    return service.status(context, wish.classroom, wish.numbers).to_json()
 
 
 class Freeze(OfSeats):

@@ -1,13 +1,13 @@
 """Classic volumes: a golden origin that nobody writes, each seat a copy-on-write snapshot of it.
 
-The rewind in place empties the seat's COW store: the seat's device gets an ``error`` table, 4 KiB
-of zeros go to the head of its store, and with the ``snapshot`` table back the kernel starts a new,
-empty exception store. Constant, whatever was changed; it even brings back a snapshot that
-overflowed. (The ``error`` table in between matters: a second snapshot table loaded over the same
-store would take the exceptions over from the first.)
+The rewind in place empties the seat's COW store. The seat's device gets an ``error`` table, and
+4 KiB of zeros are written to the head of the store. With the ``snapshot`` table back, the kernel
+starts a new, empty exception store. The time is constant, whatever was changed, and a snapshot that
+overflowed becomes valid again. The ``error`` table in between is necessary: a second snapshot table
+over the same store would take the exceptions over from the first.
 
-A volume that was *adopted* is an origin itself and its snapshot keeps the original. It goes back
-the 2014 way: merge the snapshot, make it again. That copies every changed block.
+A volume that was *adopted* is an origin itself, and its snapshot keeps the original. It goes back
+the 2014 way: merge the snapshot, and make it again. That copies every changed block.
 """
 
 from __future__ import annotations

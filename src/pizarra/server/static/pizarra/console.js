@@ -98,7 +98,7 @@ keep?.addEventListener("click", async () => {
     }
   } catch (problem) { say(problem.message, 6000); return; }
   await act("checkpoints", words.keeping);
-  setTimeout(keptShown, 1500); // the worker's last look may be a second old
+  setTimeout(keptShown, 1500); // the agent's last look may be a second old
 });
 kept?.addEventListener("change", async () => {
   const name = kept.value;

@@ -1,0 +1,21 @@
+"""Seats as they are, for commands that only look and claim nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pizarra.model.facts import Seat
+from pizarra.model.names import check_name
+from pizarra.planner.host_facts import HostFacts, choose_seats
+from pizarra.service.context import Context
+
+Numbers = Sequence[int] | None  # None is the whole classroom
+
+
+def look_at_seats(
+    context: Context, classroom: str, numbers: Numbers
+) -> tuple[HostFacts, tuple[Seat, ...]]:
+    """For those who only look. Raises NotFound."""
+    check_name(classroom, "classroom")
+    facts = context.host.observe()
+    return facts, choose_seats(facts.classroom(classroom), numbers)
