@@ -241,11 +241,9 @@ class DmThinStore(LvmVolumes):
 
     def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
         """As a rewind, without another content."""
-        by_uuid = {one.uuid: slot for one, slot in slots.items()}
 
         def save(pair: RewindTarget) -> None:
-            volume = pair.volume
-            thin_undo.save(thin_swap.pool_of(volume), volume.thin_id, by_uuid[volume.uuid])
+            thin_undo.save(thin_swap.pool_of(pair.volume), pair.volume.thin_id, slots[pair.volume])
 
         pairs = [_alone(one) for one in slots]
         check = thin_swap.refuse_foreign
