@@ -241,28 +241,30 @@ class DmThinStore(LvmVolumes):
 
     def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
         """As a rewind, without another content."""
-        by_uuid = {one.uuid: slot for one, slot in slots.items()}
 
         def save(pair: RewindTarget) -> None:
-            volume = pair.volume
-            thin_undo.save(thin_swap.pool_of(volume), volume.thin_id, by_uuid[volume.uuid])
+            thin_undo.save(thin_swap.pool_of(pair.volume), pair.volume.thin_id, slots[pair.volume])
 
         pairs = [_alone(one) for one in slots]
-        lock, check = self._holding_lock, thin_swap.refuse_foreign
-        active = partial(self._swap_active, holding=lock, refused=check, swap=save)
-        inactive = partial(self._swap_content, holding=lock, refused=check, swap=save)
-        awake = [pair for pair in pairs if pair.volume.active]
-        asleep = [pair for pair in pairs if not pair.volume.active]  # and stays so
-        return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
+        check = thin_swap.refuse_foreign
+        return self._swap(pairs, self._holding_lock, check, save, wakes=False)
 
     def _swap(
-        self, pairs: Sequence[RewindTarget], holding: _Holding, refused: _Check, swap: _Step
+        self,
+        pairs: Sequence[RewindTarget],
+        holding: _Holding,
+        refused: _Check,
+        swap: _Step,
+        *,
+        wakes: bool = True,
     ) -> Faults:
-        """``swap`` what the seats contain, except of those that are ``refused`` beforehand."""
+        """``swap`` what the seats contain, except of those that are ``refused`` beforehand. Volumes
+        that sleep are active afterwards, if it ``wakes`` them."""
         asleep = [pair for pair in pairs if not pair.volume.active]
         awake = [pair for pair in pairs if pair.volume.active]
         active = partial(self._swap_active, holding=holding, refused=refused, swap=swap)
-        inactive = partial(self._swap_inactive, holding=holding, refused=refused, swap=swap)
+        asleep_swap = self._swap_inactive if wakes else self._swap_content
+        inactive = partial(asleep_swap, holding=holding, refused=refused, swap=swap)
         return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
 
     @contextmanager
