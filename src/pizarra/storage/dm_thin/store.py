@@ -241,6 +241,22 @@ class DmThinStore(LvmVolumes):
         swap = partial(thin_swap.swap_content, undo=undo)
         return self._swap(pairs, self._holding_lock, thin_swap.lost_sources, swap)
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """As a rewind, without another content."""
+        by_uuid = {one.uuid: slot for one, slot in slots.items()}
+
+        def save(pair: RewindTarget) -> None:
+            volume = pair.volume
+            thin_undo.save(thin_swap.pool_of(volume), volume.thin_id, by_uuid[volume.uuid])
+
+        pairs = [_alone(one) for one in slots]
+        lock, check = self._holding_lock, thin_swap.refuse_foreign
+        active = partial(self._swap_active, holding=lock, refused=check, swap=save)
+        inactive = partial(self._swap_content, holding=lock, refused=check, swap=save)
+        awake = [pair for pair in pairs if pair.volume.active]
+        asleep = [pair for pair in pairs if not pair.volume.active]  # and stays so
+        return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
+
     def _swap(
         self, pairs: Sequence[RewindTarget], holding: _Holding, refused: _Check, swap: _Step
     ) -> Faults:
@@ -289,11 +305,16 @@ class DmThinStore(LvmVolumes):
     def _swap_inactive(
         self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
     ) -> Faults:
-        """Volumes that are not active, as after a power cut in the middle: content, then device.
+        """Volumes that are not active, as after a power cut in the middle: content, then device."""
+        faults = self._swap_content(pairs, holding=holding, refused=refused, swap=swap)
+        right = [pair for pair in pairs if faults.get(pair.volume.uuid) is None]
+        return {**faults, **run_each(right, self._activate)}
 
-        Nothing maps them, so no table has to be swapped; LVM is asked again under its own lock
-        whether the thin ids are still theirs.
-        """
+    def _swap_content(
+        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
+    ) -> dict[str, PizarraError | None]:
+        """Nothing maps these volumes, so no table has to be swapped. LVM is asked again under its
+        own lock whether the thin ids are still theirs."""
         with holding(pairs):
             faults = dict(refused(pairs))
             now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
@@ -302,8 +323,7 @@ class DmThinStore(LvmVolumes):
                     faults[pair.volume.uuid] = not_ours_error(pair.volume, "it changed meanwhile")
                 elif not faults.get(pair.volume.uuid):
                     faults[pair.volume.uuid] = try_step(swap, pair)
-        right = [pair for pair in pairs if faults.get(pair.volume.uuid) is None]
-        return {**faults, **run_each(right, self._activate)}
+        return faults
 
     def reclaim_space(
         self, volumes: Sequence[Volume], *, keep: Mapping[str, UndoSlot] = NO_UNDO
