@@ -1,18 +1,42 @@
-"""Ends LVM's own transaction with a thin pool after a crash fell into it; see ``transaction``."""
+"""Settles a pool in small turns, and ends LVM's own transaction with a pool after a crash."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pizarra.model.facts import Volume
+from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.pool import ThinPool, claiming_metadata, read_thins_claimed
 from pizarra.storage.dm_thin.transaction import messages_to_finish, pending_transaction
+from pizarra.storage.dm_thin.undo import PoolMessages, send
 from pizarra.storage.lvm import commands as lvm_commands
 from pizarra.storage.lvm.volumes import lvm
 from pizarra.system import devmapper
 from pizarra.system.locks import holding_vg_lock
+
+_AT_ONCE = 8  # seats under one hold of LVM's lock: the blocks that they had written are freed
+_BETWEEN_S = 0.01  # those who wait for LVM's lock look each 2 ms
+
+
+def send_in_turns(
+    pool: ThinPool, choose: Callable[[Mapping[int, Thin]], list[PoolMessages]]
+) -> int:
+    """Send what ``choose`` finds, a few seats at a time: others get LVM's lock in between.
+
+    How many seats there were. Raises StorageFault.
+    """
+    count = 0
+    while True:
+        with claiming_metadata(pool), holding_vg_lock(pool.vg):
+            to_send = choose(read_thins_claimed(pool))
+            send(pool, to_send[:_AT_ONCE])
+        count += len(to_send[:_AT_ONCE])
+        if len(to_send) <= _AT_ONCE:
+            return count
+        time.sleep(_BETWEEN_S)
 
 
 def finish_transaction(pool: ThinPool, there: Sequence[Volume]) -> bool:

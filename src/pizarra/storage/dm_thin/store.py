@@ -10,7 +10,6 @@ so nobody waits long.
 from __future__ import annotations
 
 import errno
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -28,7 +27,7 @@ from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.metadata import Thin
-from pizarra.storage.dm_thin.repair import finish_transaction
+from pizarra.storage.dm_thin.repair import finish_transaction, send_in_turns
 from pizarra.storage.dm_thin.undo import PoolMessages
 from pizarra.storage.interface import (
     NO_UNDO,
@@ -63,8 +62,6 @@ from pizarra.system.locks import holding_vg_lock
 from pizarra.system.rcu import expediting
 from pizarra.system.urgency import urgent
 
-_SETTLED_AT_ONCE = 8  # seats under one hold of LVM's lock: what they had written is given back
-_BETWEEN_S = 0.01  # those who wait for LVM's lock look each 2 ms
 _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets it grow
 
 
@@ -333,24 +330,10 @@ class DmThinStore(LvmVolumes):
         for pool, these in self._by_pool(volumes).items():
             stays = {one.thin_id: keep.get(one.uuid) for one in these}
             try:
-                self._send_in_turns(pool, partial(thin_undo.messages_to_reclaim, stays))
+                send_in_turns(pool, partial(thin_undo.messages_to_reclaim, stays))
             except StorageFault as error:
                 faults |= {one.uuid: error for one in these}
         return faults
-
-    def _send_in_turns(
-        self, pool: thin_pool.ThinPool, chosen: Callable[[Mapping[int, Thin]], list[PoolMessages]]
-    ) -> int:
-        """A few at a time: whoever waits for LVM's lock has it in between. How many there were."""
-        count = 0
-        while True:
-            with thin_pool.claiming_metadata(pool), holding_vg_lock(self.place):
-                todo = chosen(thin_pool.read_thins_claimed(pool))
-                thin_undo.send(pool, todo[:_SETTLED_AT_ONCE])
-            count += len(todo[:_SETTLED_AT_ONCE])
-            if len(todo) <= _SETTLED_AT_ONCE:
-                return count
-            time.sleep(_BETWEEN_S)
 
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """By the thin ids that the pools have."""
@@ -414,7 +397,7 @@ class DmThinStore(LvmVolumes):
                 continue  # it sleeps, as a pool of golden volumes may
             if finish_transaction(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
-            if count := self._send_in_turns(its, partial(self._settlement, pool)):
+            if count := send_in_turns(its, partial(self._settlement, pool)):
                 text = "{pool}: {n} undos that were cut off or left behind are settled"
                 told.append(Sentence(text, pool=pool, n=count))
         return told
