@@ -17,7 +17,7 @@ _LVM_NAME = "[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,127}"  # lvm(8), VALID NAMES
 
 
 class Settings(BaseModel):
-    """What a host's technician may choose. Every one has a default that works."""
+    """The settings of a host. Every setting has a default that works."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -79,44 +79,44 @@ class Settings(BaseModel):
     server_time_zone: str = Field("Europe/Madrid", description="of times on pages")
 
     def __init__(self, **given: Any) -> None:
-        """What is given here wins over the environment, and that over the file."""
+        """Arguments win over the environment, and the environment over the file."""
         super().__init__(**{**_file(), **_environment(), **given})
 
     # what is in the two folders of a host's state
 
     @property
     def lock_folder(self) -> Path:
-        """Who works on which seat, classroom or template."""
+        """The folder of the claims of seats, classrooms and templates."""
         return self.run_folder / "locks"
 
     @property
     def view_folder(self) -> Path:
-        """What is known of each disk that somebody looks at."""
+        """The folder of the notes of views."""
         return self.run_folder / "views"
 
     @property
     def flight_folder(self) -> Path:
-        """What the last commands did to the host."""
+        """The folder of the flight records."""
         return self.state_folder / "flights"
 
     @property
     def growth_folder(self) -> Path:
-        """How full pools were during the last day."""
+        """The folder of the growth of pools."""
         return self.state_folder / "growth"
 
     @property
     def seed_folder(self) -> Path:
-        """The disks that tell machines who they are."""
+        """The folder of the seeds of cloud-init."""
         return self.state_folder / "seeds"
 
     @property
     def export_folder(self) -> Path:
-        """What was exported from elsewhere, until it is fetched."""
+        """The folder of exports that wait to be downloaded."""
         return self.state_folder / "exports"
 
 
 def _file() -> dict[str, Any]:
-    """Raises OSError, ValueError for a file that is no TOML."""
+    """Read the file. Raises OSError, ValueError for a file that is no TOML."""
     try:
         with FILE.open("rb") as file:
             import tomllib  # most hosts have no such file
@@ -127,7 +127,7 @@ def _file() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    """Lists are written as JSON."""
+    """Read the environment. Lists are written as JSON."""
     named = {key.lower(): value for key, value in os.environ.items()}
     found: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
@@ -138,7 +138,7 @@ def _environment() -> dict[str, Any]:
 
 
 def read_settings() -> Settings:
-    """Raises BadInput naming the setting that cannot be."""
+    """Read the settings. Raises BadInput naming the setting that cannot be used."""
     try:
         return Settings()
     except ValidationError as error:

@@ -85,6 +85,23 @@ def test_rewind_when_the_slot_is_filled_then_it_stays_as_it_is(room: Room) -> No
     assert room.is_vandalised(1)
 
 
+def test_save_when_done_before_a_rewind_then_that_content_is_what_comes_back(room: Room) -> None:
+    """So all disks of a seat are saved before one of them changes."""
+    if not room.storage.capabilities.undo:
+        return
+    room.vandalised(1, 2)
+    both = {room.seats[1]: A, room.seats[2]: A}
+    for _ in range(2):
+        assert set(store(room).save_undo(both).values()) == {None}
+    assert slots(room, 1) == slots(room, 2) == {A}
+    assert room.is_vandalised(1)
+    rewind(room, A, 1)
+    assert room.is_original(1)
+    assert room.is_vandalised(2)
+    assert swap(room, 1, A) is None
+    assert room.is_vandalised(1)
+
+
 def test_rewind_when_the_other_slot_is_named_then_both_hold_something_until_it_is_reclaimed(
     room: Room,
 ) -> None:

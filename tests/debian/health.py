@@ -10,7 +10,18 @@ _CURSOR = "/run/lab-journal"
 # Seen on hosts without Pizarra too, or known and harmless: docs/reliability.md says why
 _HARMLESS = (
     # a virtual machine has no such things
-    *("powernow_k8", "sev command", "RAS: ", "i8042", "RETBleed", "Spectre", "SRSO", "TSA:"),
+    *(
+        "regulatory",
+        "wiki.debian.org/Firmware",
+        "powernow_k8",
+        "sev command",
+        "RAS: ",
+        "i8042",
+        "RETBleed",
+        "Spectre",
+        "SRSO",
+        "TSA:",
+    ),
     # QEMU asks for a disk's zones, and swtpm for its openssl settings; both go on without
     r'apparmor="DENIED".*queue/zoned',
     r'apparmor="DENIED".*openssl\.cnf',

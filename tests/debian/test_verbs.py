@@ -69,6 +69,13 @@ def test_host_check_when_installed_then_fit_after_fix(host: RunningHost) -> None
     assert problems(host) == []
 
 
+def test_fence_when_nftables_is_restarted_then_its_rules_are_back(host: RunningHost) -> None:
+    for verb in ("start", "restart", "reload"):
+        done = host.shell.run(f"systemctl {verb} nftables && nft list table inet pizarra", _SLOW_S)
+        assert done.returncode == 0, done.stderr.decode()
+        assert b"chain forward" in done.stdout
+
+
 @pytest.mark.parametrize("kind", ["lvm-thin", "lvm-thick", "qcow2"])
 def test_verbs_when_each_is_used_once_then_all_succeed(host: RunningHost, kind: str) -> None:
     follow(host, _ALWAYS, kind)

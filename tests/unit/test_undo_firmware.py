@@ -4,6 +4,7 @@ be cut off before, between and after the two.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,21 @@ def test_recover_when_a_reset_was_killed_then_it_is_completed_and_can_start(
     assert seat.has() == (ORIGINAL, ORIGINAL)
     undo(seat)
     assert seat.has() == (NOW, NOW)
+
+
+@pytest.mark.parametrize("act", [reset, undo])
+@pytest.mark.parametrize("is_recovered", [True, False])
+def test_act_when_killed_before_its_disk_and_worked_on_then_no_undo_mixes_two_times(
+    seat: Uefi, act: Callable[[Uefi], None], is_recovered: bool
+) -> None:
+    """Its state was copied already; then somebody starts it by hand, and stops it again."""
+    assert dies_before_text(BEFORE_ITS_DISK, lambda: act(seat))
+    seat.works(b"week 3..")
+    if is_recovered:
+        recover(seat.context)
+    else:
+        act(seat)
+    for _ in range(2):
+        undo(seat)
+        disk, variables = seat.has()
+        assert disk == variables

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from pizarra.errors import Unsupported
+from pizarra.errors import StorageFault, Unsupported
 from pizarra.model.outcome import Outcome
 from pizarra.model.policy import After
 from pizarra.service import verbs
@@ -193,6 +193,37 @@ def test_reset_when_cut_off_and_started_then_the_machine_has_disks_of_one_time(
         with suppress(Unsupported):
             if undo(host.context, "net").exit_status == 0:
                 assert content(host) in [*contents, ORIGINAL], (step, then)
+
+
+@pytest.mark.parametrize("step", range(1, 10))
+def test_reset_when_cut_off_and_worked_on_by_hand_and_cut_off_again_then_no_undo_mixes_weeks(
+    host: TwoDisks, step: int
+) -> None:
+    """Nobody recovers in between, and no command of ours starts the machine."""
+    contents = [content(host), *two_weeks(host, *DISKS)]
+    host.storage.crash_at(step)
+    with suppress(Crash):
+        reset(host)
+    host.powered()
+    if not is_readable(host):
+        return  # whoever starts it has nothing to work on
+    write(host, *DISKS)
+    contents.append(content(host))
+    for then in range(1, 10):
+        host.storage.crash_at(then)
+        with suppress(Crash):
+            reset(host)
+        host.powered()
+        with suppress(Unsupported):
+            if undo(host.context, "net").exit_status == 0:
+                assert content(host) in [*contents, ORIGINAL], (step, then)
+
+
+def is_readable(host: TwoDisks) -> bool:
+    try:
+        return bool(content(host))
+    except StorageFault:
+        return False
 
 
 def test_start_when_a_reset_that_keeps_nothing_was_cut_off_then_both_disks_are_original(

@@ -1,4 +1,4 @@
-"""The agent of one host: what the server may ask of it, whatever carries the questions."""
+"""The agent of one host: all that the server may ask of it."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class Agent:
         raise NotFound("There is no such seat.")
 
     def run_guard(self, stopping: threading.Event) -> None:
-        """Look after space each minute, also where no timer of the system does."""
+        """Guard the space each minute, also where no timer of the system does."""
         context = Context(self.host, lambda event: _log.info("guard: %s", event))
         while not stopping.wait(_GUARD_EVERY_S):
             try:

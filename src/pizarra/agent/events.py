@@ -1,4 +1,4 @@
-"""What the engine tells while it works, as JSON."""
+"""The events of the engine as JSON."""
 
 from __future__ import annotations
 

@@ -44,13 +44,13 @@ class _Job:
     error: dict[str, Any] | None = None
 
     def add(self, event: Event) -> None:
-        """For the context of the command: its threads all emit."""
+        """Add an event. All threads of a command emit events."""
         with self.changed:
             self.events.append(event_json(event))
             self.changed.notify_all()
 
     def end(self, result: Any, error: dict[str, Any] | None) -> None:
-        """No event comes after this."""
+        """End the job. No event comes after this."""
         with self.changed:
             self.result, self.error, self.ended = result, error, True
             self.changed.notify_all()

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.documents import finish, report_of
 from pizarra.cli.options import STORAGES, Json, Yes, parse_storage
 from pizarra.cli.output import confirm, err, out, print_json, print_table
@@ -19,6 +20,7 @@ from pizarra.model.sizes import size_text
 from pizarra.planner.adoption import Action
 
 
+@declared("adopt")
 def adopt(
     domains: Annotated[
         list[str], typer.Argument(metavar="DOMAIN...", help="Machines by their libvirt names.")
@@ -41,14 +43,6 @@ def adopt(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Take over machines that are there already, under their own names.
-
-    A disk that is a file is copied to a logical volume and compared; the file is kept. A disk
-    that is a logical volume stays where it is. The machine must be shut off, and keeps all that
-    its XML says. To let machines go again: pizarra classroom delete CLASSROOM.
-
-    Example: pizarra adopt win11 debian12 --classroom office
-    """
     wish = {"domains": domains, "classroom": classroom, "storage": storage, "vg": vg}
     if dry_run or (not as_json and not yes):
         plan = ask("adopt", wish, as_json=as_json, dry_run=True)

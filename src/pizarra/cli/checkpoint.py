@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.documents import finish, report_of, sentence
 from pizarra.cli.group import group
 from pizarra.cli.options import Classroom, Json, Seats, Wait, Yes, check_seats
@@ -26,6 +27,7 @@ def _of(classroom: str, name: str, seats: str | None) -> dict[str, str | None]:
 
 
 @app.command()
+@declared("checkpoint save")
 def save(
     classroom: Classroom,
     name: Name,
@@ -36,12 +38,6 @@ def save(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Save the present state of machines under a name. It costs only what differs.
-
-    Machines that run stand still for a moment, or longer with --ram: each is written to a file.
-
-    Example: pizarra checkpoint save net lesson-3 1-8
-    """
     report = report_of(
         ask(
             "checkpoint save",
@@ -57,13 +53,10 @@ def save(
 
 
 @app.command()
+@declared("checkpoint restore")
 def restore(
     classroom: Classroom, name: Name, seats: Seats = None, wait: Wait = 0, as_json: Json = False
 ) -> None:
-    """Put machines back to what was saved, and prove it. `pizarra undo` takes it back.
-
-    Example: pizarra checkpoint restore net lesson-3
-    """
     report = report_of(
         ask("checkpoint restore", {**_of(classroom, name, seats)}, as_json=as_json, wait_s=wait)
     )
@@ -75,6 +68,7 @@ def restore(
 
 
 @app.command("hand-out")
+@declared("checkpoint hand-out")
 def hand_out(
     classroom: Classroom,
     name: Name,
@@ -83,13 +77,6 @@ def hand_out(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Make what was saved of one machine the start of all.
-
-    Addresses and names on the network stay each machine's own; so do host name and keys where
-    `classroom identify` gave them and the disk is ext4. `pizarra undo` takes it back.
-
-    Example: pizarra checkpoint hand-out net lesson-3 --from 1
-    """
     wish = {**_of(classroom, name, seats), "source": source}
     report = report_of(ask("checkpoint hand-out", wish, as_json=as_json, wait_s=wait))
     forms = P_(
@@ -100,11 +87,8 @@ def hand_out(
 
 
 @app.command("list")
+@declared("checkpoint list")
 def list_(classroom: Classroom, as_json: Json = False) -> None:
-    """The checkpoints of a classroom, the oldest first.
-
-    Example: pizarra checkpoint list net
-    """
     found = ask("checkpoint list", {"classroom": classroom}, as_json=as_json)
     if as_json:
         print_json({"classroom": classroom, "checkpoints": found})
@@ -127,13 +111,10 @@ def list_(classroom: Classroom, as_json: Json = False) -> None:
 
 
 @app.command()
+@declared("checkpoint delete")
 def delete(
     classroom: Classroom, name: Name, seats: Seats = None, yes: Yes = False, as_json: Json = False
 ) -> None:
-    """Forget a checkpoint; machines stay as they are.
-
-    Example: pizarra checkpoint delete net lesson-3
-    """
     question = _("Delete the checkpoint {name} of {classroom} for good?")
     confirm(question.format(name=name, classroom=classroom), yes=yes)
     report = report_of(ask("checkpoint delete", _of(classroom, name, seats), as_json=as_json))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.documents import finish, report_of
 from pizarra.cli.group import group
 from pizarra.cli.options import Classroom, Json, Seats, Storage, Wait, Yes, check_seats
@@ -31,6 +32,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The classroom's name.
 
 
 @app.command()
+@declared("classroom create")
 def create(
     name: Name,
     template: Annotated[str, typer.Option(help="The template its seats are made of.")],
@@ -55,10 +57,6 @@ def create(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Make a classroom.
-
-    Example: pizarra classroom create net --template debian --seats 12 --memory 2G
-    """
     with reporting_errors(as_json=as_json):
         wish = {
             "classroom": name,
@@ -94,6 +92,7 @@ def _finish(report: Report, forms: tuple[str, str], *, as_json: bool) -> None:
 
 
 @app.command()
+@declared("classroom apply")
 def apply(
     file: Annotated[Path, typer.Argument(help="A classroom in YAML.")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
@@ -101,10 +100,6 @@ def apply(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Make a classroom as a file declares it, or change it to that. Twice changes nothing.
-
-    Example: pizarra classroom apply net.yaml
-    """
     with reporting_errors(as_json=as_json):
         wish = _declared(file)
     plan = ask("classroom apply", wish, as_json=as_json, dry_run=True)
@@ -134,11 +129,8 @@ def _declared(file: Path) -> dict[str, str]:
 
 
 @app.command("list")
+@declared("classroom list")
 def list_(as_json: Json = False) -> None:
-    """All classrooms of this host.
-
-    Example: pizarra classroom list
-    """
     found = ask("classroom list", {}, as_json=as_json)
     if as_json:
         print_json(found)
@@ -171,11 +163,8 @@ def _made_of(found: dict[str, Any]) -> str:
 
 
 @app.command()
+@declared("classroom show")
 def show(name: Name, as_json: Json = False) -> None:
-    """One classroom: what it is made of, and the address of each seat.
-
-    Example: pizarra classroom show net
-    """
     found = ask("classroom show", {"classroom": name}, as_json=as_json)
     if as_json:
         print_json(found)
@@ -196,6 +185,7 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 @app.command()
+@declared("classroom resize")
 def resize(
     name: Name,
     seats: Annotated[int | None, typer.Option(help="How many seats it shall have.")] = None,
@@ -205,10 +195,6 @@ def resize(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Add or remove seats (those with the highest numbers go), or grow the disks.
-
-    Example: pizarra classroom resize net --seats 16 --disk 30G
-    """
     wish = {"classroom": name, "seats": seats, "disk": disk, "with_data": with_data}
     with reporting_errors(as_json=as_json):
         if seats is None and not disk:
@@ -222,6 +208,7 @@ def resize(
 
 
 @app.command()
+@declared("classroom upgrade")
 def upgrade(
     name: Classroom,
     seats: Seats = None,
@@ -232,12 +219,6 @@ def upgrade(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Move machines to another version of their template, at their next reset.
-
-    On lvm-thick they move at once, while they are off, and what is on them is lost.
-
-    Example: pizarra classroom upgrade net --to 2
-    """
     wish = {"classroom": name, "seats": check_seats(seats), "version": to}
     plan = ask("classroom upgrade", wish, as_json=as_json, dry_run=True)
     if plan["when"] == "now":
@@ -257,6 +238,7 @@ def upgrade(
 
 
 @app.command()
+@declared("classroom warm")
 def warm(
     name: Classroom,
     seats: Seats = None,
@@ -268,12 +250,6 @@ def warm(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Boot each machine once from its original and keep it so, with its RAM.
-
-    `pizarra reset --mode warm` then gives machines that have booted already.
-
-    Example: pizarra classroom warm net --settle 90
-    """
     question = _("Reset the machines of {name} and boot each, to make its warm baseline?")
     confirm(question.format(name=name), yes=yes)
     wish = {"classroom": name, "seats": check_seats(seats), "settle": settle}
@@ -286,6 +262,7 @@ def warm(
 
 
 @app.command()
+@declared("classroom identify")
 def identify(
     name: Classroom,
     seats: Seats = None,
@@ -298,13 +275,6 @@ def identify(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Give each machine its own name, machine id and SSH keys, which every reset brings back.
-
-    By cloud-init where the guest has it, or its agent, in one boot; a Linux on ext4 without either
-    has it written to its disk while it is off.
-
-    Example: pizarra classroom identify net --user student --password-file secret.txt
-    """
     with reporting_errors(as_json=as_json):
         wish = {
             "classroom": name,
@@ -336,6 +306,7 @@ def _hash_of(file: Path | None) -> str:
 
 
 @app.command("swap-data")
+@declared("classroom swap-data")
 def swap_data(
     name: Classroom,
     one: Annotated[int, typer.Argument(help="A seat's number.")],
@@ -343,10 +314,6 @@ def swap_data(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Exchange the data disks of two machines that are off, as when students change places.
-
-    Example: pizarra classroom swap-data net 3 7
-    """
     wish = {"classroom": name, "one": one, "other": other}
     report = report_of(ask("classroom swap-data", wish, as_json=as_json, wait_s=wait))
     _finish(
@@ -357,6 +324,7 @@ def swap_data(
 
 
 @app.command()
+@declared("classroom delete")
 def delete(
     name: Classroom,
     with_data: WithData = False,
@@ -364,10 +332,6 @@ def delete(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Remove a classroom: its machines, their disks, its network. Its template stays.
-
-    Example: pizarra classroom delete net --yes
-    """
     present = ask("classroom show", {"classroom": name}, as_json=as_json)["seats"]
     question = _("Delete the classroom {name} and its {n} machines?")
     confirm(question.format(name=name, n=len(present)), yes=yes)

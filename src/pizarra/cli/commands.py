@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.options import Json
 from pizarra.cli.output import print_json, print_table, reporting_errors
 from pizarra.cli.server_option import server_from_options
 from pizarra.cli.words import _
 
 
+@declared("commands")
 def commands(as_json: Json = False) -> None:
-    """The table of all commands: arguments, effects and who may. For programs, with --json.
-
-    Example: pizarra commands --json
-    """
     with reporting_errors(as_json=as_json):
         server = server_from_options()
     if server is not None:

@@ -1,4 +1,4 @@
-"""The documents of commands, read back: of this host or of a server, they are the same."""
+"""The documents of commands, as values. This host and a server give the same documents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS_MOST = 6
 
 
 def report_of(document: Mapping[str, Any]) -> Report:
-    """A verb over the seats of a classroom."""
+    """Parse the document of a verb over seats."""
     known = ("classroom", "verb", "mode", "elapsed_s", "seats")
     return Report(
         **{key: document[key] for key in known[:-1]},
@@ -25,7 +25,7 @@ def report_of(document: Mapping[str, Any]) -> Report:
 
 
 def outcome_of(document: Mapping[str, Any]) -> SeatOutcome:
-    """One seat of it, or of an event."""
+    """Parse one seat of such a document, or of an event."""
     known = ("event", "seat", "outcome", "reason", "verified", "timings_ms")
     return SeatOutcome(
         seat=document["seat"],
@@ -38,7 +38,7 @@ def outcome_of(document: Mapping[str, Any]) -> SeatOutcome:
 
 
 def finish(report: Report, sentence: str, *, as_json: bool) -> None:
-    """The result, and the exit status that goes with it."""
+    """Print the result, and end with its exit status."""
     if as_json:
         print_json(report.to_json())
     else:
@@ -58,7 +58,7 @@ def sentence(report: Report, singular: str, plural: str) -> str:
 
 
 def show(document: Any, *, as_json: bool) -> None:
-    """Of a command whose result nobody has written words for."""
+    """Print the document of a command that has no words of its own."""
     if as_json:
         print_json(document)
         return

@@ -24,7 +24,8 @@ _SEATS = "seats"
 
 
 def function_of(command: Command) -> Callable[..., None]:
-    """For typer: its signature is made of the command's model, its help is the command's."""
+    """A function for typer. Its signature comes from the command's model, its help from the
+    command."""
 
     def function(*, as_json: bool, wait: float = 0, yes: bool = False, **given: Any) -> None:
         if isinstance(given.get(_SEATS), str):
@@ -82,7 +83,8 @@ def _keyword(name: str, kind: Any, default: Any) -> inspect.Parameter:
 
 
 def _plain(kind: Any) -> Any:
-    """Without what only the model knows: ``Annotated[str, …] | None`` is ``str | None``."""
+    """A type without the model's annotations: ``Annotated[str, …] | None`` becomes ``str |
+    None``."""
     if get_origin(kind) is Annotated:
         return _plain(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):

@@ -59,7 +59,7 @@ class TableGroup(TyperGroup):
 
 
 def command_of(function: Callable[..., Any], name: str) -> Any:
-    """A function as a command."""
+    """Make a command of a function."""
     app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=SETTINGS)
     app.command(name)(function)
     return typer.main.get_command(app)

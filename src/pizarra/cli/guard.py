@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.options import Json
 from pizarra.cli.output import out, print_json, print_table
 from pizarra.cli.words import _
 from pizarra.model.sizes import size_text
 
 
+@declared("guard")
 def guard(as_json: Json = False) -> None:
-    """Look after space: extend classic stores before they overflow, drop undos of yesterday, and
-    say when a pool will be full. The timer pizarra-guard runs it each minute.
-
-    Example: pizarra guard
-    """
     document = ask("guard", {}, as_json=as_json)
     if as_json:
         print_json(document)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.group import group
 from pizarra.cli.options import Json, Yes
 from pizarra.cli.output import confirm, err, out, print_json, reporting_errors, showing_progress
@@ -33,6 +34,7 @@ def _host() -> None:
 
 
 @app.command()
+@declared("host check")
 def check(
     fix: Annotated[
         bool, typer.Option("--fix", help="Mend what is safe to mend, then check again.")
@@ -40,10 +42,6 @@ def check(
     as_json: Json = False,
     yes: Yes = False,
 ) -> None:
-    """Is this host fit for classes? Says what is missing, and what mends it. Exit 3: not fit.
-
-    Example: pizarra host check --fix
-    """
     if err.is_terminal:
         err.print(_("Looking at this host …"))
     with reporting_errors(as_json=as_json):
@@ -62,7 +60,7 @@ def check(
 
 
 def _check_here(emit: Emit, *, fix: bool, yes: bool, as_json: bool) -> HostReport:
-    """Also as somebody who is not root: then that is the finding."""
+    """Check this host. Without root, the only finding says so."""
     settings = read_settings()
     if fix:
         return fix_host(settings, consent(yes=yes, as_json=as_json), emit)
@@ -70,7 +68,7 @@ def _check_here(emit: Emit, *, fix: bool, yes: bool, as_json: bool) -> HostRepor
 
 
 def _report_of(document: Mapping[str, Any]) -> HostReport:
-    """Of a server's host."""
+    """Parse the document of a server's host."""
     findings = [
         Finding(
             check=one["check"],
@@ -111,7 +109,8 @@ def _show(report: HostReport) -> None:
 
 
 def finding_lines(finding: Finding, *, fixed: bool = False) -> Iterator[str]:
-    """80 columns: a sign, the level in words, what it says; the command by itself, never broken."""
+    """The lines of a finding in 80 columns: a sign, the level, the text; the command on a line of
+    its own."""
     word = (
         _("mended") if fixed else _("ok") if finding.level is Level.GOOD else _(str(finding.level))
     )

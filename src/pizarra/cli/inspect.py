@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.ask import ask, root_context
+from pizarra.cli.declared import declared
 from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, print_table
 from pizarra.cli.words import _, ngettext, say
@@ -19,6 +20,7 @@ from pizarra.service.views import Which
 from pizarra.system.guest_files import Copied
 
 
+@declared("inspect")
 def inspect(
     seat: Annotated[
         str, typer.Argument(metavar="SEAT", help="net-07, or an adopted machine's name.")
@@ -44,14 +46,6 @@ def inspect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what changed on a seat, look at its disks read-only, copy files out.
-
-    Links in the guest are never followed, and its disk is never written. But this host's kernel
-    reads a file system that a student may have made: if you do not trust them so far, copy the
-    device that --attach prints to another machine, and look at it there.
-
-    Example: pizarra inspect net-07 --copy /home/ana/report.txt --to ./ana
-    """
     if sum((attach is not None, detach, bool(copy))) > 1 or (at and attach is None):
         raise BadInput("These options do not go together.", "See: pizarra inspect --help")
     if bool(copy) != (to is not None):

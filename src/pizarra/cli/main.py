@@ -1,4 +1,4 @@
-"""The command ``pizarra``: puts the commands together; the last resort for errors."""
+"""The command ``pizarra``: its groups and commands, and the last resort for errors."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ class _Pizarra(TableGroup):
     """Imports a command when it is called. What typer calls a command is its library's own type."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Its module, and nothing else; the table for a command that no module has."""
+        """Import the module of one command. A command without a module comes from the table."""
         _ = ctx
         return _load(cmd_name) or self.generate(cmd_name)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """In the order of the help."""
+        """The names, in the order of the help."""
         _ = ctx
         return [*_GROUPS, *_MODULES, *self.missing()]
 
     @property
     def commands(self) -> dict[str, Any]:
-        """All of them, imported."""
+        """All commands, imported."""
         found = {name: _load(name) for name in (*_GROUPS, *_MODULES)}
         found |= {name: self.generate(name) for name in self.missing()}
         return {name: one for name, one in found.items() if one is not None}
 
     @commands.setter
     def commands(self, value: object) -> None:
-        """The library puts an empty one here."""
+        """Ignore the empty dictionary of the library."""
 
     def missing(self) -> list[str]:
         """Commands without a noun, or of a noun that has no group, which are in the table alone."""
@@ -115,7 +115,7 @@ def pizarra(
 
 
 def run() -> None:
-    """The entry point. An error that nobody foresaw is told with what came before it."""
+    """The entry point. A bug is printed with the last entries of the flight record."""
     gc.disable()  # nothing that imports make is garbage; ``ask`` and ``serve`` turn it on again
     try:
         app()
@@ -135,7 +135,8 @@ def run() -> None:
 
 
 def _fail(error: PizarraError) -> int:
-    """Of an error that came before a command could tell it, as in its arguments."""
+    """Print an error of the arguments, which came before the command began. Returns the exit
+    status."""
     from pizarra.cli.output import fail
 
     try:

@@ -31,23 +31,23 @@ _BOLD, _PLAIN = "\033[1m", "\033[0m"
 
 
 class Printer:
-    """Lines of text on one of the two streams; bold on a terminal."""
+    """Prints lines to one of the two streams, bold on a terminal."""
 
     def __init__(self, *, is_error: bool) -> None:
         self.is_error = is_error
 
     @property
     def stream(self) -> TextIO:
-        """As it is now: tests put another in its place."""
+        """The stream of this moment; tests replace it."""
         return sys.stderr if self.is_error else sys.stdout
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person looks at it."""
+        """Whether the stream is a terminal."""
         return self.stream.isatty()
 
     def print(self, text: str, *, bold: bool = False, end: str = "\n") -> None:
-        """One text, as it is."""
+        """Print one text."""
         if bold and self.is_terminal:
             text = f"{_BOLD}{text}{_PLAIN}"
         # a file's name may be no text: \udcff is what Python makes of a byte
@@ -77,7 +77,7 @@ def fail(error: PizarraError, *, as_json: bool = False) -> NoReturn:
 
 @contextmanager
 def reporting_errors(*, as_json: bool = False) -> Iterator[None]:
-    """Turn errors of ours into words; others are for ``cli.main``."""
+    """Print errors of ours, and end with their exit status. Others are for ``cli.main``."""
     try:
         yield
     except PizarraError as error:
@@ -211,7 +211,7 @@ def table_lines(
 
 
 def _folded(text: str, width: int) -> list[str]:
-    """At spaces where there are some, else anywhere."""
+    """The lines of a text, folded at spaces where there are some."""
     return wrap(text, width) or [""] if len(text) > width else [text]
 
 

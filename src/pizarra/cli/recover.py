@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.documents import report_of
 from pizarra.cli.options import Json, Wait
 from pizarra.cli.output import out, print_json
@@ -12,11 +13,8 @@ from pizarra.cli.words import ngettext
 from pizarra.model.outcome import Outcome
 
 
+@declared("recover")
 def recover(wait: Wait = 0, as_json: Json = False) -> None:
-    """Look at every seat after a crash or power cut; finish or repeat what was under way.
-
-    Example: pizarra recover
-    """
     document = ask("recover", {}, as_json=as_json, wait_s=wait)
     reports = [report_of(one) for one in document["classrooms"]]
     if as_json:

@@ -38,7 +38,7 @@ _PIECE_BYTES = 1 << 20
 
 
 class Server:
-    """The API of one."""
+    """The API of a server."""
 
     def __init__(self, url: str, token: str) -> None:
         parts = urlsplit(url)
@@ -75,7 +75,7 @@ class Server:
         return self._follow(answer["id"], emit)
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """A document."""
+        """Send a request, and return its document."""
         data = None if body is None else json.dumps(body, default=str).encode()
         kind = {} if data is None else {"Content-Type": "application/json"}
         with self._answer(Request(self.base + path, data, kind, method=method)) as answer:
@@ -185,7 +185,7 @@ def _event(told: Mapping[str, Any]) -> Event | None:
 
 
 def restore_sentences(document: Any) -> Any:
-    """Each sentence with its translations (``reason`` and ``reason_in``) is one value again."""
+    """Join each sentence with its translations (``reason``, ``reason_in``) to one value."""
     if isinstance(document, list):
         return [restore_sentences(one) for one in document]
     if not isinstance(document, dict):
@@ -220,7 +220,7 @@ def _refusal(error: HTTPError) -> PizarraError:
 
 
 def _error(problem: Mapping[str, Any], otherwise: type[PizarraError]) -> PizarraError:
-    """An error of a server; of a code that is not known here, ``otherwise``."""
+    """The error of a server. ``otherwise`` is its class when the code is not known here."""
     restored = restore_sentences(dict(problem))
     kind = class_of(str(problem.get("code")))
     hint = restored.get("hint") or ""

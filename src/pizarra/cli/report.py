@@ -7,22 +7,20 @@ from typing import Annotated
 
 import typer
 
+from pizarra.cli.declared import declared
 from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, reporting_errors, showing_progress
 from pizarra.cli.server_option import server_from_options
 from pizarra.cli.words import _
 
 
+@declared("report")
 def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file to write; must not be there.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put what helps to find a fault into one file, without secrets. Changes nothing.
-
-    Example: pizarra report --output /tmp/report.tar.gz
-    """
 
     def tell(what: str) -> None:
         if err.is_terminal:

@@ -9,6 +9,7 @@ import typer
 
 from pizarra.cli import template_export, template_versions
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.group import group
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import (
@@ -31,6 +32,7 @@ Vg = Annotated[str, typer.Option(help="The volume group, when there are several.
 
 
 @app.command("import")
+@declared("template import")
 def import_(
     name: Name,
     source: Annotated[
@@ -60,10 +62,6 @@ def import_(
     vg: Vg = "",
     as_json: Json = False,
 ) -> None:
-    """Copy a machine's disks into a new template, or as its next version.
-
-    Example: pizarra template import debian debian-12.qcow2 --vg vg_class
-    """
     wish = {
         "template": name,
         "source": source,
@@ -105,11 +103,8 @@ def _size(template: dict[str, Any]) -> str:
 
 
 @app.command("list")
+@declared("template list")
 def list_(as_json: Json = False) -> None:
-    """All templates of this host.
-
-    Example: pizarra template list
-    """
     found = ask("template list", {}, as_json=as_json)
     if as_json:
         print_json(found)
@@ -140,13 +135,10 @@ def _at(name: str, version: int, storage: Any, vg: str) -> dict[str, Any]:
 
 
 @app.command()
+@declared("template show")
 def show(
     name: Name, version: Version = 0, storage: Storage = None, vg: Vg = "", as_json: Json = False
 ) -> None:
-    """One version of a template, the newest when none is named, and its disks.
-
-    Example: pizarra template show debian
-    """
     found = ask("template show", _at(name, version, storage, vg), as_json=as_json)
     if as_json:
         print_json(found)
@@ -163,6 +155,7 @@ def show(
 
 
 @app.command()
+@declared("template delete")
 def delete(
     name: Name,
     version: Version = 0,
@@ -171,10 +164,6 @@ def delete(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Remove a template that no seat stands on, or one version of it.
-
-    Example: pizarra template delete debian --yes
-    """
     wish = _at(name, version, storage, vg)
     ask("template show", wish, as_json=as_json)  # one that is not there needs no consent
     question = _("Delete v{version} of {name}?") if version else _("Delete the template {name}?")

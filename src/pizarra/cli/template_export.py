@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.options import Classroom, Json, Storage
 from pizarra.cli.output import out, print_json, reporting_errors
 from pizarra.cli.server_option import server_from_options
@@ -17,6 +18,7 @@ from pizarra.errors import BadInput
 from pizarra.model.sizes import size_text
 
 
+@declared("template export")
 def export(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The template's name.")],
     folder: Annotated[Path, typer.Argument(help="A new folder for the files.")],
@@ -25,16 +27,11 @@ def export(
     vg: Annotated[str, typer.Option(help="The volume group, when there are several.")] = "",
     as_json: Json = False,
 ) -> None:
-    """Write a template for another host: a qcow2 file a disk, and a manifest with checksums.
-
-    Classes may be reset meanwhile. There: pizarra template import NAME FOLDER
-
-    Example: pizarra template export debian /mnt/usb/debian
-    """
     wish = {"template": name, "version": version, "storage": storage, "vg": vg}
     _export("template export", wish, name, folder, as_json=as_json)
 
 
+@declared("checkpoint export")
 def export_checkpoint(
     classroom: Classroom,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The checkpoint's name.")],
@@ -42,12 +39,6 @@ def export_checkpoint(
     source: Annotated[int, typer.Option("--from", help="The number of the seat it is saved of.")],
     as_json: Json = False,
 ) -> None:
-    """Write what was saved of one machine, as a template for this host or another.
-
-    Without RAM, and without data disks. Then: pizarra template import NAME FOLDER
-
-    Example: pizarra checkpoint export net lesson-3 /mnt/usb/lesson-3 --from 1
-    """
     wish = {"classroom": classroom, "checkpoint": name, "source": source}
     _export("checkpoint export", wish, name, folder, as_json=as_json)
 

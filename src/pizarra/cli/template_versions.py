@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.options import Json, Storage, Yes
 from pizarra.cli.output import confirm, out, print_json
 from pizarra.cli.words import _, ngettext, say
@@ -16,6 +17,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The template's name."
 Vg = Annotated[str, typer.Option(help="The volume group, when there are several.")]
 
 
+@declared("template maintain")
 def maintain(
     name: Name,
     memory: Annotated[str, typer.Option(help="Memory of the machine.")] = "2G",
@@ -26,12 +28,6 @@ def maintain(
     vg: Vg = "",
     as_json: Json = False,
 ) -> None:
-    """Start a writable machine of the newest version, to make the next one in it.
-
-    Classrooms go on with the versions that there are. End with publish, or with discard.
-
-    Example: pizarra template maintain debian --memory 4G
-    """
     wish = {
         "template": name,
         "memory": memory,
@@ -56,6 +52,7 @@ def maintain(
     out.print(text.format(name=name))
 
 
+@declared("template publish")
 def publish(
     name: Name,
     warm: Annotated[
@@ -64,10 +61,6 @@ def publish(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Shut the machine of a template's maintenance down, and make what it holds the next version.
-
-    Example: pizarra template publish debian --warm
-    """
     template = ask("template publish", {"template": name, "warm": warm}, as_json=as_json)
     if as_json:
         print_json(template)
@@ -81,11 +74,8 @@ def publish(
         out.print(text)
 
 
+@declared("template discard")
 def discard(name: Name, yes: Yes = False, as_json: Json = False) -> None:
-    """Throw away the version that is being made, with its machine.
-
-    Example: pizarra template discard debian --yes
-    """
     making = ask("template show", {"template": name}, as_json=as_json)["maintenance"]
     if making is not None:
         question = _("Throw away v{version} of {name}, which is being made?")
@@ -98,13 +88,10 @@ def discard(name: Name, yes: Yes = False, as_json: Json = False) -> None:
         out.print(text.format(version=document["version"], name=name))
 
 
+@declared("template prune")
 def prune(
     name: Name, storage: Storage = None, vg: Vg = "", yes: Yes = False, as_json: Json = False
 ) -> None:
-    """Remove the old versions of a template that nothing stands on. The newest stays.
-
-    Example: pizarra template prune debian --yes
-    """
     wish = {"template": name, "storage": storage, "vg": vg}
     newest = ask("template show", wish, as_json=as_json)
     question = _("Remove every version of {name} before v{version} that nothing stands on?")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pizarra.cli.ask import ask
+from pizarra.cli.declared import declared
 from pizarra.cli.documents import finish, report_of, sentence
 from pizarra.cli.options import Classroom, Json, Seats, Wait, check_seats
 from pizarra.cli.output import print_table, reporting_errors
@@ -19,11 +20,8 @@ from pizarra.model.sentence import P_
 from pizarra.model.sizes import size_text
 
 
+@declared("start")
 def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Json = False) -> None:
-    """Switch machines on, so many at a time.
-
-    Example: pizarra start net 1-8
-    """
     wish = {"classroom": classroom, "seats": check_seats(seats)}
     report = report_of(ask("start", wish, as_json=as_json, wait_s=wait))
     forms = P_(
@@ -33,6 +31,7 @@ def start(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Js
     finish(report, sentence(report, *forms), as_json=as_json)
 
 
+@declared("stop")
 def stop(
     classroom: Classroom,
     seats: Seats = None,
@@ -43,10 +42,6 @@ def stop(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Shut machines down; switch off those that do not listen.
-
-    Example: pizarra stop net --grace 10
-    """
     wish = {"classroom": classroom, "seats": check_seats(seats), "grace": grace}
     report = report_of(ask("stop", wish, as_json=as_json, wait_s=wait))
     forms = P_(
@@ -55,6 +50,7 @@ def stop(
     finish(report, sentence(report, *forms), as_json=as_json)
 
 
+@declared("reset")
 def reset(
     classroom: Classroom,
     seats: Seats = None,
@@ -73,10 +69,6 @@ def reset(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Put machines back to their original state, and prove it.
-
-    Example: pizarra reset net 1-8,11 --mode hot
-    """
     with reporting_errors(as_json=as_json):
         after = _after(to_start, to_off)
     wish = {"classroom": classroom, "seats": check_seats(seats), "mode": mode, "after": after}
@@ -99,11 +91,8 @@ def _after(to_start: bool, to_off: bool) -> After | None:
     return After.RUNNING if to_start else After.OFF if to_off else None
 
 
+@declared("undo")
 def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Json = False) -> None:
-    """Take the last reset back: machines have the work on them again.
-
-    Example: pizarra undo net 3
-    """
     wish = {"classroom": classroom, "seats": check_seats(seats)}
     report = report_of(ask("undo", wish, as_json=as_json, wait_s=wait))
     forms = P_(
@@ -113,6 +102,7 @@ def undo(classroom: Classroom, seats: Seats = None, wait: Wait = 0, as_json: Jso
     finish(report, sentence(report, *forms), as_json=as_json)
 
 
+@declared("verify")
 def verify(
     classroom: Classroom,
     seats: Seats = None,
@@ -120,10 +110,6 @@ def verify(
     wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
-    """Prove that machines are in their original state.
-
-    Example: pizarra verify net --deep
-    """
     wish = {"classroom": classroom, "seats": check_seats(seats), "deep": deep}
     report = report_of(ask("verify", wish, as_json=as_json, wait_s=wait))
     finish(
@@ -136,11 +122,8 @@ def verify(
     )
 
 
+@declared("status")
 def status(classroom: Classroom, seats: Seats = None, as_json: Json = False) -> None:
-    """What each machine does, and how much of it has changed.
-
-    Example: pizarra status net
-    """
     wish = {"classroom": classroom, "seats": check_seats(seats)}
     report = report_of(ask("status", wish, as_json=as_json))
     if not as_json:

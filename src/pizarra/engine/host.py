@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 from pizarra.compute.interface import Compute
 from pizarra.engine.journal import Journal
 from pizarra.engine.machine_state import MachineStates
+from pizarra.engine.seat_parts import SeatParts
 from pizarra.engine.undo_index import UndoIndex
 from pizarra.errors import PizarraError, StorageFault, Unsupported
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
@@ -140,12 +141,18 @@ class Host:
         """Every volume has the content of its source, and its machine what the source has beside
         the disk; a fault each. ``undo`` as in storage.
 
-        What the machine has beside is saved before the disk is rewound, and replaced after it.
+        What the machine has beside is saved before the disk is rewound, and replaced after it. All
+        disks of a seat are saved before one of them changes (``seat_parts``).
         """
-        states = {
-            pair.volume.uuid: self.states.prepare(pair, undo.get(pair.volume.uuid))
-            for pair in pairs
-        }
+        slots = {pair.volume: slot for pair in pairs if (slot := undo.get(pair.volume.uuid))}
+        parts = SeatParts(self, slots)
+        states = parts.empty_partly_saved()
+        for pair in pairs:
+            slot = slots.get(pair.volume)
+            states[pair.volume.uuid] = states.get(pair.volume.uuid) or self.states.prepare(
+                pair, slot
+            )
+        states |= parts.save_together(states)
         sound = [pair for pair in pairs if states[pair.volume.uuid] is None]
         by_uuid = {pair.volume.uuid: pair for pair in sound}
         faults: dict[str, PizarraError | None] = dict(
@@ -161,6 +168,17 @@ class Host:
                 faults[pair.volume.uuid] = self.states.commit(pair)
         return {**states, **faults}
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """The present content of each volume is in its slot too, unless that is filled; a fault
+        each."""
+
+        def save(storage: Storage, these: list[Volume]) -> Faults:
+            if not isinstance(storage, UndoStore):
+                raise Unsupported("Nothing is kept of what a reset took away.")
+            return storage.save_undo({volume: slots[volume] for volume in these})
+
+        return self._by_storage(list(slots), save)
+
     def undo_slots(
         self, volumes: Sequence[Volume]
     ) -> dict[str, frozenset[UndoSlot] | PizarraError]:
@@ -175,9 +193,12 @@ class Host:
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """What is kept of volumes and what they have change places; a fault each. What their
         machines have beside them is saved before, and changes places afterwards."""
-        faults: dict[str, PizarraError | None] = {
-            one.volume.uuid: self.states.prepare_swap(one) for one in swaps
-        }
+        parts = SeatParts(self, {one.volume: one.to for one in swaps})
+        faults = parts.empty_partly_saved()
+        for one in swaps:
+            uuid = one.volume.uuid
+            faults[uuid] = faults.get(uuid) or self.states.prepare_swap(one)
+        faults |= parts.save_together(faults)
         by_uuid = {one.volume.uuid: one for one in swaps if faults[one.volume.uuid] is None}
 
         def swap(storage: Storage, these: list[Volume]) -> Faults:

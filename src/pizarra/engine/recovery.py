@@ -255,13 +255,13 @@ STILL_DIFFERS = Sentence("it still differs")
 
 
 def is_begun(host: Host, record: Record, entry: SeatEntry, volumes: Mapping[str, Volume]) -> bool:
-    """Whether something may have been done to a seat that is not done. A slot that is filled tells
-    it, and the record tells it of a seat of which nothing is saved."""
+    """Whether something may have been done to a seat that is not done. It is saved as a whole first
+    (``seat_parts``), so its slots tell that; the record tells it of a seat of which nothing is."""
     slots = {one.uuid: one.slot for one in entry.volumes}
     if not all(slots.values()):
         return entry.seat in record.begun
     filled = host.undo_slots([volumes[uuid] for uuid in slots if uuid in volumes])
-    return any(isinstance(one, PizarraError) or slots[uuid] in one for uuid, one in filled.items())
+    return all(isinstance(one, PizarraError) or slots[uuid] in one for uuid, one in filled.items())
 
 
 def left_reason(action: Action) -> Sentence:

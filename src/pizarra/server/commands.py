@@ -1,4 +1,4 @@
-"""One way in for the API and the pages: a command of the table, asked for by a user."""
+"""Commands of the table that a user asks for. The API and the pages both come in here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pizarra.service.commands.table import find_command
 
 
 def rule_of_command(command: Command) -> Rule:
-    """Who may ask for a command at the address that the table gives it."""
+    """The rule of a command's operation."""
     if command.who is Who.STUDENT:
         return Rule.SIGNED_IN
     if command.who is Who.TECHNICIAN:
@@ -35,7 +35,8 @@ def submit(
     request: HttpRequest | None = None,
     key: str = "",
 ) -> Job:
-    """The job of a command. The caller has kept its rule. Raises BadInput, KeyReused."""
+    """Queue a command, and return its job. The caller has checked the rule. Raises BadInput,
+    KeyReused."""
     command = find_command(name)
     wish = command.parse(arguments)
     before_job(user, command, wish)

@@ -1,4 +1,5 @@
-"""The hosts that the server speaks to: one, on the same machine; and their errors on pages."""
+"""The host that the server speaks to, on the same machine, and its errors in the languages of
+pages."""
 
 from __future__ import annotations
 
@@ -15,18 +16,18 @@ _DETAILS = {"detail_in": "says", "hint_in": "hint"}
 
 
 def host() -> HostClient:
-    """The agent of this machine."""
+    """A client of the agent of this machine."""
     return HostClient(Path(settings.PIZARRA.server_folder) / SOCKET)
 
 
 def in_languages(error: PizarraError) -> dict[str, Any]:
-    """What an error says and advises in other languages: ``detail_in``, ``hint_in``."""
+    """The translations of an error: ``detail_in``, ``hint_in``."""
     answer = error.answer if isinstance(error, HostRefused) else error_json(error)
     return {name: answer[f"{of}_in"] for name, of in _DETAILS.items() if f"{of}_in" in answer}
 
 
 def in_language(error: PizarraError, language: str) -> str:
-    """An error and what to do, in one of our languages."""
+    """The sentence and the next step of an error, in one language."""
     translated = in_languages(error)
     parts = (("detail_in", str(error)), ("hint_in", error.advice))
     return " ".join(translated.get(name, {}).get(language) or text for name, text in parts).strip()

@@ -27,7 +27,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class NotSignedIn(PermissionDenied):
-    """Whoever asks has not said who they are; 401 where it is no page."""
+    """The user is not signed in. The API answers 401."""
 
 
 class Rule(Enum):
@@ -55,7 +55,7 @@ ROOM_RULES = frozenset({Rule.ROOM_TEACHER, Rule.ROOM_MEMBER, *SEAT_RULES})
 
 
 def may(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None) -> bool:
-    """Whether this user may, of this classroom, of this seat."""
+    """Whether a rule lets a user, for a classroom and a seat."""
     if rule is Rule.ANYBODY:
         return True
     if not isinstance(who, User) or not who.is_active:
@@ -70,7 +70,7 @@ def may(who: Whoever, rule: Rule, classroom: str = "", number: int | None = None
 
 
 def rooms_of(user: User) -> list[Room]:
-    """Those that a user has to do with."""
+    """The rooms that a user may see."""
     if user.is_technician:
         return list(Room.objects.all())
     seated = Room.objects.filter(assignments__student=user)
@@ -106,7 +106,7 @@ def check(who: Whoever, rule: Rule, classroom: str = "", number: int | None = No
 
 
 def rule(one: Rule) -> Callable[[F], F]:
-    """Names the rule of a view, beside its address."""
+    """Give a view its rule."""
 
     def named(view: F) -> F:
         view.rule = one  # type: ignore[attr-defined]

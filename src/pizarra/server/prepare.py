@@ -1,6 +1,6 @@
-"""Before anybody comes: the tables of the database, and the first technician.
+"""Prepare the database: its tables and the first technician.
 
-A process of its own, as the user of the pages: nobody else writes the database.
+This is a process of its own with the user of the pages, because nobody else writes the database.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ HAD_TECHNICIAN = 10  # our exit status when there was a technician before
 
 
 def main() -> int:
-    """0 when a first technician was made, with the password of the environment."""
+    """0 when the first technician was made, with the password of the environment."""
     import django
     from django.core.management import call_command
 

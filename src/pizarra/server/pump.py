@@ -9,7 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings
 
 
 def main() -> None:
-    """Until told to end."""
+    """Carry jobs until a signal ends the process."""
     import django
 
     django.setup()

@@ -46,7 +46,7 @@ Say = Callable[[str, str], None]  # the address, and a password that was made
 def serve(
     settings: Settings, host: Host, say: Say, ready: Callable[[], None] | None = None
 ) -> None:
-    """Until it is told to end. ``ready`` may add to the database before anybody comes.
+    """Serve until a signal ends the process. ``ready`` may add to the database before that.
 
     Raises HostNotFit when the pages cannot be served.
     """
@@ -85,7 +85,7 @@ def _child(module: str, user: str) -> AbstractContextManager[Any]:
 
 
 def _prepare(user: str) -> str:
-    """The tables of the database, and the first technician: their password when they are new."""
+    """Prepare the database. Returns the password of the first technician, when they are new."""
     password = secrets.token_urlsafe(9)
     os.environ[FIRST_PASSWORD] = password  # root and the user of the pages can read it there
     try:
@@ -99,7 +99,7 @@ def _prepare(user: str) -> str:
 
 
 def _answers(listen: str, ended: Callable[[], bool]) -> None:
-    """Wait until somebody who goes there is let in; the pages say themselves why they cannot."""
+    """Wait until the pages answer, or have ended."""
     host, _, port = listen.rpartition(":")
     deadline = time.monotonic() + _PAGES_S
     while not ended() and time.monotonic() < deadline:
@@ -114,7 +114,8 @@ def _watch(wait: Callable[[], int], stopping: threading.Event) -> None:
 
 
 def _lay_out(settings: Settings, folder: Path) -> str:
-    """The folder, the key that signs, and the user; its name, or nothing where we are not root."""
+    """Make the folder, the keys and the user. Returns the user's name; empty where we are not
+    root."""
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     (folder / "static").mkdir(exist_ok=True)
     make_secret_key(folder)
@@ -138,7 +139,8 @@ def _lay_out(settings: Settings, folder: Path) -> str:
 
 
 def _check_readable(user: str) -> None:
-    """A checkout under /root, say, is closed to the user of the pages."""
+    """Check that the user of the pages can read the program. A checkout under /root is closed to
+    them."""
     here = Path(__file__).resolve()
     closed = [one for one in here.parents if user != "root" and not one.stat().st_mode & 0o005]
     if closed:

@@ -11,7 +11,7 @@ from pizarra.settings import read_settings
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until a signal ends the process."""
     # WhiteNoise reads its files in one go, and they are small
     warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
     settings = read_settings()

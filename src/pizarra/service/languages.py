@@ -1,4 +1,4 @@
-"""What the core says, in a language: its catalogue, and how a sentence is put into it."""
+"""The catalogues of the core, and how a sentence is translated."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _OURS = frozenset({"verb", "what", "why"})  # facts that may be words of ours, n
 
 
 def catalogue(language: str) -> gettext.NullTranslations:
-    """The words of a language; English when there are none."""
+    """The catalogue of a language; English when there is none."""
     return gettext.translation("pizarra", _LOCALES, languages=[language], fallback=True)
 
 
 def word(text: str, spoken: gettext.NullTranslations) -> str:
-    """One text; gettext's answer to nothing would be the catalogue's head."""
+    """Translate one text. (gettext would answer an empty text with the head of the catalogue.)"""
     return spoken.gettext(text) if text else ""
 
 
 def translate(text: str, facts: Mapping[str, object], spoken: gettext.NullTranslations) -> str:
-    """A template over facts; so are facts that are words of ours."""
+    """Translate a template over facts, and the facts that are words of ours."""
     told = {name: _fact(name, fact, spoken) for name, fact in facts.items()}
     return word(text, spoken).format(**told)
 
@@ -38,7 +38,7 @@ def _fact(name: str, fact: object, spoken: gettext.NullTranslations) -> object:
 
 
 def say(told: str | PizarraError, spoken: gettext.NullTranslations) -> str:
-    """A reason, a fault, an error or a word of ours."""
+    """Translate a reason, a fault, an error or a word of ours."""
     if isinstance(told, PizarraError | Sentence):
         return translate(told.text, told.facts, spoken) if told.facts else word(told.text, spoken)
     if isinstance(told, Translated):

@@ -15,7 +15,7 @@ Numbers = Sequence[int] | None  # None is the whole classroom
 def look_at_seats(
     context: Context, classroom: str, numbers: Numbers
 ) -> tuple[HostFacts, tuple[Seat, ...]]:
-    """For those who only look. Raises NotFound."""
+    """Observe the host, and choose seats of a classroom. Raises NotFound."""
     check_name(classroom, "classroom")
     facts = context.host.observe()
     return facts, choose_seats(facts.classroom(classroom), numbers)

@@ -56,14 +56,14 @@ _SECRET = re.compile(
 
 
 def remove_secrets(text: str) -> str:
-    """The same, with what looks like a secret left out."""
+    """The text without what looks like a secret."""
     return _SECRET.sub(
         lambda found: f"{found[1] or found[3] or ''}[left out]{found[2] or ''}", text
     )
 
 
 def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:
-    """Write the bundle; what a command refuses to say is said in its place. Raises BadInput."""
+    """Write the bundle. The error of a command takes the place of its output. Raises BadInput."""
     parts = {"pizarra.txt": _own(settings)}
     parts["commands.json"] = json.dumps(table.to_json(), indent=1)
     for name, argv in _COMMANDS.items():
@@ -89,12 +89,12 @@ def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Pat
 
 
 def default_target() -> Path:
-    """``pizarra-report-20261126-160300.tar.gz``, here."""
+    """The usual name: ``pizarra-report-20261126-160300.tar.gz`` in the working folder."""
     return Path(f"pizarra-report-{datetime.now(UTC):%Y%m%d-%H%M%S}.tar.gz")
 
 
 def _own(settings: Settings) -> str:
-    """Pydantic shows a secret as stars."""
+    """Version and settings. Pydantic shows a secret as stars."""
     lines = [f"pizarra {__version__}", f"made {datetime.now(UTC).isoformat(timespec='seconds')}"]
     return "\n".join([*lines, *(f"{name} = {value}" for name, value in settings)]) + "\n"
 

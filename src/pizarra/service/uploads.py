@@ -1,7 +1,7 @@
-"""Images on their way from a browser: files of the pages' user, filled piece by piece.
+"""Uploads of images from a browser: files of the user of the pages, which grow piece by piece.
 
-A piece names where it begins, so one that was lost on the way is sent again and nothing twice. The
-agent imports a whole one and takes it away; one that nobody ended goes after a day.
+A piece says where it begins, so a lost piece is sent again and nothing is written twice. The agent
+imports a complete upload and deletes it. An upload that nobody continues is deleted after a day.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FORGOTTEN_AFTER_S = 24 * 3600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """One image, as far as it has come."""
+    """One upload, complete or not."""
 
     id: UUID
     path: Path
@@ -40,17 +40,17 @@ class Upload:
 
     @property
     def received(self) -> int:
-        """How many of its bytes are here."""
+        """The bytes that have arrived."""
         return self.path.stat().st_size
 
     @property
     def whole(self) -> bool:
-        """Whether all are."""
+        """Whether all bytes have arrived."""
         return self.received == self.size_bytes
 
 
 def begin(server_folder: Path, user: int, size_bytes: int) -> Upload:
-    """Room for so many bytes. Raises NoSpace, Busy."""
+    """Begin an upload of so many bytes. Raises NoSpace, Busy."""
     folder = server_folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     mine = [one for one in _all(folder) if not _forget(one) and one.user == user]
@@ -75,7 +75,7 @@ def begin(server_folder: Path, user: int, size_bytes: int) -> Upload:
 
 
 def find(server_folder: Path, upload_id: UUID, user: int) -> Upload:
-    """Raises NotFound, also for somebody else's."""
+    """The upload of a user. Raises NotFound, also for the upload of another user."""
     for one in _all(server_folder / FOLDER):
         if (one.id, one.user) == (upload_id, user):
             return one
@@ -83,7 +83,7 @@ def find(server_folder: Path, upload_id: UUID, user: int) -> Upload:
 
 
 def add(upload: Upload, offset: int, piece: BinaryIO) -> None:
-    """What comes from there on. Raises BadInput; then the upload is as it was."""
+    """Write a piece at an offset. Raises BadInput, and then the upload is unchanged."""
     if offset != upload.received:
         raise BadInput(
             "The next byte of this upload is {n}.", "Go on from there.", n=upload.received
@@ -99,15 +99,15 @@ def add(upload: Upload, offset: int, piece: BinaryIO) -> None:
 
 
 def drop(upload: Upload) -> None:
-    """Nothing of it stays."""
+    """Delete an upload."""
     _remove(upload.path)
 
 
 @contextmanager
 def opening(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
-    """For the agent, who is root: a path to the file itself, whatever its name may become.
+    """Open an upload as root: a path to the open file, which no rename can replace.
 
-    Raises NotFound for what is no plain file. It goes when the block ends well.
+    Raises NotFound for anything but a plain file. The upload is deleted when the block succeeds.
     """
     path = server_folder / FOLDER / f"{upload_id}.image"
     try:
@@ -146,7 +146,7 @@ def _all(folder: Path) -> Iterator[Upload]:
 
 
 def _forget(upload: Upload) -> bool:
-    """Take it away, if nothing has come for long."""
+    """Delete an upload that nobody continued for a day."""
     if time.time() - upload.path.stat().st_mtime < _FORGOTTEN_AFTER_S:
         return False
     drop(upload)

@@ -264,6 +264,11 @@ class Storage(VolumeStore, RecordStore, Protocol):
 class UndoStore(Protocol):
     """What a rewind takes away can be kept beside the volume, and change places with it."""
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """The present content of each volume is in its slot too, unless that is filled. Nobody may
+        be writing. So all disks of one seat are saved before the first of them changes."""
+        ...
+
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """By UUID, the slots that hold something; only of volumes that have such a slot."""
         ...

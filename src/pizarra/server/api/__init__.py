@@ -1,1 +1,2 @@
-"""REST: /api/v1, the same rules as the pages, for programs and for the pages' own scripts."""
+"""The REST API under /api/v1. Programs and the scripts of the pages use it, by the rules of the
+pages."""

@@ -1,4 +1,4 @@
-"""What people have to do with the answers of a host: whose classrooms, who sits where."""
+"""What the server adds to the answers of a host: whose classrooms they are and who sits where."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who calls the API: a browser that is signed in, or a program with a token; and what each may."""
+"""The callers of the API: a signed-in browser or a program with a token, and what each may do."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ENOUGH = {
 
 
 def caller(request: HttpRequest) -> User | None:
-    """For ninja's ``auth``: None is answered with 401."""
+    """The user of a request, for ninja's ``auth``. Ninja answers 401 when this is None."""
     kind, _, token = request.headers.get("Authorization", "").partition(" ")
     if token and kind.lower() == "bearer":
         return _of_token(request, token.strip())
@@ -48,14 +48,15 @@ def _of_token(request: HttpRequest, token: str) -> User | None:
 
 
 def user_of(request: HttpRequest) -> User:
-    """Whoever ``caller`` found."""
+    """The user whom ``caller`` found."""
     user = request.auth  # type: ignore[attr-defined]
     assert isinstance(user, User), "every operation has this auth"
     return user
 
 
 def _resolve(operation: Callable[..., Any]) -> inspect.Signature:
-    """With types for their names: ninja would look for those in this module."""
+    """The signature of an operation with real types; ninja would look their names up in this
+    module."""
     hints = get_type_hints(operation, include_extras=True)
     signature = inspect.signature(operation)
     return signature.replace(
@@ -67,7 +68,8 @@ def _resolve(operation: Callable[..., Any]) -> inspect.Signature:
 
 
 def rule(one: Rule, scope: Scope = Scope.READ) -> Callable[[F], F]:
-    """Names the rule of an operation, and keeps it: ``classroom`` and ``number`` are its path's."""
+    """Give an operation its rule, and check the rule before each call. The path names ``classroom``
+    and ``number``."""
 
     def named(operation: F) -> F:
         @wraps(operation)

@@ -49,7 +49,8 @@ _CODES = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 409: "confli
 def _problem(
     request: HttpRequest, status: int, code: str, says: Any, hint: str = "", **more: Any
 ) -> HttpResponse:
-    """An error as programs read it (``error``) and as pages do (``detail``, ``hint``)."""
+    """An error in the form of programs (``error``) and in the form of pages (``detail``,
+    ``hint``)."""
     error = {"code": code, "says": says, "hint": hint}
     problem = {"detail": says, "hint": hint, "code": code, "error": error, **more}
     return api.create_response(request, problem, status=status)
@@ -57,33 +58,33 @@ def _problem(
 
 @api.exception_handler(PizarraError)
 def problem_response(request: HttpRequest, error: PizarraError) -> HttpResponse:
-    """Our errors keep their code, their words and their next step."""
+    """Answer one of our errors with its code, its sentence and its next step."""
     more = hosts.in_languages(error)
     return _problem(request, error.http_status, error.code, str(error), error.advice, **more)
 
 
 @api.exception_handler(HttpError)
 def refusal_response(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Of the API itself: who may not, or what is not there."""
+    """Answer a refusal of the API itself."""
     return _problem(request, error.status_code, _CODES.get(error.status_code, "failed"), str(error))
 
 
 @api.exception_handler(PermissionDenied)
 def denial_response(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    """A rule says no."""
+    """Answer a request that a rule forbids."""
     _ = error
     return _problem(request, 403, "forbidden", "You may not do this.")
 
 
 @api.exception_handler(Http404)
 def missing_response(request: HttpRequest, error: Http404) -> HttpResponse:
-    """Something that the address names is not there."""
+    """Answer a request for something that does not exist."""
     return _problem(request, 404, "not_found", str(error) or "Not Found")
 
 
 @api.exception_handler(InvalidRequest)
 def invalid_response(request: HttpRequest, error: InvalidRequest) -> HttpResponse:
-    """The request is not what the description says; ``detail`` names each field."""
+    """Answer a request that does not match the description. ``detail`` names each wrong field."""
     return _problem(request, 422, "bad_input", error.errors)
 
 
@@ -93,7 +94,7 @@ def invalid_response(request: HttpRequest, error: InvalidRequest) -> HttpRespons
 @api.post("/classrooms/{classroom}/roster", response=shapes.RosterOut)
 @rule(Rule.ROOM_TEACHER, Scope.MANAGE)
 def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> dict[str, Any]:
-    """Look at a roster, or apply it: all of it, or nothing."""
+    """Check a roster, or apply all of it."""
     room = get_object_or_404(Room, name=classroom)
     read, applied = rooms.put_roster(
         user_of(request), room, sent.csv, apply=sent.apply, request=request
@@ -104,7 +105,7 @@ def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> d
 @api.post("/classrooms/{classroom}/code", response=shapes.CodeOut)
 @rule(Rule.ROOM_TEACHER, Scope.MANAGE)
 def code_make(request: HttpRequest, classroom: str) -> dict[str, str | None]:
-    """A new class code; an old one is worth nothing from now on."""
+    """Make a new class code. The old code stops working."""
     room = get_object_or_404(Room, name=classroom)
     return {"class_code": rooms.renew_code(user_of(request), room, request)}
 
@@ -112,7 +113,7 @@ def code_make(request: HttpRequest, classroom: str) -> dict[str, str | None]:
 @api.post("/join", response=shapes.SeatOut)
 @rule(Rule.SIGNED_IN, Scope.OPERATE)
 def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
-    """Take a free machine of the class with this code; always the same one."""
+    """Take a free machine of the class with this code. A second call gives the same machine."""
     seat = rooms.join(user_of(request), sent.code, request)
     return {"classroom": seat.room.name, "number": seat.number}
 
@@ -123,7 +124,7 @@ def join(request: HttpRequest, sent: shapes.JoinIn) -> dict[str, Any]:
 @api.get("/pools", response=list[dict[str, Any]])
 @rule(Rule.TECHNICIAN)
 def pools(request: HttpRequest) -> list[dict[str, Any]]:
-    """Where space comes from, and how much is left."""
+    """The storage pools of the host and their free space."""
     _ = request
     found: list[dict[str, Any]] = hosts.host().query("pools")
     return found
@@ -132,7 +133,8 @@ def pools(request: HttpRequest) -> list[dict[str, Any]]:
 @api.get("/exports/{path:name}", response={200: None})
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def export_show(request: HttpRequest, name: str) -> StreamingHttpResponse:
-    """A file that `report` or an export wrote: its path below the folder of exports."""
+    """Download a file that `report` or an export wrote. ``name`` is its path in the folder of
+    exports."""
     _ = request
     pieces = hosts.host().file(name)
     first = next(pieces, b"")  # here, so that an error is answered as one
@@ -143,7 +145,7 @@ def export_show(request: HttpRequest, name: str) -> StreamingHttpResponse:
 @api.get("/audit", response=list[shapes.AuditOut])
 @rule(Rule.STAFF)
 def audit(request: HttpRequest, classroom: str = "", limit: int = 100) -> list[AuditEntry]:
-    """Who did what, the newest first: a teacher's own classrooms, a technician's all."""
+    """The audit, newest first: for a teacher of their own classrooms, for a technician of all."""
     entries = AuditEntry.objects.all()
     if not user_of(request).is_technician:
         entries = entries.filter(classroom__in=[one.name for one in rooms_of(user_of(request))])
@@ -166,7 +168,7 @@ def _job_of(request: HttpRequest, job_id: UUID) -> Job:
 @api.get("/jobs", response=list[shapes.JobOut])
 @rule(Rule.SIGNED_IN)
 def jobs(request: HttpRequest, limit: int = 50) -> list[Job]:
-    """The caller's, or a technician's all; the newest first."""
+    """The jobs of the caller, or all jobs for a technician. The newest come first."""
     user = user_of(request)
     found = Job.objects.all() if user.is_technician else Job.objects.filter(user=user)
     return list(found[: max(1, min(limit, 500))])
@@ -175,14 +177,14 @@ def jobs(request: HttpRequest, limit: int = 50) -> list[Job]:
 @api.get("/jobs/{uuid:job_id}", response=shapes.JobOut)
 @rule(Rule.SIGNED_IN)
 def job(request: HttpRequest, job_id: UUID) -> Job:
-    """How far it is, and what became of it."""
+    """The state of a job, and its result."""
     return _job_of(request, job_id)
 
 
 @api.get("/jobs/{uuid:job_id}/events", response={200: None})
 @rule(Rule.SIGNED_IN)
 def job_events(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
-    """Server-sent events: what is told while it is done, then `ended` with the job."""
+    """Server-sent events: `told` for each event of the job, then `ended` with the job."""
     after = request.headers.get("Last-Event-ID", "0")
     stream = _event_lines(_job_of(request, job_id).id, int(after) if after.isdigit() else 0)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -209,14 +211,14 @@ async def _event_lines(job_id: UUID, after: int) -> AsyncIterator[str]:
 @api.get("/tokens", response=list[shapes.TokenOut])
 @rule(Rule.SIGNED_IN)
 def tokens(request: HttpRequest) -> list[ApiToken]:
-    """The caller's own, without what is secret."""
+    """The tokens of the caller, without their secrets."""
     return list(user_of(request).tokens.all())
 
 
 @api.post("/tokens", response={201: shapes.TokenOut})
 @rule(Rule.SIGNED_IN, Scope.MANAGE)
 def token_make(request: HttpRequest, wish: shapes.TokenIn) -> Status[dict[str, Any]]:
-    """The token itself is shown this once."""
+    """Make a token. Only this answer shows the token itself."""
     record, token = people.make_token(user_of(request), wish.name, list(wish.scopes), request)
     shown = {"id": record.pk, "name": record.name, "scopes": record.scopes, "token": token}
     return Status(201, shown)
@@ -225,7 +227,7 @@ def token_make(request: HttpRequest, wish: shapes.TokenIn) -> Status[dict[str, A
 @api.delete("/tokens/{int:token_id}", response={204: None})
 @rule(Rule.SIGNED_IN, Scope.MANAGE)
 def token_delete(request: HttpRequest, token_id: int) -> Status[None]:
-    """Worth nothing from now on."""
+    """Delete a token. It stops working."""
     if not people.revoke_token(user_of(request), token_id, request):
         raise HttpError(404, "There is no such token.")
     return Status(204, None)

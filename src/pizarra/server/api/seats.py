@@ -1,4 +1,4 @@
-"""One seat: what its student may do, its console, and the checkpoints of its own page."""
+"""Operations on one seat: what its student may do, its console, and the student's checkpoints."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _OWN = "own-"  # how checkpoints are called that a student made
 
 
 def _job(request: HttpRequest, name: str, number: int, **arguments: Any) -> Status[Job]:
-    """A command over one seat."""
+    """Submit a command for one seat."""
     user, key = user_of(request), key_of(request)
     wish = {**arguments, "seats": str(number)}
     return Status(202, submit(user, name, wish, request=request, key=key))
@@ -38,7 +38,7 @@ def _job(request: HttpRequest, name: str, number: int, **arguments: Any) -> Stat
 @router.get("/classrooms/{classroom}/seats/{int:number}", response=shapes.SeatTold)
 @rule(Rule.SEAT_USER)
 def seat_show(request: HttpRequest, classroom: str, number: int) -> Room:
-    """What its page tells: the teacher's message while all stand still, the end of the lesson."""
+    """What the page of a seat shows: the teacher's message and the end of the lesson."""
     _ = request
     room = get_object_or_404(Room, name=classroom)
     room.message = room.message_to(number)  # for this answer only
@@ -48,21 +48,21 @@ def seat_show(request: HttpRequest, classroom: str, number: int) -> Room:
 @router.post("/classrooms/{classroom}/seats/{int:number}/restart", response={202: shapes.JobOut})
 @rule(Rule.SEAT_RESTART, Scope.OPERATE)
 def seat_start(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
-    """Switch one machine on."""
+    """Start the machine of a seat."""
     return _job(request, "start", number, classroom=classroom)
 
 
 @router.post("/classrooms/{classroom}/seats/{int:number}/reset", response={202: shapes.JobOut})
 @rule(Rule.SEAT_RESET, Scope.OPERATE)
 def seat_reset(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
-    """Put one machine back, and switch it on."""
+    """Reset the machine of a seat, and start it."""
     return _job(request, "reset", number, classroom=classroom, after="running")
 
 
 @router.get("/classrooms/{classroom}/seats/{int:number}/screenshot", response={200: None})
 @rule(Rule.SEAT_USER)
 def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
-    """A picture of what it shows now."""
+    """A picture of the screen of a machine."""
     _ = request
     try:
         picture = host().screenshot(classroom, number)
@@ -75,13 +75,13 @@ def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpRespons
 @router.post("/classrooms/{classroom}/seats/{int:number}/console", response=shapes.TicketOut)
 @rule(Rule.SEAT_USER, Scope.OPERATE)
 def console(request: HttpRequest, classroom: str, number: int) -> dict[str, str]:
-    """A ticket for its console: good for a minute."""
+    """Make a ticket for the console of a seat. The ticket is valid for a minute."""
     user = user_of(request)
     write_audit(user, "console", classroom, target=str(number), request=request)
     return {"path": f"/console/{ticket_for(user, classroom, number)}"}
 
 
-# ---- what a student keeps of their own machine
+# ---- the checkpoints of a student
 
 
 def _own(user: User, classroom: str, number: int) -> list[dict[str, Any]]:
@@ -102,7 +102,7 @@ def _check_own(name: str) -> str:
 @router.get("/classrooms/{classroom}/seats/{int:number}/checkpoints", response=list[dict[str, Any]])
 @rule(Rule.SEAT_CHECKPOINT)
 def own_checkpoints(request: HttpRequest, classroom: str, number: int) -> list[dict[str, Any]]:
-    """What was kept of this one machine from its own page, the oldest first."""
+    """The checkpoints that the student saved, the oldest first."""
     return _own(user_of(request), classroom, number)
 
 
@@ -111,7 +111,7 @@ def own_checkpoints(request: HttpRequest, classroom: str, number: int) -> list[d
 )
 @rule(Rule.SEAT_CHECKPOINT, Scope.OPERATE)
 def own_checkpoint_save(request: HttpRequest, classroom: str, number: int) -> Status[Job]:
-    """Keep its present state, within the classroom's quota."""
+    """Save the present state of a seat, within the quota of the classroom."""
     quota = get_object_or_404(Room, name=classroom).checkpoint_quota
     taken = {one["checkpoint"] for one in _own(user_of(request), classroom, number)}
     free = [name for k in range(1, quota + 1) if (name := f"{_OWN}{k}") not in taken]
@@ -128,7 +128,7 @@ def own_checkpoint_save(request: HttpRequest, classroom: str, number: int) -> St
 def own_checkpoint_restore(
     request: HttpRequest, classroom: str, number: int, name: str
 ) -> Status[Job]:
-    """Go back to it."""
+    """Restore a checkpoint that the student saved."""
     checkpoint = _check_own(name)
     return _job(request, "checkpoint restore", number, classroom=classroom, checkpoint=checkpoint)
 
@@ -140,6 +140,6 @@ def own_checkpoint_restore(
 def own_checkpoint_delete(
     request: HttpRequest, classroom: str, number: int, name: str
 ) -> Status[Job]:
-    """Forget it."""
+    """Delete a checkpoint that the student saved."""
     checkpoint = _check_own(name)
     return _job(request, "checkpoint delete", number, classroom=classroom, checkpoint=checkpoint)

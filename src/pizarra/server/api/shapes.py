@@ -1,4 +1,4 @@
-"""What goes in and out of the API, as its description shows it."""
+"""The documents that go into the API and come out of it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pizarra.service.uploads import PIECE_BYTES
 
 
 class UploadIn(Schema):
-    """An image that is to come."""
+    """The upload of an image that begins."""
 
     size_bytes: int = Field(ge=1, le=1 << 44)
 
 
 class UploadOut(Schema):
-    """How far it is; what comes next is ``piece_bytes`` at most."""
+    """The state of an upload. The next piece has at most ``piece_bytes``."""
 
     id: UUID
     size_bytes: int
@@ -35,7 +35,7 @@ class RosterIn(Schema):
 
 
 class RosterOut(Schema):
-    """Line by line; nothing is written when one is wrong."""
+    """The lines of a roster. Nothing is applied when one line is wrong."""
 
     rows: list[dict[str, Any]]
     errors: list[dict[str, Any]]
@@ -43,7 +43,7 @@ class RosterOut(Schema):
 
 
 class CodeOut(Schema):
-    """What students type in."""
+    """The code that students type to join a class."""
 
     class_code: str | None
 
@@ -55,34 +55,34 @@ class JoinIn(Schema):
 
 
 class SeatOut(Schema):
-    """Where somebody sits."""
+    """The seat of a student."""
 
     classroom: str
     number: int
 
 
 class SeatTold(Schema):
-    """What whoever sits there should know."""
+    """What the page of a seat shows to its student."""
 
     message: str
     ends_at: datetime | None
 
 
 class TicketOut(Schema):
-    """Where to connect a console to; good for a minute, for this user and this seat."""
+    """The path of a console. It is valid for a minute, for one user and one seat."""
 
     path: str
 
 
 class TokenIn(Schema):
-    """A token to be made."""
+    """The token that a user wants."""
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     scopes: list[Literal["read", "operate", "manage"]]
 
 
 class TokenOut(Schema):
-    """Shown this once."""
+    """A token. Only the answer that makes it shows the token itself."""
 
     id: int
     name: str
@@ -91,7 +91,7 @@ class TokenOut(Schema):
 
 
 class JobOut(Schema):
-    """One use case that was asked for."""
+    """One command that a user asked for."""
 
     id: UUID
     use_case: str
@@ -106,7 +106,7 @@ class JobOut(Schema):
 
 
 class AuditOut(Schema):
-    """Who did what."""
+    """One line of the audit."""
 
     at: datetime
     who: str

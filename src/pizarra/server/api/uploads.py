@@ -1,4 +1,4 @@
-"""Images on their way from a browser, piece by piece; `template import` makes templates of them."""
+"""Images that a browser uploads in pieces. `template import` makes templates of them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _upload(request: HttpRequest, upload_id: UUID) -> uploads.Upload:
 @router.post("/uploads", response={201: shapes.UploadOut})
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def upload_begin(request: HttpRequest, wish: shapes.UploadIn) -> Status[uploads.Upload]:
-    """Room for an image; its pieces come next."""
+    """Begin an upload."""
     folder = settings.PIZARRA.server_folder
     return Status(201, uploads.begin(folder, user_of(request).pk, wish.size_bytes))
 
@@ -33,14 +33,14 @@ def upload_begin(request: HttpRequest, wish: shapes.UploadIn) -> Status[uploads.
 @router.get("/uploads/{uuid:upload_id}", response=shapes.UploadOut)
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def upload_show(request: HttpRequest, upload_id: UUID) -> uploads.Upload:
-    """How far it is."""
+    """The state of an upload."""
     return _upload(request, upload_id)
 
 
 @router.put("/uploads/{uuid:upload_id}", response=shapes.UploadOut)
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def upload_add(request: HttpRequest, upload_id: UUID, offset: int) -> uploads.Upload:
-    """The body is the next piece, of `piece_bytes` at most, from the offset on."""
+    """Add a piece. The body is written at the offset and has at most `piece_bytes`."""
     upload = _upload(request, upload_id)
     uploads.add(upload, offset, request)  # type: ignore[arg-type]  # it reads as a file
     return upload
@@ -49,6 +49,6 @@ def upload_add(request: HttpRequest, upload_id: UUID, offset: int) -> uploads.Up
 @router.delete("/uploads/{uuid:upload_id}", response={204: None})
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def upload_drop(request: HttpRequest, upload_id: UUID) -> Status[None]:
-    """Nothing of it stays."""
+    """Delete an upload."""
     uploads.drop(_upload(request, upload_id))
     return Status(204, None)

@@ -1,4 +1,4 @@
-"""Hands on a machine: keys and the mouse that go through a console."""
+"""Who uses a machine: the keys and the mouse that go through its console."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _KEY, _POINTER, _CLIPBOARD = 4, 5, 6  # what a VNC client's message begins with
 
 
 def record_activity(classroom: str, number: int, message: bytes) -> None:
-    """A message from the browser; one that only asks for the picture is no activity."""
+    """Note a message from the browser, unless the message only asks for the picture."""
     if message[0] in (_KEY, _POINTER, _CLIPBOARD):
         activity.record_activity(_folder(), classroom, number)
 
 
 def active_s_ago(classroom: str, number: int) -> int | None:
-    """None when nobody was."""
+    """Seconds since somebody used a seat; None when nobody did."""
     return activity.active_s_ago(_folder(), classroom, number)
 
 

@@ -1,4 +1,4 @@
-"""Bytes between a browser and a machine's VNC, and nothing else."""
+"""The relay of bytes between a browser and the VNC server of a machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
     tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def connect(self) -> None:
-        """Ask for the machine's end, with a ticket."""
+        """Check the ticket, and connect to the machine."""
         ticket = self.scope["url_route"]["kwargs"]["ticket"]
         found = await sync_to_async(admit)(ticket, self.scope["user"])
         await self.accept("binary" if "binary" in self.scope["subprotocols"] else None)
@@ -58,7 +58,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
         await self.close(LET_GO)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """Keys and the mouse."""
+        """Send keys and the mouse to the machine."""
         _ = text_data
         if self.vnc is not None and bytes_data:
             activity.record_activity(*self.seat, bytes_data)
@@ -66,7 +66,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await asyncio.get_running_loop().sock_sendall(self.vnc, bytes_data)
 
     async def disconnect(self, code: int) -> None:
-        """The machine's end is closed with the browser's."""
+        """Close the connection to the machine when the browser goes."""
         _ = code
         for task in self.tasks:
             task.cancel()

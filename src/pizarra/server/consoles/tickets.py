@@ -1,5 +1,5 @@
-"""Console tickets: signed, for one user and one seat, good for a minute, worthless when the seat is
-reset or becomes somebody else's."""
+"""Console tickets. A ticket is signed, for one user and one seat, and valid for a minute. It stops
+working when the seat is reset or gets another student."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ GOOD_S = 60
 
 
 def generation(classroom: str, number: int) -> int:
-    """Grows when whoever looks at the seat must be let go."""
+    """A number that grows when the consoles of a seat must be closed."""
     found = SeatAssignment.objects.filter(room__name=classroom, number=number).first()
     return found.generation if found else 0
 
 
 def ticket_for(user: User, classroom: str, number: int) -> str:
-    """For the address of the console's socket."""
+    """A ticket, for the address of the console's socket."""
     told = {"u": user.pk, "c": classroom, "n": number, "g": generation(classroom, number)}
     return signing.dumps(told, salt=_SALT, compress=True)
 
 
 def admit(ticket: str, user: object) -> tuple[str, int, int] | None:
-    """(classroom, number, generation) if this very user may look there still."""
+    """(classroom, number, generation) of a ticket, if the user may still open the console."""
     try:
         told = signing.loads(ticket, salt=_SALT, max_age=GOOD_S)
     except signing.BadSignature:

@@ -1,1 +1,1 @@
-"""What was asked of hosts, how far it is, and who did what."""
+"""Jobs, the pump that carries them to the agent, and the audit."""

@@ -1,6 +1,6 @@
-"""What commands do beside their work on a host: to the people, their messages and their lessons.
+"""The effects of commands beside their work on a host: on people, messages and lessons.
 
-The table of commands says which effects a command has; each effect stands here once.
+The table of commands names the effects of each command. Each effect is implemented here once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WELL = ("done", "unchanged")
 
 
 def before_job(user: User, command: Command, wish: Any) -> None:
-    """What must be so before a job is queued. Raises PermissionDenied, BadInput, NotFound."""
+    """Run the effects that come before a job. Raises PermissionDenied, BadInput, NotFound."""
     if Effect.ADDS_CLASSROOM in command.effects:
         _add_room(user, wish.classroom, wish.title)
     if Effect.TAKES_UPLOAD in command.effects and wish.upload is not None:
@@ -61,7 +61,8 @@ def _check_upload(user: User, upload_id: UUID) -> None:
 
 
 def _add_room(user: User, name: str, title: str) -> None:
-    """Whoever makes a classroom is its teacher; of one that is there, they must be already."""
+    """Make the room of a new classroom, with the user as its teacher. Raises PermissionDenied for
+    the room of another teacher."""
     room = Room.objects.filter(name=name).first()
     if room is not None:
         check(user, Rule.ROOM_TEACHER, name)
@@ -72,7 +73,7 @@ def _add_room(user: User, name: str, title: str) -> None:
 
 
 def release_consoles_of(job: Job) -> None:
-    """When a job is queued that changes what consoles show."""
+    """Close the consoles of the seats of a job, if the command says so."""
     effects = find_command(job.use_case).effects
     room = Room.objects.filter(name=job.classroom).first()
     if room and Effect.RELEASES_CONSOLES in effects and job.arguments.get("mode") != "hot":
@@ -80,7 +81,7 @@ def release_consoles_of(job: Job) -> None:
 
 
 def release_consoles(room: Room, numbers: Sequence[int] | None) -> None:
-    """Whoever looks at these seats must ask again."""
+    """Close the consoles of these seats: their tickets stop working."""
     for one in SeatAssignment.objects.filter(room=room):
         if numbers is None or one.number in numbers:
             one.generation += 1
@@ -88,7 +89,7 @@ def release_consoles(room: Room, numbers: Sequence[int] | None) -> None:
 
 
 def lesson_minutes(job: Job, agent: HostClient) -> int:
-    """How long the lesson lasts that begins with this job; 0 when none does."""
+    """The length of the lesson that begins with this job; 0 when no lesson begins."""
     if Effect.STARTS_LESSON not in find_command(job.use_case).effects or job.state != State.ENDED:
         return 0
     try:
@@ -99,7 +100,7 @@ def lesson_minutes(job: Job, agent: HostClient) -> int:
 
 
 def after_job(job: Job, minutes: int) -> None:
-    """A job has ended. Its first start begins the lesson of a classroom with a limit of time."""
+    """Run the effects that come after a job. ``minutes`` is the length of a lesson that begins."""
     room = Room.objects.filter(name=job.classroom).first()
     if room and minutes and not room.is_on:
         room.ends_at = timezone.now() + timedelta(minutes=minutes)
@@ -111,7 +112,7 @@ def after_job(job: Job, minutes: int) -> None:
 
 
 def outcome_of(job: Job) -> str:
-    """For the audit."""
+    """The outcome of a job in the audit."""
     if job.state in (State.QUEUED, State.RUNNING):
         return "asked"
     if job.state != State.ENDED:

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class State(models.TextChoices):
-    """How far a job is."""
+    """The state of a job."""
 
     QUEUED = "queued", _("waiting")
     RUNNING = "running", _("under way")
@@ -24,7 +24,7 @@ OPEN = (State.QUEUED, State.RUNNING)
 
 
 class Job(models.Model):
-    """One command asked of one host. The agent's word is the truth; this is its copy."""
+    """One command for one host. The agent knows the truth; this row is a copy of it."""
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     host = models.CharField(max_length=64)
@@ -72,7 +72,7 @@ class JobKey(models.Model):
 
 
 class JobEvent(models.Model):
-    """What the engine told meanwhile, counted from one over all attempts."""
+    """One event of a job. ``seq`` counts from one over all attempts."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
     seq = models.PositiveBigIntegerField()
@@ -85,7 +85,7 @@ class JobEvent(models.Model):
 
 
 class AuditEntry(models.Model):
-    """Who did what, when, to what, with what outcome. Never changed, never deleted by people."""
+    """Who did what, when, with what outcome. People never change or delete an entry."""
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
     user = models.ForeignKey(

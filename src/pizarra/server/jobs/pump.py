@@ -1,7 +1,7 @@
-"""Carries jobs between the database and the agent of a host. Nobody of them knows the other.
+"""The pump carries jobs from the database to the agent of a host, and events back.
 
 The pump runs as the user of the pages. A job is a row: it survives a restart of anything. A job
-that an agent forgot, because the agent was begun again, is submitted again, three times at most.
+that an agent forgot, because the agent was restarted, is submitted again, three times at most.
 Seats are claimed on the host, so two jobs on one seat follow each other.
 """
 
@@ -24,14 +24,14 @@ from pizarra.server.rooms.models import Room
 
 AT_ONCE = 4
 _POLL_S = 0.2
-_AGAIN_S = 0.5  # the agent does not answer: it is being begun again
+_AGAIN_S = 0.5  # the agent does not answer: it is being restarted
 _WAIT_S = 5.0  # for the next event
 _ROOMS_EVERY_S = 10.0
 _ATTEMPTS = 3
 
 
 class Pump:
-    """One for each host."""
+    """The pump of one host."""
 
     def __init__(self, agent: HostClient, name: str = "local") -> None:
         self.agent = agent
@@ -40,7 +40,7 @@ class Pump:
         self.stopping = threading.Event()
 
     def run(self) -> None:
-        """Until ``stopping``."""
+        """Carry jobs until ``stopping`` is set."""
         for job in Job.objects.filter(host=self.name, state=State.RUNNING):
             self._slots.acquire(blocking=False)  # they run already
             self._follow_beside(job)
@@ -64,7 +64,7 @@ class Pump:
         return True
 
     def take(self) -> Job | None:
-        """The oldest job that waits; from now on it runs, and nobody else takes it."""
+        """The oldest waiting job, marked as running; None when no job waits."""
         with transaction.atomic():
             waiting = Job.objects.filter(host=self.name, state=State.QUEUED).order_by("created")
             if connection.features.has_select_for_update_skip_locked:
@@ -88,7 +88,7 @@ class Pump:
 
 
 def register_rooms(agent: HostClient, name: str) -> None:
-    """Classrooms that somebody made at a terminal have people too, from now on."""
+    """Make a room for each classroom that somebody made at a terminal."""
     try:
         there = agent.query("classroom list")
     except PizarraError:
@@ -98,7 +98,7 @@ def register_rooms(agent: HostClient, name: str) -> None:
 
 
 def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None) -> None:
-    """Have a job done, write each of its events, and write what became of the job."""
+    """Submit a job, and write its events and its result to the database."""
     stopping = stopping or threading.Event()
     while not stopping.is_set():
         try:
@@ -106,7 +106,7 @@ def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None)
                 return
         except HostNotFit:
             stopping.wait(_AGAIN_S)
-        except OperationalError:  # the database is being begun again
+        except OperationalError:  # the database is being restarted
             connection.close()
             stopping.wait(_AGAIN_S)
         except HostRefused as refused:
@@ -115,7 +115,7 @@ def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None)
 
 
 def _write_news(job: Job, agent: HostClient) -> bool:
-    """Whether the job has ended. Raises HostNotFit, HostRefused."""
+    """Write new events. True when the job has ended. Raises HostNotFit, HostRefused."""
     try:
         news = agent.events(str(job.id), job.events.count() - job.first_seq, _WAIT_S)
     except HostRefused as refused:
@@ -133,7 +133,7 @@ def _write_news(job: Job, agent: HostClient) -> bool:
 
 
 def _submit(job: Job, agent: HostClient) -> bool:
-    """The agent does not know the job: it is new, or the agent was begun again meanwhile."""
+    """Submit a job that the agent does not know: a new job, or the agent was restarted."""
     if job.attempts >= _ATTEMPTS:
         says = "the agent died in it, three times"
         died = {"code": "agent_died", "says": says, "hint": "", "http_status": 500}
@@ -157,7 +157,7 @@ def _write_end(job: Job, agent: HostClient, result: Any, error: dict[str, Any] |
 
 
 def rank_of(user: User | None) -> ResetBy:
-    """What a user is to the policies of classrooms."""
+    """The rank of a user in the policies of classrooms."""
     if user is not None and user.is_technician:
         return ResetBy.TECHNICIANS
     return ResetBy.TEACHERS if user is not None and user.is_teacher else ResetBy.STUDENTS

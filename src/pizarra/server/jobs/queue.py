@@ -53,7 +53,7 @@ def enqueue(
 
 
 def _digest(job: Job) -> str:
-    """The same for the same command with the same arguments on the same host."""
+    """A digest of host, command and arguments."""
     told = json.dumps([job.host, job.use_case, job.arguments], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
@@ -102,7 +102,7 @@ def write_audit(
     job: Job | None = None,
     request: HttpRequest | None = None,
 ) -> AuditEntry:
-    """A line of the audit."""
+    """Add an entry to the audit."""
     return AuditEntry.objects.create(
         user=user,
         who=user.username,

@@ -1,4 +1,4 @@
-"""The pages: the way in and out, where each role begins, the wall, the room, the host."""
+"""The views of the pages: sign-in, the home of each role, the wall, the room and the host."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from pizarra.server.rooms.models import Room
 
 
 class SignIn(LoginView):
-    """Name and password."""
+    """The form with name and password."""
 
     rule = Rule.ANYBODY
     template_name = "sign_in.html"
@@ -43,14 +43,14 @@ class SignIn(LoginView):
 
 
 class SignOut(LogoutView):
-    """By POST only."""
+    """Sign out, by POST only."""
 
     rule = Rule.ANYBODY
 
 
 @rule(Rule.ANYBODY)
 def language(request: HttpRequest) -> HttpResponseBase:
-    """The switch; kept with the user who is signed in."""
+    """Change the language, and save it with the signed-in user."""
     wanted = request.POST.get("language", "")
     if isinstance(request.user, User) and wanted in ("en", "es"):
         request.user.language = wanted
@@ -70,7 +70,7 @@ def _problem_page(error: PizarraError) -> str:
 
 @rule(Rule.SIGNED_IN)
 def home(request: HttpRequest) -> HttpResponse:
-    """Where a role begins."""
+    """The first page of each role."""
     user = _user(request)
     if user.role == Role.STUDENT:
         seats = user.assignments.select_related("room")
@@ -98,14 +98,14 @@ def _card(told: dict[str, Any]) -> dict[str, Any]:
 
 @rule(Rule.ROOM_TEACHER)
 def wall(request: HttpRequest, classroom: str) -> HttpResponse:
-    """All machines of a classroom; the script fills it."""
+    """The wall of a classroom. Its script fills in the machines."""
     room = get_object_or_404(Room, name=classroom)
     return render(request, "wall.html", {"room": room, "words": wall_words()})
 
 
 @rule(Rule.SEAT_USER)
 def console(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
-    """One machine fills the page."""
+    """The console of one machine."""
     user, room = _user(request), get_object_or_404(Room, name=classroom)
     return render(
         request,
@@ -124,7 +124,7 @@ def console(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
 
 @rule(Rule.SIGNED_IN)
 def join(request: HttpRequest) -> HttpResponse:
-    """A class code becomes a seat."""
+    """Take a seat with a class code."""
     user, code = _user(request), request.POST.get("code", "")
     try:
         seat = acts.join(user, code, request)
@@ -194,7 +194,7 @@ def _act_on_room(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Ht
 
 @rule(Rule.STAFF)
 def classroom_new(request: HttpRequest) -> HttpResponse:
-    """A short form."""
+    """The form that makes a classroom."""
     names = ("classroom", "title", "template", "seats", "memory_mib", "identify", "warm")
     form = {name: request.POST.get(name, "") for name in names}
     shown: dict[str, Any] = {"form": form}
@@ -219,7 +219,7 @@ def classroom_new(request: HttpRequest) -> HttpResponse:
 
 @rule(Rule.STAFF)
 def activity(request: HttpRequest) -> HttpResponse:
-    """Who did what: a teacher's own classrooms, a technician's all."""
+    """The audit: for a teacher of their own classrooms, for a technician of all."""
     user, entries = _user(request), AuditEntry.objects.all()
     if not user.is_technician:
         entries = entries.filter(classroom__in=[one.name for one in rooms_of(user)])
@@ -228,7 +228,7 @@ def activity(request: HttpRequest) -> HttpResponse:
 
 @rule(Rule.TECHNICIAN)
 def storage(request: HttpRequest) -> HttpResponse:
-    """Where space comes from, and what stands on which template."""
+    """The pools and the templates of the host."""
     try:
         pools, templates = host().query("pools"), ask(_user(request), "template list")
     except PizarraError as error:
@@ -257,7 +257,7 @@ def _line(samples: list[list[float]]) -> str:
 
 @rule(Rule.TECHNICIAN)
 def people(request: HttpRequest) -> HttpResponse:
-    """Everybody; a new one gets a first password that is shown once."""
+    """All users. The page shows the first password of a new user once."""
     shown: dict[str, Any] = {"roles": Role.choices}
     if request.method == "POST":
         username, role = request.POST.get("username", "").strip().lower(), request.POST.get("role")
@@ -279,7 +279,7 @@ def people(request: HttpRequest) -> HttpResponse:
 
 @rule(Rule.STAFF)
 def tokens(request: HttpRequest) -> HttpResponse:
-    """A program's ways in: made, shown once, taken back."""
+    """The tokens of a user: make, show once, delete."""
     user, made = _user(request), ""
     if request.method == "POST" and request.POST.get("act") == "make":
         name, scope = request.POST.get("name", "").strip()[:80], request.POST.get("scope", "")

@@ -1,4 +1,4 @@
-"""What the scripts say: handed to them with the page, in its language."""
+"""The texts of the scripts, in the language of the page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 
 
 def wall_words() -> str:
-    """Of the wall. ``{n}`` and ``{of}`` are numbers, ``{s}`` seconds, ``{why}`` a reason."""
+    """The texts of the wall. ``{n}`` and ``{of}`` are numbers, ``{s}`` seconds, ``{why}`` a
+    reason."""
     return json.dumps(
         {
             "off": _("off"), "running": _("in use"), "paused": _("frozen"), "crashed": _("crashed"),
@@ -44,7 +45,7 @@ def wall_words() -> str:
 
 
 def console_words() -> str:
-    """Of the console."""
+    """The texts of the console."""
     return json.dumps(
         {
             "connecting": _("Connecting …"),
@@ -65,7 +66,7 @@ def console_words() -> str:
 
 
 def upload_words() -> str:
-    """Of an image that becomes a template."""
+    """The texts of an upload."""
     return json.dumps(
         {
             "sending": _("{sent} of {all}"), "importing": _("Making the template …"),

@@ -1,4 +1,4 @@
-"""What people do with their tokens: one function for the page and for the API."""
+"""Making and deleting tokens: one function each for the page and the API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_token(
 
 
 def revoke_token(user: User, token_id: int, request: HttpRequest) -> bool:
-    """A token is worth nothing from now on. False when the user has no such token."""
+    """Delete a token. False when the user has no such token."""
     gone, _ = user.tokens.filter(pk=token_id).delete()
     if gone:
         write_audit(user, "token taken back", target=str(token_id), request=request)

@@ -1,4 +1,4 @@
-"""A user's own choice of language before the browser's."""
+"""The language that a user chose comes before the language of the browser."""
 
 from __future__ import annotations
 

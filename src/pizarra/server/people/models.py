@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Role(models.TextChoices):
-    """What somebody is here for."""
+    """The role of a user."""
 
     STUDENT = "student", _("student")
     TEACHER = "teacher", _("teacher")
@@ -20,7 +20,7 @@ class Role(models.TextChoices):
 
 
 class Language(models.TextChoices):
-    """What pages are written in; empty is the browser's choice."""
+    """The language of pages; empty is the language of the browser."""
 
     BROWSER = "", _("as the browser asks")
     ENGLISH = "en", "English"
@@ -53,7 +53,7 @@ class User(AbstractUser):
 
 
 class Scope(models.TextChoices):
-    """What a token may be used for; never more than its user may."""
+    """What a token is valid for. A token never allows more than its user may."""
 
     READ = "read", _("look")
     OPERATE = "operate", _("start, stop, reset, undo, checkpoints, consoles")
@@ -64,7 +64,7 @@ TOKEN_PREFIX = "piz_"
 
 
 class ApiToken(models.Model):
-    """A program's way in. The token itself is shown once and never kept: only its digest is."""
+    """The token of a program. The database has only its digest."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(max_length=80)
@@ -76,17 +76,17 @@ class ApiToken(models.Model):
 
     @property
     def display_scopes(self) -> str:
-        """In the reader's language."""
+        """The scopes in the reader's language."""
         return "; ".join(str(Scope(one).label) for one in self.scopes)
 
     @staticmethod
     def digest_of(token: str) -> str:
-        """256 random bits need no slow hash."""
+        """The digest of a token. A token has 256 random bits, so the hash need not be slow."""
         return hashlib.sha256(token.encode()).hexdigest()
 
     @classmethod
     def issue(cls, user: User, name: str, scopes: list[str]) -> tuple[ApiToken, str]:
-        """The record, and the token to show once."""
+        """Make a token: its record, and the token itself."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         record = cls.objects.create(
             user=user, name=name, scopes=sorted(set(scopes)), digest=cls.digest_of(token)

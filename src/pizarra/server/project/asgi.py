@@ -1,4 +1,4 @@
-"""What uvicorn runs: pages and API, console sockets, and what lasts as long as the server."""
+"""The application that uvicorn runs: pages, API and console sockets."""
 
 from __future__ import annotations
 

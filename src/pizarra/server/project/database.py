@@ -1,4 +1,4 @@
-"""The database by one setting: empty is SQLite in our folder, else postgresql://…"""
+"""The database, by one setting: SQLite when the setting is empty, else postgresql://…"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pizarra.errors import BadInput, HostNotFit
 
 
 def database(url: str, folder: Path) -> dict[str, Any]:
-    """For Django's DATABASES. Raises BadInput; never says the URL, which has a password."""
+    """An entry of Django's DATABASES. Raises BadInput, without the URL, which has a password."""
     if not url:
         return {
             "ENGINE": "django.db.backends.sqlite3",
@@ -41,7 +41,8 @@ def database(url: str, folder: Path) -> dict[str, Any]:
 
 
 def check_encoding() -> None:
-    """A PostgreSQL that was set up without a locale keeps bytes, and counts an accent as two.
+    """Check that a PostgreSQL database is in UTF-8. Without a locale it counts an accent as two
+    letters.
 
     Raises HostNotFit.
     """

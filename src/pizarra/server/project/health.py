@@ -1,4 +1,4 @@
-"""Whether we live, for whatever watches us."""
+"""The health of the server, for programs that watch it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pizarra.server.permissions import Rule, rule
 
 @rule(Rule.ANYBODY)
 def metrics(request: HttpRequest) -> HttpResponse:
-    """For Prometheus, from this machine only: a proxy must not pass it on."""
+    """Metrics for Prometheus, for this machine only. A proxy must not pass them on."""
     if request.META.get("REMOTE_ADDR") not in ("127.0.0.1", "::1"):
         return HttpResponse(status=403)
     registry = CollectorRegistry()
@@ -55,7 +55,7 @@ def _gauges() -> list[tuple[str, str, _Values]]:
 
 @rule(Rule.ANYBODY)
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200 as long as the database answers."""
+    """Answer 200 when the database answers."""
     _ = request
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")

@@ -1,5 +1,5 @@
-"""The key that signs sessions and tickets, and the one of our own TLS: made once, kept in our
-folder, shown to nobody."""
+"""The key that signs sessions and tickets, and the key of our own TLS. Both are made once and stay
+in the folder of the server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "secret-key"
 
 
 def secret_key(folder: Path) -> str:
-    """The one that ``serve`` made; without it one that lasts as long as this process."""
+    """The key that ``serve`` made; without that, a key for this process alone."""
     try:
         return (folder / NAME).read_text("ascii").strip() or secrets.token_urlsafe(50)
     except (OSError, UnicodeDecodeError):
@@ -23,7 +23,7 @@ def secret_key(folder: Path) -> str:
 
 
 def make_secret_key(folder: Path) -> None:
-    """Fine if it is there."""
+    """Make the key, unless it exists."""
     try:
         fd = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
@@ -33,12 +33,12 @@ def make_secret_key(folder: Path) -> None:
 
 
 def tls_files(folder: Path) -> tuple[str, str]:
-    """A certificate that nobody vouches for, and its key."""
+    """The files of our self-signed certificate and its key."""
     return str(folder / "self-signed.crt"), str(folder / "self-signed.key")
 
 
 def make_tls(folder: Path, names: Sequence[str]) -> None:
-    """Fine if they are there. ``names`` beside those of this machine."""
+    """Make the certificate, unless it exists. ``names`` are added to the names of this machine."""
     certificate, key = tls_files(folder)
     if Path(certificate).exists():
         return

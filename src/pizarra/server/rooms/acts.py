@@ -1,4 +1,4 @@
-"""What people do to a classroom's people: one function for the page and for the API."""
+"""Rosters, class codes and joining: one function each for the page and the API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pizarra.server.rooms.models import Room, SeatAssignment
 def put_roster(
     user: User, room: Room, csv: str, *, apply: bool, request: HttpRequest
 ) -> tuple[roster.Roster, bool]:
-    """Look at a roster, or apply it: all of it, or nothing. Whether it was applied."""
+    """Check a roster, or apply all of it. The second value says whether it was applied."""
     read = roster.read_roster(room, csv, set(host().seat_numbers(room.name)))
     applied = apply and bool(read.rows) and not read.errors
     if applied:
@@ -26,13 +26,14 @@ def put_roster(
 
 
 def renew_code(user: User, room: Room, request: HttpRequest) -> str:
-    """A new class code; an old one is worth nothing from now on."""
+    """Make a new class code. The old code stops working."""
     write_audit(user, "class code", room.name, request=request)
     return roster.make_code(room)
 
 
 def join(user: User, code: str, request: HttpRequest) -> SeatAssignment:
-    """Take a free machine of the class with this code; always the same one. Raises BadInput."""
+    """Take a free machine of the class with this code. A second call gives the same one. Raises
+    BadInput."""
     seat = roster.join(user, code, host().seat_numbers)
     write_audit(user, "join", seat.room.name, target=seat.seat, request=request)
     return seat

@@ -1,4 +1,5 @@
-"""A classroom's people: whose it is, who sits where, what they may. Its machines are the host's."""
+"""The people of a classroom: its teachers, its students and their seats. The host has the
+machines."""
 
 from __future__ import annotations
 
@@ -36,7 +37,7 @@ class Room(models.Model):
         ordering = ("name",)
 
     def show_message(self, message: str, numbers: Sequence[int] | None) -> None:
-        """These seats, or all, stand still and read a message, with those that do already."""
+        """Show a message to these seats, or to all, beside those that read a message already."""
         if numbers is not None and not message:
             return
         if self.message and message:
@@ -51,12 +52,13 @@ class Room(models.Model):
     def hide_message(
         self, numbers: Sequence[int] | None, everybody: Callable[[], list[int]]
     ) -> None:
-        """These seats go on; the others read on. ``everybody`` is asked for when it is needed."""
+        """Hide the message from these seats, or from all. ``everybody`` gives the numbers of all
+        seats."""
         reading = set(self.message_seats or everybody()) - set(numbers) if numbers else set()
         self._read(self.message if reading else "", reading)
 
     def message_to(self, number: int) -> str:
-        """What a seat reads; empty when it goes on."""
+        """The message that a seat reads; empty when there is none."""
         return self.message if not self.message_seats or number in self.message_seats else ""
 
     @property
@@ -66,12 +68,12 @@ class Room(models.Model):
 
     @property
     def display_title(self) -> str:
-        """What people call it."""
+        """The name on the pages."""
         return self.title or self.name
 
 
 class SeatAssignment(models.Model):
-    """A seat that is somebody's, or was. ``generation`` grows when consoles must be let go."""
+    """A seat that has or had a student. ``generation`` grows when its consoles must be closed."""
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="assignments")
     number = models.PositiveSmallIntegerField()

@@ -1,4 +1,4 @@
-"""Rosters: who sits where, from CSV; all of it or nothing. And class codes."""
+"""Rosters (who sits where, from CSV) and class codes."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ CODE_LENGTH = 6
 
 @dataclass(slots=True)
 class Roster:
-    """What a CSV says, and what is wrong with it, by line."""
+    """The rows of a roster, and the errors of its lines."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     errors: list[dict[str, Any]] = field(default_factory=list)
 
     def wrong(self, line: int, why: str) -> None:
-        """A line that cannot be."""
+        """Note an error of a line."""
         self.errors.append({"line": line, "why": why})
 
 
 def read_roster(room: Room, text: str, seats: set[int]) -> Roster:
-    """``seat,username,full name``; a heading line and empty lines are passed over."""
+    """Read lines of ``seat,username,full name``. A heading and empty lines are ignored."""
     found = Roster()
     numbers: dict[int, int] = {}
     names: dict[str, int] = {}
@@ -85,7 +85,7 @@ def _number(room: Room, text: str) -> int | None:
 
 @transaction.atomic
 def apply_roster(room: Room, roster: Roster) -> dict[str, str]:
-    """Assign; new students get a first password each, which is shown once: by user name."""
+    """Assign the seats. Returns the first passwords of new students, by user name."""
     passwords: dict[str, str] = {}
     for row in roster.rows:
         user = User.objects.filter(username=row["username"]).first()
@@ -102,7 +102,7 @@ def apply_roster(room: Room, roster: Roster) -> dict[str, str]:
 
 
 def assign(room: Room, number: int, student: User | None) -> SeatAssignment:
-    """This seat is theirs from now on; whoever looked at it looks no more."""
+    """Give a seat to a student, and close its consoles."""
     SeatAssignment.objects.filter(room=room, student=student).exclude(number=number).update(
         student=None
     ) if student else None
@@ -114,7 +114,7 @@ def assign(room: Room, number: int, student: User | None) -> SeatAssignment:
 
 
 def make_code(room: Room) -> str:
-    """A new class code; an old one is worth nothing from now on."""
+    """Make a new class code. The old code stops working."""
     while True:
         room.class_code = "".join(secrets.choice(_LETTERS) for _ in range(CODE_LENGTH))
         try:
@@ -127,7 +127,7 @@ def make_code(room: Room) -> str:
 
 @transaction.atomic
 def join(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
-    """A student takes the first seat that is nobody's. Raises BadInput."""
+    """Give a student the first free seat of a class. Raises BadInput."""
     room = Room.objects.filter(class_code=code.strip().upper()).first()
     if room is None or not code.strip():
         raise BadInput("There is no class with this code.", "Ask your teacher for it again.")

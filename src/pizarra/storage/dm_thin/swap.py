@@ -85,6 +85,15 @@ def _check(pair: RewindTarget) -> None:
         )
 
 
+def refuse_foreign(pairs: Sequence[RewindTarget]) -> dict[str, PizarraError | None]:
+    """Why nothing of a volume can be saved; only of those."""
+    return {
+        pair.volume.uuid: not_ours_error(pair.volume, "it carries no label of ours")
+        for pair in pairs
+        if pair.volume.labels is None or not pair.volume.thin_id
+    }
+
+
 def refuse_swap(one: UndoSwap, there: ThinDevices) -> PizarraError | None:
     """Why a volume cannot change places with what is kept of it."""
     volume = one.volume

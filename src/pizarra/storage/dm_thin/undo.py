@@ -49,6 +49,11 @@ def rewind(pool: ThinPool, seat: int, source: int, slot: UndoSlot | None) -> Non
     _replace(pool, seat, source)
 
 
+def save(pool: ThinPool, seat: int, slot: UndoSlot) -> None:
+    """The slot holds what a seat has, unless it is filled."""
+    _copy(pool, slot_id(seat, slot), seat)
+
+
 def swap(pool: ThinPool, seat: int, kept: UndoSlot, to: UndoSlot, there: ThinDevices) -> None:
     """A seat gets what the slot ``kept`` holds; what it had goes to the slot ``to``. Nothing is
     left to do where only the latter is filled."""

@@ -38,7 +38,8 @@ class Disk:
 
     def content(self) -> Disk:
         """What it holds now, by itself."""
-        return replace(self, undo={}, going=[])
+        blocks = None if self.blocks is None else dict(self.blocks)
+        return replace(self, blocks=blocks, written=set(self.written), undo={}, going=[])
 
     def write(self, offset: int, data: bytes) -> None:
         """Blocks that another volume shares are copied first."""

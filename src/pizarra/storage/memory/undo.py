@@ -16,6 +16,18 @@ from pizarra.storage.memory.driver import MemoryDriver
 class MemoryUndo(MemoryDriver):
     """The part of the memory driver that is an ``UndoStore``."""
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """A step each."""
+        step, faults = self._begin("save_undo"), dict[str, PizarraError | None]()
+        for volume, slot in slots.items():
+            faults[volume.uuid] = None
+            try:
+                step()
+                self._save_undo(self._find(volume), slot)
+            except PizarraError as error:
+                faults[volume.uuid] = error
+        return faults
+
     def _save_undo(self, disk: Disk, slot: UndoSlot) -> None:
         if disk.blocks is not None and slot not in disk.undo:
             self._change()

@@ -242,6 +242,20 @@ class Qcow2Store:
         self._sync(SEATS)
         return faults
 
+    def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
+        """A link each."""
+        by_uuid = {one.uuid: slot for one, slot in slots.items()}
+
+        def save(volume: Volume) -> None:
+            check_expected(volume)
+            check_unheld(volume)
+            qcow2_undo.save_undo(volume.path, by_uuid[volume.uuid])
+
+        with qcow2_undo.swapping(self.folder / SEATS):
+            faults = _faults(list(slots), save)
+        self._sync(SEATS)
+        return faults
+
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """By the old overlays that lie beside the images."""
         found = {one.uuid: qcow2_undo.filled_slots(one.path) for one in volumes}
