@@ -18,7 +18,8 @@ from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
 from pizarra.model.policy import After
 from pizarra.model.sizes import MIB
-from pizarra.service import classrooms, templates, verbs, warm
+from pizarra.planner.warm import WARM
+from pizarra.service import checkpoints, classrooms, records, templates, verbs, warm
 from pizarra.service.context import Context, context_here
 from pizarra.storage.kinds import Kind
 from pizarra.system.process import run
@@ -42,6 +43,8 @@ def measure(*modes: Mode) -> Iterator[Series]:
         acts = {f"class.{mode}": _reset(context, mode) for mode in modes}
         acts |= {f"floor.{mode}": _floor(context, seats, mode) for mode in modes}
         took = _in_turns(seats, acts)
+        if Mode.WARM in modes:
+            checkpoints.delete(context, NAME, WARM)  # while its seats still have our labels
         say("class: the shell loop")
         _wait_until_written(seats)
         shell = [timed_ms(lambda: _shell_loop(seats), MACHINES)]
@@ -89,6 +92,7 @@ def _classroom(context: Context) -> Iterator[Sequence[Seat]]:
             context.host.compute.undefine(seat.domain_uuid)
         run(["lvremove", "-q", "-y", *(f"{VG}/{NAME}-{n:02d}.vda" for n in range(1, MACHINES + 1))],
             timeout_s=300)  # fmt: skip
+        records.remove_record(context, context.host.observe(), NAME)
         templates.delete(context, NAME)
 
 

@@ -24,15 +24,18 @@ def run_each(
     return {pair.volume.uuid: fault for pair, fault in zip(pairs, faults, strict=True)}
 
 
+Step = Callable[[RewindTarget], None]
+
+
 @dataclass(frozen=True, slots=True)
 class AtOnce:
     """A step that waits for the kernel, so that all pairs take it at once."""
 
-    step: Callable[[RewindTarget], None]
+    step: Step
 
 
 def run_in_phases(
-    pairs: Sequence[RewindTarget], *phases: Callable[[RewindTarget], None] | AtOnce
+    pairs: Sequence[RewindTarget], *phases: Step | AtOnce
 ) -> dict[str, PizarraError | None]:
     """Each phase is a step for all pairs: one pair after another, or ``AtOnce`` in threads.
 

@@ -21,7 +21,7 @@ from pizarra.model.facts import Pool, StorageKind, Volume, labelled
 from pizarra.model.labels import BaselineLabels, InspectionLabels, ResetMethod, Role
 from pizarra.model.sentence import Sentence
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.batches import AtOnce, run_each, run_in_batches, run_in_phases, try_step
+from pizarra.storage.batches import run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
@@ -289,15 +289,7 @@ class DmThinStore(LvmVolumes):
             sound = [pair for pair in pairs if not left.get(pair.volume.uuid)]
             # a seat whose content could not be put right stays on its error table: it fails loudly
             tables = thin_swap.TableSwaps(sound)
-            phases = (
-                tables.load_error,
-                AtOnce(tables.show_error),
-                swap,
-                tables.load_content,
-                AtOnce(tables.show_content),
-                tables.flush_page_cache,
-            )
-            return {**left, **run_in_phases(sound, *phases)}
+            return {**left, **run_in_phases(sound, *tables.phases(swap))}
 
     def _swap_inactive(
         self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step

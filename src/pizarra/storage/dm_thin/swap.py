@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.undo_slot import UndoSlot
+from pizarra.storage.batches import AtOnce, Step
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.ids import PROBE
 from pizarra.storage.dm_thin.pool import ThinPool, missing
@@ -119,6 +120,17 @@ class TableSwaps:
         self._devices: dict[str, devmapper.Device] = {}  # by the UUID of the volume
         pools = {pool_of(pair.volume) for pair in pairs}
         self._pools = {pool: devmapper.device(pool.device) for pool in pools}
+
+    def phases(self, change: Step) -> tuple[Step | AtOnce, ...]:
+        """All steps of a rewind, with ``change`` while the devices stand on ``error``."""
+        return (
+            self.load_error,
+            AtOnce(self.show_error),
+            change,
+            self.load_content,
+            AtOnce(self.show_content),
+            self.flush_page_cache,
+        )
 
     def load_error(self, pair: RewindTarget) -> None:
         """Check the seat's device, empty its page cache, and load an ``error`` table."""
