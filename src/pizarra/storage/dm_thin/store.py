@@ -28,8 +28,8 @@ from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.metadata import Thin
+from pizarra.storage.dm_thin.repair import finish_transaction
 from pizarra.storage.dm_thin.undo import PoolMessages
-from pizarra.storage.dm_thin.unstick import finish_transaction
 from pizarra.storage.interface import (
     NO_UNDO,
     Attachment,
