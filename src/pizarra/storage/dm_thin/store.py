@@ -243,8 +243,7 @@ class DmThinStore(LvmVolumes):
             thin_undo.save(thin_swap.pool_of(pair.volume), pair.volume.thin_id, slots[pair.volume])
 
         pairs = [_alone(one) for one in slots]
-        check = thin_swap.refuse_foreign
-        return self._swap(pairs, self._holding_lock, check, save, wakes=False)
+        return self._swap(pairs, self._holding_lock, thin_swap.refuse_foreign, save, wakes=False)
 
     def _swap(
         self,
