@@ -174,8 +174,7 @@ class Host:
 
         def save(storage: Storage, these: list[Volume]) -> Faults:
             if not isinstance(storage, UndoStore):
-                raise Unsupported("{kind} keeps nothing of what a reset takes away.",
-                                  kind=storage.kind)  # fmt: skip
+                raise Unsupported("Nothing is kept of what a reset took away.")
             return storage.save_undo({volume: slots[volume] for volume in these})
 
         return self._by_storage(list(slots), save)

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pizarra.errors import PizarraError
-from pizarra.storage.dm_thin.pool import thin_delta_argv
 from pizarra.system.process import Completed, run
+from pizarra.system.thin_tools import thin_delta_argv
 
 _LIMIT_S = 20
 _NOT_STARTED = (126, 127)  # sh(1) and ld.so(8): not executable, or a library is missing

@@ -32,6 +32,7 @@ from pizarra.system import devmapper, locks
 from pizarra.system.file_copies import write_atomically
 from pizarra.system.locks import claiming
 from pizarra.system.process import run
+from pizarra.system.thin_tools import thin_delta_argv
 
 _HELD = "held"
 NOTES = Path("/var/lib/pizarra/metadata-snapshots")
@@ -195,16 +196,6 @@ def _run_thin_delta(pool: ThinPool, ids: tuple[int, int]) -> Change | PizarraErr
         return parse_delta(run(thin_delta_argv(pool.metadata, ids)).stdout)
     except PizarraError as error:
         return error
-
-
-def thin_delta_argv(metadata: Path, ids: tuple[int, int]) -> list[str]:
-    """thin_delta between two devices, by the metadata snapshot that the pool holds.
-
-    ``--metadata-snap`` goes without a value: thin-provisioning-tools 1.x (Debian 13) takes none,
-    and 0.9 then finds the held one by the superblock, as 1.x does.
-    """
-    which = ["--thin1", str(ids[0]), "--thin2", str(ids[1])]
-    return ["thin_delta", "--metadata-snap", *which, str(metadata)]
 
 
 def parse_delta(text: str) -> Change:

@@ -16,8 +16,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume, labelled
@@ -30,7 +28,7 @@ from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.metadata import Thin
-from pizarra.storage.dm_thin.transaction import messages_to_finish, pending_transaction
+from pizarra.storage.dm_thin.repair import finish_transaction
 from pizarra.storage.dm_thin.undo import PoolMessages
 from pizarra.storage.interface import (
     NO_UNDO,
@@ -243,28 +241,30 @@ class DmThinStore(LvmVolumes):
 
     def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
         """As a rewind, without another content."""
-        by_uuid = {one.uuid: slot for one, slot in slots.items()}
 
         def save(pair: RewindTarget) -> None:
-            volume = pair.volume
-            thin_undo.save(thin_swap.pool_of(volume), volume.thin_id, by_uuid[volume.uuid])
+            thin_undo.save(thin_swap.pool_of(pair.volume), pair.volume.thin_id, slots[pair.volume])
 
         pairs = [_alone(one) for one in slots]
-        lock, check = self._holding_lock, thin_swap.refuse_foreign
-        active = partial(self._swap_active, holding=lock, refused=check, swap=save)
-        inactive = partial(self._swap_content, holding=lock, refused=check, swap=save)
-        awake = [pair for pair in pairs if pair.volume.active]
-        asleep = [pair for pair in pairs if not pair.volume.active]  # and stays so
-        return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
+        check = thin_swap.refuse_foreign
+        return self._swap(pairs, self._holding_lock, check, save, wakes=False)
 
     def _swap(
-        self, pairs: Sequence[RewindTarget], holding: _Holding, refused: _Check, swap: _Step
+        self,
+        pairs: Sequence[RewindTarget],
+        holding: _Holding,
+        refused: _Check,
+        swap: _Step,
+        *,
+        wakes: bool = True,
     ) -> Faults:
-        """``swap`` what the seats contain, except of those that are ``refused`` beforehand."""
+        """``swap`` what the seats contain, except of those that are ``refused`` beforehand. Volumes
+        that sleep are active afterwards, if it ``wakes`` them."""
         asleep = [pair for pair in pairs if not pair.volume.active]
         awake = [pair for pair in pairs if pair.volume.active]
         active = partial(self._swap_active, holding=holding, refused=refused, swap=swap)
-        inactive = partial(self._swap_inactive, holding=holding, refused=refused, swap=swap)
+        asleep_swap = self._swap_inactive if wakes else self._swap_content
+        inactive = partial(asleep_swap, holding=holding, refused=refused, swap=swap)
         return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
 
     @contextmanager
@@ -412,7 +412,7 @@ class DmThinStore(LvmVolumes):
             seats, _ = thin_undo.holders([one for one in there if one.pool == pool])
             if not seats and devmapper.device(its.device) is None:
                 continue  # it sleeps, as a pool of golden volumes may
-            if self._finish_transaction(its, there):
+            if finish_transaction(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
             if count := self._send_in_turns(its, partial(self._settlement, pool)):
                 text = "{pool}: {n} undos that were cut off or left behind are settled"
@@ -424,25 +424,6 @@ class DmThinStore(LvmVolumes):
         volumes = lvm_facts_unlocked(self.place).volumes
         seats, strange = thin_undo.holders([one for one in volumes if one.pool == pool])
         return thin_undo.messages_after_crash(there, seats, strange)
-
-    def _finish_transaction(self, pool: thin_pool.ThinPool, there: Sequence[Volume]) -> bool:
-        """See storage/thin_transaction.py. Whether there was one to end."""
-        with TemporaryDirectory() as folder:
-            file = Path(folder) / "group"
-            lvm(lvm_commands.metadata_to(self.place, str(file)))
-            waiting = pending_transaction(file.read_text(encoding="utf-8"), pool.pool)
-        if waiting is None:
-            return False
-        its = [one for one in there if one.pool == pool.pool]
-        with thin_pool.claiming_metadata(pool), holding_vg_lock(self.place):
-            counted = int(devmapper.status(pool.device)[0].text.split()[0])
-            ids = {one.name: one.thin_id for one in its}
-            ours = [one.name for one in its if one.labels]
-            there_now = thin_pool.read_thins_claimed(pool).keys()
-            messages = messages_to_finish(waiting, counted, there_now, ids, ours)
-            for message in messages:
-                devmapper.message(pool.device, message)
-        return bool(messages)
 
     def remove(self, volumes: Sequence[Volume]) -> Faults:
         """And what is kept of them."""
