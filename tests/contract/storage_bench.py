@@ -23,7 +23,7 @@ class Bench(Protocol):
     seats_outlive_golden: bool  # their content survives when somebody takes it away
     adopts_as: ResetMethod | None  # None: no volume of somebody else's can become a seat
 
-    def cleared(self, *, but: str) -> None:
+    def clear(self, *, but: str) -> None:
         """Remove all but the volume of this name."""
         ...
 
@@ -39,7 +39,7 @@ class Bench(Protocol):
         """By every way there is, which must all say the same."""
         ...
 
-    def held(self, volume: Volume) -> AbstractContextManager[Callable[[int, int], bytes]]:
+    def holding(self, volume: Volume) -> AbstractContextManager[Callable[[int, int], bytes]]:
         """Open, as a running QEMU has it; gives what reads through that same opening."""
         ...
 
@@ -63,7 +63,7 @@ class MemoryBench:
         self.memory = MemoryStore()
         self.storage: Storage = self.memory
 
-    def cleared(self, *, but: str) -> None:
+    def clear(self, *, but: str) -> None:
         assert not self.memory.disks.by_uuid, but
 
     def again(self) -> Storage:
@@ -79,7 +79,7 @@ class MemoryBench:
         return data
 
     @contextmanager
-    def held(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
+    def holding(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
         yield lambda offset, length: self.memory.read(volume.name, offset, length)
 
     def foreign(self, name: str) -> None:

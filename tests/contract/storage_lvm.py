@@ -34,7 +34,7 @@ class LvmBench:
         self.seats_outlive_golden = thin
         self.adopts_as: ResetMethod | None = ResetMethod.REWIND if thin else ResetMethod.MERGE
 
-    def cleared(self, *, but: str) -> None:
+    def clear(self, *, but: str) -> None:
         kept = {but, POOL} if self.kind is Kind.LVM_THIN else {but}
         report = lvm("lvs", "--noheadings", "-o", "lv_name,origin", VG).splitlines()
         found = [line.split() for line in report]
@@ -44,7 +44,7 @@ class LvmBench:
         for batch in (standing, others):
             if batch:
                 lvm("lvremove", "-ff", "-y", *(f"{VG}/{name}" for name in batch))
-        undos_forgotten()
+        forget_undos()
 
     def again(self) -> Storage:
         if self.kind is Kind.LVM_THIN:
@@ -60,7 +60,7 @@ class LvmBench:
             return read(offset, length)
 
     @contextmanager
-    def held(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
+    def holding(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
         with both_ways(volume.path) as read:
             yield read
 
@@ -73,7 +73,7 @@ class LvmBench:
         lvm("lvremove", "-ff", "-y", f"{VG}/{volume.name}")
 
 
-def undos_forgotten() -> None:
+def forget_undos() -> None:
     """What was kept or set aside of seats that went without us."""
     pool = ThinPool(VG, POOL)
     if devmapper.device(pool.device):

@@ -28,40 +28,40 @@ class Qcow2Bench:
         self.folder = folder
         self.storage: Storage = Qcow2Store(folder)
 
-    def cleared(self, *, but: str) -> None:
+    def clear(self, *, but: str) -> None:
         assert not self.folder.exists(), but
 
     def again(self) -> Storage:
         return Qcow2Store(self.folder)
 
     def write(self, volume: Volume, offset: int, data: bytes) -> None:
-        image_written(volume.path, offset, data)
+        write_image(volume.path, offset, data)
 
     def read(self, volume: Volume, offset: int, length: int) -> bytes:
         return image_read(volume.path, offset, length)
 
     @contextmanager
-    def held(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
-        with image_held(volume.path):
+    def holding(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
+        with holding_image(volume.path):
             yield lambda offset, length: image_read(volume.path, offset, length)
 
     def foreign(self, name: str) -> None:
         folder = self.folder / "seats"
         folder.mkdir(parents=True, exist_ok=True)
-        image_created(folder / f"{name}.qcow2", 8 * MIB)
+        create_image(folder / f"{name}.qcow2", 8 * MIB)
 
     def lose(self, volume: Volume) -> None:
         volume.path.unlink()
         sidecar_path(volume.path).unlink()
 
 
-def image_created(path: Path, size_bytes: int, *options: str) -> Path:
+def create_image(path: Path, size_bytes: int, *options: str) -> Path:
     argv = ["qemu-img", "create", "-q", "-f", "qcow2", *options, str(path), str(size_bytes)]
     subprocess.run(argv, check=True)
     return path
 
 
-def image_written(path: Path, offset: int, data: bytes, form: str = "qcow2") -> None:
+def write_image(path: Path, offset: int, data: bytes, form: str = "qcow2") -> None:
     with tempfile.NamedTemporaryFile() as pattern:
         pattern.write(data)
         pattern.flush()
@@ -83,7 +83,7 @@ def qemu_io(*argv: str) -> None:
 
 
 @contextmanager
-def image_held(path: Path, form: str = "qcow2") -> Iterator[None]:
+def holding_image(path: Path, form: str = "qcow2") -> Iterator[None]:
     """A QEMU process has it open for writing, as a running machine has."""
     argv = ["qemu-io", "-f", form, str(path)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:

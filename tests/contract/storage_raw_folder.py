@@ -11,7 +11,7 @@ from pizarra.model.labels import ResetMethod
 from pizarra.model.sizes import MIB
 from pizarra.storage.interface import Storage
 from tests.contract.storage_bench import file_read
-from tests.contract.storage_qcow2 import image_held
+from tests.contract.storage_qcow2 import holding_image
 from tests.fixtures.raw_folder import RawFolderStore
 
 
@@ -26,7 +26,7 @@ class RawFolderBench:
         self.folder = folder
         self.storage: Storage = RawFolderStore(folder)
 
-    def cleared(self, *, but: str) -> None:
+    def clear(self, *, but: str) -> None:
         assert not self.folder.exists(), but
 
     def again(self) -> Storage:
@@ -41,8 +41,8 @@ class RawFolderBench:
         return file_read(volume.path, offset, length)
 
     @contextmanager
-    def held(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
-        with image_held(volume.path, "raw"):
+    def holding(self, volume: Volume) -> Iterator[Callable[[int, int], bytes]]:
+        with holding_image(volume.path, "raw"):
             yield lambda offset, length: self.read(volume, offset, length)
 
     def foreign(self, name: str) -> None:

@@ -14,9 +14,9 @@ from pizarra.storage.interface import (
     NewVolume,
     RewindTarget,
 )
-from tests.contract.test_storage import Room, bench, is_change, kept, kind, named, room
+from tests.contract.test_storage import Room, bench, is_change, kind, room, shared, volume_named
 
-__all__ = ["bench", "kept", "kind", "room"]  # fixtures
+__all__ = ["bench", "kind", "room", "shared"]  # fixtures
 
 
 def new(seat: Volume, classroom: str = "") -> NewVolume[CheckpointLabels]:
@@ -46,12 +46,12 @@ def test_checkpoint_when_restored_then_the_seat_has_that_state_and_the_proof_say
     room: Room,
 ) -> None:
     seat, storage = room.seats[1], room.storage
-    room.vandalised(1)
+    room.vandalise(1)
     if not storage.capabilities.checkpoints:
         return
     faults = save(room, (seat, new(seat)), (room.seats[2], new(room.seats[2])))
     assert set(faults.values()) == {None}
-    saved = named(storage, f"{seat.name}.checkpoint.lesson")
+    saved = volume_named(storage, f"{seat.name}.checkpoint.lesson")
     assert (saved.labels, saved.read_only) == (new(seat).labels, True)
     storage.rewind(room.pairs(1))
     assert room.is_original(1)
@@ -80,8 +80,8 @@ def test_checkpoint_when_of_another_classroom_then_the_seat_is_left_alone(room: 
     if not storage.capabilities.checkpoints:
         return
     save(room, (room.seats[2], new(room.seats[2], classroom="other")))
-    saved = named(storage, f"{room.seats[2].name}.checkpoint.lesson")
-    room.vandalised(1)
+    saved = volume_named(storage, f"{room.seats[2].name}.checkpoint.lesson")
+    room.vandalise(1)
     faults = storage.rewind([RewindTarget(volume=seat, source=saved)])
     assert isinstance(faults[seat.uuid], NotOurs)
     assert room.is_vandalised(1)
@@ -92,10 +92,10 @@ def test_checkpoint_when_its_name_is_taken_then_the_first_stays(room: Room) -> N
     if not storage.capabilities.checkpoints:
         return
     save(room, (seat, new(seat)))
-    first = named(storage, f"{seat.name}.checkpoint.lesson")
-    room.vandalised(1)
+    first = volume_named(storage, f"{seat.name}.checkpoint.lesson")
+    room.vandalise(1)
     faults = save(room, (seat, new(seat)))
     assert isinstance(faults[seat.uuid], AlreadyExists)
-    assert named(storage, f"{seat.name}.checkpoint.lesson").uuid == first.uuid
+    assert volume_named(storage, f"{seat.name}.checkpoint.lesson").uuid == first.uuid
     storage.rewind([RewindTarget(volume=seat, source=first)])
     assert room.is_original(1)

@@ -6,13 +6,13 @@ import subprocess
 from pathlib import Path
 
 from pizarra.model.sizes import MIB
-from tests.contract.test_storage import AT, ORIGINAL, STUDENT, Room, bench, kept, kind, room
+from tests.contract.test_storage import AT, ORIGINAL, STUDENT, Room, bench, kind, room, shared
 
-__all__ = ["bench", "kept", "kind", "room"]  # fixtures
+__all__ = ["bench", "kind", "room", "shared"]  # fixtures
 
 
 def test_opened_when_read_by_qemu_img_then_has_the_content(room: Room, tmp_path: Path) -> None:
-    room.vandalised(1)
+    room.vandalise(1)
     form = room.seats[1].source.format
     with room.storage.opening(room.seats[1]) as path:
         copied = tmp_path / "raw"

@@ -9,9 +9,9 @@ from pizarra.model.outcome import Mode
 from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.storage.interface import Storage
 from tests.contract.storage_bench import Bench
-from tests.contract.test_storage import Room, bench, kept, kind, room
+from tests.contract.test_storage import Room, bench, kind, room, shared
 
-__all__ = ["bench", "kept", "kind", "room"]  # fixtures
+__all__ = ["bench", "kind", "room", "shared"]  # fixtures
 
 NET = ClassroomRecord(
     classroom="net",
@@ -31,7 +31,7 @@ NET = ClassroomRecord(
 LAB = ClassroomRecord(classroom="lab-2", template="debian", version=1, network="isolated")
 
 
-def observed(storage: Storage) -> dict[str, ClassroomRecord | None]:
+def records_of(storage: Storage) -> dict[str, ClassroomRecord | None]:
     facts = storage.observe()
     assert all(one.place == storage.place and one.fault is None for one in facts.records)
     return {one.classroom: one.record for one in facts.records}
@@ -40,7 +40,7 @@ def observed(storage: Storage) -> dict[str, ClassroomRecord | None]:
 def test_record_when_written_then_another_driver_reads_the_same(bench: Bench) -> None:
     for record in (NET, LAB):
         bench.storage.write_record(record)
-    assert observed(bench.again()) == {"net": NET, "lab-2": LAB}
+    assert records_of(bench.again()) == {"net": NET, "lab-2": LAB}
     bench.storage.remove_record("net")
     bench.storage.remove_record("lab-2")
 
@@ -49,7 +49,7 @@ def test_record_when_written_again_then_takes_the_place_of_the_first(bench: Benc
     changed = replace(NET, vcpus=4, policy=Policy())
     for record in (NET, NET, changed):
         bench.storage.write_record(record)
-    assert observed(bench.storage) == {"net": changed}
+    assert records_of(bench.storage) == {"net": changed}
     bench.storage.remove_record("net")
 
 
@@ -58,9 +58,9 @@ def test_record_when_removed_then_is_gone_and_twice_is_fine(bench: Bench) -> Non
         bench.storage.write_record(record)
     for _ in range(2):
         bench.storage.remove_record("net")
-    assert observed(bench.storage) == {"lab-2": LAB}
+    assert records_of(bench.storage) == {"lab-2": LAB}
     bench.storage.remove_record("lab-2")
-    assert observed(bench.storage) == {}
+    assert records_of(bench.storage) == {}
 
 
 def test_record_when_written_then_volumes_are_as_they_were(room: Room) -> None:

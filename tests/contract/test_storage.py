@@ -45,13 +45,13 @@ def kind(request: pytest.FixtureRequest) -> StorageKind:
 
 
 @pytest.fixture(scope="module")
-def kept(kind: StorageKind) -> dict[str, Volume]:
+def shared(kind: StorageKind) -> dict[str, Volume]:
     """The golden volume, from one test to the next where it survives: LVM takes its time."""
     assert kind
     return {}
 
 
-def bench_made(kind: StorageKind, folder: Path) -> Bench:
+def make_bench(kind: StorageKind, folder: Path) -> Bench:
     if kind is Kind.MEMORY:
         return MemoryBench()
     if kind is Kind.QCOW2:
@@ -66,8 +66,8 @@ def bench_made(kind: StorageKind, folder: Path) -> Bench:
 @pytest.fixture
 def bench(kind: StorageKind, tmp_path: Path) -> Bench:
     """An empty backend."""
-    made = bench_made(kind, tmp_path / "store")
-    made.cleared(but="")
+    made = make_bench(kind, tmp_path / "store")
+    made.clear(but="")
     return made
 
 
@@ -85,12 +85,12 @@ class Room:
 
     def now(self, number: int) -> Volume:
         """The seat as it is observed by now."""
-        return named(self.storage, f"s-{number:02d}")
+        return volume_named(self.storage, f"s-{number:02d}")
 
     def pairs(self, *numbers: int) -> list[RewindTarget]:
         return [RewindTarget(volume=self.seats[number], source=self.golden) for number in numbers]
 
-    def vandalised(self, *numbers: int) -> None:
+    def vandalise(self, *numbers: int) -> None:
         for number in numbers:
             self.bench.write(self.seats[number], AT, STUDENT)
 
@@ -123,14 +123,14 @@ def new_seat(number: int, golden: Volume) -> NewVolume[SeatLabels]:
     return NewVolume(labels=labels, size_bytes=SIZE, name=f"s-{number:02d}")
 
 
-def sealed(bench: Bench, name: str = "g") -> Volume:
+def seal(bench: Bench, name: str = "g") -> Volume:
     golden = bench.storage.create_golden(new_golden(name))
     bench.write(golden, MIB, ORIGINAL)
     bench.write(golden, AT, ORIGINAL)
     return bench.storage.seal_golden(golden, TemplateLabels(template="net", version=1))
 
 
-def named(storage: Storage, name: str) -> Volume:
+def volume_named(storage: Storage, name: str) -> Volume:
     (found,) = (volume for volume in storage.observe().volumes if volume.name == name)
     return found
 
@@ -145,13 +145,13 @@ def is_change(value: Change | PizarraError) -> Change:
 
 
 @pytest.fixture
-def room(kind: StorageKind, kept: dict[str, Volume], tmp_path: Path) -> Room:
-    bench = bench_made(kind, tmp_path / "store")
-    bench.cleared(but="g")
-    golden = next((v for v in bench.storage.observe().volumes if v == kept.get("g")), None)
+def room(kind: StorageKind, shared: dict[str, Volume], tmp_path: Path) -> Room:
+    bench = make_bench(kind, tmp_path / "store")
+    bench.clear(but="g")
+    golden = next((v for v in bench.storage.observe().volumes if v == shared.get("g")), None)
     if golden is None:
-        bench.cleared(but="")
-        golden = kept["g"] = sealed(bench)
+        bench.clear(but="")
+        golden = shared["g"] = seal(bench)
     bench.storage.create_seats(golden, [new_seat(number, golden) for number in (1, 2, 3)])
     seen = {volume.name: volume for volume in bench.storage.observe().volumes}
     return Room(bench, golden, {number: seen[f"s-{number:02d}"] for number in (1, 2, 3)})
@@ -172,7 +172,7 @@ def test_golden_when_created_then_is_blank_filling_and_writable(bench: Bench) ->
     assert golden.size_bytes == SIZE
     assert golden.uuid
     assert not golden.read_only
-    assert golden == named(bench.storage, "g")
+    assert golden == volume_named(bench.storage, "g")
     if bench.storage.capabilities.new_is_zero:
         assert bench.read(golden, 0, SIZE) == bytes(SIZE)
     bench.write(golden, AT, STUDENT)
@@ -184,7 +184,7 @@ def test_golden_when_its_name_is_taken_then_is_refused_and_the_first_stays(bench
     bench.write(golden, AT, STUDENT)
     with pytest.raises(PizarraError):
         bench.storage.create_golden(new_golden())
-    assert named(bench.storage, "g").uuid == golden.uuid
+    assert volume_named(bench.storage, "g").uuid == golden.uuid
     assert bench.read(golden, AT, len(STUDENT)) == STUDENT
 
 
@@ -195,7 +195,7 @@ def test_golden_when_sealed_then_is_read_only_and_labelled_under_the_same_uuid(
     labels = TemplateLabels(template="net", version=1, warm=True)
     golden = bench.storage.seal_golden(before, labels)
     assert (golden.labels, golden.read_only, golden.uuid) == (labels, True, before.uuid)
-    assert golden == named(bench.storage, "g")
+    assert golden == volume_named(bench.storage, "g")
 
 
 # seats
@@ -222,14 +222,14 @@ def test_batches_when_empty_then_nothing_happens(room: Room) -> None:
 
 
 def test_seat_when_written_then_neither_golden_nor_siblings_see_it(room: Room) -> None:
-    room.vandalised(1)
+    room.vandalise(1)
     assert room.is_vandalised(1)
     assert room.is_original(2)
     assert room.bench.read(room.golden, AT, len(ORIGINAL)) == ORIGINAL
 
 
 def test_proof_when_one_seat_is_written_then_both_ways_say_so_of_it_alone(room: Room) -> None:
-    room.vandalised(2)
+    room.vandalise(2)
     one, two, _ = (seat.uuid for seat in room.seats.values())
     for changes in (
         room.storage.diff(room.pairs(1, 2)),
@@ -251,7 +251,7 @@ def test_proof_when_the_seat_is_gone_then_fails_for_it_alone(room: Room) -> None
 
 
 def test_checksum_when_taken_then_is_of_the_raw_content(room: Room) -> None:
-    room.vandalised(1)
+    room.vandalise(1)
     raw = room.bench.read(room.seats[1], 0, SIZE)
     for length in (SIZE, MIB + 64 * KIB):
         expected = hashlib.sha256(raw[:length]).hexdigest()
@@ -264,7 +264,7 @@ def test_checksum_when_taken_then_is_of_the_raw_content(room: Room) -> None:
 def test_rewound_when_seats_were_written_then_are_as_the_golden_and_keep_who_they_are(
     room: Room,
 ) -> None:
-    room.vandalised(1, 2)
+    room.vandalise(1, 2)
     uuids = [room.seats[number].uuid for number in (1, 2)]
     assert dict(room.storage.rewind(room.pairs(1, 2))) == dict.fromkeys(uuids)
     for number in (1, 2):
@@ -277,18 +277,18 @@ def test_rewound_when_seats_were_written_then_are_as_the_golden_and_keep_who_the
 
 
 def test_rewound_when_done_again_then_is_as_well(room: Room) -> None:
-    room.vandalised(1)
+    room.vandalise(1)
     for _ in range(2):
         assert list(room.storage.rewind(room.pairs(1)).values()) == [None]
         assert room.is_original(1)
-    room.vandalised(1)
+    room.vandalise(1)
     assert room.is_vandalised(1)
 
 
 def test_rewound_when_one_seat_is_another_by_now_then_only_that_one_is_left_alone(
     room: Room,
 ) -> None:
-    room.vandalised(1, 2)
+    room.vandalise(1, 2)
     good, other = room.pairs(1, 2)
     other = replace(other, volume=replace(other.volume, uuid=room.golden.uuid[::-1]))
     faults = room.storage.rewind([other, good])
@@ -301,7 +301,7 @@ def test_rewound_when_one_seat_is_another_by_now_then_only_that_one_is_left_alon
 def test_rewound_when_labels_name_another_baseline_then_only_that_seat_is_left_alone(
     room: Room,
 ) -> None:
-    room.vandalised(1, 2)
+    room.vandalise(1, 2)
     labels = replace(new_seat(2, room.golden).labels, baseline=room.seats[3].uuid)
     room.storage.set_labels({room.seats[2].uuid: labels}, room.storage.observe())
     other = RewindTarget(volume=room.now(2), source=room.golden)
@@ -312,7 +312,7 @@ def test_rewound_when_labels_name_another_baseline_then_only_that_seat_is_left_a
 
 
 def test_rewound_when_one_seat_is_gone_then_the_others_are_done(room: Room) -> None:
-    room.vandalised(1, 2, 3)
+    room.vandalise(1, 2, 3)
     room.bench.lose(room.seats[2])
     faults = room.storage.rewind(room.pairs(1, 2, 3))
     assert isinstance(faults[room.seats[2].uuid], PizarraError)
@@ -322,10 +322,10 @@ def test_rewound_when_one_seat_is_gone_then_the_others_are_done(room: Room) -> N
 
 
 def test_rewound_when_one_baseline_is_gone_then_the_others_are_done(room: Room) -> None:
-    second = sealed(room.bench, "g2")
+    second = seal(room.bench, "g2")
     room.storage.create_seats(second, [new_seat(9, second)])
     room.seats[9] = room.now(9)
-    room.vandalised(1, 9)
+    room.vandalise(1, 9)
     lost = RewindTarget(volume=room.seats[9], source=second)
     room.bench.lose(second)
     faults = room.storage.rewind([lost, *room.pairs(1)])
@@ -339,8 +339,8 @@ def test_rewound_when_one_baseline_is_gone_then_the_others_are_done(room: Room) 
 def test_rewound_when_the_disk_is_held_open_then_swaps_under_it_or_leaves_it_alone(
     room: Room,
 ) -> None:
-    room.vandalised(1)
-    with room.bench.held(room.seats[1]) as read:
+    room.vandalise(1)
+    with room.bench.holding(room.seats[1]) as read:
         assert read(AT, len(STUDENT)) == STUDENT
         (fault,) = room.storage.rewind(room.pairs(1)).values()
         if room.storage.capabilities.hot_reset:
@@ -391,7 +391,7 @@ def test_grown_when_smaller_then_is_refused_and_when_the_same_then_nothing_happe
 
 
 def test_relabelled_when_several_then_each_has_its_own_and_the_rest_keep_theirs(room: Room) -> None:
-    room.vandalised(1)
+    room.vandalise(1)
     old = new_seat(1, room.golden).labels
     wanted = {
         room.seats[1].uuid: replace(old, seat=11, content_version=3, template=""),
@@ -408,7 +408,7 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
     room: Room,
 ) -> None:
     room.bench.foreign("theirs")
-    theirs = named(room.storage, "theirs")
+    theirs = volume_named(room.storage, "theirs")
     labels = SeatLabels(classroom="s", seat=1)
     new = NewVolume(labels=BaselineLabels(of=labels), size_bytes=SIZE, name="theirs-0")
     if not isinstance(room.storage, AdoptionStore):
@@ -423,9 +423,9 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
     room.storage.set_labels({theirs.uuid: labels}, room.storage.observe())
     room.bench.write(theirs, AT, STUDENT)
     for _ in range(2):
-        seat = named(room.storage, "theirs")
+        seat = volume_named(room.storage, "theirs")
         assert (seat.uuid, seat.labels) == (theirs.uuid, labels)
-        pair = RewindTarget(volume=seat, source=named(room.storage, "theirs-0"))
+        pair = RewindTarget(volume=seat, source=volume_named(room.storage, "theirs-0"))
         assert list(room.storage.rewind([pair]).values()) == [None]
         assert room.bench.read(seat, AT, len(ORIGINAL)) == ORIGINAL
 
@@ -434,7 +434,7 @@ def test_baseline_when_a_volume_is_adopted_then_a_rewind_brings_that_state_back(
 
 
 def test_removed_when_one_seat_then_the_others_stay_as_they_were(room: Room) -> None:
-    room.vandalised(2)
+    room.vandalise(2)
     assert list(room.storage.remove([room.seats[1]]).values()) == [None]
     assert "s-01" not in names(room.storage.observe())
     assert room.is_vandalised(2)
@@ -443,7 +443,7 @@ def test_removed_when_one_seat_then_the_others_stay_as_they_were(room: Room) -> 
 
 def test_removed_when_a_volume_is_foreign_then_only_that_one_stays(room: Room) -> None:
     room.bench.foreign("theirs")
-    theirs, ours = named(room.storage, "theirs"), room.seats[1]
+    theirs, ours = volume_named(room.storage, "theirs"), room.seats[1]
     assert (theirs.labels, theirs.fault) == (None, None)
     faults = room.storage.remove([theirs, ours])
     assert isinstance(faults[theirs.uuid], NotOurs)
@@ -457,14 +457,14 @@ def test_removed_when_the_name_is_anothers_by_now_then_that_one_stays(room: Room
     room.storage.remove([old])
     room.storage.create_seats(room.golden, [new_seat(1, room.golden)])
     room.seats[1] = room.now(1)
-    room.vandalised(1)
+    room.vandalise(1)
     assert room.seats[1].uuid != old.uuid
     assert list(room.storage.remove([old]).values()) == [None]
     assert room.is_vandalised(1)
 
 
 def test_removed_when_only_the_golden_then_no_seat_of_it_is_lost(room: Room) -> None:
-    room.vandalised(1)
+    room.vandalise(1)
     room.storage.remove([room.golden])
     assert room.is_vandalised(1)
     assert room.bench.read(room.seats[1], MIB, len(ORIGINAL)) == ORIGINAL
@@ -487,7 +487,7 @@ def test_space_checked_when_it_fits_or_not_then_passes_or_says_both_numbers(room
 
 
 def test_observe_when_by_another_driver_then_sees_the_same(room: Room) -> None:
-    room.vandalised(2)
+    room.vandalise(2)
     room.bench.foreign("theirs")
     again = room.bench.again()
     seen, as_before = again.observe(), room.storage.observe()

@@ -9,9 +9,9 @@ from pizarra.model.facts import Volume
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import RepairStore, UndoStore, UndoSwap
 from pizarra.storage.kinds import Kind
-from tests.contract.test_storage import Room, bench, is_change, kept, kind, room
+from tests.contract.test_storage import Room, bench, is_change, kind, room, shared
 
-__all__ = ["bench", "kept", "kind", "room"]  # fixtures
+__all__ = ["bench", "kind", "room", "shared"]  # fixtures
 
 A, B = UndoSlot
 
@@ -50,7 +50,7 @@ def slots(room: Room, number: int) -> set[UndoSlot]:
 def test_rewind_when_a_slot_is_named_then_a_swap_gives_the_content_back_and_again(
     room: Room,
 ) -> None:
-    room.vandalised(1, 2)
+    room.vandalise(1, 2)
     keeps = room.storage.capabilities.undo
     assert not slots(room, 1)
     rewind(room, A, 1, 2)
@@ -75,7 +75,7 @@ def test_rewind_when_the_slot_is_filled_then_it_stays_as_it_is(room: Room) -> No
     """So a rewind that was cut off is done again, and what booted in between goes for good."""
     if not room.storage.capabilities.undo:
         return
-    room.vandalised(1)
+    room.vandalise(1)
     rewind(room, A, 1)
     room.bench.write(room.seats[1], 0, bytes(4096))
     rewind(room, A, 1)
@@ -89,7 +89,7 @@ def test_save_when_done_before_a_rewind_then_that_content_is_what_comes_back(roo
     """So all disks of a seat are saved before one of them changes."""
     if not room.storage.capabilities.undo:
         return
-    room.vandalised(1, 2)
+    room.vandalise(1, 2)
     both = {room.seats[1]: A, room.seats[2]: A}
     for _ in range(2):
         assert set(store(room).save_undo(both).values()) == {None}
@@ -107,7 +107,7 @@ def test_rewind_when_the_other_slot_is_named_then_both_hold_something_until_it_i
 ) -> None:
     if not room.storage.capabilities.undo:
         return
-    room.vandalised(1)
+    room.vandalise(1)
     rewind(room, A, 1)
     rewind(room, B, 1)  # it was original: that is what B holds now
     assert slots(room, 1) == {A, B}
@@ -128,7 +128,7 @@ def test_reclaim_when_nothing_was_to_be_kept_then_nothing_is_left_to_repair(room
     if not room.storage.capabilities.undo:
         return
     for _ in range(2):
-        room.vandalised(1, 2)
+        room.vandalise(1, 2)
         assert set(room.storage.rewind(room.pairs(1, 2)).values()) == {None}
     for _ in range(2):
         assert set(store(room).reclaim_space(seats).values()) == {None}
@@ -137,7 +137,7 @@ def test_reclaim_when_nothing_was_to_be_kept_then_nothing_is_left_to_repair(room
 
 def test_reclaim_when_a_crash_left_it_then_repair_does_it_once(room: Room) -> None:
     seats = list(room.seats.values())
-    room.vandalised(1)
+    room.vandalise(1)
     room.storage.rewind(room.pairs(1))
     is_later = room.golden.kind in (Kind.LVM_THIN, Kind.MEMORY)  # else at once
     assert len(repair(room, seats)) == is_later
@@ -148,7 +148,7 @@ def test_reclaim_when_a_crash_left_it_then_repair_does_it_once(room: Room) -> No
 def test_rewind_when_no_slot_is_named_then_what_was_kept_before_stays(room: Room) -> None:
     if not room.storage.capabilities.undo:
         return
-    room.vandalised(1)
+    room.vandalise(1)
     rewind(room, A, 1)
     for _ in range(2):
         room.storage.rewind(room.pairs(1))
@@ -159,7 +159,7 @@ def test_rewind_when_no_slot_is_named_then_what_was_kept_before_stays(room: Room
 
 
 def test_undo_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -> None:
-    room.vandalised(3)
+    room.vandalise(3)
     rewind(room, A, 3)
     assert room.storage.remove([room.seats[3]]) == {room.seats[3].uuid: None}
     assert repair(room, [room.seats[1], room.seats[2]]) in ((), [])

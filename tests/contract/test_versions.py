@@ -20,16 +20,16 @@ from tests.contract.test_storage import (
     STUDENT,
     Room,
     bench,
-    kept,
     kind,
-    named,
     names,
     new_seat,
     room,
-    sealed,
+    seal,
+    shared,
+    volume_named,
 )
 
-__all__ = ["bench", "kept", "kind", "room"]  # fixtures
+__all__ = ["bench", "kind", "room", "shared"]  # fixtures
 TEACHER = b"teacher!" * 8192
 
 
@@ -39,12 +39,12 @@ def draft(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     return bench.storage.create_golden(new, golden)
 
 
-def published(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
+def publish(bench: Bench, golden: Volume, size_bytes: int = SIZE) -> Volume:
     """The second version: another word where students write too."""
     made = draft(bench, golden, size_bytes)
     bench.write(made, AT, TEACHER)
     labels = TemplateLabels(template="net", version=2)
-    return bench.storage.seal_golden(named(bench.storage, "g.v2"), labels)
+    return bench.storage.seal_golden(volume_named(bench.storage, "g.v2"), labels)
 
 
 def move(room: Room, number: int, golden: Volume, still: int = 1) -> Rebase:
@@ -61,7 +61,7 @@ def test_draft_when_made_then_is_a_writable_golden_and_changes_nothing_of_it(roo
     labels = MaintenanceLabels(template="net", version=2)
     new = NewVolume(labels=labels, size_bytes=SIZE, name="g.v2")
     made = room.storage.create_golden(new, room.golden, shares.append)
-    assert made == named(room.storage, "g.v2")
+    assert made == volume_named(room.storage, "g.v2")
     assert (made.labels, made.read_only, made.size_bytes) == (labels, False, SIZE)
     assert shares[-1] == 1.0
     assert room.bench.read(made, MIB, len(ORIGINAL)) == ORIGINAL
@@ -70,12 +70,12 @@ def test_draft_when_made_then_is_a_writable_golden_and_changes_nothing_of_it(roo
     assert room.is_original(1)
     with pytest.raises(PizarraError):  # its name is taken, and the first stays
         draft(room.bench, room.golden)
-    assert named(room.storage, "g.v2").uuid == made.uuid
+    assert volume_named(room.storage, "g.v2").uuid == made.uuid
 
 
 def test_draft_when_larger_and_sealed_then_stands_on_nothing(bench: Bench) -> None:
-    golden = sealed(bench)
-    second = published(bench, golden, 2 * SIZE)
+    golden = seal(bench)
+    second = publish(bench, golden, 2 * SIZE)
     assert (second.read_only, second.size_bytes) == (True, 2 * SIZE)
     assert second.labels == TemplateLabels(template="net", version=2)
     before = checksum(bench.storage, second, 2 * SIZE)
@@ -90,9 +90,9 @@ def test_draft_when_larger_and_sealed_then_stands_on_nothing(bench: Bench) -> No
 def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_and_back(
     room: Room,
 ) -> None:
-    second = published(room.bench, room.golden, 2 * SIZE)
+    second = publish(room.bench, room.golden, 2 * SIZE)
     at_reset = room.storage.capabilities.rebase_at_reset
-    room.vandalised(1)
+    room.vandalise(1)
     moves = [move(room, number, second) for number in (1, 2)]
     assert set(room.storage.rebase(moves).values()) == {None}
     for number in (1, 2):
@@ -105,18 +105,18 @@ def test_moved_when_seats_go_to_a_larger_version_then_a_rewind_takes_them_there_
         found = room.storage.diff([pair(room, 2, second)])[room.seats[2].uuid]
         other = isinstance(found, OtherOriginal)
         assert other or (isinstance(found, Change) and not found.original)
-    rewound_and_proven(room, second, 1, 2)
+    rewind_and_prove(room, second, 1, 2)
     for number in (1, 2):
         assert room.now(number).size_bytes == 2 * SIZE
         assert room.bench.read(room.now(number), AT, len(TEACHER)) == TEACHER
     assert room.is_original(3)
     assert set(room.storage.rebase([move(room, 1, room.golden)]).values()) == {None}
-    rewound_and_proven(room, room.golden, 1)
+    rewind_and_prove(room, room.golden, 1)
     room.seats[1] = room.now(1)
     assert room.is_original(1)
 
 
-def rewound_and_proven(room: Room, golden: Volume, *numbers: int) -> None:
+def rewind_and_prove(room: Room, golden: Volume, *numbers: int) -> None:
     pairs = [pair(room, number, golden) for number in numbers]
     assert set(room.storage.rewind(pairs).values()) == {None}
     for found in (
@@ -130,7 +130,7 @@ def rewound_and_proven(room: Room, golden: Volume, *numbers: int) -> None:
 def test_moved_when_one_is_gone_and_one_another_by_now_then_only_the_third_goes(
     room: Room,
 ) -> None:
-    second = published(room.bench, room.golden)
+    second = publish(room.bench, room.golden)
     moves = [move(room, number, second) for number in (1, 2, 3)]
     moves[2] = replace(moves[2], volume=replace(moves[2].volume, uuid=second.uuid[::-1]))
     room.bench.lose(room.now(1))

@@ -11,7 +11,7 @@ import pytest
 from pizarra.engine.events import Event
 from pizarra.service.context import Context, context_here
 from pizarra.settings import Settings
-from tests.contract.storage_lvm import VG, undos_forgotten
+from tests.contract.storage_lvm import VG, forget_undos
 
 ROOT = Path(__file__).parents[2]
 
@@ -30,7 +30,7 @@ def empty_lab() -> None:
         command("virsh", "-q", "undefine", name, "--nvram")
     select = ("-S", f"vg_name={VG} && segtype!=thin-pool")
     command("lvm", "lvremove", "-ff", "-y", *select)
-    undos_forgotten()
+    forget_undos()
 
 
 class EventList(list[Event]):

@@ -67,8 +67,8 @@ class OnLvm(AnyOrder):
     kind = Kind.LVM_THIN
     disks: tuple[str, ...] = ("vda",)  # of the template
 
-    def disks_made(self) -> None:
-        self.booted()
+    def make_disks(self) -> None:
+        self.boot()
         self.mortal.is_looking = True
         empty_lab()
         with_pool()
@@ -85,7 +85,7 @@ class OnLvm(AnyOrder):
         direct_write(Path(f"/dev/{VG}/{FOREIGN}"), 0, NOT_OURS.ljust(BLOCK, b"\0"))
         self.mortal.is_looking = False
 
-    def booted(self) -> None:
+    def boot(self) -> None:
         self.compute.plug = Plug()
         self.compute._faults.clear()
         self.mortal = Mortal(self.compute.plug)
@@ -112,7 +112,7 @@ class OnLvm(AnyOrder):
     def content(self, volume: Volume) -> bytes | None:
         return _start_of(volume.path)
 
-    def written(self, volume: Volume, data: bytes) -> None:
+    def write(self, volume: Volume, data: bytes) -> None:
         if self.content(volume) is not None:
             direct_write(volume.path, 0, data.ljust(BLOCK, b"\0"))
 
@@ -130,7 +130,7 @@ class OnLvm(AnyOrder):
             lvm("lvchange", "-an", f"{VG}/{GOLDEN}")
 
     def teardown(self) -> None:
-        self.booted()
+        self.boot()
         self.mortal.is_looking = True
         lvm("lvremove", "-ff", "-y", f"{VG}/{FOREIGN}")
         empty_lab()

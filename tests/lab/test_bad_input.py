@@ -236,9 +236,9 @@ def test_import_when_it_breaks_while_copying_then_nothing_is_left(
     said = pizarra("template", "import", "t", str(broken), "--storage", unharmed.kind)
     assert said.status in (1, 2), said
     assert "Traceback" not in said.err
-    assert not left_over(unharmed.context)
+    assert not filling_volumes(unharmed.context)
 
 
-def left_over(context: Context) -> list[str]:
+def filling_volumes(context: Context) -> list[str]:
     facts = context.host.observe()
     return [v.name for v in facts.volumes.values() if v.labels and v.labels.role is Role.FILLING]

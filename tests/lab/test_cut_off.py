@@ -36,23 +36,23 @@ CALLS = range(1, 300, int(os.environ.get("PIZARRA_EVERY") or 1))
 class OneSeat(OnLvm):
     """A class of one, on real LVM; the machine is one in memory."""
 
-    def made(self) -> None:
+    def create(self) -> None:
         self.compute = MortalCompute()
-        self.disks_made()
+        self.make_disks()
         spec = ClassroomSpec(
             name="net", template="t", seats=1, memory_bytes=64 * MIB, storage=Kind.LVM_THIN
         )
         classrooms.create(self.context, spec)
 
     def work_then_reset_then_work(self) -> None:
-        self.wrote(BEFORE)
+        self.write_all(BEFORE)
         self.reset_it()
-        self.wrote(NOW)
+        self.write_all(NOW)
 
-    def wrote(self, data: bytes) -> None:
+    def write_all(self, data: bytes) -> None:
         (seat,) = self.seats()
         for volume in seat.volumes:
-            self.written(volume, data)
+            self.write(volume, data)
 
     def reset_it(self) -> None:
         assert verbs.reset(self.context, "net", after=After.OFF).exit_status == 0
@@ -65,7 +65,7 @@ class OneSeat(OnLvm):
         contents = {self.content(volume) for volume in seat.volumes}
         return contents.pop() if len(contents) == 1 else MIXED
 
-    def died_before(self, call: int, act: Callable[[], None]) -> bool:
+    def dies_before(self, call: int, act: Callable[[], None]) -> bool:
         """Whether it got so far."""
         self.mortal.to_death = call
         try:
@@ -73,7 +73,7 @@ class OneSeat(OnLvm):
         except Crash:
             return True
         finally:
-            self.booted()
+            self.boot()
         return False
 
     def put_right(self) -> None:
@@ -90,7 +90,7 @@ def seat(lab: Context, request: pytest.FixtureRequest) -> Iterator[OneSeat]:
     assert lab.host.observe().classrooms == {}
     one = OneSeat()
     one.disks = request.param
-    one.made()
+    one.create()
     yield one
     one.teardown()
 
@@ -101,7 +101,7 @@ def test_reset_when_it_dies_before_any_step_then_recover_completes_it_and_it_can
     seen = set()
     for call in CALLS:
         seat.work_then_reset_then_work()
-        if not seat.died_before(call, seat.reset_it):
+        if not seat.dies_before(call, seat.reset_it):
             break
         seat.put_right()
         seen.add(content := seat.has())
@@ -118,7 +118,7 @@ def test_reset_when_it_died_before_any_step_then_a_second_one_keeps_the_work(
 ) -> None:
     for call in CALLS:
         seat.work_then_reset_then_work()
-        if not seat.died_before(call, seat.reset_it):
+        if not seat.dies_before(call, seat.reset_it):
             assert call > 10, "it did not die where it was told to"
             return
         seat.reset_it()
@@ -131,7 +131,7 @@ def test_undo_when_it_dies_before_any_step_then_both_contents_are_there(seat: On
     seen = set()
     for call in CALLS:
         seat.work_then_reset_then_work()
-        if not seat.died_before(call, seat.undo_it):
+        if not seat.dies_before(call, seat.undo_it):
             break
         seat.put_right()
         seen.add(content := seat.has())

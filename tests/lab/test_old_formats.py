@@ -29,7 +29,7 @@ def all_tags() -> dict[str, set[str]]:
     }
 
 
-def made_old(lab: Context) -> None:
+def write_old_tags(lab: Context) -> None:
     """Every tag as ab156f6 wrote it; a record was on each seat."""
     facts = lab.host.observe()
     for volume in facts.volumes.values():
@@ -54,7 +54,7 @@ def test_host_when_of_format_1_then_is_reset_as_it_is_and_recover_writes_it_anew
                     "reset_by: teachers\nminutes: 45\n")  # fmt: skip
     assert pizarra("classroom", "apply", str(file), "--yes").status == 0
     new, before = all_tags(), lab.host.observe()
-    made_old(lab)
+    write_old_tags(lab)
     old = all_tags()
     assert "" not in old
     assert all("pizarra.format=2" not in tags for tags in old.values())

@@ -31,7 +31,7 @@ def swap_twice(device: devmapper.Device) -> None:
     command("udevadm", "settle", "--timeout=60")
 
 
-def known(device: devmapper.Device) -> dict[str, str]:
+def udev_properties(device: devmapper.Device) -> dict[str, str]:
     """The properties that udev remembers of the device."""
     lines = Path(f"/run/udev/data/b{device.number}").read_text(encoding="utf-8").splitlines()
     return dict(line[2:].split("=", 1) for line in lines if line.startswith("E:"))
@@ -46,9 +46,9 @@ def test_udev_when_tables_were_swapped_then_it_knows_the_device_and_started_noth
     device: devmapper.Device,
 ) -> None:
     command("udevadm", "settle", "--timeout=60")
-    before = known(device)
+    before = udev_properties(device)
     swap_twice(device)
-    after = known(device)
+    after = udev_properties(device)
     kept = ("DM_NAME", "DM_UUID", "DM_VG_NAME", "DM_LV_NAME", "DM_SUSPENDED", "DM_UDEV_RULES",
             "DM_UDEV_RULES_VSN", "DM_UDEV_PRIMARY_SOURCE_FLAG", "SYSTEMD_READY")  # fmt: skip
     assert {key: after.get(key) for key in kept} == {key: before[key] for key in kept}
@@ -64,7 +64,7 @@ def test_links_when_udev_looks_again_after_a_swap_then_all_are_there(
     swap_twice(device)
     command("udevadm", "trigger", "--settle", "--action=change", f"/sys/block/{device.node.name}")
     assert has_links(device)
-    assert "DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG" not in known(device)
+    assert "DM_UDEV_DISABLE_SUBSYSTEM_RULES_FLAG" not in udev_properties(device)
 
 
 def test_links_when_lvm_renames_a_volume_after_a_swap_then_they_have_its_new_name(

@@ -44,9 +44,9 @@ class InMemory(AnyOrder):
 
     kind = Kind.MEMORY
 
-    def disks_made(self) -> None:
+    def make_disks(self) -> None:
         self.disks = MemoryDisks()
-        self.booted()
+        self.boot()
         labels = TemplateLabels(template="t", version=1)
         golden = self.storage.create_golden(
             NewVolume(labels=FillingLabels(becoming=labels), size_bytes=MIB, name="t.v1.vda")
@@ -60,7 +60,7 @@ class InMemory(AnyOrder):
         disk = self.disks.find(foreign.name)
         disk.volume = replace(disk.volume, labels=None)
 
-    def booted(self) -> None:
+    def boot(self) -> None:
         self.compute.plug = Plug()
         self.compute._faults.clear()
         self.storage = MortalStorage(self.disks, self.compute.plug)
@@ -74,7 +74,7 @@ class InMemory(AnyOrder):
         there = self.disks.by_uuid[volume.uuid].blocks is not None
         return self.storage.read(volume.name, 0, 8) if there else None
 
-    def written(self, volume: Volume, data: bytes) -> None:
+    def write(self, volume: Volume, data: bytes) -> None:
         self.storage.write(volume.name, 0, data)
 
     def will_fail(self, call: str, step: int) -> None:

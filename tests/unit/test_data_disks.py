@@ -36,7 +36,7 @@ from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import Crash
 from pizarra.storage.qcow2.sidecar import replace_sidecar
-from tests.contract.storage_qcow2 import image_created, image_read, image_written
+from tests.contract.storage_qcow2 import create_image, image_read, write_image
 from tests.fixtures.kills import dies_before_text
 
 WORK = b"a term's work" + bytes(4083)
@@ -50,7 +50,7 @@ class Site:
         self.compute = MemoryCompute()
         self.context = Context(Host(settings, self.compute, RealStorages(settings)))
         self.image = folder / "system.qcow2"
-        image_created(self.image, 8 * MIB)
+        create_image(self.image, 8 * MIB)
         self.imported()
         spec = ClassroomSpec(name="net", template="t", seats=2, memory_bytes=64 * MIB)
         classrooms.create(self.context, spec)
@@ -68,7 +68,7 @@ class Site:
         """To both of its disks."""
         seat = self.seat(number)
         for volume in seat.all_volumes:
-            image_written(volume.path, MIB, WORK)
+            write_image(volume.path, MIB, WORK)
 
     def has_work(self, number: int) -> tuple[bool, bool]:
         """On the system's disk, on the data disk."""
@@ -96,7 +96,7 @@ def test_undo_and_checkpoints_when_there_is_a_data_disk_then_leave_it_alone(site
     site.written(1)
     checkpoints.save(site.context, "net", "lesson", [1])
     verbs.reset(site.context, "net", [1])
-    image_written(site.seat(1).all_volumes[1].path, MIB, bytes(4096))
+    write_image(site.seat(1).all_volumes[1].path, MIB, bytes(4096))
     undo(site.context, "net", [1])
     assert site.has_work(1) == (True, False)
     verbs.reset(site.context, "net", [1])
@@ -205,7 +205,7 @@ def test_export_when_imported_elsewhere_then_the_data_disk_is_one(
 
 def test_import_when_the_storage_keeps_classic_stores_then_refused(tmp_path: Path) -> None:
     image = tmp_path / "system.qcow2"
-    image_created(image, 8 * MIB)
+    create_image(image, 8 * MIB)
     sources = templates.with_data(templates.source_of_file(image), "16M", tmp_path)
     with pytest.raises(Unsupported):
         templates._check_data(DmSnapshotStore("vg"), sources)

@@ -23,7 +23,7 @@ from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource
 from pizarra.settings import Settings
 from pizarra.storage.kinds import Kind
-from tests.contract.storage_qcow2 import image_read, image_written
+from tests.contract.storage_qcow2 import image_read, write_image
 from tests.fixtures.host_state import host_state
 
 WORD = b"teacher!" * 512
@@ -51,7 +51,7 @@ class Site:
 def here(tmp_path: Path) -> Site:
     image = tmp_path / "image.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
-    image_written(image, 4 * MIB, WORD)
+    write_image(image, 4 * MIB, WORD)
     site = Site(tmp_path / "here")
     sources = templates.source_of_file(image)
     (tmp_path / "vars.fd").write_bytes(BOOT_ENTRIES)
@@ -183,7 +183,7 @@ def test_export_when_it_is_a_checkpoint_then_a_template_is_made_of_it(
     templates.import_template(here.context, "t", templates.source_of_file(image), kind=Kind.QCOW2)
     classrooms.create(here.context, ClassroomSpec(name="net", template="t", seats=2))
     seat = here.context.host.observe().classroom("net").seats[0]
-    image_written(seat.volumes[0].path, 4 * MIB, WORD)
+    write_image(seat.volumes[0].path, 4 * MIB, WORD)
     checkpoints.save(here.context, "net", "lesson-3", [1])
     manifest = export.export_checkpoint(here.context, "net", "lesson-3", 1, tmp_path / "usb")
     assert (manifest.template, manifest.version, manifest.firmware) == ("net-lesson-3", 1, "bios")

@@ -13,7 +13,7 @@ import pytest
 from pizarra.errors import BadInput, StorageFault
 from pizarra.model.sizes import KIB, MIB
 from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
-from tests.contract.storage_qcow2 import image_created, image_held, image_written
+from tests.contract.storage_qcow2 import create_image, holding_image, write_image
 
 SIZE = 4 * MIB
 DATA = bytes(range(256)) * 256
@@ -126,15 +126,15 @@ def test_info_when_there_is_no_file_or_it_is_none_then_is_refused(tmp_path: Path
 
 
 def test_info_when_qcow2_has_a_backing_file_then_is_refused_with_a_hint(tmp_path: Path) -> None:
-    base = image_created(tmp_path / "base", SIZE)
-    image = image_created(tmp_path / "disk", SIZE, "-b", str(base), "-F", "qcow2")
+    base = create_image(tmp_path / "base", SIZE)
+    image = create_image(tmp_path / "disk", SIZE, "-b", str(base), "-F", "qcow2")
     with pytest.raises(BadInput, match="another image") as refusal:
         image_info(image)
     assert "qemu-img convert" in refusal.value.advice
 
 
 def test_info_when_qcow2_has_its_data_in_another_file_then_is_refused(tmp_path: Path) -> None:
-    image = image_created(tmp_path / "disk", SIZE, "-o", f"data_file={tmp_path / 'data'}")
+    image = create_image(tmp_path / "disk", SIZE, "-o", f"data_file={tmp_path / 'data'}")
     with pytest.raises(BadInput, match=r"in (an)?other file"):
         image_info(image)
 
@@ -153,8 +153,8 @@ def test_info_when_vmdk_is_a_descriptor_of_other_files_then_is_refused(tmp_path:
 
 
 def test_info_when_a_machine_uses_the_image_then_is_refused_with_a_hint(tmp_path: Path) -> None:
-    image = image_created(tmp_path / "disk", SIZE)
-    with image_held(image), pytest.raises(BadInput) as refusal:
+    image = create_image(tmp_path / "disk", SIZE)
+    with holding_image(image), pytest.raises(BadInput) as refusal:
         image_info(image)
     assert "shut" in refusal.value.advice
 
@@ -167,21 +167,21 @@ def test_copied_when_into_a_new_volume_then_is_the_same_and_sparse(
     tmp_path: Path, form: str
 ) -> None:
     source = created(tmp_path / "source", form)
-    image_written(source, MIB, DATA, form)
-    target = image_created(tmp_path / "target", 2 * SIZE)
+    write_image(source, MIB, DATA, form)
+    target = create_image(tmp_path / "target", 2 * SIZE)
     seen: list[float] = []
     copy(source, form, target, "qcow2", target_is_zero=True, progress=seen.append)
     assert is_same_content(source, form, target, "qcow2")
     assert seen == sorted(seen)
     assert (seen[0], seen[-1]) == (0.0, 1.0)
     assert target.stat().st_blocks * 512 < MIB
-    image_written(target, 2 * MIB, DATA)
+    write_image(target, 2 * MIB, DATA)
     assert not is_same_content(source, form, target, "qcow2")
 
 
 def test_copied_when_target_held_something_then_nothing_of_it_is_left(tmp_path: Path) -> None:
-    source = image_created(tmp_path / "source", MIB)
-    image_written(source, 64 * KIB, DATA)
+    source = create_image(tmp_path / "source", MIB)
+    write_image(source, 64 * KIB, DATA)
     old = tmp_path / "old"
     old.write_bytes(b"secret!!" * (2 * MIB // 8))
     with loop_device(old) as device:
@@ -191,25 +191,25 @@ def test_copied_when_target_held_something_then_nothing_of_it_is_left(tmp_path: 
 
 
 def test_copied_when_target_is_too_small_then_fails_in_qemu_img_words(tmp_path: Path) -> None:
-    source = image_created(tmp_path / "source", SIZE)
-    target = image_created(tmp_path / "target", SIZE // 2)
+    source = create_image(tmp_path / "source", SIZE)
+    target = create_image(tmp_path / "target", SIZE // 2)
     with pytest.raises(StorageFault, match="smaller than input"):
         copy(source, "qcow2", target, "qcow2", target_is_zero=True, progress=quiet)
 
 
 def test_copied_when_progress_raises_then_copy_is_stopped(tmp_path: Path) -> None:
-    source = image_created(tmp_path / "source", SIZE)
-    target = image_created(tmp_path / "target", SIZE)
+    source = create_image(tmp_path / "source", SIZE)
+    target = create_image(tmp_path / "target", SIZE)
 
     def refuse(_: float) -> None:
         raise BadInput("Enough.")
 
     with pytest.raises(BadInput, match="Enough"):
         copy(source, "qcow2", target, "qcow2", target_is_zero=True, progress=refuse)
-    image_written(target, 0, DATA)  # nobody holds it any more
+    write_image(target, 0, DATA)  # nobody holds it any more
 
 
 def test_compared_when_one_cannot_be_read_then_fails_in_words(tmp_path: Path) -> None:
-    image = image_created(tmp_path / "disk", SIZE)
+    image = create_image(tmp_path / "disk", SIZE)
     with pytest.raises(StorageFault, match="No such file"):
         is_same_content(image, "qcow2", tmp_path / "none", "qcow2")

@@ -24,11 +24,11 @@ from pizarra.storage.qcow2.report import is_open_in_qemu
 from pizarra.storage.qcow2.sidecar import sidecar_path
 from pizarra.storage.qcow2.store import Qcow2Store
 from tests.contract.storage_qcow2 import (
-    image_created,
-    image_held,
+    create_image,
+    holding_image,
     image_read,
-    image_written,
     qemu_io,
+    write_image,
 )
 
 SIZE = 8 * MIB
@@ -71,7 +71,7 @@ def files(storage: Qcow2Store) -> list[str]:
 def test_folder_when_seats_were_made_then_has_plain_names_and_nothing_else(
     storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    image_written(pairs[0].volume.path, 0, bytes(MIB))
+    write_image(pairs[0].volume.path, 0, bytes(MIB))
     storage.rewind(pairs)
     assert files(storage) == [
         *("seats/a-01.qcow2", "seats/a-01.qcow2.json"),
@@ -92,7 +92,7 @@ def test_overlay_when_made_as_a_copy_then_is_byte_for_byte_what_qemu_img_makes(
     pairs: list[RewindTarget], tmp_path: Path
 ) -> None:
     backing = ("-F", "qcow2", "-b", str(pairs[0].source.path))
-    own = image_created(tmp_path / "own", SIZE, *backing)
+    own = create_image(tmp_path / "own", SIZE, *backing)
     assert pairs[1].volume.path.read_bytes() == own.read_bytes()
     assert pairs[1].volume.path.stat().st_blocks * 512 < 64 * KIB  # and its holes are holes
     assert pairs[1].volume.origin == "net"
@@ -228,9 +228,9 @@ def test_content_when_it_dies_before_any_change_of_a_file_then_the_same_again_en
 
     for step in count():
         storage.discard_undo([seat])
-        image_written(seat.path, 0, older)
+        write_image(seat.path, 0, older)
         storage.rewind([pair], undo=undo_in(UndoSlot.A, pair))
-        image_written(seat.path, 0, newer)
+        write_image(seat.path, 0, newer)
         with monkeypatch.context() as now:
             left = iter(range(step))
             for where, name in ((os, "open"), (os, "link"), (Path, "replace"), (Path, "unlink")):
@@ -269,7 +269,7 @@ def test_repair_when_a_version_without_a_journal_was_cut_off_then_its_undo_is_in
 ) -> None:
     """That one kept the content beside as ".kept", and first as ".moving"."""
     pair, work = pairs[0], b"w" * 4 * KIB
-    image_written(pair.volume.path, 0, work)
+    write_image(pair.volume.path, 0, work)
     storage.rewind([pair], undo=undo_in(UndoSlot.A, pair))
     kept = pair.volume.path.with_name(f".{pair.volume.path.name}.kept")
     kept.rename(kept.with_suffix(".moving"))
@@ -295,7 +295,7 @@ def test_created_when_an_image_of_that_name_is_there_then_is_left_as_it_is(
     storage: Qcow2Store, golden: Volume
 ) -> None:
     (storage.folder / "seats").mkdir()
-    theirs = image_created(storage.folder / "seats/a-02.qcow2", MIB)
+    theirs = create_image(storage.folder / "seats/a-02.qcow2", MIB)
     before = theirs.read_bytes()
     with pytest.raises(AlreadyExists):
         storage.create_seats(golden, [FIRST, SECOND])
@@ -332,7 +332,7 @@ def test_changes_when_a_machine_runs_then_are_refused_and_proof_goes_on(
     storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
     seat = pairs[0].volume
-    with image_held(seat.path):
+    with holding_image(seat.path):
         assert is_open_in_qemu(seat.path)
         assert not is_open_in_qemu(pairs[1].volume.path)
         assert isinstance(storage.rewind(pairs)[seat.uuid], Busy)
@@ -346,7 +346,7 @@ def test_changes_when_a_machine_runs_then_are_refused_and_proof_goes_on(
 def test_relabelled_when_a_volume_is_foreign_or_unknown_then_none_is_written(
     storage: Qcow2Store, pairs: list[RewindTarget]
 ) -> None:
-    image_created(storage.folder / "seats/theirs.qcow2", MIB)
+    create_image(storage.folder / "seats/theirs.qcow2", MIB)
     theirs, ours = named(storage, "theirs"), pairs[0].volume
     labels = SeatLabels(classroom="a", seat=9)
     for other in (theirs.uuid, "unknown"):
@@ -385,9 +385,9 @@ def test_proof_when_the_seat_stands_on_another_image_then_is_no_proof(
     storage: Qcow2Store, pairs: list[RewindTarget], golden: Volume
 ) -> None:
     seat = pairs[0].volume
-    other = image_created(storage.folder / "other", SIZE)
+    other = create_image(storage.folder / "other", SIZE)
     for backing in ((), ("-F", "qcow2", "-b", str(other)), ("-F", "raw", "-b", str(golden.path))):
-        image_created(seat.path, SIZE, *backing)
+        create_image(seat.path, SIZE, *backing)
         for changes in (storage.diff(pairs), storage.diff(pairs, independently=True)):
             assert isinstance(changes[seat.uuid], PizarraError)
             assert changes[pairs[1].volume.uuid] == Change(changed_bytes=0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pizarra.model.sizes import GIB, MIB, TIB
 from pizarra.storage.qcow2.header import allocated_bytes, parse_header, read_header
-from tests.contract.storage_qcow2 import image_created, qemu_io
+from tests.contract.storage_qcow2 import create_image, qemu_io
 
 
 @pytest.mark.parametrize("size_bytes", [512, MIB, 20 * GIB, 8 * TIB])
@@ -21,9 +21,9 @@ from tests.contract.storage_qcow2 import image_created, qemu_io
 def test_header_when_made_by_qemu_img_then_says_the_same(
     tmp_path: Path, size_bytes: int, options: str
 ) -> None:
-    base = image_created(tmp_path / "base", size_bytes)
+    base = create_image(tmp_path / "base", size_bytes)
     form = ("-o", options) if options else ()
-    image = image_created(tmp_path / "disk", size_bytes, *form, "-b", str(base), "-F", "qcow2")
+    image = create_image(tmp_path / "disk", size_bytes, *form, "-b", str(base), "-F", "qcow2")
     argv = ["qemu-img", "info", "--output=json", str(image)]
     told = json.loads(subprocess.run(argv, check=True, capture_output=True).stdout)
     header = read_header(image)
@@ -38,7 +38,7 @@ def test_header_when_made_by_qemu_img_then_says_the_same(
 
 def test_allocated_when_another_form_was_made_then_is_refused(tmp_path: Path) -> None:
     for options in ("extended_l2=on", f"data_file={tmp_path / 'data'}"):
-        image = image_created(tmp_path / "disk", MIB, "-o", options)
+        image = create_image(tmp_path / "disk", MIB, "-o", options)
         with pytest.raises(ValueError, match="not made here"):
             allocated_bytes(image)
 
@@ -74,6 +74,6 @@ def test_allocated_when_one_byte_of_the_header_is_damaged_then_only_value_error(
 
 @pytest.fixture(scope="module")
 def whole_image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    image = image_created(tmp_path_factory.mktemp("header") / "disk", MIB)
+    image = create_image(tmp_path_factory.mktemp("header") / "disk", MIB)
     qemu_io("-f", "qcow2", "-c", "write 0 512", str(image))
     return image

@@ -55,7 +55,7 @@ def cut_off(host: TwoDisks, step: int, act: Act) -> bool:
     try:
         act(host)
     except Crash:
-        host.powered()
+        host.power_on()
         recover(host.context)
         return True
     host.storage.crash_at(0)
@@ -143,7 +143,7 @@ def test_reset_when_killed_at_its_end_and_recovered_then_the_next_is_one_of_its_
 ) -> None:
     write(host, *DISKS)
     assert dies_before_text(text, lambda: reset(host))
-    host.powered()
+    host.power_on()
     recover(host.context)
     write(host, "vdb")
     before = content(host)
@@ -159,7 +159,7 @@ def test_reset_when_killed_at_its_end_then_recover_rewinds_nothing(
     write(host, *DISKS)
     before = content(host)
     assert dies_before_text(text, lambda: reset(host))
-    host.powered()
+    host.power_on()
     verbs.start(host.context, "net")
     write(host, *DISKS)
     verbs.stop(host.context, "net")
@@ -179,7 +179,7 @@ def test_reset_when_cut_off_and_started_then_the_machine_has_disks_of_one_time(
     host.storage.crash_at(step)
     with suppress(Crash):
         reset(host)
-    host.powered()
+    host.power_on()
     assert verbs.start(host.context, "net").exit_status == 0
     assert content(host) == ORIGINAL
     verbs.stop(host.context, "net")
@@ -189,7 +189,7 @@ def test_reset_when_cut_off_and_started_then_the_machine_has_disks_of_one_time(
         host.storage.crash_at(then)
         with suppress(Crash):
             reset(host)
-        host.powered()
+        host.power_on()
         with suppress(Unsupported):
             if undo(host.context, "net").exit_status == 0:
                 assert content(host) in [*contents, ORIGINAL], (step, then)
@@ -204,7 +204,7 @@ def test_reset_when_cut_off_and_worked_on_by_hand_and_cut_off_again_then_no_undo
     host.storage.crash_at(step)
     with suppress(Crash):
         reset(host)
-    host.powered()
+    host.power_on()
     if not is_readable(host):
         return  # whoever starts it has nothing to work on
     write(host, *DISKS)
@@ -213,7 +213,7 @@ def test_reset_when_cut_off_and_worked_on_by_hand_and_cut_off_again_then_no_undo
         host.storage.crash_at(then)
         with suppress(Crash):
             reset(host)
-        host.powered()
+        host.power_on()
         with suppress(Unsupported):
             if undo(host.context, "net").exit_status == 0:
                 assert content(host) in [*contents, ORIGINAL], (step, then)
@@ -231,12 +231,12 @@ def test_start_when_a_reset_that_keeps_nothing_was_cut_off_then_both_disks_are_o
 ) -> None:
     host.settings = host.settings.model_copy(update={"undo_hours": 0})
     for step in range(1, 8):
-        host.powered()
+        host.power_on()
         write(host, *DISKS)
         host.storage.crash_at(step)
         with suppress(Crash):
             reset(host)
-        host.powered()
+        host.power_on()
         (outcome,) = verbs.start(host.context, "net").seats
         assert outcome.outcome is Outcome.DONE
         assert content(host) == ORIGINAL, step
@@ -247,12 +247,12 @@ def test_start_when_what_was_cut_off_cannot_be_completed_then_it_is_refused(
     host: TwoDisks,
 ) -> None:
     host.settings = host.settings.model_copy(update={"undo_hours": 0})
-    host.powered()
+    host.power_on()
     write(host, *DISKS)
     host.storage.crash_at(3)  # the first disk is done
     with pytest.raises(Crash):
         reset(host)
-    host.powered()
+    host.power_on()
     lost = next(one for one in host.disks.by_uuid.values() if one.volume.name == "t.v1.vdb")
     blocks, lost.blocks = lost.blocks, None
     (outcome,) = verbs.start(host.context, "net").seats

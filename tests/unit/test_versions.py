@@ -175,7 +175,7 @@ def cut_at_each_step(prepared: Callable[[TwoDisks], None], verb: Callable[[TwoDi
         try:
             verb(host)
         except Crash:
-            host.powered()
+            host.power_on()
             stopped(host)
             recover.recover(host.context)
             once = host_state(host.context.host)
