@@ -164,7 +164,7 @@ class SeatRun(ABC):
             except PizarraError as error:
                 self._settle(one, Outcome.FAILED, join([error]), verified=False)
                 return
-        verified = outcome is Outcome.UNCHANGED
+        verified = self.proven if outcome is Outcome.UNCHANGED else False  # an undo proves nothing
         if Step.START in one.steps:
             self._start(one, outcome)
         else:
