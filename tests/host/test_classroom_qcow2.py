@@ -229,7 +229,7 @@ def test_command_when_it_is_a_process_of_its_own_then_does_the_same(net: School)
     status, document = net.command("verify", "net")
     assert (status, {one["outcome"] for one in document["seats"]}) == (0, {"done"})
     status, document = net.command("reset", "net", "9")
-    assert (status, document["error"]) == (2, "NotFound")
+    assert (status, document["error"]["code"]) == (2, "not_found")
 
 
 def test_reset_when_a_student_had_root_then_the_system_is_as_on_the_first_day(
