@@ -39,6 +39,8 @@ def main() -> None:
                 "PIZARRA_LIBVIRT_URI": libvirt.uri,
                 "PIZARRA_FOLDER": str(folder / "disks"),
                 "PIZARRA_SERVER_FOLDER": str(folder / "server"),
+                "PIZARRA_STATE_FOLDER": str(folder / "state"),
+                "PIZARRA_RUN_FOLDER": str(folder / "run"),
                 "PIZARRA_AT_ONCE": "2",
                 "PIZARRA_SERVER_SELF_SIGNED": "true" if os.environ.get("TLS") else "false",
                 **_server_user(),

@@ -86,6 +86,8 @@ class School:
         """Run the command beside this school's libvirtd; returns its status and JSON document."""
         settings = (
             f"PIZARRA_FOLDER={self.folder}",
+            f"PIZARRA_STATE_FOLDER={self.folder}-state",
+            f"PIZARRA_RUN_FOLDER={self.folder}-run",
             f"PIZARRA_LIBVIRT_URI={self.libvirt.uri}",
         )
         run = (sys.executable, "-c", "from pizarra.cli.main import run; run()")

@@ -31,6 +31,7 @@ def test_guide_when_followed_then_every_command_does_what_it_says(
         " after_reset: running, undo_hours: 72}"
     )
     given = (f"PIZARRA_FOLDER={tmp_path / 'disks'}", f"PIZARRA_LIBVIRT_URI={libvirt_host.uri}",
+             f"PIZARRA_STATE_FOLDER={tmp_path / 'state'}", f"PIZARRA_RUN_FOLDER={tmp_path / 'run'}",
              "PIZARRA_GRACE_S=90", f"PYTHONPATH={Path.cwd()}/src")  # fmt: skip
     run = (sys.executable, "-c", "from pizarra.cli.main import run; run()")
     found = commands()

@@ -153,9 +153,14 @@ def _check_readable(user: str) -> None:
 
 
 def demonstration_host(settings: Settings, seats: int) -> Host:
-    """A host in memory with a classroom that runs: to look at the pages without any machine."""
+    """A host in memory with a classroom that runs: to look at the pages without any machine.
+
+    Its claims and records are in the server's folder, apart from those of this machine.
+    """
     from pizarra.compute.memory import MemoryCompute
 
+    apart = settings.server_folder / "demonstration"
+    settings = settings.model_copy(update={"state_folder": apart, "run_folder": apart / "run"})
     storage = demonstration_store()
     host = memory_host(storage, MemoryCompute(), settings)
     labels = TemplateLabels(template="debian", version=1)
