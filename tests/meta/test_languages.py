@@ -17,13 +17,6 @@ from tests.meta.catalogue import (
 )
 from tests.meta.sentences import sentences
 
-# whose words these are: of YAML, of whoever reads a header, and of ``joined``'s own facts
-NOT_OURS = {
-    "src/pizarra/service/apply.py",
-    "src/pizarra/storage/images.py",
-    "src/pizarra/model/sentence.py",
-}
-
 
 @pytest.fixture(scope="module")
 def spanish() -> Catalog:
@@ -95,6 +88,6 @@ def test_compiled_catalogue_when_compared_then_it_is_not_stale(spanish: Catalog)
     assert compiled == {text: translations(one) for text, one in messages(spanish).items()}
 
 
-def test_texts_when_put_together_from_values_then_their_place_is_named_here() -> None:
-    unclear = [where for where in sentences()[1] if where.partition(":")[0] not in NOT_OURS]
-    assert unclear == [], "use Sentence or facts: a text put together here cannot be translated"
+def test_texts_when_shown_to_a_person_then_each_is_marked_where_it_stands() -> None:
+    unmarked = sentences()[1]
+    assert unmarked == [], "mark the text with N_; a text put together is a Sentence with facts"

@@ -28,7 +28,7 @@ from pizarra.errors import (
     PizarraError,
     class_of,
 )
-from pizarra.model.sentence import Translated
+from pizarra.model.sentence import N_, Translated
 
 if TYPE_CHECKING:
     from pizarra.service.commands.declaration import Command
@@ -92,7 +92,7 @@ class Server:
     def _upload(self, file: Path, emit: Emit) -> str:
         size_bytes = file.stat().st_size
         upload = self.request("POST", "/uploads", {"size_bytes": size_bytes})
-        emit(Began(what="upload", total=size_bytes, unit="bytes"))
+        emit(Began(what=N_("upload"), total=size_bytes, unit="bytes"))
         kind = {"Content-Type": "application/octet-stream"}
         with file.open("rb") as image:
             while piece := image.read(int(upload["piece_bytes"])):

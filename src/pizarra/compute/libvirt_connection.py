@@ -10,7 +10,7 @@ import libvirt
 
 from pizarra.compute.connection_pool import ConnectionPool
 from pizarra.errors import ComputeFault, HostNotFit
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.system.flight import record
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
     connections = LibvirtConnections(uri, limit_s)
     try:
         number = connections.do(
-            "tell", Sentence("its version"), lambda conn: int(conn.getLibVersion())
+            N_("tell"), Sentence("its version"), lambda conn: int(conn.getLibVersion())
         )
     finally:
         connections.close()

@@ -39,7 +39,7 @@ from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Domain, Power
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.system.file_copies import sync
 
 _DEFINITIONS = Path("/etc/libvirt/qemu")
@@ -96,11 +96,13 @@ class LibvirtCompute:
 
     def observe(self) -> tuple[Domain, ...]:
         """All domains, ours and others. One call, whatever their number; it waits for no guest."""
-        return self._connections.do("list", Sentence("all domains"), _sweep)
+        return self._connections.do(N_("list"), Sentence("all domains"), _sweep)
 
     def find(self, name: str) -> Domain | None:
         """The domain of this name, or None."""
-        return self._connections.do("find", name, lambda conn: _read_domain(_by_name(conn, name)))
+        return self._connections.do(
+            N_("find"), name, lambda conn: _read_domain(_by_name(conn, name))
+        )
 
     # ---- one machine's definition
 
@@ -115,7 +117,7 @@ class LibvirtCompute:
             _check_name_free(conn, spec)
             conn.defineXML(xml)
 
-        self._connections.do("define", spec.name, work)
+        self._connections.do(N_("define"), spec.name, work)
 
     def undefine(self, uuid: str) -> None:
         """Remove the definition, NVRAM, TPM and saved state.
@@ -139,13 +141,13 @@ class LibvirtCompute:
             if _DEFINITIONS.is_dir():  # or a loss of power brings back a machine without disks
                 sync(_DEFINITIONS)
 
-        self._connections.do("undefine", uuid, work)
+        self._connections.do(N_("undefine"), uuid, work)
 
     def xml(self, uuid: str) -> str:
         """The persistent XML with its passwords, which a redefinition would lose otherwise."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
         return self._connections.do(
-            "read", uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc(flags))
+            N_("read"), uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc(flags))
         )
 
     def redefine(self, xml: str) -> None:
@@ -156,12 +158,12 @@ class LibvirtCompute:
             _find_domain(conn, uuid)
             conn.defineXML(xml)
 
-        self._connections.do("redefine", uuid, work)
+        self._connections.do(N_("redefine"), uuid, work)
 
     def has_saved_ram(self, uuid: str) -> bool:
         """Whether ``virsh managedsave`` or libvirt-guests saved the RAM of this machine."""
         return self._connections.do(
-            "look at", uuid, lambda conn: bool(_find_domain(conn, uuid).hasManagedSaveImage())
+            N_("look at"), uuid, lambda conn: bool(_find_domain(conn, uuid).hasManagedSaveImage())
         )
 
     # ---- one machine's power
@@ -183,19 +185,19 @@ class LibvirtCompute:
                 if not domain.isActive():
                     raise
 
-        self._connections.do("start", uuid, work, SLOW_S)
+        self._connections.do(N_("start"), uuid, work, SLOW_S)
 
     def ask_to_stop(self, uuid: str) -> None:
         """Ask by the agent, or else by ACPI. An agent that hangs costs libvirt's own 5 s."""
         how = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
-        self._act_unless_off("ask to stop", uuid, lambda domain: domain.shutdownFlags(how))
+        self._act_unless_off(N_("ask to stop"), uuid, lambda domain: domain.shutdownFlags(how))
 
     def kill(self, uuid: str) -> None:
         """Switch off now.
 
         QEMU is gone when the call returns. Fine if the machine is off or gone.
         """
-        self._act_unless_off("destroy", uuid, lambda domain: domain.destroy())
+        self._act_unless_off(N_("destroy"), uuid, lambda domain: domain.destroy())
 
     def _act_unless_off(self, what: str, uuid: str, act: Callable[[VirDomain], object]) -> None:
         def work(conn: Connection) -> None:
@@ -212,7 +214,7 @@ class LibvirtCompute:
 
     def pause(self, uuid: str) -> None:
         """Stop the CPUs. QEMU's ``stop`` returns after QEMU drained and flushed every disk."""
-        self._connections.do("pause", uuid, lambda conn: _find_domain(conn, uuid).suspend())
+        self._connections.do(N_("pause"), uuid, lambda conn: _find_domain(conn, uuid).suspend())
 
     def resume(self, uuid: str) -> None:
         """Let the CPUs go on. Fine if the machine runs."""
@@ -222,11 +224,11 @@ class LibvirtCompute:
             if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                 domain.resume()
 
-        self._connections.do("resume", uuid, work)
+        self._connections.do(N_("resume"), uuid, work)
 
     def reset_button(self, uuid: str) -> None:
         """Boot the same QEMU again. A paused machine boots when its CPUs go on."""
-        self._connections.do("reset", uuid, lambda conn: _find_domain(conn, uuid).reset())
+        self._connections.do(N_("reset"), uuid, lambda conn: _find_domain(conn, uuid).reset())
 
     def save_ram(self, uuid: str, path: Path) -> None:
         """QEMU writes its RAM and ends. An attribute of the file says whether an agent listened."""
@@ -237,7 +239,7 @@ class LibvirtCompute:
             domain.saveFlags(str(path), None, 0)
             return listened
 
-        listened = self._connections.do("save the RAM of", uuid, work, _RAM_S)
+        listened = self._connections.do(N_("save the RAM of"), uuid, work, _RAM_S)
         with suppress(OSError):  # not every file system has attributes
             os.setxattr(path, _AGENT_NOTE, b"yes" if listened else b"no")
 
@@ -248,7 +250,7 @@ class LibvirtCompute:
         def work(conn: Connection) -> None:
             conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
-        self._connections.do("restore the RAM of", uuid, work, _RAM_S)
+        self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
         self._set_clock(uuid, _agent_wait_s(path))
 
     def _set_clock(self, uuid: str, limit_s: float) -> None:
@@ -286,7 +288,7 @@ class LibvirtCompute:
             return str(libvirt_qemu.qemuAgentCommand(domain, text, max(1, round(timeout_s)), 0))
 
         answer = self._connections.do(
-            "speak to the agent of", uuid, work, timeout_s + _AGENT_MARGIN_S
+            N_("speak to the agent of"), uuid, work, timeout_s + _AGENT_MARGIN_S
         )
         parsed: dict[str, Any] = json.loads(answer)
         return parsed
@@ -302,12 +304,12 @@ class LibvirtCompute:
             stream.finish()
             return bytes(data)
 
-        return self._connections.do("draw", uuid, work)
+        return self._connections.do(N_("draw"), uuid, work)
 
     def console(self, uuid: str) -> int:
         """One end of a new socket pair; libvirtd hands the other end to QEMU."""
         return self._connections.do(
-            "open the console of",
+            N_("open the console of"),
             uuid,
             lambda conn: int(_find_domain(conn, uuid).openGraphicsFD(0, 0)),
         )
@@ -327,7 +329,7 @@ class LibvirtCompute:
         def work(conn: Connection) -> None:
             define_network(conn, spec)
 
-        self._connections.do("define the network of", spec.classroom, work, SLOW_S)
+        self._connections.do(N_("define the network of"), spec.classroom, work, SLOW_S)
 
     def remove_network(self, classroom: str, uuid: str) -> None:
         """Stop and remove a network. Fine if there is none."""
@@ -335,11 +337,11 @@ class LibvirtCompute:
         def work(conn: Connection) -> None:
             remove_network(conn, classroom, uuid)
 
-        self._connections.do("remove the network of", classroom, work, SLOW_S)
+        self._connections.do(N_("remove the network of"), classroom, work, SLOW_S)
 
     def network_gateways(self) -> dict[str, str]:
         """UUID -> gateway ("10.x.y.1/24") of all networks of the host that have an address."""
-        return self._connections.do("list", Sentence("all networks"), gateways)
+        return self._connections.do(N_("list"), Sentence("all networks"), gateways)
 
 
 def _buffered_targets(disks: Sequence[DiskSpec]) -> frozenset[str]:

@@ -19,6 +19,7 @@ from pizarra.engine.journal import (
 from pizarra.engine.undo import undo_hours
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Seat, Volume
+from pizarra.model.sentence import N_
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.planner.reset import SeatPlan, Step
 
@@ -125,7 +126,7 @@ class _Slots:
             raise fault
         left = self.host.undo_slots([volume])[volume.uuid]
         if isinstance(left, PizarraError) or slot in left:
-            text = "What is kept of {name} does not go together: run pizarra recover."
+            text = N_("What is kept of {name} does not go together: run pizarra recover.")
             raise StorageFault(text, name=volume.name)
 
 

@@ -13,7 +13,7 @@ from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, SeatOutcome
-from pizarra.model.sentence import join
+from pizarra.model.sentence import N_, join
 
 _LOOK_EVERY_S = 0.5
 _ASK_EVERY_S = 10.0
@@ -48,9 +48,11 @@ def start_seats(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutc
 
     def start(seat: Seat) -> SeatOutcome:
         if seat.power is Power.RUNNING:
-            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason="it runs already")
+            return SeatOutcome(
+                seat=seat.name, outcome=Outcome.UNCHANGED, reason=N_("it runs already")
+            )
         watch = Stopwatch()
-        with watch.timing("start", [seat.name]):
+        with watch.timing(N_("start"), [seat.name]):
             ensure_startable(host, seat)
             if seat.power is Power.PAUSED:
                 host.compute.resume(seat.domain_uuid)
@@ -60,7 +62,7 @@ def start_seats(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutc
             seat=seat.name, outcome=Outcome.DONE, timings_ms=dict(watch.of(seat.name))
         )
 
-    return each_seat(host, "start", seats, start, emit)
+    return each_seat(host, N_("start"), seats, start, emit)
 
 
 def stop_seats(
@@ -76,17 +78,17 @@ def stop_seats(
 
     def stop(seat: Seat) -> SeatOutcome:
         if seat.power in (Power.OFF, Power.ABSENT):
-            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason="it was off")
+            return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED, reason=N_("it was off"))
         if seat.domain_uuid in off:
             return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, timings_ms={"stop": waited_ms})
         host.compute.kill(seat.domain_uuid)
         ms = (time.perf_counter() - began) * 1000
-        reason = "switched off: the guest did not shut down in time" if grace_s > 0 else None
+        reason = N_("switched off: the guest did not shut down in time") if grace_s > 0 else None
         return SeatOutcome(
             seat=seat.name, outcome=Outcome.DONE, reason=reason, timings_ms={"stop": ms}
         )
 
-    return each_seat(host, "stop", seats, stop, emit)
+    return each_seat(host, N_("stop"), seats, stop, emit)
 
 
 def _ask(host: Host, machines: Sequence[str]) -> None:

@@ -23,7 +23,7 @@ from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
 from pizarra.model.outcome import Mode, Outcome, SeatOutcome
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
 from pizarra.storage.interface import Change, Faults, UndoSwap
 from pizarra.system.locks import who
@@ -132,7 +132,7 @@ class SeatRun(ABC):
             self._tell_later(fault)
 
     def _tell_later(self, why: PizarraError) -> None:
-        text = "{why} What the reset took away has its space until: pizarra recover"
+        text = N_("{why} What the reset took away has its space until: pizarra recover")
         self.emit(Noted(text=text, facts={"why": why}))
 
     def _rewind_all(
@@ -173,13 +173,13 @@ class SeatRun(ABC):
     def _halt(self, one: SeatPlan) -> None:
         try:
             if Step.STOP in one.steps:
-                with self.watch.timing("stop", [one.seat.name]):
+                with self.watch.timing(N_("stop"), [one.seat.name]):
                     self.host.compute.kill(one.seat.domain_uuid)
             if Step.PAUSE in one.steps:
-                with self.watch.timing("pause", [one.seat.name]):
+                with self.watch.timing(N_("pause"), [one.seat.name]):
                     self.host.compute.pause(one.seat.domain_uuid)
             if Step.PRESS in one.steps:  # now, for it takes longest, and nobody runs meanwhile
-                with self.watch.timing("press", [one.seat.name]):
+                with self.watch.timing(N_("press"), [one.seat.name]):
                     self.host.compute.reset_button(one.seat.domain_uuid)
         except PizarraError as error:
             self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
@@ -220,7 +220,7 @@ class SeatRun(ABC):
 
     def _start(self, one: SeatPlan, outcome: Outcome) -> None:
         try:
-            with self.watch.timing("start", [one.seat.name]):
+            with self.watch.timing(N_("start"), [one.seat.name]):
                 self.host.compute.start(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are right, but it did not start: {why}", why=error)
@@ -233,7 +233,7 @@ class SeatRun(ABC):
         assert one.sources is not None, "planned with what was saved"
         ram = self.host.states.ram(one.sources[one.seat.volumes[0].uuid])
         try:
-            with self.watch.timing("start", [one.seat.name]):
+            with self.watch.timing(N_("start"), [one.seat.name]):
                 self.host.compute.restore_ram(one.seat.domain_uuid, ram)
         except PizarraError as error:
             self._boot_instead(replace(one, reason=Sentence("it starts cold: {why}", why=error)))
@@ -253,7 +253,7 @@ class SeatRun(ABC):
 
     def _resume(self, one: SeatPlan) -> None:
         try:
-            with self.watch.timing("start", [one.seat.name]):
+            with self.watch.timing(N_("start"), [one.seat.name]):
                 self.host.compute.resume(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are original, but it did not go on: {why}", why=error)
@@ -301,9 +301,9 @@ class ResetRun(SeatRun):
         """Rewind and prove a batch; those that are original again."""
         names = [one.seat.name for one in seats]
         pairs = [pair for one in seats for pair in one.pairs]
-        with self.watch.timing("rewind", names):
+        with self.watch.timing(N_("rewind"), names):
             faults = self._rewind(seats)
-        with self.watch.timing("prove", names):
+        with self.watch.timing(N_("prove"), names):
             whole = [pair for pair in pairs if faults[pair.volume.uuid] is None]
             changes = self.host.changes(whole)
         proven = [one for one in seats if self._is_proven(one, {**changes, **_only(faults)})]
@@ -387,7 +387,7 @@ class UndoRun(SeatRun):
             for volume in entry.volumes
             if volume.uuid in volumes and volume.kept and volume.slot
         ]
-        with self.watch.timing("undo", [one.seat.name for one in seats]):
+        with self.watch.timing(N_("undo"), [one.seat.name for one in seats]):
             faults = self.host.swap_with_undo(swaps)
         right = []
         for one in seats:

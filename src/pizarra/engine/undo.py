@@ -13,6 +13,7 @@ from pizarra.engine.events import Emit, Noted
 from pizarra.engine.host import Host
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
+from pizarra.model.sentence import N_
 from pizarra.storage.interface import raise_first
 
 
@@ -66,10 +67,10 @@ def discard_old_undo(host: Host, seats: Sequence[Seat], emit: Emit) -> None:
     try:
         discard_undo(host, old)
     except PizarraError as error:
-        emit(Noted(text="The undo of {names} could not be dropped: {why}",
+        emit(Noted(text=N_("The undo of {names} could not be dropped: {why}"),
                    facts={"names": names, "why": error}))  # fmt: skip
         return
-    text = "The last reset of {names} can be undone no more: it was more than {hours:g} h ago."
+    text = N_("The last reset of {names} can be undone no more: it was more than {hours:g} h ago.")
     emit(
         Noted(text=text, facts={"names": names, "hours": min(undo_hours(host, one) for one in old)})
     )

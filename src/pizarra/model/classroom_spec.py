@@ -9,6 +9,7 @@ from pizarra.errors import BadInput
 from pizarra.model.facts import StorageKind
 from pizarra.model.names import SEATS_MAX, check_name
 from pizarra.model.policy import Policy
+from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB, MIB, TIB, size_text
 
 _BRIDGE = re.compile(r"bridge=[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
@@ -37,9 +38,9 @@ class ClassroomSpec:
     policy: Policy = field(default_factory=Policy)
 
     def __post_init__(self) -> None:
-        check_name(self.name, "classroom")
-        check_name(self.template, "template")
-        _within("seats", self.seats, 1, SEATS_MAX)
+        check_name(self.name, N_("classroom"))
+        check_name(self.template, N_("template"))
+        _within(N_("seats"), self.seats, 1, SEATS_MAX)
         check_machine(self.memory_bytes, self.vcpus)
         check_network(self.network)
         check_version(self.version)
@@ -47,7 +48,7 @@ class ClassroomSpec:
 
 def check_machine(memory_bytes: int, vcpus: int) -> None:
     """Raises BadInput unless a machine can be so."""
-    _within("vcpus", vcpus, 1, VCPUS_MAX)
+    _within(N_("vcpus"), vcpus, 1, VCPUS_MAX)
     if not 4 * MIB <= memory_bytes <= TIB:
         raise BadInput(
             "A machine cannot have {memory} of memory.",

@@ -19,6 +19,7 @@ from pizarra.model.labels import (
     SeatLabels,
     TemplateLabels,
 )
+from pizarra.model.sentence import N_
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -117,11 +118,11 @@ class StorageFacts:
 class Power(StrEnum):
     """What a virtual machine is doing."""
 
-    OFF = "off"
-    RUNNING = "running"
-    PAUSED = "paused"
-    CRASHED = "crashed"
-    ABSENT = "absent"  # no such domain
+    OFF = N_("off")
+    RUNNING = N_("running")
+    PAUSED = N_("paused")
+    CRASHED = N_("crashed")
+    ABSENT = N_("absent")  # no such domain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import re
 import uuid
 
 from pizarra.errors import BadInput
+from pizarra.model.sentence import N_
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 NAME_LENGTH_MAX = 24
@@ -57,7 +58,7 @@ def parse_seat_name(text: str) -> tuple[str, int]:
             "A seat is a classroom and a number of two digits or more: net-07.",
             text=text,
         )
-    return check_name(classroom, "classroom"), int(digits)
+    return check_name(classroom, N_("classroom")), int(digits)
 
 
 def parse_seat_numbers(text: str) -> tuple[int, ...]:

@@ -8,16 +8,17 @@ from enum import StrEnum
 from typing import Any
 
 from pizarra.model.names import seat_name
+from pizarra.model.sentence import N_
 
 
 class Outcome(StrEnum):
     """The five words that a verb may say of a seat."""
 
-    DONE = "done"
-    UNCHANGED = "unchanged"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
+    DONE = N_("done")
+    UNCHANGED = N_("unchanged")
+    SKIPPED = N_("skipped")
+    FAILED = N_("failed")
+    UNKNOWN = N_("unknown")
 
 
 WELL = frozenset({Outcome.DONE, Outcome.UNCHANGED})

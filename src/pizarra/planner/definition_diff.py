@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.model.definition import Definition, Difference, DiskDefinition, Grade
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 
 # devices that bring content of their own, which no reset of disks puts back
 _WITH_CONTENT = frozenset({"filesystem", "shmem", "qemu:commandline", "qemu:override"})
@@ -33,10 +33,10 @@ def live_differences(defined: Definition, live: Definition) -> tuple[Difference,
     for disk in defined.disks:
         running = at.get(disk.target)
         if running is None:
-            text = "the running machine has no disk {target}"
+            text = N_("the running machine has no disk {target}")
             found.append(_content(text, target=disk.target))
         elif running.source != disk.source:
-            text = "the running machine has {source} as {target}"
+            text = N_("the running machine has {source} as {target}")
             found.append(_content(text, source=running.source or "-", target=disk.target))
     return tuple(found)
 
@@ -55,16 +55,18 @@ def _disk_differences(made: Definition, now: Definition) -> Iterator[Difference]
     for target, disk in before.items():
         present = after.get(target)
         if present is None:
-            yield _content("its disk {target} is not plugged in", target=target)
+            yield _content(N_("its disk {target} is not plugged in"), target=target)
         elif (present.source, present.device) != (disk.source, disk.device):
-            yield _content("its disk {target} is {source}", target=target, source=_name(present))
+            yield _content(
+                N_("its disk {target} is {source}"), target=target, source=_name(present)
+            )
         elif present.format != disk.format:
-            text = "its disk {target} is read as {format}"
+            text = N_("its disk {target} is read as {format}")
             yield _content(text, target=target, format=present.format)
         elif present.transient != disk.transient:
-            yield _content("what is written to its disk {target} is thrown away", target=target)
+            yield _content(N_("what is written to its disk {target} is thrown away"), target=target)
         elif present.bus != disk.bus:
-            yield _hardware("its disk {target} is on {bus}", target=target, bus=present.bus)
+            yield _hardware(N_("its disk {target} is on {bus}"), target=target, bus=present.bus)
     for target, disk in after.items():
         if target in before or (disk.device != "disk" and not disk.source):
             continue
@@ -79,17 +81,17 @@ def _name(disk: DiskDefinition) -> str:
 
 def _boot_differences(made: Definition, now: Definition) -> Iterator[Difference]:
     if now.kernel != made.kernel:
-        yield _content("it boots the kernel {kernel}", kernel=now.kernel or "-")
+        yield _content(N_("it boots the kernel {kernel}"), kernel=now.kernel or "-")
     if now.firmware is not made.firmware:
-        yield _content("its firmware is {firmware}", firmware=str(now.firmware))
+        yield _content(N_("its firmware is {firmware}"), firmware=str(now.firmware))
     elif made.loader and now.loader and made.loader != now.loader:
-        yield _content("its firmware is {firmware}", firmware=now.loader)
+        yield _content(N_("its firmware is {firmware}"), firmware=now.loader)
     if now.nvram != made.nvram and made.firmware is now.firmware:
-        yield _content("its UEFI variables are in {file}", file=now.nvram or "-")
+        yield _content(N_("its UEFI variables are in {file}"), file=now.nvram or "-")
     if now.tpm != made.tpm:
-        yield _content("its TPM is: {tpm}", tpm=now.tpm or "-")
+        yield _content(N_("its TPM is: {tpm}"), tpm=now.tpm or "-")
     if _order(now) != _order(made):
-        text = "it boots from {order}"
+        text = N_("it boots from {order}")
         yield _content(text, order=", ".join(_order(now)) or "-")
 
 
@@ -102,22 +104,22 @@ def _order(one: Definition) -> tuple[str, ...]:
 
 def _hardware_differences(made: Definition, now: Definition) -> Iterator[Difference]:
     if now.machine != made.machine:
-        yield _hardware("its machine type is {machine}", machine=now.machine)
+        yield _hardware(N_("its machine type is {machine}"), machine=now.machine)
     if now.memory_bytes != made.memory_bytes:
-        text = "it has {mib} MiB of memory"
+        text = N_("it has {mib} MiB of memory")
         yield _hardware(text, mib=now.memory_bytes // 2**20)
     if now.vcpus != made.vcpus:
-        yield _hardware("it has {vcpus} virtual processors", vcpus=now.vcpus)
+        yield _hardware(N_("it has {vcpus} virtual processors"), vcpus=now.vcpus)
     before = {(nic.mac, nic.type, nic.source) for nic in made.nics}
     after = {(nic.mac, nic.type, nic.source) for nic in now.nics}
     for mac, kind, source in sorted(after - before):
-        text = "it has a network card {mac} on {source}"
+        text = N_("it has a network card {mac} on {source}")
         yield _hardware(text, mac=mac, source=source or kind)
     for mac, _, source in sorted(before - after):
-        text = "its network card {mac} on {source} is gone"
+        text = N_("its network card {mac} on {source} is gone")
         yield _hardware(text, mac=mac, source=source)
     for other in sorted(set(now.others) - set(made.others)):
         grade = _content if other in _WITH_CONTENT else _hardware
         yield grade("it has a device that it was not made with: {device}", device=other)
     for other in sorted(set(made.others) - set(now.others)):
-        yield _hardware("a device is gone: {device}", device=other)
+        yield _hardware(N_("a device is gone: {device}"), device=other)

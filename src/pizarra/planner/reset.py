@@ -11,22 +11,22 @@ from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import ResetMethod
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.storage.interface import Capabilities, Change, RewindTarget
 
 
 class Step(StrEnum):
     """What is done to a seat, in this order."""
 
-    STOP = "stop"
-    PAUSE = "pause"
-    PRESS = "press"  # the reset button of a machine that is paused
-    REWIND = "rewind"
-    PROVE = "prove"
-    UNDO = "undo"  # back to what the last reset took away
-    START = "start"
-    WAKE = "wake"  # from the RAM that was saved with the disks
-    RESUME = "resume"
+    STOP = N_("stop")
+    PAUSE = N_("pause")
+    PRESS = N_("press")  # the reset button of a machine that is paused
+    REWIND = N_("rewind")
+    PROVE = N_("prove")
+    UNDO = N_("undo")  # back to what the last reset took away
+    START = N_("start")
+    WAKE = N_("wake")  # from the RAM that was saved with the disks
+    RESUME = N_("resume")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,9 @@ def untouchable_plan(seat: Seat) -> SeatPlan | None:
         return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=seat.fault)
     if seat.power is Power.ABSENT:
         return SeatPlan(
-            seat=seat, outcome=Outcome.UNKNOWN, reason="its machine is gone: run pizarra recover"
+            seat=seat,
+            outcome=Outcome.UNKNOWN,
+            reason=N_("its machine is gone: run pizarra recover"),
         )
     return None
 
@@ -190,7 +192,7 @@ def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> st
     if seat.labels.content_version:
         return Sentence("it goes to another version of its template: use --mode cold")
     if seat.labels.firmware_state:
-        text = "its {state} cannot be put back while it runs: use --mode cold"
+        text = N_("its {state} cannot be put back while it runs: use --mode cold")
         return Sentence(text, state=seat.labels.firmware_state.replace("+", ", ").upper())
     for volume in seat.volumes:
         if not capabilities[volume.kind].hot_reset:

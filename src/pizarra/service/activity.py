@@ -12,6 +12,7 @@ from pathlib import Path
 from pizarra.engine.events import Noted
 from pizarra.model.facts import Seat
 from pizarra.model.names import seat_name
+from pizarra.model.sentence import N_
 from pizarra.service.context import Context
 
 LATELY_S = 600
@@ -45,7 +46,7 @@ def warn_active(context: Context, seats: Sequence[Seat]) -> None:
         if ago is not None and ago < LATELY_S:
             lately.append(f"{seat.name} ({-(-ago // 60)} min)")
     if lately:
-        text = "Somebody was active lately on: {names}. An undo brings their work back."
+        text = N_("Somebody was active lately on: {names}. An undo brings their work back.")
         context.emit(Noted(text=text, facts={"names": ", ".join(lately)}))
 
 

@@ -28,7 +28,7 @@ from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner.adoption import (
     Action,
     Destination,
@@ -71,7 +71,7 @@ class Wish:
 
 def plan(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePlan, ...]:
     """What would be done to each, in the order of ``names``. Raises BadInput, HostNotFit."""
-    check_name(wish.classroom, "classroom")
+    check_name(wish.classroom, N_("classroom"))
     facts = context.host.observe()
     check_classroom(facts, wish.classroom)
     found = {name: _find(context, facts, name) for name in dict.fromkeys(names)}
@@ -181,11 +181,11 @@ def _check_no_snapshots(path: Path) -> None:
 def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
     """Adopt one after another; each has its own outcome."""
     began = time.perf_counter()
-    check_name(wish.classroom, "classroom")
+    check_name(wish.classroom, N_("classroom"))
     outcomes: list[SeatOutcome] = []
-    with context.claim([f"{wish.classroom}.adopt"], "adopt", shared=[wish.classroom]):
+    with context.claim([f"{wish.classroom}.adopt"], N_("adopt"), shared=[wish.classroom]):
         plan(context, names, wish)  # what is wrong with the command is said before anything
-        context.emit(Began(what="adopt", total=len(set(names))))
+        context.emit(Began(what=N_("adopt"), total=len(set(names))))
         for name in dict.fromkeys(names):
             outcome = _one(context, name, wish)
             outcomes.append(outcome)
@@ -222,7 +222,7 @@ def _carry_out(context: Context, plan: MachinePlan) -> SeatOutcome:
         for disk in plan.disks:
             _check_space(context, disk)
         volumes = [_volume(context, plan, disk, watch) for disk in plan.disks]
-        with watch.timing("baseline", [plan.name]):
+        with watch.timing(N_("baseline"), [plan.name]):
             for disk, volume in zip(plan.disks, volumes, strict=True):
                 storage = context.host.storages.at(disk.kind, disk.place)
                 baseline = _adopting(storage).create_baseline(volume, disk.baseline)
@@ -268,7 +268,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
     source, size_bytes = disk.image, disk.image.virtual_size_bytes
     what = f"{plan.name} {disk.labels.disk}"
     context.emit(Began(what=what, total=size_bytes, unit="bytes"))
-    with watch.timing("copy", [plan.name]):
+    with watch.timing(N_("copy"), [plan.name]):
         copy(
             source.path,
             source.format,
@@ -278,7 +278,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
             progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
         )
         flush(volume.path)
-    with watch.timing("compare", [plan.name]):
+    with watch.timing(N_("compare"), [plan.name]):
         if not is_same_content(source.path, source.format, volume.path, "raw"):
             raise StorageFault(
                 "The copy of {path} differs from it.",
@@ -313,7 +313,7 @@ def _outcome(
     changes = context.host.changes(list(pairs_of(seat)))
     original = all(isinstance(one, Change) and one.original for one in changes.values())
     kept = ", ".join(map(str, files))
-    text = "its file is kept, and may be removed when you are content: {kept}"
+    text = N_("its file is kept, and may be removed when you are content: {kept}")
     reason = Sentence(text, kept=kept) if kept else None
     return SeatOutcome(
         seat=plan.name,
@@ -350,7 +350,7 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
     for volume in seat.volumes:
         _adopting(host.storage_of(volume)).remove_labels(volume)
     return SeatOutcome(
-        seat=seat.name, outcome=Outcome.DONE, reason="let go: it is an ordinary machine again"
+        seat=seat.name, outcome=Outcome.DONE, reason=N_("let go: it is an ordinary machine again")
     )
 
 

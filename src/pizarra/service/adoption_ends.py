@@ -9,6 +9,7 @@ from pizarra.engine.events import Noted
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Volume, labelled
 from pizarra.model.labels import BaselineLabels, FillingLabels, SeatLabels, seat_labels_of
+from pizarra.model.sentence import N_
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
 from pizarra.storage.interface import raise_first
@@ -18,10 +19,10 @@ def finish_adoptions(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
     for classroom, domain in sorted(_unfinished(facts)):
         try:
-            with context.claim([classroom], "recover", wait_s=context.wait_s):
+            with context.claim([classroom], N_("recover"), wait_s=context.wait_s):
                 told = finish_adoption(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
-            text = "An adoption for {name} is not settled: {why}"
+            text = N_("An adoption for {name} is not settled: {why}")
             told = [Noted(text=text, facts={"name": classroom, "why": error})]
         for one in told:
             context.emit(one)
@@ -54,10 +55,10 @@ def finish_adoption(context: Context, domain_uuid: str) -> list[Noted]:
     name = next(labels.name for v in its if (labels := seat_labels_of(v.labels)))
     if seats or _is_committed(context, facts, domain_uuid, [*filling, *loose]):
         _finish(context, facts, loose)
-        return [Noted(text="{name}: its adoption is ended.", facts={"name": name})]
+        return [Noted(text=N_("{name}: its adoption is ended."), facts={"name": name})]
     raise_first(context.host.remove(loose))  # a snapshot goes before what it stands on
     raise_first(context.host.remove(filling))
-    text = "{name}: an adoption that never ended is taken back."
+    text = N_("{name}: an adoption that never ended is taken back.")
     return [Noted(text=text, facts={"name": name})]
 
 

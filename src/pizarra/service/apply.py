@@ -17,7 +17,7 @@ from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
 from pizarra.model.policy import After, Policy, ResetBy
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
@@ -246,7 +246,7 @@ def _wish(facts: HostFacts, spec: ClassroomSpec) -> Iterator[str]:
     seats = len(facts.classroom(spec.name).seats)
     for what, numbers in creation.missing_parts(facts, spec).items():
         if numbers:
-            text = "~ {what}: {n} of {all} have none; what is on them goes, as by a reset"
+            text = N_("~ {what}: {n} of {all} have none; what is on them goes, as by a reset")
             yield Sentence(text, what=what, n=len(numbers), all=seats)
 
 
@@ -274,7 +274,7 @@ def carry_out(context: Context, plan: ApplyPlan) -> Report:
         return replace(creation.create(context, spec), verb="apply")
     if not plan.lines:
         numbers = [seat.number for seat in present.seats]
-        seats = outcomes_for(spec.name, numbers, Outcome.UNCHANGED, "it is as declared")
+        seats = outcomes_for(spec.name, numbers, Outcome.UNCHANGED, N_("it is as declared"))
     else:
         seats = _change(context, spec, present)
     return Report(

@@ -15,7 +15,7 @@ from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import join
+from pizarra.model.sentence import N_, join
 from pizarra.planner import checkpoints as planner
 from pizarra.planner.checkpoints import Checkpoint
 from pizarra.planner.host_facts import choose_seats
@@ -35,10 +35,10 @@ def save(
 
     With ``ram`` what is in the RAM of those that run is saved too, at the same instant.
     """
-    check_name(name, "checkpoint")
+    check_name(name, N_("checkpoint"))
     planner.check_unreserved(name)
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "checkpoint save") as seats:
+    with claiming_seats(context, classroom, numbers, N_("checkpoint save")) as seats:
         outcomes = save_claimed(context, classroom, name, seats, ram=ram)
     return _report(classroom, "checkpoint save", outcomes, began, checkpoint=name)
 
@@ -50,7 +50,7 @@ def save_claimed(
     now, host = int(time.time()), context.host
     there = planner.checkpoints(host.observe().volumes.values(), classroom)
     planner.check_new(there, name, seats, host.storages.capabilities)
-    context.emit(Began(what="checkpoint save", total=len(seats)))
+    context.emit(Began(what=N_("checkpoint save"), total=len(seats)))
     outcomes: tuple[SeatOutcome, ...] = ()
     for first in range(0, len(seats), _AT_ONCE):
         outcomes += _save_batch(context, seats[first : first + _AT_ONCE], name, now, ram=ram)
@@ -122,7 +122,7 @@ def _paused(
             else:
                 compute.resume(seat.domain_uuid)
         except PizarraError as error:
-            text = "{name} stands still: {why}"
+            text = N_("{name} stands still: {why}")
             context.emit(Noted(text=text, facts={"name": seat.name, "why": error}))
 
     with ThreadPoolExecutor(_AT_ONCE) as threads:
@@ -149,7 +149,7 @@ def _remove_half_made(context: Context, seats: Sequence[Seat], name: str) -> Non
 def restore(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
     """Seats go back to what was saved under a name, proven equal to it; undo takes it back."""
     began = time.perf_counter()
-    with claiming_to_rewind(context, classroom, numbers, "checkpoint restore") as claimed:
+    with claiming_to_rewind(context, classroom, numbers, N_("checkpoint restore")) as claimed:
         checkpoint = _choose(context, classroom, name)
         its = tuple(seat for seat in claimed if seat.number in checkpoint.volumes)
         seats = its if numbers is None else claimed
@@ -166,7 +166,7 @@ def hand_out(
     """What was saved of one seat is the start of all, and each that has an identity of its own
     stays itself where we can write it to its disk."""
     began = time.perf_counter()
-    with claiming_to_rewind(context, classroom, numbers, "checkpoint hand-out") as seats:
+    with claiming_to_rewind(context, classroom, numbers, N_("checkpoint hand-out")) as seats:
         checkpoint = _choose(context, classroom, name)
         choose_seats(context.host.observe().classroom(classroom), [source])
         capabilities = context.host.storages.capabilities
@@ -180,14 +180,14 @@ def hand_out(
 
         outcomes = HandOutRun(context.host, plan, context.emit, own).run()
         if others and any(seat.identity for seat in seats):
-            text = "These have the name and keys of machine {n} now: {names}"
+            text = N_("These have the name and keys of machine {n} now: {names}")
             names = ", ".join(sorted(others))
             context.emit(Noted(text=text, facts={"n": source, "names": names}))
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 
 
 def _choose(context: Context, classroom: str, name: str) -> Checkpoint:
-    check_name(name, "checkpoint")
+    check_name(name, N_("checkpoint"))
     return planner.find_checkpoint(context.host.observe().volumes.values(), classroom, name)
 
 
@@ -197,7 +197,7 @@ def _run(context: Context, plan: ResetPlan) -> tuple[SeatOutcome, ...]:
 
 def list_checkpoints(context: Context, classroom: str) -> list[dict[str, Any]]:
     """Each with its seats, when it was saved, and how much of it is not the original's."""
-    check_name(classroom, "classroom")
+    check_name(classroom, N_("classroom"))
     facts = context.host.observe()
     facts.classroom(classroom)
     there = planner.checkpoints(facts.volumes.values(), classroom)
@@ -229,7 +229,7 @@ def list_checkpoints(context: Context, classroom: str) -> list[dict[str, Any]]:
 def delete(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
     """Forget what was saved; the seats stay as they are."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "checkpoint delete") as seats:
+    with claiming_seats(context, classroom, numbers, N_("checkpoint delete")) as seats:
         checkpoint = _choose(context, classroom, name)
         wanted = {seat.number for seat in seats} & set(checkpoint.volumes)
         gone = [volume for number in wanted for volume in checkpoint.volumes[number]]

@@ -16,7 +16,7 @@ from pizarra.engine.journal import DISK_ACTIONS, Action
 from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
-from pizarra.model.sentence import join
+from pizarra.model.sentence import N_, join
 from pizarra.service import identity_offline
 from pizarra.service.context import Context
 from pizarra.service.identity_ends import take_back_cut_off
@@ -62,7 +62,7 @@ def claiming_to_rewind(
 @contextmanager
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
     """For an undo, which goes on with one that was cut off."""
-    with _claiming(context, classroom, numbers, "undo"):
+    with _claiming(context, classroom, numbers, N_("undo")):
         yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
 
 
@@ -74,7 +74,7 @@ def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
 
 @contextmanager
 def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> Iterator[None]:
-    check_name(classroom, "classroom")
+    check_name(classroom, N_("classroom"))
     wait_s = context.wait_s
     if numbers is None:
         claim = context.claim([classroom], verb, wait_s=wait_s)

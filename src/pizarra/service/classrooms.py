@@ -17,7 +17,7 @@ from pizarra.model.labels import IDENTITY
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.policy import Policy
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import of_seats
 from pizarra.planner.host_facts import HostFacts
@@ -33,7 +33,7 @@ def create(context: Context, spec: ClassroomSpec) -> Report:
     began = time.perf_counter()
     with context.claim(
         [spec.name],
-        "classroom create",
+        N_("classroom create"),
         shared=[f"template-{spec.template}"],
         wait_s=context.wait_s,
     ):
@@ -58,7 +58,7 @@ def _make_seats(
     numbers: Sequence[int],
 ) -> tuple[SeatOutcome, ...]:
     """Volumes, then the network, then machines; taken back in reverse when one cannot be made."""
-    context.emit(Began(what="create", total=len(numbers)))
+    context.emit(Began(what=N_("create"), total=len(numbers)))
     try:
         storage = context.host.storages.at(template.kind, template.place)
         if spec.name not in facts.classrooms:  # first: no seat is ever without
@@ -144,7 +144,7 @@ def _take_back(context: Context, before: HostFacts, name: str, numbers: Sequence
         except PizarraError as error:
             faults = [error]
         for why in filter(None, faults):
-            context.emit(Noted(text="Not all was taken back: {why}", facts={"why": why}))
+            context.emit(Noted(text=N_("Not all was taken back: {why}"), facts={"why": why}))
 
     now = context.host.observe().classrooms.get(name)
     seats = [seat for seat in now.seats if seat.number in set(numbers)] if now else []
@@ -173,7 +173,7 @@ def list_classrooms(context: Context) -> tuple[Classroom, ...]:
 
 def show(context: Context, name: str) -> dict[str, Any]:
     """One classroom, with the address of each seat."""
-    check_name(name, "classroom")
+    check_name(name, N_("classroom"))
     classroom = context.host.observe().classroom(name)
     return classroom_json(classroom) | {"addresses": addresses(context, classroom)}
 
@@ -241,10 +241,10 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with context.claim([spec.name], "classroom apply", wait_s=context.wait_s):
+    with context.claim([spec.name], N_("classroom apply"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
-        _check_not_adopted(classroom, "changed")
+        _check_not_adopted(classroom, N_("changed"))
         version = classroom.record.version or classroom.seats[0].labels.version
         records.write_record(context, classroom, provision.record_of(spec, version))
         facts = context.host.observe()
@@ -265,11 +265,11 @@ def resize(
 ) -> Report:
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
-    check_name(name, "classroom")
-    with context.claim([name], "classroom resize", wait_s=context.wait_s):
+    check_name(name, N_("classroom"))
+    with context.claim([name], N_("classroom resize"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
-        _check_not_adopted(classroom, "resized")
+        _check_not_adopted(classroom, N_("resized"))
         outcomes: tuple[SeatOutcome, ...] = ()
         if disk_bytes is not None:
             outcomes += _grow_disks(context, classroom, disk_bytes)
@@ -312,7 +312,7 @@ def _add_seats(
         records.write_record(context, classroom, classroom.record)
     made = _make_seats(context, facts, template, spec, numbers)
     if any(seat.identity for seat in classroom.seats):
-        text = "The new ones have no identity yet: pizarra classroom identify {name} {seats}"
+        text = N_("The new ones have no identity yet: pizarra classroom identify {name} {seats}")
         seats_text = ",".join(map(str, numbers))
         context.emit(Noted(text=text, facts={"name": classroom.name, "seats": seats_text}))
     return made
@@ -323,7 +323,7 @@ def _grow_disks(context: Context, classroom: Classroom, size_bytes: int) -> tupl
         volume = seat.volumes[0]
         if volume.size_bytes == size_bytes:
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
-        why = "it runs: stop it first" if seat.power is not Power.OFF else None
+        why = N_("it runs: stop it first") if seat.power is not Power.OFF else None
         if seat.identity:
             why = Sentence(
                 "its own original is smaller: pizarra checkpoint delete {classroom} {name}",
@@ -335,7 +335,7 @@ def _grow_disks(context: Context, classroom: Classroom, size_bytes: int) -> tupl
         context.host.storage_of(volume).grow(volume, size_bytes)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    return each_seat(context.host, "resize", classroom.seats, grow, context.emit)
+    return each_seat(context.host, N_("resize"), classroom.seats, grow, context.emit)
 
 
 def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
@@ -349,7 +349,7 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
         context.host.compute.undefine(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    outcomes = each_seat(context.host, "delete", seats, remove_machine, context.emit)
+    outcomes = each_seat(context.host, N_("delete"), seats, remove_machine, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
     made = [seat for seat in seats if seat.name in gone and not seat.is_adopted]
     volumes = [volume for seat in made for volume in seat.all_volumes]
@@ -387,8 +387,8 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     Raises BadInput when there are data disks, but ``with_data`` was not said.
     """
     began = time.perf_counter()
-    check_name(name, "classroom")
-    with context.claim([name], "classroom delete", wait_s=context.wait_s):
+    check_name(name, N_("classroom"))
+    with context.claim([name], N_("classroom delete"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]

@@ -17,6 +17,7 @@ from pizarra.errors import BadInput, Busy, NotFound
 from pizarra.model.facts import Power, Seat, Volume, has_labels
 from pizarra.model.labels import Labels, SeatLabels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import N_
 from pizarra.planner import provision
 from pizarra.service.claims import claiming_seats, look_at_seats
 from pizarra.service.context import Context
@@ -30,7 +31,7 @@ def swap(context: Context, classroom: str, one: int, other: int) -> Report:
     began = time.perf_counter()
     if one == other:
         raise BadInput("A seat has its own data already.", "Name two seats.")
-    verb = "classroom swap-data"
+    verb = N_("classroom swap-data")
     with claiming_seats(context, classroom, [one, other], verb) as seats:
         for seat in seats:
             _check_ready(seat)
@@ -90,11 +91,11 @@ def _finish_claimed(
     context: Context, room: str, numbers: list[int], going: Mapping[str, int]
 ) -> None:
     try:
-        with claiming_seats(context, room, numbers, "recover"):
+        with claiming_seats(context, room, numbers, N_("recover")):
             _finish(context, room, numbers, going)
     except NotFound:
         return  # deleted since, with its data or without
-    text = "{room}: the data of machines {one} and {other} changes places, as was begun."
+    text = N_("{room}: the data of machines {one} and {other} changes places, as was begun.")
     facts: dict[str, object] = {"room": room, "one": numbers[0], "other": numbers[1]}
     context.emit(Noted(text=text, facts=facts))
 

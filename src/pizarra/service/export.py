@@ -20,6 +20,7 @@ from pizarra.errors import AlreadyExists, BadInput, NotFound, NotOurs, StorageFa
 from pizarra.model.facts import StorageKind, Volume
 from pizarra.model.labels import CheckpointLabels, Firmware, InspectionLabels, TemplateLabels
 from pizarra.model.names import check_name
+from pizarra.model.sentence import N_
 from pizarra.planner.checkpoints import find_checkpoint
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
@@ -79,8 +80,8 @@ def export_template(
     place: str = "",
 ) -> Manifest:
     """Write a version into a new folder; one that cannot be whole is not there at all."""
-    check_name(name, "template")
-    with context.claim([], "template export", shared=[f"template-{name}"]):
+    check_name(name, N_("template"))
+    with context.claim([], N_("template export"), shared=[f"template-{name}"]):
         template = context.host.observe().template(name, kind, place, version)
         if template.fault:
             raise NotOurs("The template {name} cannot be used: {why}.", name=name,
@@ -92,8 +93,8 @@ def export_checkpoint(
     context: Context, classroom: str, name: str, number: int, to: Path
 ) -> Manifest:
     """What was saved of one seat, as a template is; without RAM, and without its data disks."""
-    check_name(name, "checkpoint")
-    with claiming_seats(context, classroom, [number], "checkpoint export"):
+    check_name(name, N_("checkpoint"))
+    with claiming_seats(context, classroom, [number], N_("checkpoint export")):
         checkpoint = find_checkpoint(context.host.observe().volumes.values(), classroom, name)
         volumes = sorted(checkpoint.volumes.get(number, ()), key=lambda one: one.name)
         if not volumes:
@@ -162,7 +163,7 @@ def _write_disk(context: Context, volume: _Exported, folder: Path) -> _Disk:
     path = folder / f"{volume.name}.qcow2"
     form = volume.source.format
     with _readable(context, volume) as source:
-        export(source, form, path, _tell(context, "export", volume.size_bytes))
+        export(source, form, path, _tell(context, N_("export"), volume.size_bytes))
     sync(path)
     file_bytes = path.stat().st_size
     return _Disk(
@@ -266,7 +267,7 @@ def _read_manifest(path: Path) -> Manifest:
 def _source(context: Context, folder: Path, disk: _Disk) -> Source:
     path = folder / disk.file
     image = image_info(path)
-    told = _tell(context, "check", disk.file_bytes)
+    told = _tell(context, N_("check"), disk.file_bytes)
     is_whole = image.format == "qcow2" and path.stat().st_size == disk.file_bytes
     if not is_whole or sha256_of(path, disk.file_bytes) != disk.sha256:
         raise BadInput(

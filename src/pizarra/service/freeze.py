@@ -10,6 +10,7 @@ from pizarra.engine.power import each_seat
 from pizarra.engine.recovery import ensure_startable
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
+from pizarra.model.sentence import N_
 from pizarra.service.claims import Numbers, claiming_seats
 from pizarra.service.context import Context
 
@@ -17,7 +18,7 @@ from pizarra.service.context import Context
 def freeze(context: Context, classroom: str, numbers: Numbers = None, message: str = "") -> Report:
     """Pause every machine that runs. The server shows ``message``; a terminal cannot."""
     if message and context.by is None:
-        context.emit(Noted(text="The message is shown on a server's pages only.", facts={}))
+        context.emit(Noted(text=N_("The message is shown on a server's pages only."), facts={}))
 
     def pause(seat: Seat) -> SeatOutcome:
         if seat.power is not Power.RUNNING:
@@ -25,7 +26,7 @@ def freeze(context: Context, classroom: str, numbers: Numbers = None, message: s
         context.host.compute.pause(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    return _over_seats(context, classroom, numbers, "freeze", pause)
+    return _over_seats(context, classroom, numbers, N_("freeze"), pause)
 
 
 def unfreeze(context: Context, classroom: str, numbers: Numbers = None) -> Report:
@@ -38,7 +39,7 @@ def unfreeze(context: Context, classroom: str, numbers: Numbers = None) -> Repor
         context.host.compute.resume(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    return _over_seats(context, classroom, numbers, "unfreeze", resume)
+    return _over_seats(context, classroom, numbers, N_("unfreeze"), resume)
 
 
 def _over_seats(

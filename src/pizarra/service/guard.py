@@ -13,6 +13,7 @@ from pizarra.engine.events import Noted
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat
+from pizarra.model.sentence import N_
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
@@ -41,7 +42,7 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
                 **_numbers(need),
             )
         if need.may_fill:
-            text = "{n} seats need up to {needs}, {free} are free in {place}/{pool}."
+            text = N_("{n} seats need up to {needs}, {free} are free in {place}/{pool}.")
             context.emit(Noted(text=text, facts=_numbers(need)))
         _foresee(context, need.pool)
 
@@ -49,7 +50,9 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
 def _foresee(context: Context, pool: Pool) -> None:
     left_s = full_in_s(growth.history(context.host.settings.growth_folder, pool), pool.free_bytes)
     if left_s is not None and left_s < SOON_S:
-        text = "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
+        text = N_(
+            "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
+        )
         facts = {"place": pool.place, "pool": pool.name, "h": left_s / 3600}
         context.emit(Noted(text=text, facts=facts))
 
@@ -88,7 +91,7 @@ def _discard_undos(
                 undo.discard_undo(host, [seat])
         except Busy:
             continue
-        text = "{pool} is nearly full: the last reset of {name} can be undone no more."
+        text = N_("{pool} is nearly full: the last reset of {name} can be undone no more.")
         context.emit(Noted(text=text, facts={"pool": need.pool.name, "name": name}))
         need = _again(context, need, seats)
         if not need.is_full:
@@ -103,7 +106,7 @@ def _claimable(
     if seat.name in {one.name for one in claimed}:
         return nullcontext()
     quick, numbers = replace(context, wait_s=0), [seat.number]
-    return claiming_seats(quick, seat.classroom, numbers, "guard", completes=False)
+    return claiming_seats(quick, seat.classroom, numbers, N_("guard"), completes=False)
 
 
 def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
@@ -170,17 +173,17 @@ def _guard_stores(context: Context, seat: Seat) -> None:
         except PizarraError as error:
             _paused_before(context, seat, {**facts, "why": error})
         else:
-            text = "{name} was {percent:.0f} % full of changes: its store is larger now."
+            text = N_("{name} was {percent:.0f} % full of changes: its store is larger now.")
             context.emit(Noted(text=text, facts=facts))
 
 
 def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> None:
     """Nothing more is written; what is there stays there."""
-    text = "{name} is {percent:.0f} % full of changes, and cannot grow: {why}"
+    text = N_("{name} is {percent:.0f} % full of changes, and cannot grow: {why}")
     context.emit(Noted(text=text, facts=facts))
     if seat.power is Power.RUNNING and float(str(facts["percent"])) >= 100 * STORE_LAST_SHARE:
         context.host.compute.pause(seat.domain_uuid)
-        text = "{seat} stands still before its data is lost: make room, then `pizarra start`."
+        text = N_("{seat} stands still before its data is lost: make room, then `pizarra start`.")
         context.emit(Noted(text=text, facts=facts))
 
 
@@ -210,7 +213,7 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
             there = {seat.number for seat in facts.classrooms[name].seats}
             numbers = {one.number for one in record.open if one.classroom == name} & there
             try:
-                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), "guard"):
+                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), N_("guard")):
                     pass  # whoever claims them completes them
             except PizarraError as error:
                 _tell_not_completed(context, record, name, error)
@@ -224,7 +227,7 @@ def _complete_swap(context: Context, record: Record) -> None:
 
 
 def _tell_not_completed(context: Context, record: Record, name: str, why: PizarraError) -> None:
-    text = "What {verb} was cut off in for {name} is not completed: {why}"
+    text = N_("What {verb} was cut off in for {name} is not completed: {why}")
     facts: dict[str, object] = {"verb": record.verb, "name": name, "why": why}
     context.emit(Noted(text=text, facts=facts))
 
@@ -233,7 +236,9 @@ def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
     """Undos go first; then it is said, every time, to whoever reads the journal."""
     left = _discard_undos(context, need, running, ())
     if left.is_full:
-        text = "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
+        text = N_(
+            "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
+        )
         context.emit(Noted(text=text, facts=_numbers(left)))
 
 

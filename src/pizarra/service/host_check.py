@@ -11,7 +11,7 @@ from pizarra.engine.fitness.findings import Finding, Level, finding, is_fit
 from pizarra.engine.fitness.judge import judge_host
 from pizarra.engine.fitness.look import look_at_host
 from pizarra.engine.fitness.repair import packages_of, repair
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.settings import Settings
 
 _ROUNDS = 3  # a pool that was just made is watched and grown in the next
@@ -60,7 +60,7 @@ def check_host(settings: Settings) -> HostReport:
 _NOT_ROOT = finding(
     Level.UNFIT,
     "permissions",
-    "Only root sees enough of LVM and libvirt to tell.",
+    N_("Only root sees enough of LVM and libvirt to tell."),
     "sudo pizarra host check",
 )
 

@@ -22,7 +22,7 @@ from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.labels import IDENTITY
 from pizarra.model.outcome import WELL, Outcome, Report, SeatOutcome
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner import identity as planner
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import checkpoints
@@ -59,7 +59,7 @@ def identify(
 ) -> Report:
     """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
     began, host, person = time.perf_counter(), context.host, person or Person()
-    with claiming_to_rewind(context, classroom, numbers, "classroom identify") as seats:
+    with claiming_to_rewind(context, classroom, numbers, N_("classroom identify")) as seats:
         volumes = host.observe().volumes
         plan = planner.plan_fresh(classroom, seats, volumes, host.storages.capabilities)
         fresh = ResetRun(host, plan, context.emit).run()
@@ -90,7 +90,7 @@ def _give_all(
     """Until all are over the journal has them: who is cut off in it is taken back."""
     if not ready:
         return
-    host, verb = context.host, "classroom identify"
+    host, verb = context.host, N_("classroom identify")
     entries = [standing_undo_entry(seat, seat.baselines, PowerAfter.OFF) for seat in ready]
     with host.journal.begin(verb, Action.IDENTIFY, who(), entries) as opened:
         outcomes |= {one.seat: one for one in each_seat(host, verb, ready, give, context.emit)}
@@ -150,7 +150,7 @@ def _wait_for(context: Context, seat: Seat, person: Person, limit_s: float) -> N
 
 
 _SILENT = Sentence("neither cloud-init nor a guest agent has given it an identity")
-_NEEDS = (
+_NEEDS = N_(
     "Its template needs cloud-init, qemu-guest-agent, or its Linux on a plain ext4 partition; "
     "a slow machine needs --limit."
 )
@@ -220,7 +220,7 @@ def recover(context: Context, facts: HostFacts) -> None:
         if seat is not None and seat.fault:
             continue  # nobody touches it, and its machine names the seed
         if seat is not None and seat.power is not Power.ABSENT:
-            with claiming_seats(context, seat.classroom, [seat.number], "recover"):
+            with claiming_seats(context, seat.classroom, [seat.number], N_("recover")):
                 if not path.exists():
                     continue  # by its record
                 take_back(context, seat)

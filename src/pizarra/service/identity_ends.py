@@ -10,6 +10,7 @@ from pizarra.engine.events import Noted
 from pizarra.engine.journal import Action, PowerAfter, Record
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
+from pizarra.model.sentence import N_
 from pizarra.planner import provision
 from pizarra.service.context import Context
 from pizarra.storage.interface import raise_first
@@ -55,5 +56,5 @@ def take_back(context: Context, seat: Seat) -> None:
     host.compute.define(provision.domain_spec(seat))
     raise_first(recovery.rewind_again(host, "classroom identify", [seat], PowerAfter.OFF))
     seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid).unlink(missing_ok=True)
-    text = "{name}: giving it an identity was cut off, and is taken back."
+    text = N_("{name}: giving it an identity was cut off, and is taken back.")
     context.emit(Noted(text=text, facts={"name": seat.name}))

@@ -13,7 +13,7 @@ from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import SeatLabels
 from pizarra.model.names import seat_name
-from pizarra.model.sentence import join
+from pizarra.model.sentence import N_, join
 from pizarra.planner.reset import pairs_of
 from pizarra.service import views
 from pizarra.service.context import Context
@@ -108,7 +108,7 @@ def attach(context: Context, name: str, where: Where, at: Path | None = None) ->
 
 def _claiming(context: Context, seat: Seat) -> AbstractContextManager[None]:
     number = seat_name(seat.classroom, seat.number)
-    return context.claim([number], "inspect", shared=[seat.classroom])
+    return context.claim([number], N_("inspect"), shared=[seat.classroom])
 
 
 def _mount_point(at: Path) -> Path:
@@ -194,7 +194,7 @@ def remove_views_of(context: Context, seat: Seat) -> None:
 def remove_left_over(context: Context) -> None:
     """For ``recover``."""
     for name in views.remove_left_over(context):
-        context.emit(Noted(text="Removed {name}: nobody looks at it.", facts={"name": name}))
+        context.emit(Noted(text=N_("Removed {name}: nobody looks at it."), facts={"name": name}))
 
 
 def advice(found: dict[str, Any]) -> str:

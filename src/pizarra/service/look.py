@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name
+from pizarra.model.sentence import N_
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.service.context import Context
 
@@ -16,6 +17,6 @@ def look_at_seats(
     context: Context, classroom: str, numbers: Numbers
 ) -> tuple[HostFacts, tuple[Seat, ...]]:
     """Observe the host, and choose seats of a classroom. Raises NotFound."""
-    check_name(classroom, "classroom")
+    check_name(classroom, N_("classroom"))
     facts = context.host.observe()
     return facts, choose_seats(facts.classroom(classroom), numbers)

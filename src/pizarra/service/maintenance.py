@@ -10,6 +10,7 @@ from pizarra.errors import Busy, PizarraError, Unsupported
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume, labelled
 from pizarra.model.labels import FillingLabels, MaintenanceLabels, version_labels_of
 from pizarra.model.names import check_name
+from pizarra.model.sentence import N_
 from pizarra.planner import maintenance as plan
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import MaintenanceWish
@@ -30,8 +31,8 @@ def begin(
     place: str = "",
 ) -> Maintenance:
     """Start a writable machine made of the newest version. What fails leaves nothing behind."""
-    check_name(name, "template")
-    with context.claim([f"template-{name}"], "template maintain"):
+    check_name(name, N_("template"))
+    with context.claim([f"template-{name}"], N_("template maintain")):
         facts = context.host.observe()
         template = facts.template(name, kind, place)
         plan.check_can_begin(facts, template)
@@ -40,7 +41,7 @@ def begin(
         storage = context.host.storages.at(template.kind, template.place)
         try:
             for golden, new in drafts:
-                storage.create_golden(new, golden, _tell(context, "copy", golden.size_bytes))
+                storage.create_golden(new, golden, _tell(context, N_("copy"), golden.size_bytes))
             _label_drafts(storage, name, version)
             return _start_machine(context, name)
         except BaseException:
@@ -115,7 +116,7 @@ def _take_back(context: Context, storage: Storage, name: str, version: int) -> N
     except PizarraError as error:
         faults = [error]
     for fault in faults:
-        context.emit(Noted(text="Not all was taken back: {why}", facts={"why": fault}))
+        context.emit(Noted(text=N_("Not all was taken back: {why}"), facts={"why": fault}))
 
 
 def _remove_network(context: Context, name: str) -> None:
@@ -125,8 +126,8 @@ def _remove_network(context: Context, name: str) -> None:
 def publish(context: Context, name: str, *, warm: bool = False) -> Template:
     """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
     that is ``warm``, classrooms get warm baselines when they are made."""
-    check_name(name, "template")
-    with context.claim([f"template-{name}"], "template publish"):
+    check_name(name, N_("template"))
+    with context.claim([f"template-{name}"], N_("template publish")):
         present = plan.find_maintenance(context.host.observe(), name)
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
@@ -150,7 +151,7 @@ def _seal(context: Context, volumes: Sequence[Volume], *, warm: bool = False) ->
     for volume in volumes:
         labels = version_labels_of(volume.labels)
         assert labels is not None, "chosen by its labels"
-        progress = _tell(context, "publish", volume.size_bytes)
+        progress = _tell(context, N_("publish"), volume.size_bytes)
         storage = context.host.storage_of(volume)
         storage.seal_golden(volume, plan.labels_when_sealed(labels, warm=warm), progress)
 
@@ -175,8 +176,8 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
 
 def discard(context: Context, name: str) -> Maintenance:
     """Throw the version that is being made away, with its machine."""
-    check_name(name, "template")
-    with context.claim([f"template-{name}"], "template discard"):
+    check_name(name, N_("template"))
+    with context.claim([f"template-{name}"], N_("template discard")):
         present = plan.find_maintenance(context.host.observe(), name)
         context.host.compute.kill(present.domain_uuid)
         context.host.compute.undefine(present.domain_uuid)
@@ -189,14 +190,16 @@ def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({_template(volume) for volume in (*to_seal, *to_remove)}):
-        with context.claim([f"template-{name}"], "recover", wait_s=context.wait_s):
+        with context.claim([f"template-{name}"], N_("recover"), wait_s=context.wait_s):
             to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
             _seal(context, [volume for volume in to_seal if _template(volume) == name])
             gone = [volume for volume in to_remove if _template(volume) == name]
             for uuid, fault in context.host.remove(gone).items():
                 volume = next(v for v in gone if v.uuid == uuid)
                 text = (
-                    "Removed {name}: its import never ended." if fault is None else "{name}: {why}"
+                    N_("Removed {name}: its import never ended.")
+                    if fault is None
+                    else "{name}: {why}"
                 )
                 context.emit(Noted(text=text, facts={"name": volume.name, "why": fault}))
     _recover_machines(context)
@@ -210,12 +213,14 @@ def _template(volume: Volume) -> str:
 def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with context.claim([f"template-{one.template}"], "recover", wait_s=context.wait_s):
+        with context.claim([f"template-{one.template}"], N_("recover"), wait_s=context.wait_s):
             make_network(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one)
                 context.host.compute.define(spec)
-                context.emit(Noted(text="{name}: machine defined again.", facts={"name": one.name}))
+                context.emit(
+                    Noted(text=N_("{name}: machine defined again."), facts={"name": one.name})
+                )
     known = context.host.compute.network_gateways()
     for name in sorted({template.name for template in facts.templates}):
         if facts.maintenance(name) is None and plan.network_of(name) in known:

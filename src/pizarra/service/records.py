@@ -24,6 +24,7 @@ from pizarra.model.labels import (
     TemplateLabels,
     seat_labels_of,
 )
+from pizarra.model.sentence import N_
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
 
@@ -74,7 +75,7 @@ def _carries(classroom: Classroom) -> bool:
 
 
 def _unless_busy(context: Context, owner: str, act: Callable[[], None]) -> None:
-    with suppress(Busy), context.claim([owner], "recover", wait_s=0):
+    with suppress(Busy), context.claim([owner], N_("recover"), wait_s=0):
         act()
 
 
@@ -86,7 +87,7 @@ def _recover_classroom(context: Context, name: str) -> None:
         if found is None:
             return
         record = found
-        text = (
+        text = N_(
             "The record of {name} was missing. It is written again from its machines; "
             "its policy and the way out of its network are the usual ones: "
             "pizarra classroom apply FILE"

@@ -13,7 +13,7 @@ from pizarra.engine.recovery import Completed, Result
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Classroom, Power, Seat, Volume
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.reset import pairs_of
 from pizarra.service import (
@@ -47,7 +47,7 @@ def recover(context: Context) -> list[Report]:
             faults.append(error)
     faults += _forget_records(context)
     for fault in faults:
-        context.emit(Noted(text="Not recovered: {why}", facts={"why": fault}))
+        context.emit(Noted(text=N_("Not recovered: {why}"), facts={"why": fault}))
     if faults:
         raise faults[0]
     return reports
@@ -89,15 +89,15 @@ def _migrate(context: Context) -> list[PizarraError]:
 
 def _recover_classroom(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with context.claim([name], "recover", wait_s=context.wait_s):
+    with context.claim([name], N_("recover"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
-        context.emit(Began(what="recover", total=len(classroom.seats)))
+        context.emit(Began(what=N_("recover"), total=len(classroom.seats)))
         restore_network(context, classroom)
         defined = _define_again(context, classroom)
         completed = _complete(context, classroom)
         outcomes = each_seat(
             context.host,
-            "recover",
+            N_("recover"),
             context.host.observe().classroom(name).seats,
             lambda seat: _recover_seat(
                 context, seat, completed.get(seat.name), is_defined=seat.name in defined
@@ -130,7 +130,7 @@ def _define_again(context: Context, classroom: Classroom) -> frozenset[str]:
 def _complete(context: Context, classroom: Classroom) -> dict[str, Completed]:
     names = [seat.name for seat in classroom.seats]
     for fault in filter(None, take_back_cut_off(context, classroom.seats).values()):
-        context.emit(Noted(text="Not recovered: {why}", facts={"why": fault}))
+        context.emit(Noted(text=N_("Not recovered: {why}"), facts={"why": fault}))
     return recovery.complete_all(context.host, names, own=own_identity(context))
 
 

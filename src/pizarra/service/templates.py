@@ -11,7 +11,7 @@ from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError, Unsu
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume, labelled
 from pizarra.model.labels import FillingLabels, Firmware, TemplateLabels, version_labels_of
 from pizarra.model.names import check_name
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import nobody_maintains
@@ -60,8 +60,8 @@ def import_template(
     new_version: bool = False,
 ) -> Template:
     """Copy disks into a new template, or as its next version. What fails leaves nothing behind."""
-    check_name(name, "template")
-    with context.claim([f"template-{name}"], "template import"):
+    check_name(name, N_("template"))
+    with context.claim([f"template-{name}"], N_("template import")):
         facts = context.host.observe()
         settings, storages = context.host.settings, context.host.storages
         kind, place = place_for(
@@ -160,12 +160,12 @@ def _check_space(
     for source in sources:
         what = Sentence("The disk of {name}", name=source.image.path.name)
         fits(facts.pools, storage.kind, storage.place, source.image.virtual_size_bytes, what)
-    storage.check_space(needs, "the template")
+    storage.check_space(needs, N_("the template"))
     shown = ", ".join(f"{one.image.format}, {size_text(one.image.virtual_size_bytes)}"
                       for one in sources)  # fmt: skip
     context.emit(
         Noted(
-            text="Importing ({shown}) to {kind} {place}.",
+            text=N_("Importing ({shown}) to {kind} {place}."),
             facts={"shown": shown, "kind": str(storage.kind), "place": storage.place},
         )
     )
@@ -179,7 +179,7 @@ def _fill(context: Context, storage: Storage, labels: TemplateLabels, source: So
     )
     volume = storage.create_golden(new)
     size_bytes = source.image.virtual_size_bytes
-    context.emit(Began(what="import", total=size_bytes, unit="bytes"))
+    context.emit(Began(what=N_("import"), total=size_bytes, unit="bytes"))
     copy(
         source.image.path,
         source.image.format,
@@ -200,7 +200,7 @@ def _take_back(context: Context, storage: Storage, name: str) -> None:
     faults = storage.remove(left)
     for fault in faults.values():
         if fault is not None:
-            context.emit(Noted(text="Not removed: {why}", facts={"why": fault}))
+            context.emit(Noted(text=N_("Not removed: {why}"), facts={"why": fault}))
 
 
 def source_of_file(path: Path) -> list[Source]:
@@ -248,8 +248,8 @@ def delete(
     version: int = 0,
 ) -> None:
     """Remove a version, or all of a template, that no seat stands on. Raises BadInput, NotFound."""
-    check_name(name, "template")
-    with context.claim([f"template-{name}"], "template delete"):
+    check_name(name, N_("template"))
+    with context.claim([f"template-{name}"], N_("template delete")):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         one = [facts.template(name, kind, place, version)] if version else []
@@ -277,8 +277,8 @@ def prune(
     context: Context, name: str, kind: StorageKind | None = None, place: str = ""
 ) -> tuple[list[Template], dict[int, PizarraError | Sentence]]:
     """Remove the versions that nothing stands on, but the newest; and why others stay."""
-    check_name(name, "template")
-    with context.claim([f"template-{name}"], "template prune"):
+    check_name(name, N_("template"))
+    with context.claim([f"template-{name}"], N_("template prune")):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         *older, newest = facts.versions(name, kind, place)
@@ -286,7 +286,7 @@ def prune(
         stay: dict[int, PizarraError | Sentence] = {newest.version: Sentence("it is the newest")}
         for template in older:
             if template.seats:
-                text = "{count} seats stand on it"
+                text = N_("{count} seats stand on it")
                 stay[template.version] = Sentence(text, count=template.seats)
                 continue
             faults = context.host.remove(list(template.volumes))

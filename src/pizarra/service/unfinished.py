@@ -6,6 +6,7 @@ from pizarra.engine.events import Noted
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Volume
 from pizarra.model.labels import seat_labels_of
+from pizarra.model.sentence import N_
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service.context import Context
 from pizarra.storage.interface import SteppedStore, Storage
@@ -18,7 +19,7 @@ def recover(context: Context, facts: HostFacts) -> None:
         if labels is None or not isinstance(storage, SteppedStore):
             continue
         try:
-            with context.claim([labels.classroom], "recover", wait_s=context.wait_s):
+            with context.claim([labels.classroom], N_("recover"), wait_s=context.wait_s):
                 told = _finish(context, storage, volume)
         except PizarraError as error:
             told = Noted(text="{name}: {why}", facts={"name": volume.name, "why": error})

@@ -12,7 +12,7 @@ from pizarra.model.classroom_spec import check_version
 from pizarra.model.facts import Classroom, Seat
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import join
+from pizarra.model.sentence import N_, join
 from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
@@ -26,12 +26,12 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     """Move seats to a version, the newest when none is named: at their next reset, or at once on
     storage where a seat cannot stand on another golden volume."""
     began = time.perf_counter()
-    check_name(name, "classroom")
+    check_name(name, N_("classroom"))
     check_version(version)
     classroom = context.host.observe().classroom(name)
     with context.claim(
         [name],
-        "classroom upgrade",
+        N_("classroom upgrade"),
         shared=[f"template-{classroom.record.template}"],
         wait_s=context.wait_s,
     ):
@@ -81,7 +81,7 @@ def _storage(context: Context, classroom: Classroom) -> Storage:
 
 def at_once(context: Context, name: str) -> bool:
     """Whether an upgrade of this classroom destroys what its seats hold, at once."""
-    check_name(name, "classroom")
+    check_name(name, N_("classroom"))
     classroom = context.host.observe().classroom(name)
     return not _storage(context, classroom).capabilities.rebase_at_reset
 
@@ -109,7 +109,7 @@ def _move(
         context.host.compute.define(spec)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 
-    return each_seat(context.host, "upgrade", [one.seat for one in plans], settle, context.emit)
+    return each_seat(context.host, N_("upgrade"), [one.seat for one in plans], settle, context.emit)
 
 
 def _first(faults: Faults, plan: SeatMove) -> PizarraError | None:
@@ -123,7 +123,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes}) > 1:
-                with context.claim([classroom.name], "recover", wait_s=context.wait_s):
+                with context.claim([classroom.name], N_("recover"), wait_s=context.wait_s):
                     _settle_versions(context, facts, seat)
 
 

@@ -15,7 +15,7 @@ from pizarra.errors import BadInput, OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
 from pizarra.model.policy import After, Policy, ResetBy
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
 from pizarra.service import activity
@@ -61,7 +61,7 @@ def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
         context,
         classroom,
         numbers,
-        "start",
+        N_("start"),
         lambda seats: _start(context, seats),
     )
 
@@ -81,7 +81,7 @@ def stop(
         context,
         classroom,
         numbers,
-        "stop",
+        N_("stop"),
         lambda seats: stop_seats(context.host, seats, grace, context.emit),
         completes=False,
     )
@@ -138,7 +138,7 @@ def reset(
 ) -> Report:
     """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
     began = time.perf_counter()
-    with claiming_to_rewind(context, classroom, numbers, "reset") as seats:
+    with claiming_to_rewind(context, classroom, numbers, N_("reset")) as seats:
         _check_allowed(seats, by)
         discard_old_undo(context.host, seats, context.emit)
         plan = _plan(context, classroom, seats, mode, after)
@@ -178,7 +178,7 @@ def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
     for why in sorted({str(one.no_undo) for one in plan.seats if one.no_undo}):
         these = [one for one in plan.seats if one.no_undo and str(one.no_undo) == why]
         names = ", ".join(one.seat.name for one in these)
-        text = "This reset cannot be undone for {names}: {why}."
+        text = N_("This reset cannot be undone for {names}: {why}.")
         context.emit(Noted(text=text, facts={"names": names, "why": these[0].no_undo}))
 
 
@@ -187,8 +187,8 @@ def verify(
 ) -> Report:
     """Prove that seats are original: by an independent tool, or ``deep`` from the data itself."""
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, "verify") as seats:
-        context.emit(Began(what="verify", total=len(seats)))
+    with claiming_seats(context, classroom, numbers, N_("verify")) as seats:
+        context.emit(Began(what=N_("verify"), total=len(seats)))
         pairs = [pair for seat in seats if not seat.fault for pair in pairs_of(seat)]
         sums = _checksums(context, pairs) if deep else {}
         changes = context.host.changes(pairs, witness=not deep)

@@ -17,6 +17,7 @@ from pathlib import Path
 from pizarra.errors import AlreadyExists, BadInput, StorageFault, Unsupported
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import InspectionLabels, SeatLabels
+from pizarra.model.sentence import N_
 from pizarra.service.context import Context
 from pizarra.storage.interface import Attachment, NewVolume, ViewStore, raise_first
 from pizarra.system.guest_files import unmount
@@ -25,8 +26,8 @@ from pizarra.system.guest_files import unmount
 class Which(StrEnum):
     """The state of a disk that is looked at."""
 
-    ORIGINAL = "original"
-    PRESENT = "present"
+    ORIGINAL = N_("original")
+    PRESENT = N_("present")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import WELL, Mode, Report, SeatOutcome
 from pizarra.model.policy import After
+from pizarra.model.sentence import N_
 from pizarra.model.sizes import size_text
 from pizarra.planner.checkpoints import checkpoints
 from pizarra.planner.warm import WARM
@@ -57,7 +58,7 @@ def warm(
 def _off_again(context: Context, classroom: str, numbers: list[int]) -> None:
     """Original too; what is kept for an undo stays what was there before all this."""
     host = context.host
-    with claiming_seats(context, classroom, numbers, "classroom warm") as seats:
+    with claiming_seats(context, classroom, numbers, N_("classroom warm")) as seats:
         for seat in seats:
             host.compute.kill(seat.domain_uuid)
         faults = recovery.rewind_again(host, "classroom warm", seats, PowerAfter.OFF)
@@ -70,13 +71,13 @@ def _without_proof(outcome: SeatOutcome) -> SeatOutcome:
 
 def _settle(context: Context, seats: list[Seat], settle_s: float) -> None:
     """Until every guest's agent answers, or the time is up."""
-    context.emit(Began(what="settle", total=len(seats)))
+    context.emit(Began(what=N_("settle"), total=len(seats)))
     deadline, waiting = time.monotonic() + settle_s, list(seats)
     while waiting and time.monotonic() < deadline:
         time.sleep(min(_LOOK_EVERY_S, settle_s))
         waiting = [one for one in waiting if not _answers(context, one)]
     if waiting:
-        text = "No agent answers in {names}; {s:.0f} s were waited for them."
+        text = N_("No agent answers in {names}; {s:.0f} s were waited for them.")
         names = ", ".join(seat.name for seat in waiting)
         context.emit(Noted(text=text, facts={"names": names, "s": settle_s}))
 
@@ -102,6 +103,6 @@ def _save(context: Context, classroom: str, seats: list[Seat]) -> Report:
 def _ram_bytes(context: Context, classroom: str) -> int:
     there = checkpoints(context.host.observe().volumes.values(), classroom)
     total = sum(one.ram_bytes for one in there if one.name == WARM)
-    context.emit(Noted(text="The RAM of {n} takes {size}.",
+    context.emit(Noted(text=N_("The RAM of {n} takes {size}."),
                        facts={"n": classroom, "size": size_text(total)}))  # fmt: skip
     return total

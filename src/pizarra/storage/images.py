@@ -20,7 +20,7 @@ from typing import BinaryIO
 from pydantic import BaseModel, Field
 
 from pizarra.errors import BadInput, CommandFailed, StorageFault
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
 from pizarra.system import devmapper
 from pizarra.system.file_copies import sync
@@ -31,7 +31,9 @@ SECTOR_BYTES = 512
 _START_BYTES = 64 * 1024
 _PROGRESS = re.compile(r"\(\s*([0-9.]+)/100%\)")
 _COPY_LIMIT_S = 24 * 3600
-_CONVERT_HINT = "If you trust it, make one file of it first: qemu-img convert -O qcow2 {path} NEW"
+_CONVERT_HINT = N_(
+    "If you trust it, make one file of it first: qemu-img convert -O qcow2 {path} NEW"
+)
 _NOT_IMAGES = {
     b"\x1f\x8b": "gzip",
     b"\xfd7zXZ\0": "xz",
@@ -66,11 +68,11 @@ def image_info(path: Path) -> ImageInfo:
         raise _refuse(path, str(error)) from None
     told = _fields(path, form)
     if told.backing:
-        raise _refuse(path, "it stands on another image", _CONVERT_HINT)
+        raise _refuse(path, N_("it stands on another image"), _CONVERT_HINT)
     if told.encrypted:
-        raise _refuse(path, "it is encrypted")
+        raise _refuse(path, N_("it is encrypted"))
     if told.size_bytes <= 0:
-        raise _refuse(path, "it is empty")
+        raise _refuse(path, N_("it is empty"))
     # only a file can be sparse
     actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else told.size_bytes
     return ImageInfo(
@@ -86,7 +88,7 @@ def absolute(path: Path) -> Path:
 
 
 def _refuse(path: Path, why: str, hint: str = "") -> BadInput:
-    known = "Images of these formats can be imported: {formats}."
+    known = N_("Images of these formats can be imported: {formats}.")
     return BadInput(
         "{path} cannot be imported: {why}.",
         hint or known,
@@ -103,11 +105,11 @@ def _format(path: Path, file: BinaryIO) -> str:
     if start.startswith(MAGIC):
         header = parse_header(start)
         if header.backing or header.data_file:
-            other = "it has its data in another file"
-            why = "it stands on another image" if header.backing else other
+            other = N_("it has its data in another file")
+            why = N_("it stands on another image") if header.backing else other
             raise _refuse(path, why, _CONVERT_HINT)
         if header.corrupt:
-            raise _refuse(path, "it is corrupt", "Try: qemu-img check -r all {path}")
+            raise _refuse(path, N_("it is corrupt"), N_("Try: qemu-img check -r all {path}"))
         return "qcow2"
     if start.startswith((b"KDMV", b"COWD")) or b"# Disk DescriptorFile" in start[:1024]:
         return _vmdk(path, start)
@@ -118,7 +120,7 @@ def _format(path: Path, file: BinaryIO) -> str:
     footer = os.pread(file.fileno(), 8, max(0, size_bytes - SECTOR_BYTES))
     if b"conectix" in (start[:8], footer):
         if start[60:64] == b"\0\0\0\4":
-            raise _refuse(path, "it stands on another image", _CONVERT_HINT)
+            raise _refuse(path, N_("it stands on another image"), _CONVERT_HINT)
         return "vpc"
     return _raw(path, start, size_bytes)
 
@@ -127,24 +129,28 @@ def _vmdk(path: Path, start: bytes) -> str:
     """Only the form with all of it in one file: a descriptor may name any file of the host."""
     capacity = int.from_bytes(start[12:20], "little")  # 0: what counts is the descriptor inside
     if not start.startswith(b"KDMV") or capacity == 0:
-        raise _refuse(path, "its data is in other files", _CONVERT_HINT)
+        raise _refuse(path, N_("its data is in other files"), _CONVERT_HINT)
     if b"parentFileNameHint" in start:
-        raise _refuse(path, "it stands on another image", _CONVERT_HINT)
+        raise _refuse(path, N_("it stands on another image"), _CONVERT_HINT)
     return "vmdk"
 
 
 def _raw(path: Path, start: bytes, size_bytes: int) -> str:
     for magic, name in _NOT_IMAGES.items():
         if start.startswith(magic):
-            raise _refuse(path, Sentence("it is packed with {name}", name=name), "Unpack it first.")
+            raise _refuse(
+                path, Sentence("it is packed with {name}", name=name), N_("Unpack it first.")
+            )
     if start[257:262] == b"ustar":
-        raise _refuse(path, "it is an archive", "Unpack it and import a disk that is in it.")
+        raise _refuse(
+            path, N_("it is an archive"), N_("Unpack it and import a disk that is in it.")
+        )
     if start.startswith(b"QED\0"):
-        raise _refuse(path, "it is of the format qed", _CONVERT_HINT)
+        raise _refuse(path, N_("it is of the format qed"), _CONVERT_HINT)
     if size_bytes == 0:
-        raise _refuse(path, "it is empty")
+        raise _refuse(path, N_("it is empty"))
     if size_bytes % SECTOR_BYTES:
-        raise _refuse(path, "it is of no format known here, nor a raw disk of whole sectors")
+        raise _refuse(path, N_("it is of no format known here, nor a raw disk of whole sectors"))
     return "raw"
 
 
@@ -161,7 +167,7 @@ def _fields(path: Path, form: str) -> _Fields:
         said = run(["qemu-img", "info", "--output=json", "-f", form, str(path)]).stdout
     except CommandFailed as error:
         words = _words(str(error.facts.get("stderr", error)))
-        hint = "A machine uses it: shut that down first." if "lock" in words else ""
+        hint = N_("A machine uses it: shut that down first.") if "lock" in words else ""
         raise _refuse(path, words, hint) from None
     return _Fields.model_validate_json(said)
 

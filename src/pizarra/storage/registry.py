@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pizarra.errors import BadInput
+from pizarra.model.sentence import N_
 from pizarra.storage.kinds import Kind
 
 if TYPE_CHECKING:  # who only lists the kinds need not wait for the rest
@@ -84,5 +85,5 @@ def technologies() -> tuple[Technology, ...]:
 
 
 def _unknown(kind: str) -> BadInput:
-    text = "There is no storage {kind!r}."
+    text = N_("There is no storage {kind!r}.")
     return BadInput(text, "Choose {those}.", kind=kind, those=", ".join(kinds()))

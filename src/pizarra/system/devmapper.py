@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pizarra.errors import HostNotFit, StorageFault
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.system.flight import record
 from pizarra.system.patience import patient
 
@@ -210,7 +210,7 @@ def _query(name: str, flags: int) -> Device | None:
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return None
-        raise _refuse("look at", name, error) from None
+        raise _refuse(N_("look at"), name, error) from None
     number = f"{os.major(header.dev)}:{os.minor(header.dev)}"
     targets = tuple(_targets(data, header.targets))
     node = Path(f"/dev/dm-{os.minor(header.dev)}")
@@ -279,7 +279,7 @@ def resume(device: Device, *, quiet: bool = False) -> None:
     try:
         _send(_Command.DEV_SUSPEND, device.name, uuid=device.uuid, flags=flags, event=event)
     except OSError as error:
-        raise _refuse("resume", device.name, error) from None
+        raise _refuse(N_("resume"), device.name, error) from None
 
 
 def swap(device: Device, target: Target, *, quiet: bool = False) -> None:
@@ -315,6 +315,6 @@ def flush_page_cache(device: Path) -> None:
     try:
         fcntl.ioctl(fd, BLKFLSBUF, 0)
     except OSError as error:
-        raise _refuse("drop the cached pages of", str(device), error) from None
+        raise _refuse(N_("drop the cached pages of"), str(device), error) from None
     finally:
         os.close(fd)

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pizarra.errors import Busy
+from pizarra.model.sentence import N_
 from pizarra.system import locks
 from pizarra.system.locks import claiming
 
@@ -55,7 +56,7 @@ def expediting() -> Iterator[None]:
 
 def _claim(held: ExitStack) -> bool:
     try:
-        held.enter_context(claiming(["rcu-expedited"], "rewind", folder=locks.HOST_LOCKS))
+        held.enter_context(claiming(["rcu-expedited"], N_("rewind"), folder=locks.HOST_LOCKS))
     except Busy:
         return False
     return True

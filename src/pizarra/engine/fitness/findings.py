@@ -6,14 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from pizarra.model.sentence import N_
+
 
 class Level(StrEnum):
     """How much a finding matters."""
 
-    GOOD = "good"
-    ADVICE = "advice"  # works as it is; better otherwise
-    WARNING = "warning"  # works today, or in part
-    UNFIT = "unfit"  # classes would fail
+    GOOD = N_("good")
+    ADVICE = N_("advice")  # works as it is; better otherwise
+    WARNING = N_("warning")  # works today, or in part
+    UNFIT = N_("unfit")  # classes would fail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
 from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
 
 LVM_LEAST = (2, 3, 11)
@@ -38,16 +38,16 @@ def judge_lvm(seen: HostSeen) -> Iterator[Finding]:
 
 def _lvm(seen: HostSeen, level: Level) -> Finding:
     if "lvm" not in seen.machine.commands:
-        text = "LVM is not installed: seats can only be qcow2 files."
+        text = N_("LVM is not installed: seats can only be qcow2 files.")
         return to_install(level, "lvm", text, "lvm2")
     if isinstance(seen.lvm, Trouble):
         mend = "fuser -v /run/lock/lvm/*" if "limit" in seen.lvm.facts else ""
         return finding(level, "lvm", seen.lvm.text, mend, **seen.lvm.facts)
     version = _dotted(seen.lvm.version or (0,))
     if seen.lvm.version < LVM_LEAST:
-        text = "LVM {version} is too old: {least} or later is needed (Debian 11, Ubuntu 22.04)."
+        text = N_("LVM {version} is too old: {least} or later is needed (Debian 11, Ubuntu 22.04).")
         return finding(level, "lvm", text, version=version, least=_dotted(LVM_LEAST))
-    return good("lvm", "LVM {version} answers.", version=version)
+    return good("lvm", N_("LVM {version} answers."), version=version)
 
 
 def _dotted(version: tuple[int, ...]) -> str:
@@ -60,24 +60,24 @@ def _device_mapper(seen: HostSeen, level: Level) -> Finding:
     loaded = frozenset[str]() if isinstance(targets, Trouble) else targets
     missing = [name for name in _TARGETS if name not in loaded]
     if not missing:
-        return good("device-mapper", "The kernel has what rewinds need.")
+        return good("device-mapper", N_("The kernel has what rewinds need."))
     modules = sorted({_TARGETS[name] for name in missing})
     fix = Fix(
         files=((_MODULES_FILE, "".join(f"{name}\n" for name in sorted(set(_TARGETS.values())))),),
         commands=(("modprobe", "-a", *modules),),
     )
     if loadable.issuperset(modules):
-        text = "Not loaded yet: the device-mapper targets {missing}."
+        text = N_("Not loaded yet: the device-mapper targets {missing}.")
         mend = " ".join(fix.commands[0])
         return finding(Level.ADVICE, "device-mapper", text, mend, fix, missing=", ".join(missing))
     if isinstance(targets, Trouble):
         why = Sentence(targets.text, **targets.facts)
-        text = (
+        text = N_(
             "{why} Its modules are not installed: use the kernel linux-image-amd64 (Debian) or add"
             " linux-modules-extra (Ubuntu)."
         )
         return finding(level, "device-mapper", text, why=why)
-    text = (
+    text = N_(
         "This kernel has no device-mapper targets {missing}. Its modules are not installed: use the"
         " kernel linux-image-amd64 (Debian) or add linux-modules-extra (Ubuntu)."
     )
@@ -87,10 +87,10 @@ def _device_mapper(seen: HostSeen, level: Level) -> Finding:
 def _thin_tools(seen: HostSeen, level: Level) -> Finding:
     missing = [name for name in ("thin_check", "thin_delta") if name not in seen.machine.commands]
     if missing:
-        text = "The tools for thin pools are not complete. Missing: {missing}."
+        text = N_("The tools for thin pools are not complete. Missing: {missing}.")
         return to_install(level, "thin-tools", text, "thin-provisioning-tools",
                           missing=", ".join(missing))  # fmt: skip
-    return good("thin-tools", "thin_check and thin_delta are installed.")
+    return good("thin-tools", N_("thin_check and thin_delta are installed."))
 
 
 def _volume_groups(seen: HostSeen) -> Iterator[Finding]:
@@ -106,12 +106,12 @@ def _volume_groups(seen: HostSeen) -> Iterator[Finding]:
 def _group_lost(seen: HostSeen) -> Finding:
     disk = _unused_disk(seen)
     if disk is None:
-        text = (
+        text = N_(
             "The volume group {vg} of the settings is not there. Give it a disk or a partition that"
             " holds nothing."
         )
     else:
-        text = (
+        text = N_(
             "The volume group {vg} of the settings is not there. {disk} ({size}) looks unused; make"
             " sure that it is."
         )
@@ -121,12 +121,12 @@ def _group_lost(seen: HostSeen) -> Finding:
 def _no_groups(seen: HostSeen) -> Finding:
     disk = _unused_disk(seen)
     if disk is None:
-        text = (
+        text = N_(
             "There is no volume group: seats can only be qcow2 files, which reset more slowly. Give"
             " it a disk or a partition that holds nothing."
         )
     else:
-        text = (
+        text = N_(
             "There is no volume group: seats can only be qcow2 files, which reset more slowly."
             " {disk} ({size}) looks unused; make sure that it is."
         )
@@ -150,29 +150,29 @@ def _to_make(seen: HostSeen, level: Level, text: str, disk: str | None) -> Findi
 def _group(group: GroupSeen) -> Finding:
     check, facts = f"volume-group {group.name}", {"vg": group.name}
     if group.disk_missing:
-        text = "A disk of {vg} is missing. Connect it again; see which: pvs -o+pv_missing"
+        text = N_("A disk of {vg} is missing. Connect it again; see which: pvs -o+pv_missing")
         return finding(Level.UNFIT, check, text, **facts)
     if group.mda_free_bytes < group.mda_size_bytes * MDA_FREE_LEAST:
-        text = (
+        text = N_(
             "{vg} has almost no room for descriptions of more volumes: use another volume group,"
             " made with a larger one."
         )
         mend = f"vgcreate --metadatasize 16m {group.name}2 /dev/DISK"
         return finding(Level.WARNING, check, text, mend, **facts)
     if group.volumes > VOLUMES_MANY:
-        text = (
+        text = N_(
             "{vg} has {n} volumes, and LVM gets slower with each. Resets do not; for more classes"
             " use another volume group."
         )
         return finding(Level.ADVICE, check, text, n=group.volumes, **facts)
     free, size = size_text(group.free_bytes), size_text(group.size_bytes)
-    return good(check, "{vg} has {free} free of {size}.", free=free, size=size, **facts)
+    return good(check, N_("{vg} has {free} free of {size}."), free=free, size=size, **facts)
 
 
 def _archive(lvm: LvmSeen) -> Finding:
     if lvm.archive_files <= ARCHIVE_MANY:
-        return good("lvm-archive", "LVM's archive has {n} files.", n=lvm.archive_files)
-    text = (
+        return good("lvm-archive", N_("LVM's archive has {n} files."), n=lvm.archive_files)
+    text = N_(
         "LVM's archive has {n} files, and LVM reads through them each time that it writes. It"
         " keeps {days} days: see retain_days in /etc/lvm/lvm.conf."
     )
@@ -185,5 +185,5 @@ def _archive(lvm: LvmSeen) -> Finding:
 def _left_over(seen: HostSeen) -> Iterator[Finding]:
     those = [f"{group.name}/{name}" for group in seen.groups for name in group.left_over]
     if those := [*those, *seen.left_over]:
-        text = "Imports that never ended take up space: {those}."
+        text = N_("Imports that never ended take up space: {those}.")
         yield finding(Level.ADVICE, "left-over", text, "pizarra recover", those=", ".join(those))

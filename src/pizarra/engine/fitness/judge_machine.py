@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import FolderSeen, HostSeen, Trouble
 from pizarra.engine.fitness.findings import Finding, Level, finding, good, to_install, to_run
+from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB, size_text
 from pizarra.system.kvm import KvmVerdict
 
@@ -29,7 +30,7 @@ def judge_machine(seen: HostSeen) -> Iterator[Finding]:
     yield from _tools(seen)
     yield _libvirt(seen)
     if not seen.machine.uefi:
-        text = "There is no UEFI firmware: only BIOS guests can be started."
+        text = N_("There is no UEFI firmware: only BIOS guests can be started.")
         yield to_install(Level.ADVICE, "uefi", text, "ovmf")
     yield from _identities(seen)
     yield _udev(seen)
@@ -40,12 +41,12 @@ def judge_machine(seen: HostSeen) -> Iterator[Finding]:
 def _kvm(seen: HostSeen) -> Finding:
     probe = seen.kvm
     if probe.works:
-        return good("kvm", "A guest ran under KVM.")
+        return good("kvm", N_("A guest ran under KVM."))
     if probe.verdict is KvmVerdict.NO_QEMU:
-        return finding(Level.WARNING, "kvm", "KVM could not be tried: QEMU is missing.")
+        return finding(Level.WARNING, "kvm", N_("KVM could not be tried: QEMU is missing."))
     if probe.verdict is KvmVerdict.NO_DEVICE:
         return _kvm_absent(seen)
-    text = (
+    text = N_(
         "No guest can run under KVM: {detail}. Machines run in software emulation and will be slow."
         " If this host is a virtual machine itself, let its own host allow nested virtualisation."
     )
@@ -55,9 +56,9 @@ def _kvm(seen: HostSeen) -> Finding:
 def _kvm_absent(seen: HostSeen) -> Finding:
     module = _MODULES.get(seen.machine.cpu_flag, "")
     if module in seen.kernel.loadable:
-        text = "KVM is not loaded. Machines run in software emulation and will be slow."
+        text = N_("KVM is not loaded. Machines run in software emulation and will be slow.")
         return to_run(Level.WARNING, "kvm", text, ("modprobe", module))
-    text = (
+    text = N_(
         "There is no /dev/kvm. Machines run in software emulation and will be slow. Switch"
         " virtualisation on in the firmware set-up (BIOS), or in the host of this machine if it is"
         " virtual itself."
@@ -70,27 +71,27 @@ def _qemu(seen: HostSeen) -> Iterator[Finding]:
     missing = [name for name in needed if name not in seen.machine.commands]
     if missing:
         packages = [needed[name] for name in missing]
-        text = "QEMU is not complete. Missing: {missing}."
+        text = N_("QEMU is not complete. Missing: {missing}.")
         yield to_install(Level.UNFIT, "qemu", text, *packages, missing=", ".join(missing))
     else:
-        yield good("qemu", "QEMU is installed.")
+        yield good("qemu", N_("QEMU is installed."))
 
 
 def _tools(seen: HostSeen) -> Iterator[Finding]:
     """Tools that are installed and were tried."""
     if broken := seen.machine.broken:
         said = "; ".join(f"{name}: {complaint}" for name, complaint in sorted(broken.items()))
-        text = "These tools are installed and do not work as Pizarra calls them: {said}."
+        text = N_("These tools are installed and do not work as Pizarra calls them: {said}.")
         yield finding(Level.UNFIT, "tools", text, said=said)
     else:
-        yield good("tools", "The tools that are installed run.")
+        yield good("tools", N_("The tools that are installed run."))
 
 
 def _identities(seen: HostSeen) -> Iterator[Finding]:
     missing = [name for name in _FOR_IDENTITIES if name not in seen.machine.commands]
     if missing:
         packages = [_FOR_IDENTITIES[name] for name in missing]
-        text = "Machines can be given no identities (classroom identify). Missing: {missing}."
+        text = N_("Machines can be given no identities (classroom identify). Missing: {missing}.")
         names = ", ".join(missing)
         yield to_install(Level.ADVICE, "identities", text, *packages, missing=names)
 
@@ -100,17 +101,17 @@ def _libvirt(seen: HostSeen) -> Finding:
         return _libvirt_silent(seen, seen.libvirt)
     version = ".".join(map(str, seen.libvirt))
     if seen.libvirt < LIBVIRT_LEAST:
-        text = "libvirt {version} is older than any that was tried ({least})."
+        text = N_("libvirt {version} is older than any that was tried ({least}).")
         least = ".".join(map(str, LIBVIRT_LEAST))
         return finding(Level.WARNING, "libvirt", text, version=version, least=least)
-    text = "libvirt {version} answers at {uri}."
+    text = N_("libvirt {version} answers at {uri}.")
     return good("libvirt", text, version=version, uri=seen.libvirt_uri)
 
 
 def _libvirt_silent(seen: HostSeen, trouble: Trouble) -> Finding:
     commands, level, check = seen.machine.commands, Level.UNFIT, "libvirt"
     if not commands & {"libvirtd", "virtqemud"}:
-        text = "libvirt is not installed."
+        text = N_("libvirt is not installed.")
         return to_install(level, check, text, "libvirt-daemon-system", "libvirt-clients")
     monolithic = "libvirtd" in commands
     if not seen.machine.systemd:
@@ -126,8 +127,8 @@ def _libvirt_silent(seen: HostSeen, trouble: Trouble) -> Finding:
 
 def _udev(seen: HostSeen) -> Finding:
     if seen.machine.udev:
-        return good("udev", "udev answers.")
-    text = "udev does not run: LVM does its work, and new disks may appear late."
+        return good("udev", N_("udev answers."))
+    text = N_("udev does not run: LVM does its work, and new disks may appear late.")
     if not seen.machine.systemd:
         return finding(Level.WARNING, "udev", text, "/lib/systemd/systemd-udevd --daemon")
     start = ("systemctl", "start", "systemd-udevd")
@@ -136,10 +137,10 @@ def _udev(seen: HostSeen) -> Finding:
 
 def _permissions(seen: HostSeen) -> Iterator[Finding]:
     if those := seen.machine.not_writable:
-        text = "root may not write here: {those}. Is the file system mounted read-only?"
+        text = N_("root may not write here: {those}. Is the file system mounted read-only?")
         yield finding(Level.UNFIT, "permissions", text, those=", ".join(those))
     else:
-        yield good("permissions", "root may write where it must.")
+        yield good("permissions", N_("root may write where it must."))
 
 
 def _folder(seen: HostSeen) -> Finding:
@@ -148,8 +149,8 @@ def _folder(seen: HostSeen) -> Finding:
         level = Level.WARNING if seen.groups else Level.UNFIT
         return finding(level, "folder", folder.text, **folder.facts)
     facts = _folder_facts(folder)
-    text = "{path} has {free} free of {size}, for qcow2 disks."
-    little = "{path} has {free} free of {size}, for qcow2 disks. That is little."
+    text = N_("{path} has {free} free of {size}, for qcow2 disks.")
+    little = N_("{path} has {free} free of {size}, for qcow2 disks. That is little.")
     enough = FOLDER_LEAST_BYTES if seen.groups else FOLDER_LITTLE_BYTES  # else disks are on LVM
     if folder.free_bytes >= enough:
         return good("folder", text, **facts)

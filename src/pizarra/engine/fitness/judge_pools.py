@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, PoolSeen
 from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_run
+from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB, MIB, size_text
 
 WARN_SHARE, FULL_SHARE = 0.80, 0.95
@@ -44,7 +45,7 @@ def judge_pools(seen: HostSeen) -> Iterator[Finding]:
 def _pool_absent(seen: HostSeen) -> Iterator[Finding]:
     groups = [group for group in seen.groups if not group.thick_seats]
     if len(groups) > 1 and not seen.vg:
-        text = (
+        text = N_(
             "There is no thin pool yet, and there are several volume groups. Choose one in"
             ' /etc/pizarra/pizarra.toml (vg = "{vg}"), or name one with --vg.'
         )
@@ -54,11 +55,11 @@ def _pool_absent(seen: HostSeen) -> Iterator[Finding]:
         facts: dict[str, object] = {"vg": group.name, "pool": seen.pool}
         check = f"thin-pool {group.name}/{seen.pool}"
         if group.free_bytes < ROOM_LEAST_BYTES:
-            text = "{vg} has no thin pool, and only {free} for one. Add a disk."
+            text = N_("{vg} has no thin pool, and only {free} for one. Add a disk.")
             free, mend = size_text(group.free_bytes), f"vgextend {group.name} /dev/DISK"
             yield finding(Level.WARNING, check, text, mend, free=free, **facts)
         else:
-            text = "{vg} has no thin pool {pool} yet. The first import makes it."
+            text = N_("{vg} has no thin pool {pool} yet. The first import makes it.")
             mend = f"lvcreate --type thin-pool -l 80%FREE --zero y -n {seen.pool} {group.name}"
             fix = Fix(thin_pool=(group.name, seen.pool))
             yield finding(Level.ADVICE, check, text, mend, fix, **facts)
@@ -67,7 +68,7 @@ def _pool_absent(seen: HostSeen) -> Iterator[Finding]:
 def _health(pool: PoolSeen) -> Finding:
     check, facts = f"thin-pool {pool.path}", {"path": pool.path}
     if pool.check_needed or pool.health in ("failed", "metadata_read_only"):
-        text = (
+        text = N_(
             "The pool {path} is damaged ({why}) and cannot be written. Stop all its machines,"
             " deactivate its volumes, then repair it."
         )
@@ -75,12 +76,12 @@ def _health(pool: PoolSeen) -> Finding:
         mend = f"lvconvert --repair {pool.path}"
         return finding(Level.UNFIT, check, text, mend, why=why, **facts)
     if pool.data_share is None:
-        text = "The pool {path} is not active."
+        text = N_("The pool {path} is not active.")
         return to_run(Level.WARNING, check, text, ("lvchange", "-ay", pool.path), **facts)
     if pool.health and pool.health != "out_of_data":  # that one is a matter of space
-        text = "LVM says of the pool {path}: {why}."
+        text = N_("LVM says of the pool {path}: {why}.")
         return finding(Level.WARNING, check, text, why=pool.health, **facts)
-    return good(check, "The pool {path} is well.", **facts)
+    return good(check, N_("The pool {path} is well."), **facts)
 
 
 def _level(share: float) -> Level:
@@ -92,16 +93,18 @@ def _level(share: float) -> Level:
 def _space(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
     check, level = f"pool-space {pool.path}", _level(share)
     facts = {"path": pool.path, "used": f"{share:.0%}", "size": size_text(pool.size_bytes)}
-    text = "{used} of the {size} of {path} are used."
+    text = N_("{used} of the {size} of {path} are used.")
     if level is Level.GOOD:
         return good(check, text, **facts)
     if group.free_bytes < group.extent_bytes:
-        text = (
+        text = N_(
             "{used} of the {size} of {path} are used. When it is full, every machine on it stops."
             " Its volume group has no room: add a disk."
         )
         return finding(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
-    text = "{used} of the {size} of {path} are used. When it is full, every machine on it stops."
+    text = N_(
+        "{used} of the {size} of {path} are used. When it is full, every machine on it stops."
+    )
     step = "+25%LV" if group.free_bytes >= pool.size_bytes // 4 else "+100%FREE"
     return to_run(level, check, text, ("lvextend", "-l", step, pool.path), **facts)
 
@@ -109,17 +112,17 @@ def _space(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
 def _metadata(group: GroupSeen, pool: PoolSeen, share: float) -> Finding:
     check, level = f"pool-metadata {pool.path}", _level(share)
     facts = {"path": pool.path, "used": f"{share:.0%}", "size": size_text(pool.metadata_bytes)}
-    text = "{used} of the {size} for the metadata of {path} are used."
+    text = N_("{used} of the {size} for the metadata of {path} are used.")
     if level is Level.GOOD:
         return good(check, text, **facts)
     more = max(pool.metadata_bytes, _METADATA_LEAST_BYTES)
     if group.free_bytes < 2 * more:  # LVM keeps a spare of the same size
-        text = (
+        text = N_(
             "{used} of the {size} for the metadata of {path} are used. When they are full, the pool"
             " can no longer be written. Its volume group has no room: add a disk."
         )
         return finding(level, check, text, f"vgextend {group.name} /dev/DISK", **facts)
-    text = (
+    text = N_(
         "{used} of the {size} for the metadata of {path} are used. When they are full, the pool can"
         " no longer be written."
     )
@@ -133,23 +136,23 @@ def _growth(seen: HostSeen, lvm: LvmSeen, pool: PoolSeen) -> Finding:
     if pool.threshold >= 100:
         return _growth_off(seen, pool, check)
     if "dmeventd" not in seen.machine.commands:
-        text = "dmeventd is missing: {path} does not grow by itself."
+        text = N_("dmeventd is missing: {path} does not grow by itself.")
         fix = Fix(packages=("dmeventd",))
         return finding(Level.WARNING, check, text, "apt-get install dmeventd", fix, **facts)
     if not lvm.monitoring:
-        text = "monitoring = 0 in /etc/lvm/lvm.conf: {path} does not grow by itself."
+        text = N_("monitoring = 0 in /etc/lvm/lvm.conf: {path} does not grow by itself.")
         return finding(Level.WARNING, check, text, **facts)
     if not pool.monitored and pool.data_share is not None:
-        text = "dmeventd does not watch {path}: it does not grow by itself."
+        text = N_("dmeventd does not watch {path}: it does not grow by itself.")
         watch = ("lvchange", "--monitor", "y", pool.path)
         return to_run(Level.WARNING, check, text, watch, **facts)
-    return good(check, "{path} grows by itself when {percent} % are used.", **facts)
+    return good(check, N_("{path} grows by itself when {percent} % are used."), **facts)
 
 
 def _growth_off(seen: HostSeen, pool: PoolSeen, check: str) -> Finding:
-    text = "{path} does not grow by itself: once it is full, every machine on it stops."
+    text = N_("{path} does not grow by itself: once it is full, every machine on it stops.")
     if pool.profile or pool.name != seen.pool:  # somebody else's choice
-        text = (
+        text = N_(
             "{path} does not grow by itself: once it is full, every machine on it stops."
             " See thin_pool_autoextend_threshold in lvm.conf(5) and lvmthin(7)."
         )
@@ -160,7 +163,7 @@ def _growth_off(seen: HostSeen, pool: PoolSeen, check: str) -> Finding:
 
 
 def _snapshots(groups: list[str]) -> Finding:
-    text = (
+    text = N_(
         "The stores of classic snapshots in {groups} do not grow by themselves. One that"
         " overflows loses its machine's work; a reset mends it."
     )

@@ -19,6 +19,7 @@ from pizarra.engine.fitness.facts import (
 )
 from pizarra.engine.fitness.look_tools import try_tools
 from pizarra.errors import CommandFailed, HostNotFit, PizarraError
+from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB
 from pizarra.system import devmapper
 from pizarra.system.locks import HOST_LOCKS, LVM_LOCKS
@@ -95,7 +96,7 @@ def look_at_folder(folder: Path) -> FolderSeen | Trouble:
         found = os.statvfs(_nearest(folder))
     except OSError as error:
         return Trouble(
-            text="{folder} cannot be looked at: {why}.",
+            text=N_("{folder} cannot be looked at: {why}."),
             facts={"folder": str(folder), "why": error.strerror},
         )
     return FolderSeen(
@@ -114,7 +115,7 @@ def look_at_kernel() -> KernelSeen:
         targets = trouble(error)
     except OSError as error:
         targets = Trouble(
-            text="device-mapper cannot be asked: {why}.", facts={"why": error.strerror}
+            text=N_("device-mapper cannot be asked: {why}."), facts={"why": error.strerror}
         )
     loadable = (name for name in MODULES if _succeeds("modprobe", "-n", "-q", name))
     return KernelSeen(targets=targets, loadable=frozenset(loadable))

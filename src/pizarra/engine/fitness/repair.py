@@ -8,6 +8,7 @@ from pathlib import Path
 from pizarra.engine.events import Emit, Noted
 from pizarra.engine.fitness.findings import Finding, Fix
 from pizarra.errors import PizarraError, StorageFault
+from pizarra.model.sentence import N_
 from pizarra.storage.preparation import create_pool
 from pizarra.system.process import run
 
@@ -42,7 +43,7 @@ def _try(act: Callable[[], None], emit: Emit) -> None:
 
 
 def _install(packages: tuple[str, ...], emit: Emit) -> None:
-    emit(Noted(text="Installing {packages}", facts={"packages": ", ".join(packages)}))
+    emit(Noted(text=N_("Installing {packages}"), facts={"packages": ", ".join(packages)}))
     apt = ("env", "DEBIAN_FRONTEND=noninteractive", *_APT)
     run([*apt, "update"], timeout_s=_INSTALL_S)
     run([*apt, "install", "--no-install-recommends", *packages], timeout_s=_INSTALL_S)
@@ -53,10 +54,10 @@ def _carry_out(fix: Fix, emit: Emit) -> None:
         _make_file(Path(name), text, emit)
     if fix.thin_pool:
         vg, pool = fix.thin_pool
-        emit(Noted(text="Making the thin pool {vg}/{pool}", facts={"vg": vg, "pool": pool}))
+        emit(Noted(text=N_("Making the thin pool {vg}/{pool}"), facts={"vg": vg, "pool": pool}))
         create_pool(vg, pool)
     for command in fix.commands:
-        emit(Noted(text="Running: {command}", facts={"command": " ".join(command)}))
+        emit(Noted(text=N_("Running: {command}"), facts={"command": " ".join(command)}))
         run(command, timeout_s=_COMMAND_S)
 
 
@@ -64,7 +65,7 @@ def _make_file(path: Path, text: str, emit: Emit) -> None:
     """What is there already stays as it is."""
     if path.exists():
         return
-    emit(Noted(text="Writing {path}", facts={"path": str(path)}))
+    emit(Noted(text=N_("Writing {path}"), facts={"path": str(path)}))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -12,6 +12,7 @@ from ninja.responses import Status
 
 from pizarra.agent.client import HostRefused
 from pizarra.model.names import check_name, seat_name
+from pizarra.model.sentence import N_
 from pizarra.server.api import shapes
 from pizarra.server.api.callers import rule, user_of
 from pizarra.server.api.commands import key_of
@@ -96,7 +97,7 @@ def _own(user: User, classroom: str, number: int) -> list[dict[str, Any]]:
 def _check_own(name: str) -> str:
     if not name.startswith(_OWN):
         raise HttpError(404, "Nothing was kept of this machine by that name.")
-    return check_name(name, "checkpoint")
+    return check_name(name, N_("checkpoint"))
 
 
 @router.get("/classrooms/{classroom}/seats/{int:number}/checkpoints", response=list[dict[str, Any]])

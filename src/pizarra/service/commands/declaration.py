@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pizarra.errors import BadInput
+from pizarra.model.sentence import N_
 from pizarra.service.context import Context
 
 Document = Any  # what ``--json`` prints: a dictionary or a list
@@ -36,9 +37,9 @@ class Arguments(BaseModel):
 class Who(StrEnum):
     """The least role that may ask for a command. Root on the host may ask for all of them."""
 
-    STUDENT = "student"
-    TEACHER = "teacher"  # where the command names a classroom: a teacher of that classroom
-    TECHNICIAN = "technician"
+    STUDENT = N_("student")
+    TEACHER = N_("teacher")  # where the command names a classroom: a teacher of that classroom
+    TECHNICIAN = N_("technician")
 
 
 class Scope(StrEnum):

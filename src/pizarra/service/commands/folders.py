@@ -9,6 +9,7 @@ from typing import Any
 
 from pizarra.errors import BadInput, NotFound
 from pizarra.model.names import check_name
+from pizarra.model.sentence import N_
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 
@@ -20,7 +21,7 @@ def export_folder(context: Context, folder: Path) -> Path:
     if context.by is None:
         return folder
     _forget_old(exports(context.host.settings))
-    return exports(context.host.settings) / check_name(str(folder), "folder")
+    return exports(context.host.settings) / check_name(str(folder), N_("folder"))
 
 
 def exported(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from pizarra.model.labels import (
     seat_labels_of,
 )
 from pizarra.model.names import seat_uuid
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import MIB, round_up
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.settings import Settings
@@ -188,7 +188,7 @@ class DmSnapshotStore(LvmVolumes):
         present = self.find(name)
         seat = seat_labels_of(present.labels)
         if seat is None:
-            raise not_ours_error(present, "it carries no label of ours")
+            raise not_ours_error(present, N_("it carries no label of ours"))
         labels = replace(seat, domain=domain, content_version=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
@@ -241,7 +241,7 @@ class DmSnapshotStore(LvmVolumes):
         facts = self.observe()
         labels = next((v.labels for v in facts.volumes if v.uuid == seat.uuid), None)
         if not isinstance(labels, SeatLabels):
-            raise not_ours_error(seat, "it carries no label of ours")
+            raise not_ours_error(seat, N_("it carries no label of ours"))
         self.set_labels({seat.uuid: replace(labels, baseline=uuid)}, facts)
 
     def _check_closed(self, *volumes: Volume) -> None:
@@ -293,7 +293,7 @@ class DmSnapshotStore(LvmVolumes):
             return Sentence("Removed {name}: its upgrade never ended", name=volume.name)
         seat = seat_labels_of(volume.labels)
         if seat is None:
-            raise not_ours_error(volume, "it carries no label of ours")
+            raise not_ours_error(volume, N_("it carries no label of ours"))
         self._finish_rebase(volume, seat_uuid(seat.classroom, seat.seat, seat.machine))
         return Sentence("{name}: its upgrade is ended", name=name)
 
@@ -381,15 +381,15 @@ def _change_of(snapshot: Volume) -> Change:
 def _empty_store(pair: RewindTarget) -> None:
     seat = pair.volume
     if not has_labels(seat, SeatLabels) or seat.labels.baseline != pair.source.uuid:
-        raise not_ours_error(seat, "its label does not name this baseline")
+        raise not_ours_error(seat, N_("its label does not name this baseline"))
     if seat.origin != pair.source.name:
-        raise not_ours_error(seat, "it is no snapshot of its baseline")
+        raise not_ours_error(seat, N_("it is no snapshot of its baseline"))
     name, device = devmapper.dm_name(seat.place, seat.name), find_device(seat)
     target = device.targets[0]
     snapshot = target if target.kind == "snapshot" else _snapshot_target(pair, target.length)
     store = devmapper.device(f"{name}-cow")
     if store is None:
-        raise not_ours_error(seat, "it has no store")
+        raise not_ours_error(seat, N_("it has no store"))
     devmapper.flush_page_cache(device.node)
     devmapper.swap(device, devmapper.error_target(target.length))
     _zero_head(store.node)

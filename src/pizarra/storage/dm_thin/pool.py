@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from pizarra.errors import PizarraError, StorageFault
+from pizarra.model.sentence import N_
 from pizarra.storage.dm_thin.metadata import (
     BLOCK_BYTES,
     ReadBlock,
@@ -60,7 +61,7 @@ class ThinPool:
 @contextmanager
 def claiming_metadata(pool: ThinPool) -> Iterator[None]:
     """Nobody else of ours holds its metadata: taken before LVM's lock, for it may take long."""
-    with claiming([f"metadata-{pool.device}"], "prove", folder=locks.HOST_LOCKS, wait_s=300):
+    with claiming([f"metadata-{pool.device}"], N_("prove"), folder=locks.HOST_LOCKS, wait_s=300):
         yield
 
 

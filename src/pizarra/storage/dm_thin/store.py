@@ -19,7 +19,7 @@ from functools import partial
 from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume, labelled
 from pizarra.model.labels import BaselineLabels, InspectionLabels, ResetMethod, Role
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.batches import run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
@@ -308,7 +308,9 @@ class DmThinStore(LvmVolumes):
             now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
             for pair in pairs:
                 if now.get(pair.volume.uuid) != pair.volume.thin_id:
-                    faults[pair.volume.uuid] = not_ours_error(pair.volume, "it changed meanwhile")
+                    faults[pair.volume.uuid] = not_ours_error(
+                        pair.volume, N_("it changed meanwhile")
+                    )
                 elif not faults.get(pair.volume.uuid):
                     faults[pair.volume.uuid] = try_step(swap, pair)
         return faults
@@ -389,7 +391,7 @@ class DmThinStore(LvmVolumes):
             if finish_transaction(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
             if count := send_in_turns(its, partial(self._settlement, pool)):
-                text = "{pool}: {n} undos that were cut off or left behind are settled"
+                text = N_("{pool}: {n} undos that were cut off or left behind are settled")
                 told.append(Sentence(text, pool=pool, n=count))
         return told
 

@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 
 from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
+from pizarra.model.sentence import N_
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.batches import AtOnce, Step
 from pizarra.storage.dm_thin import undo as thin_undo
@@ -72,9 +73,9 @@ def _lost(pool: str, baseline: int) -> PizarraError | None:
 def _check(pair: RewindTarget) -> None:
     seat, baseline = pair.volume, pair.source
     if not is_valid_source(pair):
-        raise not_ours_error(seat, "its label does not name this baseline")
+        raise not_ours_error(seat, N_("its label does not name this baseline"))
     if not (seat.thin_id and baseline.thin_id) or seat.pool != baseline.pool:
-        raise not_ours_error(seat, "it and its baseline are not thin volumes of one pool")
+        raise not_ours_error(seat, N_("it and its baseline are not thin volumes of one pool"))
     if seat.fault:
         raise not_ours_error(seat, seat.fault)
     if baseline.active:
@@ -89,7 +90,7 @@ def _check(pair: RewindTarget) -> None:
 def refuse_foreign(pairs: Sequence[RewindTarget]) -> dict[str, PizarraError | None]:
     """Why nothing of a volume can be saved; only of those."""
     return {
-        pair.volume.uuid: not_ours_error(pair.volume, "it carries no label of ours")
+        pair.volume.uuid: not_ours_error(pair.volume, N_("it carries no label of ours"))
         for pair in pairs
         if pair.volume.labels is None or not pair.volume.thin_id
     }
@@ -99,7 +100,7 @@ def refuse_swap(one: UndoSwap, there: ThinDevices) -> PizarraError | None:
     """Why a volume cannot change places with what is kept of it."""
     volume = one.volume
     if volume.labels is None or not volume.thin_id:
-        return not_ours_error(volume, "it carries no label of ours")
+        return not_ours_error(volume, N_("it carries no label of ours"))
     filled = thin_undo.filled_slots(volume.thin_id, there)
     if not filled:
         return StorageFault("Nothing is kept of what a reset took away.")
@@ -138,7 +139,7 @@ class TableSwaps:
         device = find_device(pair.volume)
         target = device.targets[0]
         if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
-            raise not_ours_error(pair.volume, "its device maps another thin id than LVM says")
+            raise not_ours_error(pair.volume, N_("its device maps another thin id than LVM says"))
         devmapper.flush_page_cache(device.node)
         self._devices[pair.volume.uuid] = device
         devmapper.load(device, devmapper.error_target(target.length))

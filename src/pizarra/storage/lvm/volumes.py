@@ -19,7 +19,7 @@ from pizarra.errors import (
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
 from pizarra.settings import Settings
 from pizarra.storage.interface import Faults, Progress, ignore_progress
@@ -248,7 +248,7 @@ class LvmVolumes:
 def _keep(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
     """Why a volume must stay: it is not ours, or LVM would take others away with it."""
     if volume.labels is None:
-        return not_ours_error(volume, "it carries no label of ours")
+        return not_ours_error(volume, N_("it carries no label of ours"))
     if volume.pool:
         return None  # thin snapshots outlive their origin
     standing = [v.name for v in present if v.origin == volume.name and v.uuid not in going]
@@ -302,5 +302,5 @@ def find_device(volume: Volume) -> devmapper.Device:
             name=volume.name,
         )
     if device.uuid[36:68] != volume.uuid.replace("-", ""):
-        raise not_ours_error(volume, "its device is that of another volume")
+        raise not_ours_error(volume, N_("its device is that of another volume"))
     return device

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pizarra.errors import Busy, CommandFailed, NotOurs, StorageFault
 from pizarra.model.facts import Volume
+from pizarra.model.sentence import N_
 from pizarra.storage.qcow2.report import is_open_in_qemu
 from pizarra.storage.qcow2.sidecar import read_sidecar
 from pizarra.system.process import run
@@ -45,7 +46,7 @@ def check_owned(volume: Volume) -> None:
             "{path} is left alone: {why}.",
             "Ours have a sidecar: {path}.json",
             path=volume.path,
-            why=volume.fault or "it has no sidecar of ours",
+            why=volume.fault or N_("it has no sidecar of ours"),
         )
 
 
@@ -54,7 +55,7 @@ def check_expected(volume: Volume) -> None:
 
     Raises NotOurs, StorageFault.
     """
-    with refusals("read", volume.path):
+    with refusals(N_("read"), volume.path):
         sidecar = read_sidecar(volume.path)
         if sidecar is None or sidecar.uuid != volume.uuid:
             raise NotOurs(
@@ -67,7 +68,7 @@ def check_expected(volume: Volume) -> None:
 
 def check_unheld(volume: Volume) -> None:
     """Raises Busy."""
-    with refusals("read", volume.path):
+    with refusals(N_("read"), volume.path):
         if is_open_in_qemu(volume.path):
             raise Busy(
                 "{name} is held open by a virtual machine.",

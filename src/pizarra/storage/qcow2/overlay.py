@@ -15,6 +15,7 @@ from threading import Lock
 from pizarra.errors import NotOurs, OtherOriginal, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.labels import Role
+from pizarra.model.sentence import N_
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.images import run_with_progress
 from pizarra.storage.interface import Progress, RewindTarget, is_valid_source
@@ -62,7 +63,7 @@ def replace_file(image: Path, data: bytes, *, first: Callable[[Path], None] = _n
     """Put a whole file in the place of the old one, if there is one, at once; ``first`` is done
     with that when the new one is whole."""
     new = new_path(image)
-    with refusals("write", image):
+    with refusals(N_("write"), image):
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             os.ftruncate(fd, len(data))
@@ -93,7 +94,7 @@ def rewind_overlay(pair: RewindTarget, fresh: Fresh, slot: UndoSlot | None = Non
     try:
         check_expected(seat)
         check_unheld(seat)
-        with refusals("read", seat.path):
+        with refusals(N_("read"), seat.path):
             size_bytes = max(read_header(seat.path).size_bytes, pair.source.size_bytes)
     except StorageFault:  # no image, or none that can be read: a fresh one mends it
         size_bytes = max(seat.size_bytes, pair.source.size_bytes)
@@ -113,7 +114,7 @@ def copy_over(image: Path, source: Path, *, first: Callable[[Path], None] = _not
     new = new_path(image)
     try:
         run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
-        with refusals("write", image):
+        with refusals(N_("write"), image):
             new.chmod(0o600)
             sync(new)
             first(image)
@@ -128,10 +129,10 @@ def changed_bytes(pair: RewindTarget, own_bytes: Callable[[Path], int]) -> int:
     check_expected(pair.volume)
     check_expected(pair.source)
     if _is_checkpoint(pair.source):
-        with refusals("read", pair.volume.path):
+        with refusals(N_("read"), pair.volume.path):
             same = filecmp.cmp(pair.volume.path, pair.source.path, shallow=False)
         return 0 if same else max(own_bytes(pair.volume.path), 1)
-    with refusals("read", pair.volume.path):
+    with refusals(N_("read"), pair.volume.path):
         header = read_header(pair.volume.path)
         if (header.backing, header.backing_format) != (str(pair.source.path), "qcow2"):
             raise OtherOriginal(
@@ -160,7 +161,7 @@ def mapped_bytes(image: Path) -> int:
 
 def flatten(image: Path, progress: Progress) -> None:
     """All that it shows is in the file itself. Cut off, it still shows the same; safe to repeat."""
-    with refusals("read", image):
+    with refusals(N_("read"), image):
         backing = read_header(image).backing
     if backing:
         argv = ["qemu-img", "rebase", "-p", "-f", "qcow2", "-b", "", str(image)]

@@ -26,7 +26,7 @@ from pizarra.errors import (
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import InspectionLabels, Labels
-from pizarra.model.sentence import Sentence
+from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.settings import Settings
@@ -108,12 +108,12 @@ class Qcow2Store:
 
     def observe(self) -> StorageFacts:
         """No process: sidecars and headers are read as they are."""
-        with refusals("read", self.folder):
+        with refusals(N_("read"), self.folder):
             return observe_folder(self.folder)
 
     def check_space(self, new_bytes: int, what: str) -> None:
         """What the file system has free for whoever is not root."""
-        with refusals("read", self.folder):
+        with refusals(N_("read"), self.folder):
             _, free_bytes = space_of(self.folder)
         if new_bytes > free_bytes:
             raise NoSpace(
@@ -147,7 +147,7 @@ class Qcow2Store:
         except PizarraError:
             _forget(image)
             raise
-        with refusals("create", image):
+        with refusals(N_("create"), image):
             image.chmod(0o600)
         self._sync(TEMPLATES)
         progress(1.0)
@@ -160,7 +160,7 @@ class Qcow2Store:
         check_expected(volume)
         check_unheld(volume)
         flatten(volume.path, progress)
-        with refusals("seal", volume.path):
+        with refusals(N_("seal"), volume.path):
             sync(volume.path)
             volume.path.chmod(0o444)
             replace_sidecar(volume.path, Sidecar(volume.uuid, labels))
@@ -199,18 +199,18 @@ class Qcow2Store:
                 )
             check_expected(by_uuid[name])
         for name, labels in volumes.items():
-            with refusals("label", by_uuid[name].path):
+            with refusals(N_("label"), by_uuid[name].path):
                 replace_sidecar(by_uuid[name].path, Sidecar(name, labels))
 
     def write_record(self, record: ClassroomRecord) -> None:
         """A file."""
-        with refusals("write", self.folder):
+        with refusals(N_("write"), self.folder):
             records.write_record(self.folder, record)
 
     def remove_record(self, classroom: str) -> None:
         """Fine if there is none."""
         path = records.record_path(self.folder, classroom)
-        with refusals("remove", path):
+        with refusals(N_("remove"), path):
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync(path.parent)
@@ -221,7 +221,7 @@ class Qcow2Store:
         def named(move: Rebase) -> PizarraError | None:
             try:
                 check_expected(move.volume)
-                with refusals("label", move.volume.path):
+                with refusals(N_("label"), move.volume.path):
                     replace_sidecar(move.volume.path, Sidecar(move.volume.uuid, move.labels))
             except PizarraError as error:
                 return error
@@ -288,11 +288,11 @@ class Qcow2Store:
 
     def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
         """By the files that are there."""
-        with refusals("read", self.folder):
+        with refusals(N_("read"), self.folder):
             count = qcow2_undo.repair_after_crash(
                 self.folder / SEATS, {one.path for one in volumes}
             )
-        text = "{n} undos that were cut off or left behind are settled"
+        text = N_("{n} undos that were cut off or left behind are settled")
         return (Sentence(text, n=count),) if count else ()
 
     def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
@@ -321,7 +321,7 @@ class Qcow2Store:
     def grow(self, volume: Volume, size_bytes: int) -> None:
         """``qemu-img resize``; a rewind keeps the new size."""
         check_expected(volume)
-        with refusals("read", volume.path):
+        with refusals(N_("read"), volume.path):
             has_bytes = read_header(volume.path).size_bytes
         if size_bytes < has_bytes or volume.read_only:
             raise BadInput(
@@ -364,7 +364,7 @@ class Qcow2Store:
             )
         if volume.active:
             check_unheld(volume)
-        with refusals("remove", volume.path):
+        with refusals(N_("remove"), volume.path):
             _forget(volume.path)
 
     def attach(
@@ -403,14 +403,14 @@ class Qcow2Store:
 
     def _claiming(self, image: Path, labels: Labels) -> None:
         """Write the sidecar of an image that is not there yet."""
-        with refusals("create", image):
+        with refusals(N_("create"), image):
             image.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             if image.exists():
                 raise AlreadyExists("There is an image {path} already.", path=image)
             create_sidecar(image, Sidecar(str(uuid.uuid4()), labels))
 
     def _find(self, image: Path) -> Volume:
-        with refusals("read", image):
+        with refusals(N_("read"), image):
             volume = observe_volume(self.folder, image)
         if volume is None:
             raise StorageFault("{path} is not there after all.", path=image)
@@ -419,7 +419,7 @@ class Qcow2Store:
     def _sync(self, part: str) -> None:
         folder = self.folder / part
         if folder.is_dir():
-            with refusals("write out", folder):
+            with refusals(N_("write out"), folder):
                 sync(folder)
 
 

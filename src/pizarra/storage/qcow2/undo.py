@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.errors import StorageFault
+from pizarra.model.sentence import N_
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import UndoSwap
 from pizarra.storage.qcow2.checks import check_expected, check_unheld, refusals
@@ -41,14 +42,14 @@ def filled_slots(image: Path) -> frozenset[UndoSlot]:
 def save_undo(image: Path, slot: UndoSlot) -> None:
     """Another content is about to have the name of this image. Nothing for a slot that is filled,
     and for an image that is not there."""
-    with refusals("keep", image):
+    with refusals(N_("keep"), image):
         if image.exists() and not slot_path(image, slot).exists():
             os.link(image, slot_path(image, slot))
 
 
 def discard_undo(image: Path) -> None:
     """Fine if nothing is kept."""
-    with refusals("remove", image):
+    with refusals(N_("remove"), image):
         for slot in UndoSlot:
             slot_path(image, slot).unlink(missing_ok=True)
         _moving_path(image).unlink(missing_ok=True)
@@ -56,7 +57,7 @@ def discard_undo(image: Path) -> None:
 
 def discard_slot(image: Path, slot: UndoSlot) -> None:
     """Fine if it holds nothing."""
-    with refusals("remove", image):
+    with refusals(N_("remove"), image):
         slot_path(image, slot).unlink(missing_ok=True)
 
 
@@ -68,7 +69,7 @@ def swap_with_undo(one: UndoSwap) -> None:
     check_expected(one.volume)
     check_unheld(one.volume)
     save_undo(image, to)
-    with refusals("exchange", image):
+    with refusals(N_("exchange"), image):
         if kept.exists():
             kept.replace(image)
 
@@ -77,7 +78,7 @@ def swap_with_undo(one: UndoSwap) -> None:
 def swapping(folder: Path) -> Iterator[None]:
     """Contents of images in it change hands: what is under way is not to be settled. Raises
     StorageFault."""
-    with refusals("read", folder):
+    with refusals(N_("read"), folder):
         fd = _locking(folder, fcntl.LOCK_SH)
     try:
         yield
