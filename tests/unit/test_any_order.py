@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import settings as hypothesis
 
@@ -45,6 +48,8 @@ class InMemory(AnyOrder):
     kind = Kind.MEMORY
 
     def make_disks(self) -> None:
+        # records name seats, and every example has a net-01: each has a folder of its own
+        self.state = Path(tempfile.mkdtemp(dir=os.environ["PIZARRA_STATE_FOLDER"]))
         self.disks = MemoryDisks()
         self.boot()
         labels = TemplateLabels(template="t", version=1)
@@ -64,7 +69,7 @@ class InMemory(AnyOrder):
         self.compute.plug = Plug()
         self.compute._faults.clear()
         self.storage = MortalStorage(self.disks, self.compute.plug)
-        settings = Settings(at_once=1, grace_s=0)
+        settings = Settings(at_once=1, grace_s=0, state_folder=self.state)
         self.context = Context(memory_host(self.storage, self.compute, settings))
 
     def volumes(self) -> Iterable[Volume]:
