@@ -38,13 +38,15 @@ def _complaint(name: str) -> str:
 def _thin_delta_complaint() -> str:
     """Proofs hang on its options, which changed between versions: asked as a proof asks it.
 
-    A file of zeros holds no metadata. A thin_delta that understood us says so of its superblock.
+    A file of zeros holds no metadata. A thin_delta that understood us says so of its superblock; or
+    that it could not open the file, where the file system refuses O_DIRECT, as tmpfs may.
     """
     with tempfile.NamedTemporaryFile(prefix="pizarra-") as empty:
         empty.truncate(_EMPTY_BYTES)
         argv = thin_delta_argv(Path(empty.name), (1, 2))
         done = run(argv, timeout_s=_LIMIT_S, check=False)
-    return "" if "superblock" in done.stderr else _last_line(done)
+    is_understood = "superblock" in done.stderr or "'open' failed" in done.stderr
+    return "" if is_understood else _last_line(done)
 
 
 def _last_line(done: Completed) -> str:
