@@ -12,6 +12,8 @@ import pytest
 from django.test import Client
 
 from pizarra.agent.agent import Agent
+from pizarra.errors import BadInput
+from pizarra.server.commands import check_text
 from pizarra.server.jobs.models import AuditEntry, Job, JobKey
 from pizarra.server.people.models import User
 from pizarra.service.commands.table import all_commands
@@ -136,3 +138,13 @@ def test_job_when_sixteen_ask_at_once_on_postgresql_then_there_is_one() -> None:
     argv = [str(TOOL), sys.executable, "-c", RACE]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["16", "1", "1", "1", "16"], done.stderr
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", ["web", "x\0"], {"a": ["\udfff"]}])
+def test_text_when_no_database_keeps_it_then_bad_input(text: object) -> None:
+    with pytest.raises(BadInput):
+        check_text({"domains": text})
+
+
+def test_text_when_it_is_of_any_script_then_fine() -> None:
+    check_text({"domains": ["mª.luz", "😀", "日本"], "seats": None, "n": 3})

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from pizarra.errors import BadInput
 from pizarra.server.hosts import host
 from pizarra.server.jobs.effects import before_job
 from pizarra.server.jobs.models import Job
@@ -38,9 +39,22 @@ def submit(
     """Queue a command, and return its job. The caller has checked the rule. Raises BadInput,
     KeyReused."""
     command = find_command(name)
+    check_text(arguments)
     wish = command.parse(arguments)
     before_job(user, command, wish)
     return enqueue(user, command, wish, request=request, key=key)
+
+
+def check_text(value: object) -> None:
+    """Raises BadInput for text that no database keeps: a NUL, or half of a surrogate pair."""
+    if isinstance(value, Mapping):
+        for one in value.values():
+            check_text(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            check_text(one)
+    elif isinstance(value, str) and any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value):
+        raise BadInput("A text has a character that cannot be kept: {text!a}.", text=value)
 
 
 def ask(
