@@ -31,9 +31,13 @@ def store(room: Room) -> UndoStore:
     return room.storage
 
 
-def repair(room: Room, seats: Sequence[Volume]) -> Sequence[str]:
+def repair(
+    room: Room, seats: Sequence[Volume], records: frozenset[str] = frozenset()
+) -> Sequence[str]:
     """What there was to repair, in words. Where nothing ever is, the backend is no RepairStore."""
-    return room.storage.repair_after_crash(seats) if isinstance(room.storage, RepairStore) else ()
+    if not isinstance(room.storage, RepairStore):
+        return ()
+    return room.storage.repair_after_crash(seats, in_records=lambda: records)
 
 
 def swap(room: Room, number: int, kept: UndoSlot) -> PizarraError | None:
@@ -163,3 +167,19 @@ def test_undo_when_its_seat_is_removed_then_nothing_is_left_behind(room: Room) -
     rewind(room, A, 3)
     assert room.storage.remove([room.seats[3]]) == {room.seats[3].uuid: None}
     assert repair(room, [room.seats[1], room.seats[2]]) in ((), [])
+
+
+def test_repair_when_a_record_explains_a_saved_content_then_it_stays_else_it_goes(
+    room: Room,
+) -> None:
+    """An operation saves all disks of a seat first: killed then, its slots are all that tells."""
+    if not room.storage.capabilities.undo:
+        return
+    room.vandalise(1)
+    assert set(store(room).save_undo({room.seats[1]: A}).values()) == {None}
+    every = list(room.seats.values())
+    assert repair(room, every, frozenset({room.seats[1].uuid})) in ((), [])
+    assert slots(room, 1) == {A}
+    assert repair(room, every)
+    assert slots(room, 1) == set()
+    assert room.is_vandalised(1)

@@ -195,12 +195,12 @@ def test_repair_when_a_sidecar_is_damaged_then_what_is_kept_of_the_seat_waits(
     storage.rewind(pairs, undo=undo_in(UndoSlot.B, *pairs))
     seat = pairs[0].volume
     sidecar_path(seat.path).write_text("{")
-    assert not storage.repair_after_crash([pairs[1].volume])
+    assert not storage.repair_after_crash([pairs[1].volume], set)
     assert storage.undo_slots([seat]) == {seat.uuid: {UndoSlot.B}}
     seat.path.unlink()  # by somebody: it may come back
-    assert not storage.repair_after_crash([pairs[1].volume])
+    assert not storage.repair_after_crash([pairs[1].volume], set)
     sidecar_path(seat.path).unlink()
-    assert storage.repair_after_crash([pairs[1].volume])
+    assert storage.repair_after_crash([pairs[1].volume], set)
     assert not storage.undo_slots([seat])
 
 
@@ -242,7 +242,7 @@ def test_content_when_it_dies_before_any_change_of_a_file_then_the_same_again_en
             else:
                 is_done = True
         if is_repaired:
-            storage.repair_after_crash([seat])
+            storage.repair_after_crash([seat], set)
         act()
         assert image_read(seat.path, 0, 4 * KIB) == (nothing if verb == "reset" else older), step
         assert storage.undo_slots([seat]) == {seat.uuid: {UndoSlot.B}}, step
@@ -259,8 +259,8 @@ def test_repair_when_somebody_is_at_work_then_what_is_there_is_left_to_that_one(
     seat = pairs[0].volume
     with qcow2_undo.swapping(seat.path.parent):
         qcow2_undo.save_undo(seat.path, UndoSlot.A)  # and the image has not been replaced yet
-        assert not storage.repair_after_crash([seat])
-    assert storage.repair_after_crash([seat])  # it was killed, and there is no record
+        assert not storage.repair_after_crash([seat], set)
+    assert storage.repair_after_crash([seat], set)  # it was killed, and there is no record
     assert not storage.undo_slots([seat])
 
 
@@ -273,7 +273,7 @@ def test_repair_when_a_version_without_a_journal_was_cut_off_then_its_undo_is_in
     storage.rewind([pair], undo=undo_in(UndoSlot.A, pair))
     kept = pair.volume.path.with_name(f".{pair.volume.path.name}.kept")
     kept.rename(kept.with_suffix(".moving"))
-    assert storage.repair_after_crash([one.volume for one in pairs])
+    assert storage.repair_after_crash([one.volume for one in pairs], set)
     assert storage.undo_slots([pair.volume]) == {pair.volume.uuid: {UndoSlot.A}}
     storage.swap_with_undo([UndoSwap(volume=pair.volume, kept=UndoSlot.A, to=UndoSlot.B)])
     assert image_read(pair.volume.path, 0, 4 * KIB) == work

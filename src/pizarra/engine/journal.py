@@ -328,6 +328,15 @@ class Journal:
         return sorted(self.folder.glob(f"*{_SUFFIX}"))
 
 
+def volumes_in_records(journal: Journal, all_volumes: Iterable[str]) -> frozenset[str]:
+    """The UUIDs of volumes that an open record is about, of an owner alive or dead. While a record
+    cannot be read, that may be any of ``all_volumes``."""
+    records, unreadable = journal.records()
+    if unreadable:
+        return frozenset(all_volumes)
+    return frozenset(volume.uuid for one in records for seat in one.open for volume in seat.volumes)
+
+
 def read_record(path: Path) -> Record:
     """Raises StorageFault for a damaged file, FileNotFoundError."""
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from pizarra.engine.events import Noted
-from pizarra.engine.journal import Action
+from pizarra.engine.journal import Action, volumes_in_records
 from pizarra.engine.recovery import Result, undone_reason
 from pizarra.engine.reset import UndoRun
 from pizarra.engine.undo import discard_old_undo, undo_ages
@@ -89,14 +90,16 @@ def settle_undos(context: Context, facts: HostFacts) -> list[PizarraError]:
         for pool in facts.pools
         if pool.kind in context.host.storages.capabilities
     }
+    in_records = partial(volumes_in_records, context.host.journal, facts.volumes)
     seats = [seat for room in facts.classrooms.values() for seat in room.seats]
     volumes = [volume for seat in seats for volume in seat.volumes]
     for kind, place in sorted(places):
         these = [one for one in volumes if (one.kind, one.place) == (kind, place)]
         try:
             storage = context.host.storages.at(kind, place)
-            done = storage.repair_after_crash(these) if isinstance(storage, RepairStore) else ()
-            for told in done:
+            if not isinstance(storage, RepairStore):
+                continue
+            for told in storage.repair_after_crash(these, in_records):
                 context.emit(Noted(text="{what}.", facts={"what": told}))
         except PizarraError as error:
             faults.append(error)

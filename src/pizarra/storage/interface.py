@@ -10,7 +10,7 @@ its ``Capabilities`` say the same to whoever plans.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -338,14 +338,21 @@ class DeviceStore(Protocol):
         ...
 
 
+InRecords = Callable[[], Collection[str]]
+
+
 @runtime_checkable
 class RepairStore(Protocol):
     """A crash can leave something that is to be ended, or taken back."""
 
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """After a crash, when every record of the journal is completed: what the slots of these
-        volumes, which are all that there are, hold without a reason goes, and so does what is kept
-        of volumes that are gone. Says in words what it did."""
+    def repair_after_crash(self, volumes: Sequence[Volume], in_records: InRecords) -> Sequence[str]:
+        """What the slots of these volumes, which are all that there are, hold without a reason
+        goes, and so does what is kept of volumes that are gone. Says in words what it did.
+
+        ``in_records`` tells the UUIDs of volumes that a record of the journal is about: those are
+        left alone, for the record explains their slots. It is asked when the store holds its locks,
+        so that an operation that begins meanwhile is seen.
+        """
         ...
 
 

@@ -36,6 +36,7 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
+    InRecords,
     NewCheckpoint,
     NewVolume,
     Progress,
@@ -376,7 +377,7 @@ class DmThinStore(LvmVolumes):
 
         return {**faults, **run_in_batches([_alone(one) for one in volumes], discard_batch)}
 
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
+    def repair_after_crash(self, volumes: Sequence[Volume], in_records: InRecords) -> Sequence[str]:
         """Told by the pools. Only ids that LVM never gives, in pools where it gave none of them."""
         told: list[str] = []
         there = self.observe().volumes
@@ -390,15 +391,19 @@ class DmThinStore(LvmVolumes):
                 continue  # it sleeps, as a pool of golden volumes may
             if finish_transaction(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
-            if count := send_in_turns(its, partial(self._settlement, pool)):
+            if count := send_in_turns(its, partial(self._settlement, pool, in_records)):
                 text = N_("{pool}: {n} undos that were cut off or left behind are settled")
                 told.append(Sentence(text, pool=pool, n=count))
         return told
 
-    def _settlement(self, pool: str, there: Mapping[int, Thin]) -> list[PoolMessages]:
+    def _settlement(
+        self, pool: str, in_records: InRecords, there: Mapping[int, Thin]
+    ) -> list[PoolMessages]:
         """By what LVM says under its lock: a seat that was made since is none that is gone."""
-        volumes = lvm_facts_unlocked(self.place).volumes
-        seats, strange = thin_undo.holders([one for one in volumes if one.pool == pool])
+        volumes = [one for one in lvm_facts_unlocked(self.place).volumes if one.pool == pool]
+        seats, strange = thin_undo.holders(volumes)
+        explained = in_records()
+        strange |= {one.thin_id for one in volumes if one.uuid in explained}
         return thin_undo.messages_after_crash(there, seats, strange)
 
     def remove(self, volumes: Sequence[Volume]) -> Faults:

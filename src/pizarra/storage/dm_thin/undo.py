@@ -126,11 +126,12 @@ def holders(volumes: Iterable[Volume]) -> tuple[frozenset[int], frozenset[int]]:
 def messages_after_crash(
     there: ThinDevices, seats: frozenset[int], strange: frozenset[int] = frozenset()
 ) -> list[PoolMessages]:
-    """What to tell a pool whose records are all completed: pure.
+    """What to tell a pool about contents that no record explains: pure.
 
-    Nothing for the ``strange``: what is kept of a seat waits until its label is mended. Of a seat
-    that is gone nothing stays. What the journal does not explain was left by a Pizarra without a
-    journal: the pool's count of when each content was made tells what to do with it.
+    Nothing is told of the ``strange``: seats with a damaged label, whose slots wait until it is
+    mended, and seats that a record is about. Of a seat that is gone nothing stays. What the journal
+    does not explain was left by a Pizarra without a journal: the pool's count of when each content
+    was made tells what to do with it.
     """
     ours = {thin_id % SPAN for thin_id in there if DISCARDED <= thin_id < PROBE}
     todo = [

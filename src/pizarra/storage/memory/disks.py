@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, count
 
 from pizarra.errors import StorageFault
 from pizarra.model.classroom_record import ClassroomRecord
@@ -14,6 +14,7 @@ from pizarra.model.undo_slot import UndoSlot
 
 BLOCK_BYTES = 4096
 BLANK = bytes(BLOCK_BYTES)
+next_made = count().__next__  # a thin pool counts too when it made each content
 
 
 class Block:
@@ -35,11 +36,13 @@ class Disk:
     baseline: str = ""  # UUID of what it was snapshot from
     undo: dict[UndoSlot, Disk] = field(default_factory=dict)  # what rewinds took away
     going: list[Disk] = field(default_factory=list)  # what takes space until it is reclaimed
+    made: int = field(default_factory=next_made)  # of its content: a later one has a larger number
 
     def content(self) -> Disk:
         """What it holds now, by itself."""
         blocks = None if self.blocks is None else dict(self.blocks)
-        return replace(self, blocks=blocks, written=set(self.written), undo={}, going=[])
+        return replace(self, blocks=blocks, written=set(self.written), undo={}, going=[],
+                       made=next_made())  # fmt: skip
 
     def write(self, offset: int, data: bytes) -> None:
         """Blocks that another volume shares are copied first."""

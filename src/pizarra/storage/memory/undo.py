@@ -8,8 +8,8 @@ from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.sentence import Sentence
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.interface import NO_UNDO, Faults, UndoSwap
-from pizarra.storage.memory.disks import Disk
+from pizarra.storage.interface import NO_UNDO, Faults, InRecords, UndoSwap
+from pizarra.storage.memory.disks import Disk, next_made
 from pizarra.storage.memory.driver import MemoryDriver
 
 
@@ -39,6 +39,7 @@ class MemoryUndo(MemoryDriver):
         step()
         self._change()
         disk.blocks, disk.written, disk.baseline = by.blocks, by.written, by.baseline
+        disk.made = next_made()
 
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """Those that hold something. One step."""
@@ -94,11 +95,22 @@ class MemoryUndo(MemoryDriver):
             disk.going.clear()
         return {volume.uuid: None for volume in volumes}
 
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
-        """An exchange has no middle; what goes may be left. One step."""
+    def repair_after_crash(self, volumes: Sequence[Volume], in_records: InRecords) -> Sequence[str]:
+        """What goes may be left, and a slot that was filled for a step never taken. One step."""
         self._begin("repair_after_crash")()
-        left = [disk for one in volumes if (disk := self._find(one)).going]
+        explained = in_records()
+        disks = [self._find(one) for one in volumes if one.uuid not in explained]
+        left = [disk for disk in disks if disk.going or _needless(disk)]
         for disk in left:
             disk.going.clear()
+            for slot in _needless(disk):
+                del disk.undo[slot]
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=len(left)),) if left else ()
+
+
+def _needless(disk: Disk) -> list[UndoSlot]:
+    """Slots that were filled for a step that was never taken: the disk has the older content."""
+    if disk.blocks is None:
+        return []
+    return [slot for slot, held in disk.undo.items() if held.made > disk.made]

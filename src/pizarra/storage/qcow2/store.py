@@ -37,6 +37,7 @@ from pizarra.storage.interface import (
     Change,
     Changes,
     Faults,
+    InRecords,
     NewCheckpoint,
     NewVolume,
     Progress,
@@ -286,12 +287,10 @@ class Qcow2Store:
         """A file each."""
         return _faults(volumes, lambda one: qcow2_undo.discard_undo(one.path))
 
-    def repair_after_crash(self, volumes: Sequence[Volume]) -> Sequence[str]:
+    def repair_after_crash(self, volumes: Sequence[Volume], in_records: InRecords) -> Sequence[str]:
         """By the files that are there."""
         with refusals(N_("read"), self.folder):
-            count = qcow2_undo.repair_after_crash(
-                self.folder / SEATS, {one.path for one in volumes}
-            )
+            count = qcow2_undo.repair_after_crash(self.folder / SEATS, volumes, in_records)
         text = N_("{n} undos that were cut off or left behind are settled")
         return (Sentence(text, n=count),) if count else ()
 

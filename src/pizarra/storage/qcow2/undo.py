@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from pizarra.errors import StorageFault
+from pizarra.model.facts import Volume
 from pizarra.model.sentence import N_
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.interface import UndoSwap
+from pizarra.storage.interface import InRecords, UndoSwap
 from pizarra.storage.qcow2.checks import check_expected, check_unheld, refusals
 from pizarra.storage.qcow2.sidecar import sidecar_path
 
@@ -97,7 +98,7 @@ def _locking(folder: Path, how: int) -> int:
     return fd
 
 
-def repair_after_crash(folder: Path, images: set[Path]) -> int:
+def repair_after_crash(folder: Path, volumes: Iterable[Volume], in_records: InRecords) -> int:
     """After a crash; and what is kept of images that are gone is dropped. How many there were.
     Nothing, while somebody is at work: he leaves nothing behind, or the next one settles it."""
     try:
@@ -105,6 +106,8 @@ def repair_after_crash(folder: Path, images: set[Path]) -> int:
     except (FileNotFoundError, BlockingIOError):
         return 0
     try:
+        explained = in_records()
+        images = {one.path for one in volumes if one.uuid not in explained}
         return sum(_repair(file, images) for file in sorted(folder.iterdir()))
     finally:
         os.close(fd)
@@ -124,7 +127,7 @@ def _repair(file: Path, images: set[Path]) -> bool:
         file.unlink()
         return True
     if image not in images:
-        return False  # its label is damaged: what is kept waits until that is mended
+        return False  # its label is damaged, or a record is about it: what is kept waits
     if file.samefile(image):  # for a step that was not taken
         file.unlink()
         return True
