@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from pizarra.compute.domain_edit import firmware_of, resources_of, state_files_of
-from pizarra.errors import BadInput
+from pizarra.compute.domain_edit import firmware_of, parse_domain, resources_of, state_files_of
 from pizarra.model.definition import Definition, DiskDefinition, NicDefinition
 
 _SOURCES = {"file": "file", "block": "dev", "dir": "dir", "volume": "volume", "network": "name"}
@@ -42,7 +41,7 @@ _QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 
 def parse_definition(xml: str) -> Definition:
     """Read inactive XML or that of a running machine. Raises BadInput when it is no domain."""
-    root = _root(xml)
+    root = parse_domain(xml)
     memory_bytes, vcpus = resources_of(xml)
     nvram = state_files_of(xml).nvram
     return Definition(
@@ -59,17 +58,6 @@ def parse_definition(xml: str) -> Definition:
         nics=tuple(map(_nic, root.iterfind("devices/interface"))),
         others=tuple(sorted(_others(root))),
     )
-
-
-def _root(xml: str) -> etree._Element:
-    parser = etree.XMLParser(resolve_entities=False, no_network=True)
-    try:
-        root = etree.fromstring(xml.encode(), parser)
-    except etree.XMLSyntaxError as error:
-        raise BadInput("This is not XML: {cause}", cause=error.msg) from None
-    if root.tag != "domain":
-        raise BadInput("This is the XML of a {tag}, not of a domain.", tag=root.tag)
-    return root
 
 
 def _disk(disk: etree._Element) -> DiskDefinition:

@@ -52,12 +52,12 @@ class StateFiles:
 
 def disks_of(xml: str) -> tuple[DiskSeen, ...]:
     """The disks, in the order of the XML."""
-    return tuple(_read_disk(disk) for disk in _parse(xml).iterfind("devices/disk"))
+    return tuple(_read_disk(disk) for disk in parse_domain(xml).iterfind("devices/disk"))
 
 
 def firmware_of(xml: str) -> Firmware:
     """UEFI if the XML asks libvirt for EFI firmware or names a pflash loader."""
-    os = _parse(xml).find("os")
+    os = parse_domain(xml).find("os")
     if os is None:
         return Firmware.BIOS
     loader = os.find("loader")
@@ -67,7 +67,7 @@ def firmware_of(xml: str) -> Firmware:
 
 def state_files_of(xml: str) -> StateFiles:
     """The paths of the firmware state: those in the XML, or else libvirt's defaults."""
-    root = _parse(xml)
+    root = parse_domain(xml)
     nvram = None
     if firmware_of(xml) is Firmware.UEFI:
         told = root.findtext("os/nvram", "").strip()
@@ -92,7 +92,7 @@ def replace_disk_source(xml: str, target: str, new_path: Path) -> str:
     Bus, address, serial, boot order and limits stay, so the guest sees the same disk. Raises
     NotFound, and Unsupported for a disk that libvirt decrypts.
     """
-    root = _parse(xml)
+    root = parse_domain(xml)
     disk = next((d for d in root.iterfind("devices/disk") if _target(d) == target), None)
     if disk is None:
         raise NotFound("The domain has no disk {target}.", target=target)
@@ -107,7 +107,7 @@ def replace_disk_source(xml: str, target: str, new_path: Path) -> str:
 
 def add_seat_metadata(xml: str, seat: SeatMetadata) -> str:
     """Add our metadata to the domain, in the place of any older metadata of ours."""
-    root = _parse(xml)
+    root = parse_domain(xml)
     metadata = root.find("metadata")
     if metadata is None:
         metadata = el("metadata")
@@ -119,7 +119,7 @@ def add_seat_metadata(xml: str, seat: SeatMetadata) -> str:
 
 def remove_seat_metadata(xml: str) -> str:
     """Remove our metadata, and the ``<metadata>`` element if nothing else is in it."""
-    root = _parse(xml)
+    root = parse_domain(xml)
     metadata = root.find("metadata")
     if metadata is None or metadata.find(f"{{{NAMESPACE}}}seat") is None:
         return xml
@@ -131,19 +131,19 @@ def remove_seat_metadata(xml: str) -> str:
 
 def seat_of(xml: str) -> tuple[str, str] | None:
     """(classroom, number) from our metadata; None when the domain is no seat of ours."""
-    seat = _parse(xml).find(f"metadata/{{{NAMESPACE}}}seat")
+    seat = parse_domain(xml).find(f"metadata/{{{NAMESPACE}}}seat")
     return None if seat is None else (seat.get("classroom", ""), seat.get("number", ""))
 
 
 def agent_listens(xml: str) -> bool:
     """Whether a program in the running guest has opened the channel of its agent."""
     target = f"devices/channel/target[@name='{AGENT}'][@state='connected']"
-    return _parse(xml).find(target) is not None
+    return parse_domain(xml).find(target) is not None
 
 
 def resources_of(xml: str) -> tuple[int, int]:
     """(bytes of memory, vcpus); 0 for what the XML does not say in a plain form."""
-    root = _parse(xml)
+    root = parse_domain(xml)
     memory, vcpus = root.find("memory"), root.findtext("vcpu", "").strip()
     memory_bytes = 0
     if memory is not None and (memory.text or "").strip().isdecimal():
@@ -154,7 +154,7 @@ def resources_of(xml: str) -> tuple[int, int]:
 def network_of(xml: str) -> str:
     """The network of a machine that we made, as its classroom's record says it: none, bridge=NAME,
     or isolated for a network of its own (whether that has a way out, only the network says)."""
-    interface = _parse(xml).find("devices/interface")
+    interface = parse_domain(xml).find("devices/interface")
     source = interface.find("source") if interface is not None else None
     if source is None:
         return "none"
@@ -162,7 +162,8 @@ def network_of(xml: str) -> str:
     return f"bridge={bridge}" if bridge else "isolated"
 
 
-def _parse(xml: str) -> etree._Element:
+def parse_domain(xml: str) -> etree._Element:
+    """The root of a domain's XML. Raises BadInput when it is none."""
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     try:
         root = etree.fromstring(xml.encode(), parser)
