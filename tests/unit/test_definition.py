@@ -154,13 +154,13 @@ def test_live_when_a_running_machine_is_on_an_overlay_then_the_disk_is_told() ->
     ).replace('type="block" device="disk"', 'type="file" device="disk"', 1)
     seen = parse_definition(live)
     assert seen.disks[0].backing == ("/dev/vg_class/net-07",)
-    (told,) = live_differences(MADE, seen)
+    (told,) = live_differences(MADE.disks, seen.disks)
     assert str(told.what) == "the running machine has /var/net-07.s as vda"
 
 
 def test_live_when_a_disk_was_unplugged_then_that_is_told() -> None:
     live = replace(MADE, disks=MADE.disks[:1])
-    assert [str(one.what) for one in live_differences(MADE, live)] == [
+    assert [str(one.what) for one in live_differences(MADE.disks, live.disks)] == [
         "the running machine has no disk vdb"
     ]
 

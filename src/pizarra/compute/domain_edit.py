@@ -57,7 +57,12 @@ def disks_of(xml: str) -> tuple[DiskSeen, ...]:
 
 def firmware_of(xml: str) -> Firmware:
     """UEFI if the XML asks libvirt for EFI firmware or names a pflash loader."""
-    os = parse_domain(xml).find("os")
+    return read_firmware(parse_domain(xml))
+
+
+def read_firmware(root: etree._Element) -> Firmware:
+    """The same of XML that is parsed."""
+    os = root.find("os")
     if os is None:
         return Firmware.BIOS
     loader = os.find("loader")
@@ -67,9 +72,13 @@ def firmware_of(xml: str) -> Firmware:
 
 def state_files_of(xml: str) -> StateFiles:
     """The paths of the firmware state: those in the XML, or else libvirt's defaults."""
-    root = parse_domain(xml)
+    return read_state_files(parse_domain(xml))
+
+
+def read_state_files(root: etree._Element) -> StateFiles:
+    """The same of XML that is parsed."""
     nvram = None
-    if firmware_of(xml) is Firmware.UEFI:
+    if read_firmware(root) is Firmware.UEFI:
         told = root.findtext("os/nvram", "").strip()
         nvram = (
             Path(told) if told else NVRAM_FOLDER / f"{root.findtext('name', '').strip()}_VARS.fd"
@@ -143,7 +152,11 @@ def agent_listens(xml: str) -> bool:
 
 def resources_of(xml: str) -> tuple[int, int]:
     """(bytes of memory, vcpus); 0 for what the XML does not say in a plain form."""
-    root = parse_domain(xml)
+    return read_resources(parse_domain(xml))
+
+
+def read_resources(root: etree._Element) -> tuple[int, int]:
+    """The same of XML that is parsed."""
     memory, vcpus = root.find("memory"), root.findtext("vcpu", "").strip()
     memory_bytes = 0
     if memory is not None and (memory.text or "").strip().isdecimal():

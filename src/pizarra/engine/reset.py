@@ -19,6 +19,7 @@ from pizarra.engine.entries import Entries, rewind_entries, undo_entries
 from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.journal import Action, OpenRecord, PowerAfter, UndoRule
+from pizarra.engine.machines import put_right
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
@@ -175,6 +176,10 @@ class SeatRun(ABC):
             if Step.STOP in one.steps:
                 with self.watch.timing(N_("stop"), [one.seat.name]):
                     self.host.compute.kill(one.seat.domain_uuid)
+            if Step.DROP_RAM in one.steps:
+                self.host.compute.drop_saved_ram(one.seat.domain_uuid)
+            if Step.REDEFINE in one.steps:
+                one = self._redefine(one)
             if Step.PAUSE in one.steps:
                 with self.watch.timing(N_("pause"), [one.seat.name]):
                     self.host.compute.pause(one.seat.domain_uuid)
@@ -185,6 +190,12 @@ class SeatRun(ABC):
             self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
         else:
             self._ready[_place(one)].put(one)
+
+    def _redefine(self, one: SeatPlan) -> SeatPlan:
+        """Put the machine's definition right. The plan, with a reason that says what it was."""
+        before = put_right(self.host, one.seat)
+        text = N_("put right: {what}; the definition that it had is in {file}")
+        return replace(one, reason=Sentence(text, what=one.redefined, file=before))
 
     def _rewinder(
         self, ready: queue.SimpleQueue[SeatPlan | None], starts: ThreadPoolExecutor
@@ -216,7 +227,7 @@ class SeatRun(ABC):
         elif Step.START in one.steps:
             self._start(one, Outcome.DONE)
         else:
-            self._settle(one, Outcome.DONE, verified=self.proven)
+            self._settle(one, Outcome.DONE, one.reason, verified=self.proven)
 
     def _start(self, one: SeatPlan, outcome: Outcome) -> None:
         try:
@@ -238,7 +249,7 @@ class SeatRun(ABC):
         except PizarraError as error:
             self._boot_instead(replace(one, reason=Sentence("it starts cold: {why}", why=error)))
         else:
-            self._settle(one, Outcome.DONE, verified=self.proven)
+            self._settle(one, Outcome.DONE, one.reason, verified=self.proven)
 
     def _boot_instead(self, one: SeatPlan) -> None:
         """From the original, after a reset; from what was saved, after a restore."""
