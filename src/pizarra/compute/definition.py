@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from pizarra.compute.domain_edit import (
-    NVRAM_FOLDER,
+    nvram_file,
     parse_domain,
     read_firmware,
     read_resources,
@@ -103,7 +103,7 @@ def definition_of(spec: DomainSpec) -> Definition:
         boot=("hd",),
         firmware=spec.firmware,
         loader="",
-        nvram=str(NVRAM_FOLDER / f"{spec.name}_VARS.fd") if is_uefi else "",
+        nvram=str(nvram_file(spec.name)) if is_uefi else "",
         kernel="",
         tpm="emulator 2.0" if spec.tpm else "",
         machine="q35",

@@ -80,13 +80,16 @@ def read_state_files(root: etree._Element) -> StateFiles:
     nvram = None
     if read_firmware(root) is Firmware.UEFI:
         told = root.findtext("os/nvram", "").strip()
-        nvram = (
-            Path(told) if told else NVRAM_FOLDER / f"{root.findtext('name', '').strip()}_VARS.fd"
-        )
+        nvram = Path(told) if told else nvram_file(root.findtext("name", "").strip())
     emulated = root.find("devices/tpm/backend[@type='emulator']") is not None
     return StateFiles(
         nvram=nvram, tpm=_SWTPM / root.findtext("uuid", "").strip() if emulated else None
     )
+
+
+def nvram_file(name: str) -> Path:
+    """Where libvirt keeps the UEFI variables of a machine whose XML names no file."""
+    return NVRAM_FOLDER / f"{name}_VARS.fd"
 
 
 def state_of(xml: str) -> str:

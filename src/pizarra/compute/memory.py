@@ -219,7 +219,7 @@ class MemoryCompute:
             machine = self._machine(uuid)
             if not path.is_file() or path.read_text(encoding="utf-8") != uuid:
                 raise ComputeFault("{path} holds no RAM of {uuid}.", path=path, uuid=uuid)
-            machine.power = Power.RUNNING
+            machine.power, machine.live_xml = Power.RUNNING, ""
 
     def agent_answers(self, uuid: str) -> bool:
         """Whether the machine is on and its guest is not deaf."""

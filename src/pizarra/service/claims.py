@@ -13,6 +13,7 @@ from functools import partial
 
 from pizarra.engine import recovery
 from pizarra.engine.journal import DISK_ACTIONS, Action
+from pizarra.engine.machines import examine
 from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
@@ -22,6 +23,7 @@ from pizarra.service import identity_offline
 from pizarra.service.context import Context
 from pizarra.service.identity_ends import take_back_cut_off
 from pizarra.service.look import Numbers as Numbers
+from pizarra.service.look import look_at_disks
 from pizarra.service.look import look_at_seats as look_at_seats
 
 
@@ -102,12 +104,13 @@ def _complete(
     *,
     notice: bool = True,
 ) -> Claimed:
-    seats = look_at_seats(context, classroom, numbers, judge)[1]
+    seats = look_at_disks(context, classroom, numbers)[1]
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
     if completed or taken_back:
-        seats = look_at_seats(context, classroom, numbers, judge)[1]
+        seats = look_at_disks(context, classroom, numbers)[1]
+    seats = examine(context.host, seats, judge)
     faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
     faults |= {name: join([why]) for name, why in taken_back.items() if why}
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)

@@ -254,9 +254,10 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, N_("changed"))
+        sound = [seat for seat in classroom.seats if not seat.fault]
         faults = {
             seat.name: seat.fault
-            for seat in examine(context.host, classroom.seats, redefine_fault)
+            for seat in examine(context.host, sound, redefine_fault)
             if seat.fault
         }
         version = classroom.record.version or classroom.seats[0].labels.version

@@ -20,7 +20,14 @@ def look_at_seats(
 ) -> tuple[HostFacts, tuple[Seat, ...]]:
     """Observe the host, and choose seats of a classroom. A machine that is not as it was made is a
     fault of its seat where ``judge`` says so. Raises NotFound."""
+    facts, seats = look_at_disks(context, classroom, numbers)
+    return facts, examine(context.host, seats, judge)
+
+
+def look_at_disks(
+    context: Context, classroom: str, numbers: Numbers
+) -> tuple[HostFacts, tuple[Seat, ...]]:
+    """The same without a look at the machines. Raises NotFound."""
     check_name(classroom, N_("classroom"))
     facts = context.host.observe()
-    seats = choose_seats(facts.classroom(classroom), numbers)
-    return facts, examine(context.host, seats, judge)
+    return facts, choose_seats(facts.classroom(classroom), numbers)
