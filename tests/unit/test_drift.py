@@ -224,6 +224,37 @@ def test_reset_when_ram_is_saved_then_it_goes_before_the_disk(room: Tampered) ->
     assert (room.content(2), room.power(2)) == (b"original", Power.OFF)
 
 
+@pytest.mark.parametrize("way", ["saved RAM"], indirect=True)
+def test_undo_when_a_reset_dropped_ram_then_it_is_saved_again(room: Tampered) -> None:
+    room.dirty(2)
+    for _ in range(2):
+        room.reset([2])
+        assert room.content(2) == b"original"
+        assert undo(room.context, "net", [2]).exit_status == 0
+        assert (room.content(2), room.power(2)) == (b"a studen", Power.OFF)
+        assert verbs.status(room.context, "net", [2]).seats[0].outcome is Outcome.UNKNOWN
+    room.compute.calls.clear()
+    assert verbs.start(room.context, "net", [2]).exit_status == 0
+    assert room.acts() == {"wake"}
+
+
+@pytest.mark.parametrize("way", ["saved RAM"], indirect=True)
+def test_reset_when_there_is_another_then_ram_of_the_one_before_is_forgotten(
+    room: Tampered,
+) -> None:
+    folder = room.context.host.states.folder
+    for _ in range(2):
+        room.dirty(2)
+        room.reset([2])
+        assert undo(room.context, "net", [2]).exit_status == 0
+        room.reset([2])
+        assert len([*folder.glob("*.undo-*.ram")]) == 1
+        room.dirty(2)
+        room.reset([2])
+        assert not [*folder.glob("*.undo-*.ram")]
+        room.compute.happen_to(UUID, ram=True)
+
+
 @every_way
 def test_undo_when_a_machine_was_changed_then_nothing_is_done(room: Tampered) -> None:
     assert told(undo(room.context, "net", [2]))[0] is Outcome.UNKNOWN

@@ -92,6 +92,14 @@ class Compute(Protocol):
         """Switch the machine on; it goes on with the RAM that libvirt saved. Fine if it is on."""
         ...
 
+    def keep_saved_ram(self, uuid: str, to: Path) -> None:
+        """The RAM that libvirt saved of the machine is in the file ``to`` too."""
+        ...
+
+    def put_saved_ram(self, uuid: str, path: Path) -> None:
+        """libvirt has this RAM saved of the machine, which is off. The inverse of ``keep``."""
+        ...
+
     def drop_saved_ram(self, uuid: str) -> None:
         """Forget the RAM that libvirt saved of the machine. Fine if there is none."""
         ...

@@ -40,9 +40,10 @@ from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import N_, Sentence
-from pizarra.system.file_copies import sync
+from pizarra.system.file_copies import link_or_copy, sync
 
 _DEFINITIONS = Path("/etc/libvirt/qemu")
+_SAVED_RAM = Path("/var/lib/libvirt/qemu/save")  # of virsh managedsave, at qemu:///system
 _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
 _AGENT_NOTE = "user.pizarra.agent"  # extended attribute of a file of RAM
@@ -196,6 +197,35 @@ class LibvirtCompute:
                     raise
 
         self._connections.do(N_("start"), uuid, work, SLOW_S)
+
+    def keep_saved_ram(self, uuid: str, to: Path) -> None:
+        """A second name of libvirt's file, which costs nothing; a copy on another file system."""
+
+        def work(conn: Connection) -> str:
+            return str(_find_domain(conn, uuid).name())
+
+        name = self._connections.do(N_("read"), uuid, work)
+        try:
+            link_or_copy(_SAVED_RAM / f"{name}.save", to)
+        except OSError as error:
+            raise ComputeFault(
+                "The saved RAM of {name} could not be kept: {why}.",
+                "See: ls -l {folder}",
+                name=name,
+                why=os.strerror(error.errno or 0),
+                folder=_SAVED_RAM,
+            ) from None
+
+    def put_saved_ram(self, uuid: str, path: Path) -> None:
+        """libvirt takes RAM only from a machine: one that stands still, for as long as that takes.
+        A start goes on with it."""
+        self._fence_once()
+
+        def work(conn: Connection) -> None:
+            conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            _find_domain(conn, uuid).managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+
+        self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
 
     def drop_saved_ram(self, uuid: str) -> None:
         """The file of ``virsh managedsave`` is removed."""

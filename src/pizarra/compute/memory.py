@@ -174,6 +174,21 @@ class MemoryCompute:
         if machine.power in _OFF:
             machine.power, machine.has_saved_ram, machine.live_xml = Power.RUNNING, False, ""
 
+    def keep_saved_ram(self, uuid: str, to: Path) -> None:
+        """Write the UUID to the file, if there is RAM."""
+        with self._record_call("keep_saved_ram", uuid):
+            if self._machine(uuid).has_saved_ram:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_text(uuid, encoding="utf-8")
+
+    def put_saved_ram(self, uuid: str, path: Path) -> None:
+        """The RAM is saved, if the file names this machine."""
+        with self._record_call("put_saved_ram", uuid):
+            machine = self._machine(uuid)
+            if path.read_text(encoding="utf-8") != uuid:
+                raise ComputeFault("{path} holds no RAM of {uuid}.", path=path, uuid=uuid)
+            machine.has_saved_ram, machine.power = True, Power.OFF
+
     def drop_saved_ram(self, uuid: str) -> None:
         """Forget it. Fine if there is none."""
         with self._record_call("drop_saved_ram", uuid):

@@ -50,6 +50,7 @@ class SeatRun(ABC):
         self._outcomes: dict[str, SeatOutcome] = {}
         self._ending: list[Future[None]] = []
         self._touched: set[str] = set()  # names of seats whose disks may have been changed
+        self._with_ram: set[str] = set()  # names of seats that got back the RAM that was saved
         self._freed: dict[str, PizarraError | None] = {}  # by volume: whether its space is free
         self._ready: dict[_Place, queue.SimpleQueue[SeatPlan | None]] = defaultdict(
             queue.SimpleQueue
@@ -177,7 +178,7 @@ class SeatRun(ABC):
                 with self.watch.timing(N_("stop"), [one.seat.name]):
                     self.host.compute.kill(one.seat.domain_uuid)
             if Step.DROP_RAM in one.steps:
-                self.host.compute.drop_saved_ram(one.seat.domain_uuid)
+                self._drop_ram(one)
             if Step.REDEFINE in one.steps:
                 one = self._redefine(one)
             if Step.PAUSE in one.steps:
@@ -190,6 +191,14 @@ class SeatRun(ABC):
             self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
         else:
             self._ready[_place(one)].put(one)
+
+    def _drop_ram(self, one: SeatPlan) -> None:
+        """RAM that libvirt saved may not meet another disk. An undo brings both back."""
+        slot = next(v.slot for e in self._opened.record.seats if e.seat == one.seat.name
+                    for v in e.volumes)  # fmt: skip
+        if slot:
+            self.host.states.keep_ram(one.seat, slot)
+        self.host.compute.drop_saved_ram(one.seat.domain_uuid)
 
     def _redefine(self, one: SeatPlan) -> SeatPlan:
         """Put the machine's definition right. The plan, with a reason that says what it was."""
@@ -230,9 +239,11 @@ class SeatRun(ABC):
             self._settle(one, Outcome.DONE, one.reason, verified=self.proven)
 
     def _start(self, one: SeatPlan, outcome: Outcome) -> None:
+        compute = self.host.compute
+        start = compute.wake if one.seat.name in self._with_ram else compute.start
         try:
             with self.watch.timing(N_("start"), [one.seat.name]):
-                self.host.compute.start(one.seat.domain_uuid)
+                start(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are right, but it did not start: {why}", why=error)
             self._settle(one, Outcome.FAILED, reason, verified=self.proven)
@@ -406,8 +417,20 @@ class UndoRun(SeatRun):
             if why:
                 self._settle(one, Outcome.FAILED, join(why))
             else:
-                right.append(one)
+                right.append(self._put_ram(one))
         return right
+
+    def _put_ram(self, one: SeatPlan) -> SeatPlan:
+        """RAM that the reset dropped is saved again. The plan, with a reason where it is not."""
+        first = one.seat.volumes[0].uuid
+        kept = next(v.kept for e in self._opened.record.seats for v in e.volumes if v.uuid == first)
+        try:
+            if kept and self.host.states.put_ram(one.seat, kept):
+                self._with_ram.add(one.seat.name)
+        except PizarraError as error:
+            text = N_("its RAM of then could not be put back: {why}")
+            return replace(one, reason=Sentence(text, why=error))
+        return one
 
 
 def _place(one: SeatPlan) -> _Place:
