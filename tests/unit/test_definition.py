@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pizarra.compute.definition import parse_definition
+from pizarra.compute.definition import definition_of, parse_definition
 from pizarra.compute.domain_xml import domain_xml
+from pizarra.compute.interface import DomainSpec
 from pizarra.errors import BadInput
 from pizarra.model.definition import Definition, Grade
+from pizarra.model.disk_source import ImageFile
 from pizarra.model.labels import Firmware
 from pizarra.planner.definition_diff import diff_definitions, live_differences
 from tests.unit.test_domain_xml import DATA, LVM, SEAT
@@ -115,6 +118,23 @@ CHANGES = {
         (Grade.HARDWARE, "its machine type is i440fx"),
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SEAT,
+        replace(SEAT, firmware=Firmware.UEFI, tpm=True),
+        replace(SEAT, disks=(LVM, DATA)),
+        replace(SEAT, disks=(replace(LVM, source=ImageFile(Path("/x.qcow2"), "qcow2")),)),
+        *(replace(SEAT, network=one) for one in ("none", "nat", "isolated", "bridge=br0")),
+        replace(SEAT, memory_bytes=2**30 + 1, mac="52:54:00:AB:CD:EF"),
+    ],
+)
+def test_definition_of_when_a_machine_is_made_then_it_is_what_its_xml_says(
+    spec: DomainSpec,
+) -> None:
+    assert definition_of(spec) == parse_definition(domain_xml(spec, kvm=True))
 
 
 def test_diff_when_nothing_changed_then_there_is_none() -> None:
