@@ -65,4 +65,4 @@ def test_definition_when_a_running_machine_was_changed_then_only_live_tells(
     virsh = ("virsh", "-c", libvirt_host.uri)
     live = parse_definition(libvirt_host.inside(*virsh, "dumpxml", seat.uuid))
     made = parse_definition(domain_xml(seat.spec, kvm=False))
-    assert live_differences(made, live) == ()
+    assert live_differences(made.disks, live.disks) == ()

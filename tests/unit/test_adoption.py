@@ -198,7 +198,8 @@ def test_plan_when_the_machine_is_not_off_then_says_how_to_shut_it_down(power: P
 
 
 def test_plan_when_its_ram_is_saved_then_is_refused() -> None:
-    found = replace(machine(file_disk()), saved=True)
+    found = machine(file_disk())
+    found = replace(found, domain=replace(found.domain, has_saved_ram=True))
     assert "managedsave-remove win11" in str(planned(found).reason)
 
 

@@ -32,7 +32,9 @@ def test_restore_when_saved_then_each_has_its_own_and_the_power_as_found(school:
     school.compute.calls.clear()
     assert outcomes(checkpoints.save(school.context, "net", "half", [1, 2])) == [Outcome.DONE] * 2
     called = [call for call, uuid in school.compute.calls if uuid == seat_uuid("net", 1)]
-    assert called == ["pause", "resume"], "it stands still meanwhile, and goes on"
+    assert called == ["xml", "live_xml", "pause", "resume"], (
+        "it stands still meanwhile, and goes on"
+    )
     school.reset()
     school.dirty(2)
     report = checkpoints.restore(school.context, "net", "half")
@@ -86,7 +88,7 @@ def test_save_when_the_name_is_there_or_cannot_be_then_nothing_is_paused(school:
     for name, error in (("one", AlreadyExists), ("../x", BadInput), ("a b", BadInput)):
         with pytest.raises(error):
             checkpoints.save(school.context, "net", name)
-    assert {call for call, _ in school.compute.calls} <= {"observe"}
+    assert {call for call, _ in school.compute.calls} <= {"observe", "xml", "live_xml"}
     assert saved_volumes(school) == 1
 
 

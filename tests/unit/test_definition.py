@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from pizarra.compute.definition import parse_definition
+from pizarra.compute.definition import definition_of, parse_definition
 from pizarra.compute.domain_xml import domain_xml
+from pizarra.compute.interface import DomainSpec
 from pizarra.errors import BadInput
 from pizarra.model.definition import Definition, Grade
+from pizarra.model.disk_source import ImageFile
 from pizarra.model.labels import Firmware
 from pizarra.planner.definition_diff import diff_definitions, live_differences
 from tests.unit.test_domain_xml import DATA, LVM, SEAT
@@ -117,6 +120,23 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        SEAT,
+        replace(SEAT, firmware=Firmware.UEFI, tpm=True),
+        replace(SEAT, disks=(LVM, DATA)),
+        replace(SEAT, disks=(replace(LVM, source=ImageFile(Path("/x.qcow2"), "qcow2")),)),
+        *(replace(SEAT, network=one) for one in ("none", "nat", "isolated", "bridge=br0")),
+        replace(SEAT, memory_bytes=2**30 + 1, mac="52:54:00:AB:CD:EF"),
+    ],
+)
+def test_definition_of_when_a_machine_is_made_then_it_is_what_its_xml_says(
+    spec: DomainSpec,
+) -> None:
+    assert definition_of(spec) == parse_definition(domain_xml(spec, kvm=True))
+
+
 def test_diff_when_nothing_changed_then_there_is_none() -> None:
     assert diff_definitions(MADE, parse_definition(MADE_XML)) == ()
 
@@ -154,13 +174,13 @@ def test_live_when_a_running_machine_is_on_an_overlay_then_the_disk_is_told() ->
     ).replace('type="block" device="disk"', 'type="file" device="disk"', 1)
     seen = parse_definition(live)
     assert seen.disks[0].backing == ("/dev/vg_class/net-07",)
-    (told,) = live_differences(MADE, seen)
+    (told,) = live_differences(MADE.disks, seen.disks)
     assert str(told.what) == "the running machine has /var/net-07.s as vda"
 
 
 def test_live_when_a_disk_was_unplugged_then_that_is_told() -> None:
     live = replace(MADE, disks=MADE.disks[:1])
-    assert [str(one.what) for one in live_differences(MADE, live)] == [
+    assert [str(one.what) for one in live_differences(MADE.disks, live.disks)] == [
         "the running machine has no disk vdb"
     ]
 

@@ -75,7 +75,7 @@ def test_reset_when_never_started_then_unchanged_and_nothing_is_touched(school: 
     assert outcomes(report) == [Outcome.UNCHANGED] * SEATS
     assert all(one.verified for one in report.seats)
     assert report.exit_status == 0
-    assert {call for call, _ in school.compute.calls} <= {"observe"}
+    assert {call for call, _ in school.compute.calls} <= {"observe", "xml"}
 
 
 def test_reset_when_dirty_then_original_and_the_power_as_found(school: School) -> None:
@@ -107,7 +107,7 @@ def test_reset_when_hot_then_the_machine_is_paused_and_never_killed(school: Scho
     report = school.reset([1], Mode.HOT)
     assert outcomes(report) == [Outcome.DONE]
     called = [call for call, uuid in school.compute.calls if uuid == seat_uuid("net", 1)]
-    assert called == ["pause", "reset_button", "resume"]
+    assert called == ["xml", "live_xml", "pause", "reset_button", "resume"]
     assert school.power(1) is Power.RUNNING
     assert school.content(1) == b"original"
 

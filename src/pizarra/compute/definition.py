@@ -1,4 +1,4 @@
-"""Reads what a machine is defined to be from libvirt's XML. Pure.
+"""What a machine is defined to be, and what it runs on: read from libvirt's XML. Pure.
 
 Only what decides what a start would use is read, in the same form for XML of ours and for XML that
 libvirt completed. https://libvirt.org/formatdomain.html
@@ -10,8 +10,25 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-from pizarra.compute.domain_edit import firmware_of, parse_domain, resources_of, state_files_of
-from pizarra.model.definition import Definition, DiskDefinition, NicDefinition
+from pizarra.compute.domain_edit import (
+    nvram_file,
+    parse_domain,
+    read_firmware,
+    read_resources,
+    read_state_files,
+)
+from pizarra.compute.domain_xml import BRIDGE
+from pizarra.compute.interface import DiskSpec, DomainSpec
+from pizarra.compute.network_xml import network_name
+from pizarra.model.definition import (
+    Definition,
+    DiskDefinition,
+    NicDefinition,
+    OtherDevice,
+)
+from pizarra.model.disk_source import BlockDevice, ImageFile, RbdImage
+from pizarra.model.labels import Firmware
+from pizarra.model.sizes import KIB
 
 _SOURCES = {"file": "file", "block": "dev", "dir": "dir", "volume": "volume", "network": "name"}
 _PLAIN_DEVICES = {
@@ -37,17 +54,29 @@ _PLAIN_DEVICES = {
     "watchdog",
 }
 _QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
+# what brings content of its own, which no reset of disks puts back
+_WITH_CONTENT = {
+    "filesystem": "filesystem",
+    "shmem": "shmem",
+    f"{_QEMU}commandline": "qemu:commandline",
+    f"{_QEMU}override": "qemu:override",
+}
+
+
+def has_content(element: etree._Element) -> bool:
+    """Whether a device, or a part of a domain for QEMU itself, brings content of its own."""
+    return element.tag in _WITH_CONTENT
 
 
 def parse_definition(xml: str) -> Definition:
-    """Read inactive XML or that of a running machine. Raises BadInput when it is no domain."""
+    """Read the XML of a definition. Raises BadInput when it is no domain."""
     root = parse_domain(xml)
-    memory_bytes, vcpus = resources_of(xml)
-    nvram = state_files_of(xml).nvram
+    memory_bytes, vcpus = read_resources(root)
+    nvram = read_state_files(root).nvram
     return Definition(
         disks=tuple(map(_disk, root.iterfind("devices/disk"))),
         boot=tuple(one.get("dev", "") for one in root.iterfind("os/boot")),
-        firmware=firmware_of(xml),
+        firmware=read_firmware(root),
         loader=root.findtext("os/loader", "").strip(),
         nvram=str(nvram) if nvram else "",
         kernel=root.findtext("os/kernel", "").strip(),
@@ -56,8 +85,69 @@ def parse_definition(xml: str) -> Definition:
         memory_bytes=memory_bytes,
         vcpus=vcpus,
         nics=tuple(map(_nic, root.iterfind("devices/interface"))),
-        others=tuple(sorted(_others(root))),
+        others=tuple(_others(root)),
     )
+
+
+def parse_live_disks(xml: str) -> tuple[DiskDefinition, ...]:
+    """The disks of the XML of a running machine: what QEMU opened. Raises BadInput."""
+    return tuple(map(_disk, parse_domain(xml).iterfind("devices/disk")))
+
+
+def definition_of(spec: DomainSpec) -> Definition:
+    """What a machine of ours is made as: the same as its XML says (``domain_xml``), at a tenth of
+    the time."""
+    is_uefi = spec.firmware is Firmware.UEFI
+    return Definition(
+        disks=tuple(map(_made_disk, spec.disks)),
+        boot=("hd",),
+        firmware=spec.firmware,
+        loader="",
+        nvram=str(nvram_file(spec.name)) if is_uefi else "",
+        kernel="",
+        tpm="emulator 2.0" if spec.tpm else "",
+        machine="q35",
+        memory_bytes=spec.memory_bytes // KIB * KIB,
+        vcpus=spec.vcpus,
+        nics=_made_nics(spec),
+        others=(),
+    )
+
+
+def _made_disk(disk: DiskSpec) -> DiskDefinition:
+    match disk.source:
+        case BlockDevice(path):
+            kind, source = "block", str(path)
+        case ImageFile(path, _):
+            kind, source = "file", str(path)
+        case RbdImage() as image:
+            kind, source = "network", f"rbd:{image.pool}/{image.image}"
+    return DiskDefinition(
+        target=disk.target,
+        device="disk",
+        source=source,
+        type=kind,
+        format=disk.source.format,
+        bus="virtio",
+        boot=0,
+        transient=False,
+    )
+
+
+def _made_nics(spec: DomainSpec) -> tuple[NicDefinition, ...]:
+    if spec.network == "none":
+        return ()
+    is_bridged = spec.network.startswith(BRIDGE)
+    return (
+        NicDefinition(
+            mac=spec.mac.lower(),
+            type="bridge" if is_bridged else "network",
+            source=spec.network.removeprefix(BRIDGE) if is_bridged
+            else network_name(spec.classroom),
+            model="virtio",
+            boot=0,
+        ),
+    )  # fmt: skip
 
 
 def _disk(disk: etree._Element) -> DiskDefinition:
@@ -130,11 +220,11 @@ def _machine(root: etree._Element) -> str:
     return "i440fx" if machine in ("pc", "") or "i440fx" in machine else machine
 
 
-def _others(root: etree._Element) -> Iterator[str]:
+def _others(root: etree._Element) -> Iterator[OtherDevice]:
     devices = root.find("devices")
     for device in () if devices is None else devices.iterchildren(tag=etree.Element):
         if device.tag not in _PLAIN_DEVICES:
-            yield str(device.tag)
-    for extra in ("commandline", "override"):
-        if root.find(f"{_QEMU}{extra}") is not None:
-            yield f"qemu:{extra}"
+            yield OtherDevice(name=str(device.tag), has_content=has_content(device))
+    for extra in root.iterchildren(tag=etree.Element):
+        if has_content(extra):
+            yield OtherDevice(name=_WITH_CONTENT[str(extra.tag)], has_content=True)

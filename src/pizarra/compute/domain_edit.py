@@ -57,7 +57,12 @@ def disks_of(xml: str) -> tuple[DiskSeen, ...]:
 
 def firmware_of(xml: str) -> Firmware:
     """UEFI if the XML asks libvirt for EFI firmware or names a pflash loader."""
-    os = parse_domain(xml).find("os")
+    return read_firmware(parse_domain(xml))
+
+
+def read_firmware(root: etree._Element) -> Firmware:
+    """The same of XML that is parsed."""
+    os = root.find("os")
     if os is None:
         return Firmware.BIOS
     loader = os.find("loader")
@@ -67,17 +72,24 @@ def firmware_of(xml: str) -> Firmware:
 
 def state_files_of(xml: str) -> StateFiles:
     """The paths of the firmware state: those in the XML, or else libvirt's defaults."""
-    root = parse_domain(xml)
+    return read_state_files(parse_domain(xml))
+
+
+def read_state_files(root: etree._Element) -> StateFiles:
+    """The same of XML that is parsed."""
     nvram = None
-    if firmware_of(xml) is Firmware.UEFI:
+    if read_firmware(root) is Firmware.UEFI:
         told = root.findtext("os/nvram", "").strip()
-        nvram = (
-            Path(told) if told else NVRAM_FOLDER / f"{root.findtext('name', '').strip()}_VARS.fd"
-        )
+        nvram = Path(told) if told else nvram_file(root.findtext("name", "").strip())
     emulated = root.find("devices/tpm/backend[@type='emulator']") is not None
     return StateFiles(
         nvram=nvram, tpm=_SWTPM / root.findtext("uuid", "").strip() if emulated else None
     )
+
+
+def nvram_file(name: str) -> Path:
+    """Where libvirt keeps the UEFI variables of a machine whose XML names no file."""
+    return NVRAM_FOLDER / f"{name}_VARS.fd"
 
 
 def state_of(xml: str) -> str:
@@ -143,7 +155,11 @@ def agent_listens(xml: str) -> bool:
 
 def resources_of(xml: str) -> tuple[int, int]:
     """(bytes of memory, vcpus); 0 for what the XML does not say in a plain form."""
-    root = parse_domain(xml)
+    return read_resources(parse_domain(xml))
+
+
+def read_resources(root: etree._Element) -> tuple[int, int]:
+    """The same of XML that is parsed."""
     memory, vcpus = root.find("memory"), root.findtext("vcpu", "").strip()
     memory_bytes = 0
     if memory is not None and (memory.text or "").strip().isdecimal():

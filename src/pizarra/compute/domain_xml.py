@@ -18,7 +18,7 @@ from pizarra.model.sizes import KIB
 
 AGENT = "org.qemu.guest_agent.0"  # name of the guest agent's channel
 
-_BRIDGE = "bridge="
+BRIDGE = "bridge="  # of a network that is a bridge of the host
 
 
 def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -> str:
@@ -184,8 +184,8 @@ def _interfaces(spec: DomainSpec) -> tuple[_Element, ...]:
         return ()
     card = (el("model", {"type": "virtio"}), el("rom", {"enabled": "no"}))
     mac = el("mac", {"address": spec.mac})
-    if spec.network.startswith(_BRIDGE):
-        source = el("source", {"bridge": spec.network.removeprefix(_BRIDGE)})
+    if spec.network.startswith(BRIDGE):
+        source = el("source", {"bridge": spec.network.removeprefix(BRIDGE)})
         return (el("interface", {"type": "bridge"}, mac, source, *card),)
     source = el("source", {"network": network_name(spec.classroom)})
     isolated = el("port", {"isolated": "yes"})

@@ -76,12 +76,32 @@ class Compute(Protocol):
         """Define or redefine the machine. Raises NotOurs if its name or UUID is somebody else's."""
         ...
 
+    def made_xml(self, spec: DomainSpec) -> str:
+        """The XML by which ``define`` defines a machine."""
+        ...
+
     def undefine(self, uuid: str) -> None:
         """Remove the definition, NVRAM and TPM of a machine that is off. Fine if there is none."""
         ...
 
     def start(self, uuid: str) -> None:
         """Switch the machine on with clean RAM. Fine if it is on."""
+        ...
+
+    def wake(self, uuid: str) -> None:
+        """Switch the machine on; it goes on with the RAM that libvirt saved. Fine if it is on."""
+        ...
+
+    def keep_saved_ram(self, uuid: str, to: Path) -> None:
+        """The RAM that libvirt saved of the machine is in the file ``to`` too."""
+        ...
+
+    def put_saved_ram(self, uuid: str, path: Path) -> None:
+        """libvirt has this RAM saved of the machine, which is off. The inverse of ``keep``."""
+        ...
+
+    def drop_saved_ram(self, uuid: str) -> None:
+        """Forget the RAM that libvirt saved of the machine. Fine if there is none."""
         ...
 
     def ask_to_stop(self, uuid: str) -> None:
@@ -144,12 +164,12 @@ class Compute(Protocol):
         """The inactive (persistent) domain XML."""
         ...
 
-    def redefine(self, xml: str) -> None:
-        """Replace the persistent definition of a domain, as an adoption does."""
+    def live_xml(self, uuid: str) -> str:
+        """The XML of the machine as it runs; the persistent one of a machine that is off."""
         ...
 
-    def has_saved_ram(self, uuid: str) -> bool:
-        """Whether ``virsh managedsave`` saved RAM from which others would start the machine."""
+    def redefine(self, xml: str) -> None:
+        """Replace the persistent definition of a domain, as an adoption does."""
         ...
 
     def find(self, name: str) -> Domain | None:

@@ -40,9 +40,10 @@ from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import N_, Sentence
-from pizarra.system.file_copies import sync
+from pizarra.system.file_copies import link_or_copy, sync
 
 _DEFINITIONS = Path("/etc/libvirt/qemu")
+_SAVED_RAM = Path("/var/lib/libvirt/qemu/save")  # of virsh managedsave, at qemu:///system
 _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
 _AGENT_NOTE = "user.pizarra.agent"  # extended attribute of a file of RAM
@@ -108,16 +109,20 @@ class LibvirtCompute:
 
     def define(self, spec: DomainSpec) -> None:
         """Define or redefine the machine. Raises NotOurs if its name or UUID is taken."""
-        with self._kvm_lock:
-            if self._kvm is None:
-                self._kvm = is_kvm_usable()
-        xml = domain_xml(spec, kvm=self._kvm, buffered=_buffered_targets(spec.disks))
+        xml = self.made_xml(spec)
 
         def work(conn: Connection) -> None:
             _check_name_free(conn, spec)
             conn.defineXML(xml)
 
         self._connections.do(N_("define"), spec.name, work)
+
+    def made_xml(self, spec: DomainSpec) -> str:
+        """For the KVM and the file systems of this host."""
+        with self._kvm_lock:
+            if self._kvm is None:
+                self._kvm = is_kvm_usable()
+        return domain_xml(spec, kvm=self._kvm, buffered=_buffered_targets(spec.disks))
 
     def undefine(self, uuid: str) -> None:
         """Remove the definition, NVRAM, TPM and saved state.
@@ -150,6 +155,12 @@ class LibvirtCompute:
             N_("read"), uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc(flags))
         )
 
+    def live_xml(self, uuid: str) -> str:
+        """What QEMU has open now, which differs from the definition after a snapshot."""
+        return self._connections.do(
+            N_("read"), uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc())
+        )
+
     def redefine(self, xml: str) -> None:
         """Replace the persistent definition of a domain that is there."""
         uuid = etree.fromstring(xml).findtext("uuid", "").strip()
@@ -160,12 +171,6 @@ class LibvirtCompute:
 
         self._connections.do(N_("redefine"), uuid, work)
 
-    def has_saved_ram(self, uuid: str) -> bool:
-        """Whether ``virsh managedsave`` or libvirt-guests saved the RAM of this machine."""
-        return self._connections.do(
-            N_("look at"), uuid, lambda conn: bool(_find_domain(conn, uuid).hasManagedSaveImage())
-        )
-
     # ---- one machine's power
 
     def start(self, uuid: str) -> None:
@@ -174,18 +179,63 @@ class LibvirtCompute:
         RAM that ``virsh managedsave`` or libvirt-guests saved is dropped. Restored over a disk that
         was rewound meanwhile, that RAM would destroy the file systems.
         """
+        self._create(uuid, libvirt.VIR_DOMAIN_START_FORCE_BOOT)
 
+    def wake(self, uuid: str) -> None:
+        """libvirt removes the file of the RAM when the machine runs."""
+        self._create(uuid, 0)
+
+    def _create(self, uuid: str, flags: int) -> None:
         self._fence_once()
 
         def work(conn: Connection) -> None:
             domain = _find_domain(conn, uuid)
             try:
-                domain.createWithFlags(libvirt.VIR_DOMAIN_START_FORCE_BOOT)
+                domain.createWithFlags(flags)
             except libvirt.libvirtError:
                 if not domain.isActive():
                     raise
 
         self._connections.do(N_("start"), uuid, work, SLOW_S)
+
+    def keep_saved_ram(self, uuid: str, to: Path) -> None:
+        """A second name of libvirt's file, which costs nothing; a copy on another file system."""
+
+        def work(conn: Connection) -> str:
+            return str(_find_domain(conn, uuid).name())
+
+        name = self._connections.do(N_("read"), uuid, work)
+        try:
+            link_or_copy(_SAVED_RAM / f"{name}.save", to)
+        except OSError as error:
+            raise ComputeFault(
+                "The saved RAM of {name} could not be kept: {why}.",
+                "See: ls -l {folder}",
+                name=name,
+                why=os.strerror(error.errno or 0),
+                folder=_SAVED_RAM,
+            ) from None
+
+    def put_saved_ram(self, uuid: str, path: Path) -> None:
+        """libvirt takes RAM only from a machine: one that stands still, for as long as that takes.
+        A start goes on with it."""
+        self._fence_once()
+
+        def work(conn: Connection) -> None:
+            conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+            _find_domain(conn, uuid).managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+
+        self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
+
+    def drop_saved_ram(self, uuid: str) -> None:
+        """The file of ``virsh managedsave`` is removed."""
+
+        def work(conn: Connection) -> None:
+            domain = _find_domain(conn, uuid)
+            if domain.hasManagedSaveImage():
+                domain.managedSaveRemove()
+
+        self._connections.do(N_("drop the saved RAM of"), uuid, work)
 
     def ask_to_stop(self, uuid: str) -> None:
         """Ask by the agent, or else by ACPI. An agent that hangs costs libvirt's own 5 s."""
@@ -364,12 +414,26 @@ def _refuses_direct_io(path: Path) -> bool:
 
 
 def _sweep(conn: Connection) -> tuple[Domain, ...]:
+    """Three calls, whatever the number of domains: libvirt itself picks those with saved RAM, and
+    those with snapshots."""
     now = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
     found = conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, now)
+    saved = _uuids(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+    snapshots = _uuids(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
     return tuple(
-        Domain(uuid=domain.UUIDString(), name=domain.name(), power=_POWER[stats["state.state"]])
+        Domain(
+            uuid=(uuid := domain.UUIDString()),
+            name=domain.name(),
+            power=_POWER[stats["state.state"]],
+            has_saved_ram=uuid in saved,
+            has_snapshots=uuid in snapshots,
+        )
         for domain, stats in found
     )
+
+
+def _uuids(conn: Connection, flag: int) -> frozenset[str]:
+    return frozenset(domain.UUIDString() for domain in conn.listAllDomains(flag))
 
 
 def _read_domain(domain: VirDomain | None) -> Domain | None:

@@ -32,7 +32,10 @@ _OFF = frozenset({Power.OFF, Power.CRASHED})
 class _Machine:
     name: str
     xml: str
+    live_xml: str = ""  # where it is another than ``xml``
     power: Power = Power.OFF
+    has_saved_ram: bool = False
+    has_snapshots: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class _Network:
     gateway: str
 
 
-_QUESTIONS = ("observe", "find", "xml", "network_gateways", "has_saved_ram", "agent_answers")
+_QUESTIONS = ("observe", "find", "xml", "live_xml", "network_gateways", "agent_answers")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,6 +85,24 @@ class MemoryCompute:
         with self._lock:
             self._machines[uuid].power = power
 
+    def happen_to(self, uuid: str, *, ram: bool = False, snapshot: bool = False) -> None:
+        """Somebody saved the RAM of a machine, which is off then; or took a snapshot of it."""
+        with self._lock:
+            machine = self._machines[uuid]
+            machine.has_saved_ram, machine.has_snapshots = ram, snapshot
+            if ram:
+                machine.power = Power.OFF
+
+    def change(self, uuid: str, change: Callable[[str], str], *, live: bool = False) -> None:
+        """Somebody edited the definition of a machine, or (``live``) plugged something into it
+        while it runs."""
+        with self._lock:
+            machine = self._machines[uuid]
+            if live:
+                machine.live_xml = change(machine.live_xml or machine.xml)
+            else:
+                machine.xml = change(machine.xml)
+
     def put(self, xml: str, power: Power = Power.OFF) -> None:
         """Define a machine as somebody else would."""
         domain = etree.fromstring(xml)
@@ -115,11 +136,15 @@ class MemoryCompute:
                     raise NotOurs("A domain {name} is there already.", name=spec.name)
             known = self._machines.get(spec.uuid)
             if known is None:
-                self._machines[spec.uuid] = _Machine(name=spec.name, xml=domain_xml(spec, kvm=True))
+                self._machines[spec.uuid] = _Machine(name=spec.name, xml=self.made_xml(spec))
                 return
             _check_ours(known)
             _check_name(known, spec.name)
-            known.xml = domain_xml(spec, kvm=True)
+            known.xml = self.made_xml(spec)
+
+    def made_xml(self, spec: DomainSpec) -> str:
+        """As for a host with KVM."""
+        return domain_xml(spec, kvm=True)
 
     def undefine(self, uuid: str) -> None:
         """Remove a machine of ours that is off."""
@@ -137,9 +162,37 @@ class MemoryCompute:
     def start(self, uuid: str) -> None:
         """Switch the machine on. Fine if it is on."""
         with self._record_call("start", uuid):
+            self._create(uuid)
+
+    def wake(self, uuid: str) -> None:
+        """Switch the machine on; its saved RAM is used up. Fine if it is on."""
+        with self._record_call("wake", uuid):
+            self._create(uuid)
+
+    def _create(self, uuid: str) -> None:
+        machine = self._machine(uuid)
+        if machine.power in _OFF:
+            machine.power, machine.has_saved_ram, machine.live_xml = Power.RUNNING, False, ""
+
+    def keep_saved_ram(self, uuid: str, to: Path) -> None:
+        """Write the UUID to the file, if there is RAM."""
+        with self._record_call("keep_saved_ram", uuid):
+            if self._machine(uuid).has_saved_ram:
+                to.parent.mkdir(parents=True, exist_ok=True)
+                to.write_text(uuid, encoding="utf-8")
+
+    def put_saved_ram(self, uuid: str, path: Path) -> None:
+        """The RAM is saved, if the file names this machine."""
+        with self._record_call("put_saved_ram", uuid):
             machine = self._machine(uuid)
-            if machine.power in _OFF:
-                machine.power = Power.RUNNING
+            if path.read_text(encoding="utf-8") != uuid:
+                raise ComputeFault("{path} holds no RAM of {uuid}.", path=path, uuid=uuid)
+            machine.has_saved_ram, machine.power = True, Power.OFF
+
+    def drop_saved_ram(self, uuid: str) -> None:
+        """Forget it. Fine if there is none."""
+        with self._record_call("drop_saved_ram", uuid):
+            self._machine(uuid).has_saved_ram = False
 
     def ask_to_stop(self, uuid: str) -> None:
         """Switch the machine off, unless the guest is deaf or paused."""
@@ -181,7 +234,7 @@ class MemoryCompute:
             machine = self._machine(uuid)
             if not path.is_file() or path.read_text(encoding="utf-8") != uuid:
                 raise ComputeFault("{path} holds no RAM of {uuid}.", path=path, uuid=uuid)
-            machine.power = Power.RUNNING
+            machine.power, machine.live_xml = Power.RUNNING, ""
 
     def agent_answers(self, uuid: str) -> bool:
         """Whether the machine is on and its guest is not deaf."""
@@ -217,11 +270,11 @@ class MemoryCompute:
             _check_name(machine, domain.findtext("name", ""))
             machine.xml = xml
 
-    def has_saved_ram(self, uuid: str) -> bool:
-        """Always False: no machine here has saved RAM."""
-        with self._record_call("has_saved_ram", uuid):
-            self._machine(uuid)
-            return False
+    def live_xml(self, uuid: str) -> str:
+        """The same as ``xml``, but for what ``change`` did to the running machine."""
+        with self._record_call("live_xml", uuid):
+            machine = self._machine(uuid)
+            return (machine.live_xml if machine.power not in _OFF else "") or machine.xml
 
     def screenshot(self, uuid: str) -> bytes:
         """A desktop with the machine's number."""
@@ -297,7 +350,13 @@ class MemoryCompute:
 
 
 def _domain(uuid: str, machine: _Machine) -> Domain:
-    return Domain(uuid=uuid, name=machine.name, power=machine.power)
+    return Domain(
+        uuid=uuid,
+        name=machine.name,
+        power=machine.power,
+        has_saved_ram=machine.has_saved_ram,
+        has_snapshots=machine.has_snapshots,
+    )
 
 
 def _check_ours(machine: _Machine) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from pizarra.compute.interface import Compute
+from pizarra.engine.definition_files import DefinitionFiles
 from pizarra.engine.journal import Journal
 from pizarra.engine.machine_state import MachineStates
 from pizarra.engine.seat_parts import SeatParts
@@ -86,6 +87,7 @@ class Host:
         self.states = MachineStates(compute, state / "machines")
         self.journal = Journal(state / "journal")
         self.undo_index = UndoIndex(state / "undo")
+        self.definitions = DefinitionFiles(state / "definitions")
 
     def observe(self) -> HostFacts:
         """What LVM, the folder and libvirt say now."""

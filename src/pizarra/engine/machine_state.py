@@ -13,7 +13,7 @@ from pathlib import Path
 from pizarra.compute.domain_edit import StateFiles, state_files_of
 from pizarra.compute.interface import Compute
 from pizarra.errors import PizarraError, StorageFault
-from pizarra.model.facts import Volume
+from pizarra.model.facts import Seat, Volume
 from pizarra.model.labels import MaintenanceLabels, SeatLabels, firmware_state_of
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.interface import RewindTarget, UndoSwap
@@ -97,11 +97,25 @@ class MachineStates:
             return _fault(one.volume, error)
         return None
 
+    def keep_ram(self, seat: Seat, slot: UndoSlot) -> None:
+        """The RAM that libvirt saved of a machine is in the slot too. Raises ComputeFault."""
+        self.compute.keep_saved_ram(seat.domain_uuid, self._ram_slot(seat.volumes[0], slot))
+
+    def put_ram(self, seat: Seat, slot: UndoSlot) -> bool:
+        """Whether the slot held RAM, which libvirt has again. Raises ComputeFault."""
+        kept = self._ram_slot(seat.volumes[0], slot)
+        if not kept.is_file():
+            return False
+        self.compute.put_saved_ram(seat.domain_uuid, kept)
+        kept.unlink()
+        return True
+
     def discard_slot(self, volume: Volume, slot: UndoSlot) -> PizarraError | None:
         """This slot of a volume is empty."""
-        if not _has_state(volume):
-            return None
         try:
+            self._ram_slot(volume, slot).unlink(missing_ok=True)
+            if not _has_state(volume):
+                return None
             remove_atomically(self._slot(volume, slot))
         except OSError as error:
             return _fault(volume, error)
@@ -158,6 +172,8 @@ class MachineStates:
         for volume in volumes:
             if not undo_only:
                 self.ram(volume).unlink(missing_ok=True)
+            for slot in UndoSlot:
+                self._ram_slot(volume, slot).unlink(missing_ok=True)
             if not _has_state(volume):
                 continue
             for undo in self.folder.glob(f"{volume.uuid}{_UNDO}*"):
@@ -179,6 +195,9 @@ class MachineStates:
 
     def _slot(self, volume: Volume, slot: UndoSlot) -> Path:
         return self.folder / f"{volume.uuid}{_UNDO}-{slot}"
+
+    def _ram_slot(self, volume: Volume, slot: UndoSlot) -> Path:
+        return self.folder / f"{volume.uuid}{_UNDO}-{slot}.ram"
 
     def _old(self, volume: Volume) -> tuple[Path, ...]:
         """The undo first."""

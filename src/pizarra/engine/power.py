@@ -56,6 +56,8 @@ def start_seats(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutc
             ensure_startable(host, seat)
             if seat.power is Power.PAUSED:
                 host.compute.resume(seat.domain_uuid)
+            elif seat.has_saved_ram:
+                host.compute.wake(seat.domain_uuid)
             else:
                 host.compute.start(seat.domain_uuid)
         return SeatOutcome(

@@ -179,6 +179,7 @@ class _Work:
         pairs = {entry.seat: self._targets(entry) for entry, _ in self.to_do}
         slots = {v.uuid: v.slot for entry, _ in self.to_do for v in entry.volumes if v.slot}
         every = [pair for these in pairs.values() for pair in these]
+        self._drop_saved_ram()
         faults = self.host.rewind(every, undo=slots)
         changes = self.host.changes([pair for pair in every if not faults[pair.volume.uuid]])
         found = {
@@ -189,6 +190,12 @@ class _Work:
             if not found[entry.seat]:
                 found[entry.seat] = self._write_labels(entry, seat)
         return found
+
+    def _drop_saved_ram(self) -> None:
+        """RAM that libvirt saved may not meet another disk. Raises ComputeFault."""
+        for _, seat in self.to_do:
+            if seat.has_saved_ram:
+                self.host.compute.drop_saved_ram(seat.domain_uuid)
 
     def identity_fault(self, entry: SeatEntry, seat: Seat, own: Own | None) -> PizarraError | None:
         """After a hand-out a machine is made itself again, but for the one that was saved."""
@@ -230,6 +237,7 @@ class _Work:
             for one in entry.volumes
             if one.kept and one.slot
         ]
+        self._drop_saved_ram()
         faults = self.host.swap_with_undo(swaps)
         return {
             entry.seat: next(filter(None, (faults.get(one.uuid) for one in entry.volumes)), None)

@@ -19,6 +19,7 @@ from pizarra.engine.entries import Entries, rewind_entries, undo_entries
 from pizarra.engine.events import Began, Emit, Noted, Settled
 from pizarra.engine.host import Host
 from pizarra.engine.journal import Action, OpenRecord, PowerAfter, UndoRule
+from pizarra.engine.machines import put_right
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Seat
@@ -49,6 +50,7 @@ class SeatRun(ABC):
         self._outcomes: dict[str, SeatOutcome] = {}
         self._ending: list[Future[None]] = []
         self._touched: set[str] = set()  # names of seats whose disks may have been changed
+        self._with_ram: set[str] = set()  # names of seats that got back the RAM that was saved
         self._freed: dict[str, PizarraError | None] = {}  # by volume: whether its space is free
         self._ready: dict[_Place, queue.SimpleQueue[SeatPlan | None]] = defaultdict(
             queue.SimpleQueue
@@ -175,6 +177,10 @@ class SeatRun(ABC):
             if Step.STOP in one.steps:
                 with self.watch.timing(N_("stop"), [one.seat.name]):
                     self.host.compute.kill(one.seat.domain_uuid)
+            if Step.DROP_RAM in one.steps:
+                self._drop_ram(one)
+            if Step.REDEFINE in one.steps:
+                one = self._redefine(one)
             if Step.PAUSE in one.steps:
                 with self.watch.timing(N_("pause"), [one.seat.name]):
                     self.host.compute.pause(one.seat.domain_uuid)
@@ -185,6 +191,20 @@ class SeatRun(ABC):
             self._settle(one, Outcome.FAILED, Sentence("it could not be stopped: {why}", why=error))
         else:
             self._ready[_place(one)].put(one)
+
+    def _drop_ram(self, one: SeatPlan) -> None:
+        """RAM that libvirt saved may not meet another disk. An undo brings both back."""
+        slot = next(v.slot for e in self._opened.record.seats if e.seat == one.seat.name
+                    for v in e.volumes)  # fmt: skip
+        if slot:
+            self.host.states.keep_ram(one.seat, slot)
+        self.host.compute.drop_saved_ram(one.seat.domain_uuid)
+
+    def _redefine(self, one: SeatPlan) -> SeatPlan:
+        """Put the machine's definition right. The plan, with a reason that says what it was."""
+        before = put_right(self.host, one.seat)
+        text = N_("put right: {what}; the definition that it had is in {file}")
+        return replace(one, reason=Sentence(text, what=one.redefined, file=before))
 
     def _rewinder(
         self, ready: queue.SimpleQueue[SeatPlan | None], starts: ThreadPoolExecutor
@@ -216,12 +236,14 @@ class SeatRun(ABC):
         elif Step.START in one.steps:
             self._start(one, Outcome.DONE)
         else:
-            self._settle(one, Outcome.DONE, verified=self.proven)
+            self._settle(one, Outcome.DONE, one.reason, verified=self.proven)
 
     def _start(self, one: SeatPlan, outcome: Outcome) -> None:
+        compute = self.host.compute
+        start = compute.wake if one.seat.name in self._with_ram else compute.start
         try:
             with self.watch.timing(N_("start"), [one.seat.name]):
-                self.host.compute.start(one.seat.domain_uuid)
+                start(one.seat.domain_uuid)
         except PizarraError as error:
             reason = Sentence("its disks are right, but it did not start: {why}", why=error)
             self._settle(one, Outcome.FAILED, reason, verified=self.proven)
@@ -238,7 +260,7 @@ class SeatRun(ABC):
         except PizarraError as error:
             self._boot_instead(replace(one, reason=Sentence("it starts cold: {why}", why=error)))
         else:
-            self._settle(one, Outcome.DONE, verified=self.proven)
+            self._settle(one, Outcome.DONE, one.reason, verified=self.proven)
 
     def _boot_instead(self, one: SeatPlan) -> None:
         """From the original, after a reset; from what was saved, after a restore."""
@@ -395,8 +417,20 @@ class UndoRun(SeatRun):
             if why:
                 self._settle(one, Outcome.FAILED, join(why))
             else:
-                right.append(one)
+                right.append(self._put_ram(one))
         return right
+
+    def _put_ram(self, one: SeatPlan) -> SeatPlan:
+        """RAM that the reset dropped is saved again. The plan, with a reason where it is not."""
+        first = one.seat.volumes[0].uuid
+        kept = next(v.kept for e in self._opened.record.seats for v in e.volumes if v.uuid == first)
+        try:
+            if kept and self.host.states.put_ram(one.seat, kept):
+                self._with_ram.add(one.seat.name)
+        except PizarraError as error:
+            text = N_("its RAM of then could not be put back: {why}")
+            return replace(one, reason=Sentence(text, why=error))
+        return one
 
 
 def _place(one: SeatPlan) -> _Place:

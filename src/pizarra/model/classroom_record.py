@@ -18,9 +18,9 @@ from pizarra.model.label_text import (
     value_parsed,
 )
 from pizarra.model.outcome import Mode
-from pizarra.model.policy import After, Policy, ResetBy
+from pizarra.model.policy import After, OnHardware, Policy, ResetBy
 
-POLICY_KEYS = ("power_after_reset", "modes", "reset_by", "undo_hours", "minutes")
+POLICY_KEYS = ("power_after_reset", "modes", "reset_by", "undo_hours", "minutes", "hardware")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +69,8 @@ def policy_to_dict(policy: Policy) -> dict[str, str]:
         written["undo_hours"] = str(policy.undo_hours)
     if policy.minutes:
         written["minutes"] = str(policy.minutes)
+    if policy.hardware is not OnHardware.KEEP:
+        written["hardware"] = str(policy.hardware)
     return written
 
 
@@ -85,6 +87,9 @@ def policy_from_dict(raw: Mapping[str, str]) -> Policy:
             if "undo_hours" in raw
             else None,
             minutes=value_parsed("minutes", raw.get("minutes", "0"), int),
+            hardware=value_parsed(
+                "hardware", raw.get("hardware", OnHardware.KEEP.value), OnHardware
+            ),
         )
     except BadInput as error:
         raise NotOurs("the policy cannot be read: {why}", why=error) from None

@@ -43,6 +43,14 @@ class NicDefinition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherDevice:
+    """A device of the host, a shared folder, arguments for QEMU: what no machine of ours has."""
+
+    name: str  # as XML calls it
+    has_content: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
     """All of a machine that a start would use."""
 
@@ -57,9 +65,7 @@ class Definition:
     memory_bytes: int
     vcpus: int
     nics: tuple[NicDefinition, ...]
-    others: tuple[
-        str, ...
-    ]  # devices of a host, shared folders, arguments for QEMU: by what XML says
+    others: tuple[OtherDevice, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,3 +74,23 @@ class Difference:
 
     grade: Grade
     what: Sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How a machine is not as it was made; its disks' contents are another matter."""
+
+    defined: tuple[Difference, ...] = ()  # what a start would use
+    live: tuple[Difference, ...] = ()  # what only the running machine uses
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.defined or self.live)
+
+    @property
+    def is_of_content(self) -> bool:
+        """Whether the machine boots, reads or writes something that is not its own."""
+        return any(one.grade is Grade.CONTENT for one in (*self.defined, *self.live))
+
+
+NO_DRIFT = Drift()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeGuard
 
 from pizarra.errors import Unsupported
 from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.definition import NO_DRIFT, Drift
 from pizarra.model.disk_source import DiskSource, RbdImage
 from pizarra.model.labels import (
     FORMAT_TAG,
@@ -132,6 +133,8 @@ class Domain:
     uuid: str
     name: str
     power: Power
+    has_saved_ram: bool = False  # libvirt saved it (virsh managedsave): a start goes on with it
+    has_snapshots: bool = False  # of libvirt's own
 
 
 def _disk_of(volume: Volume[Labels]) -> str:
@@ -156,6 +159,9 @@ class Seat:
     # those that stay as they are, whatever is done to the others
     data: tuple[Volume[SeatLabels], ...] = ()
     record: ClassroomRecord = _NO_RECORD  # of its classroom
+    has_saved_ram: bool = False  # as of its domain
+    has_snapshots: bool = False
+    drift: Drift = NO_DRIFT  # known where somebody looked at its machine (engine/machines.py)
     fault: str | None = None  # why nobody may touch it, in words
 
     @property
@@ -216,6 +222,8 @@ class Maintenance:
     domain_uuid: str
     power: Power
     volumes: tuple[Volume[MaintenanceLabels], ...]
+    has_saved_ram: bool = False
+    has_snapshots: bool = False
     fault: str | None = None
 
     @property

@@ -29,6 +29,14 @@ class ResetBy(StrEnum):
     TECHNICIANS = "technicians"
 
 
+class OnHardware(StrEnum):
+    """What a reset does with what somebody changed of a machine's hardware (memory, network cards,
+    CDs); what a machine boots from and writes to is put right in any case."""
+
+    KEEP = "keep"
+    RESET = "reset"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """Checked when it is made: raises BadInput naming what is wrong."""
@@ -38,6 +46,7 @@ class Policy:
     reset_by: ResetBy = ResetBy.STUDENTS
     undo_hours: int | None = None  # as the host is set
     minutes: int = 0  # of a lesson; no limit
+    hardware: OnHardware = OnHardware.KEEP
 
     def __post_init__(self) -> None:
         if not self.modes:

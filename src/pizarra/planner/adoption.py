@@ -69,7 +69,6 @@ class MachineFound:
     domain: Domain
     xml: str
     disks: tuple[DiskFound, ...]
-    saved: bool = False  # its RAM is, with an XML of its own that names the old disks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +207,12 @@ def _why_not(machine: MachineFound) -> str | None:
             power=domain.power,
             name=domain.name,
         )
-    if machine.saved:
+    if domain.has_snapshots:
+        return Sentence(
+            "it has snapshots of libvirt's own: remove them first (virsh snapshot-list {name})",
+            name=domain.name,
+        )
+    if domain.has_saved_ram:
         drop = f"virsh managedsave-remove {domain.name}"
         return Sentence(
             "its RAM is saved: start it and shut it down, or drop that ({command})", command=drop

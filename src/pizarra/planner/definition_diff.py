@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from pizarra.model.definition import Definition, Difference, DiskDefinition, Grade
 from pizarra.model.sentence import N_, Sentence
-
-# devices that bring content of their own, which no reset of disks puts back
-_WITH_CONTENT = frozenset({"filesystem", "shmem", "qemu:commandline", "qemu:override"})
 
 
 def diff_definitions(made: Definition, now: Definition) -> tuple[Difference, ...]:
@@ -25,20 +23,43 @@ def diff_definitions(made: Definition, now: Definition) -> tuple[Difference, ...
     return tuple(sorted(found, key=lambda one: one.grade is Grade.HARDWARE))
 
 
-def live_differences(defined: Definition, live: Definition) -> tuple[Difference, ...]:
+def live_differences(
+    defined: Sequence[DiskDefinition], live: Sequence[DiskDefinition]
+) -> tuple[Difference, ...]:
     """Disks on which a running machine is not what its definition says: after a snapshot, a block
     job, or a change that waits for the next start."""
-    at = {disk.target: disk for disk in live.disks}
+    at = {disk.target: disk for disk in live}
     found = []
-    for disk in defined.disks:
-        running = at.get(disk.target)
+    for disk in defined:
+        running = at.pop(disk.target, None)
         if running is None:
             text = N_("the running machine has no disk {target}")
             found.append(_content(text, target=disk.target))
-        elif running.source != disk.source:
+        elif running.source != disk.source and disk.device == "disk":
             text = N_("the running machine has {source} as {target}")
-            found.append(_content(text, source=running.source or "-", target=disk.target))
+            found.append(_content(text, source=_name(running), target=disk.target))
+    for disk in at.values():
+        if disk.device == "disk":
+            text = N_("the running machine has {source} as {target}")
+            found.append(_content(text, source=_name(disk), target=disk.target))
     return tuple(found)
+
+
+def adopted_differences(made: Mapping[str, Path], now: Definition) -> tuple[Difference, ...]:
+    """Of an adopted machine of which only its disks are known: by target, the paths of these."""
+    at = {disk.target: disk for disk in now.disks}
+    return tuple(
+        _content(N_("its disk {target} is {source}"), target=target, source=_name(at[target]))
+        if target in at
+        else _content(N_("its disk {target} is not plugged in"), target=target)
+        for target, path in made.items()
+        if target not in at or not _is_same_path(at[target].source, path)
+    )
+
+
+def _is_same_path(source: str, path: Path) -> bool:
+    """Whatever name or link the machine knows it by."""
+    return source == str(path) or (bool(source) and Path(source).resolve() == path.resolve())
 
 
 def _content(text: str, **facts: object) -> Difference:
@@ -70,7 +91,7 @@ def _disk_differences(made: Definition, now: Definition) -> Iterator[Difference]
     for target, disk in after.items():
         if target in before or (disk.device != "disk" and not disk.source):
             continue
-        text = "{source} is plugged in as {target}"
+        text = N_("{source} is plugged in as {target}")
         grade = _content if disk.device == "disk" else _hardware
         yield grade(text, source=_name(disk), target=target)
 
@@ -118,8 +139,11 @@ def _hardware_differences(made: Definition, now: Definition) -> Iterator[Differe
     for mac, _, source in sorted(before - after):
         text = N_("its network card {mac} on {source} is gone")
         yield _hardware(text, mac=mac, source=source)
-    for other in sorted(set(now.others) - set(made.others)):
-        grade = _content if other in _WITH_CONTENT else _hardware
-        yield grade("it has a device that it was not made with: {device}", device=other)
-    for other in sorted(set(made.others) - set(now.others)):
-        yield _hardware(N_("a device is gone: {device}"), device=other)
+    made_names = {one.name for one in made.others}
+    for other in now.others:
+        if other.name not in made_names:
+            grade = _content if other.has_content else _hardware
+            text = N_("it has a device that it was not made with: {device}")
+            yield grade(text, device=other.name)
+    for name in sorted(made_names - {one.name for one in now.others}):
+        yield _hardware(N_("a device is gone: {device}"), device=name)

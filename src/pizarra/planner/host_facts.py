@@ -204,6 +204,8 @@ def _seat(
         name=name,
         domain_uuid=labels.domain,
         power=domain.power if domain else Power.ABSENT,
+        has_saved_ram=domain is not None and domain.has_saved_ram,
+        has_snapshots=domain is not None and domain.has_snapshots,
         volumes=tuple(system or disks),
         baselines=baselines,
         data=data if system else (),

@@ -12,6 +12,7 @@ from pizarra.model.labels import ResetMethod
 from pizarra.model.outcome import Mode, Outcome
 from pizarra.model.policy import After
 from pizarra.model.sentence import N_, Sentence
+from pizarra.planner.drift import reset_fault, to_keep, to_put_right, words
 from pizarra.storage.interface import Capabilities, Change, RewindTarget
 
 
@@ -21,6 +22,8 @@ class Step(StrEnum):
     STOP = N_("stop")
     PAUSE = N_("pause")
     PRESS = N_("press")  # the reset button of a machine that is paused
+    DROP_RAM = N_("drop RAM")  # that libvirt saved
+    REDEFINE = N_("redefine")  # the machine as it was made
     REWIND = N_("rewind")
     PROVE = N_("prove")
     UNDO = N_("undo")  # back to what the last reset took away
@@ -38,6 +41,8 @@ class SeatPlan:
     outcome: Outcome | None = None  # what it will be without a rewind
     reason: str | None = None
     no_undo: str | None = None  # why this reset could not be taken back
+    redefined: str | None = None  # what of its machine's definition is put right
+    kept: str | None = None  # what of it stays as somebody changed it
     sources: Mapping[str, Volume] | None = None  # of a checkpoint, by the UUID of the volume
 
     @property
@@ -72,6 +77,8 @@ class ResetPlan:
                     "outcome": str(one.outcome) if one.outcome else None,
                     "reason": one.reason,
                     "no_undo": one.no_undo,
+                    "redefined": one.redefined,
+                    "kept": one.kept,
                 }
                 for one in self.seats
             ],
@@ -132,18 +139,24 @@ def _seat_plan(
 ) -> SeatPlan:
     if untouchable := untouchable_plan(seat):
         return untouchable
+    if why := reset_fault(seat):
+        return SeatPlan(seat=seat, outcome=Outcome.UNKNOWN, reason=why)
     on = seat.power is not Power.OFF
     ran = on or seat.name in cut_off.ran
     if on and mode is Mode.HOT and (why := _not_hot(seat, capabilities)):
         return SeatPlan(seat=seat, outcome=Outcome.SKIPPED, reason=why)
     starts = (Step.START,) if after is After.RUNNING or (ran and after is After.AS_FOUND) else ()
+    machine = _machine_steps(seat)
     if (
         not on
+        and not machine
         and seat.name not in cut_off.left
         and not seat.labels.content_version
         and all(_is_original(changes.get(volume.uuid)) for volume in seat.volumes)
     ):
-        return SeatPlan(seat=seat, steps=starts, outcome=Outcome.UNCHANGED)
+        return SeatPlan(
+            seat=seat, steps=starts, outcome=Outcome.UNCHANGED, kept=words(to_keep(seat))
+        )
     no_undo = not_undoable(seat, capabilities)
     if on and mode is Mode.HOT and starts:
         steps: tuple[Step, ...] = (
@@ -155,8 +168,20 @@ def _seat_plan(
         )
     else:
         stops = (Step.STOP,) if on else ()
-        steps = (*stops, Step.REWIND, Step.PROVE, *starts)
-    return SeatPlan(seat=seat, steps=steps, no_undo=no_undo)
+        steps = (*stops, *machine, Step.REWIND, Step.PROVE, *starts)
+    return SeatPlan(
+        seat=seat,
+        steps=steps,
+        no_undo=no_undo,
+        redefined=words(to_put_right(seat)),
+        kept=words(to_keep(seat)),
+    )
+
+
+def _machine_steps(seat: Seat) -> tuple[Step, ...]:
+    """What puts its machine right, beside its disks."""
+    drops = (Step.DROP_RAM,) if seat.has_saved_ram else ()
+    return (*drops, Step.REDEFINE) if to_put_right(seat) else drops
 
 
 def untouchable_plan(seat: Seat) -> SeatPlan | None:
@@ -189,6 +214,8 @@ def _is_original(change: Change | Exception | None) -> bool:
 
 
 def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
+    if wrong := (*to_put_right(seat), *seat.drift.live):
+        return Sentence("{what}: use --mode cold", what=words(wrong))
     if seat.labels.content_version:
         return Sentence("it goes to another version of its template: use --mode cold")
     if seat.labels.firmware_state:

@@ -128,6 +128,8 @@ def _maintenance(
         name=machine_name(key[0]),
         domain_uuid=labels.domain,
         power=domain.power if domain else Power.ABSENT,
+        has_saved_ram=domain is not None and domain.has_saved_ram,
+        has_snapshots=domain is not None and domain.has_snapshots,
         volumes=disks,
         fault=missing or next((disk.fault for disk in disks if disk.fault), None),
     )

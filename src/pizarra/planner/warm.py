@@ -17,6 +17,7 @@ from pizarra.planner.checkpoints import checkpoints
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step
 
 WARM = "warm"
+_BEFORE = (Step.STOP, Step.DROP_RAM, Step.REDEFINE)
 
 
 def plan_warm(plan: ResetPlan, volumes: Iterable[Volume]) -> ResetPlan:
@@ -33,8 +34,8 @@ def _warm(one: SeatPlan, saved: tuple[Volume[CheckpointLabels], ...]) -> SeatPla
     by_disk = {volume.labels.disk: volume for volume in saved}
     if why := _not_warm(one.seat, by_disk):
         return replace(one, reason=Sentence("it starts cold: {why}", why=why))
-    stops = (Step.STOP,) if Step.STOP in one.steps else ()
-    steps = (*stops, Step.REWIND, Step.PROVE, Step.WAKE)
+    before = tuple(step for step in one.steps if step in _BEFORE)
+    steps = (*before, Step.REWIND, Step.PROVE, Step.WAKE)
     sources = {v.uuid: by_disk[v.labels.disk] for v in one.seat.volumes}
     return replace(one, steps=steps, outcome=None, sources=sources)
 

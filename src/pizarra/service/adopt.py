@@ -126,10 +126,9 @@ def _find(context: Context, facts: HostFacts, name: str) -> MachineFound | Pizar
     try:
         xml = context.host.compute.xml(domain.uuid)
         disks = tuple(_find_disk(context, facts, seen) for seen in disks_of(xml))
-        saved = context.host.compute.has_saved_ram(domain.uuid)
     except PizarraError as error:
         return error
-    return MachineFound(domain=domain, xml=xml, disks=disks, saved=saved)
+    return MachineFound(domain=domain, xml=xml, disks=disks)
 
 
 def _find_disk(context: Context, facts: HostFacts, seen: DiskSeen) -> DiskFound:
@@ -347,6 +346,7 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
     if fault := next(filter(None, faults.values()), None):
         return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
     host.states.discard(seat.volumes)
+    host.definitions.forget(seat.domain_uuid)
     for volume in seat.volumes:
         _adopting(host.storage_of(volume)).remove_labels(volume)
     return SeatOutcome(

@@ -54,6 +54,7 @@ def finish_adoption(context: Context, domain_uuid: str) -> list[Noted]:
         return []
     name = next(labels.name for v in its if (labels := seat_labels_of(v.labels)))
     if seats or _is_committed(context, facts, domain_uuid, [*filling, *loose]):
+        context.host.definitions.put(domain_uuid, context.host.compute.xml(domain_uuid))
         _finish(context, facts, loose)
         return [Noted(text=N_("{name}: its adoption is ended."), facts={"name": name})]
     raise_first(context.host.remove(loose))  # a snapshot goes before what it stands on

@@ -13,14 +13,17 @@ from functools import partial
 
 from pizarra.engine import recovery
 from pizarra.engine.journal import DISK_ACTIONS, Action
+from pizarra.engine.machines import examine
 from pizarra.engine.recovery import Completed, Result
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
 from pizarra.model.sentence import N_, join
+from pizarra.planner.drift import Judge, any_fault
 from pizarra.service import identity_offline
 from pizarra.service.context import Context
 from pizarra.service.identity_ends import take_back_cut_off
 from pizarra.service.look import Numbers as Numbers
+from pizarra.service.look import look_at_disks
 from pizarra.service.look import look_at_seats as look_at_seats
 
 
@@ -34,24 +37,31 @@ class Claimed:
 
 @contextmanager
 def claiming_seats(
-    context: Context, classroom: str, numbers: Numbers, verb: str, *, completes: bool = True
+    context: Context,
+    classroom: str,
+    numbers: Numbers,
+    verb: str,
+    *,
+    completes: bool = True,
+    judge: Judge = any_fault,
 ) -> Iterator[tuple[Seat, ...]]:
-    """By number, or the classroom as a whole. A seat that cannot be completed has a fault that says
-    why. ``completes`` is False for who needs no whole disks. Raises Busy with who and since when.
+    """By number, or the classroom as a whole. A seat that cannot be completed, or whose machine is
+    not as ``judge`` wants it, has a fault that says why. ``completes`` is False for who needs no
+    whole disks. Raises Busy with who and since when.
     """
     with _claiming(context, classroom, numbers, verb):
         actions = DISK_ACTIONS if completes else frozenset[Action]()
-        yield _complete(context, classroom, numbers, actions).seats
+        yield _complete(context, classroom, numbers, actions, judge).seats
 
 
 @contextmanager
 def claiming_to_rewind(
-    context: Context, classroom: str, numbers: Numbers, verb: str
+    context: Context, classroom: str, numbers: Numbers, verb: str, judge: Judge = any_fault
 ) -> Iterator[tuple[Seat, ...]]:
     """For who rewinds these seats: a rewind that was cut off is left to that one, who goes on with
     it by its record. What is left of it at the end is completed."""
     with _claiming(context, classroom, numbers, verb):
-        seats = _complete(context, classroom, numbers, {Action.UNDO}).seats
+        seats = _complete(context, classroom, numbers, {Action.UNDO}, judge).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
         there = context.host.journal.entries()
@@ -90,15 +100,17 @@ def _complete(
     classroom: str,
     numbers: Numbers,
     actions: Collection[Action],
+    judge: Judge = any_fault,
     *,
     notice: bool = True,
 ) -> Claimed:
-    seats = look_at_seats(context, classroom, numbers)[1]
+    seats = look_at_disks(context, classroom, numbers)[1]
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
     if completed or taken_back:
-        seats = look_at_seats(context, classroom, numbers)[1]
+        seats = look_at_disks(context, classroom, numbers)[1]
+    seats = examine(context.host, seats, judge)
     faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
     faults |= {name: join([why]) for name, why in taken_back.items() if why}
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)

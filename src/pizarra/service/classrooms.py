@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
+from pizarra.engine.machines import examine
 from pizarra.engine.power import each_seat
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_spec import ClassroomSpec
@@ -20,6 +21,7 @@ from pizarra.model.policy import Policy
 from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner import provision
 from pizarra.planner.checkpoints import of_seats
+from pizarra.planner.drift import redefine_fault
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
@@ -121,6 +123,12 @@ def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome
         return tuple(threads.map(make, seats))
 
 
+def _left_alone(context: Context, seat: str, why: str) -> SeatOutcome:
+    outcome = SeatOutcome(seat=seat, outcome=Outcome.UNKNOWN, reason=why)
+    context.emit(Settled(outcome=outcome))
+    return outcome
+
+
 def _give_state(context: Context, seat: Seat) -> None:
     """Its firmware variables and TPM, if it has none of its own yet. Raises StorageFault."""
     first = seat.volumes[0]
@@ -218,6 +226,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "reset_by": str(policy.reset_by),
         "undo_hours": policy.undo_hours,
         "minutes": policy.minutes,
+        "hardware": str(policy.hardware),
     }
 
 
@@ -245,11 +254,21 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, N_("changed"))
+        sound = [seat for seat in classroom.seats if not seat.fault]
+        faults = {
+            seat.name: seat.fault
+            for seat in examine(context.host, sound, redefine_fault)
+            if seat.fault
+        }
         version = classroom.record.version or classroom.seats[0].labels.version
         records.write_record(context, classroom, provision.record_of(spec, version))
         facts = context.host.observe()
         _make_network(context, facts, spec, [seat.number for seat in classroom.seats])
-        outcomes = _make_machines(context, facts.classroom(spec.name).seats)
+        seats = facts.classroom(spec.name).seats
+        outcomes = (
+            *(_left_alone(context, name, why) for name, why in sorted(faults.items())),
+            *_make_machines(context, [seat for seat in seats if seat.name not in faults]),
+        )
         if spec.network not in provision.OWN_NETWORKS:
             context.host.compute.remove_network(spec.name, provision.network_uuid(spec.name))
     return outcomes

@@ -11,6 +11,7 @@ from pizarra.engine.recovery import ensure_startable
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import N_
+from pizarra.planner.drift import no_fault
 from pizarra.service.claims import Numbers, claiming_seats
 from pizarra.service.context import Context
 
@@ -50,7 +51,7 @@ def _over_seats(
     act: Callable[[Seat], SeatOutcome],
 ) -> Report:
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, verb) as seats:
+    with claiming_seats(context, classroom, numbers, verb, judge=no_fault) as seats:
         outcomes = each_seat(context.host, verb, seats, act, context.emit)
     return Report(
         classroom=classroom,

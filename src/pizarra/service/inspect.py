@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from pizarra.engine.events import Noted
+from pizarra.engine.machines import examine
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.facts import Power, Seat, Volume
 from pizarra.model.labels import SeatLabels
 from pizarra.model.names import seat_name
 from pizarra.model.sentence import N_, join
+from pizarra.planner.drift import content_fault
 from pizarra.planner.reset import pairs_of
 from pizarra.service import views
 from pizarra.service.context import Context
@@ -39,7 +41,7 @@ def find_seat(context: Context, name: str) -> Seat:
     for classroom in classrooms.values():
         for seat in classroom.seats:
             if seat.name == name:
-                return seat
+                return examine(context.host, [seat], content_fault)[0]
     raise NotFound(
         "There is no seat {name!r}.",
         "A seat is a classroom and a number, as in net-07, or an adopted machine's name. See: "
@@ -100,10 +102,17 @@ def attach(context: Context, name: str, where: Where, at: Path | None = None) ->
     seat = find_seat(context, name)
     with _claiming(context, seat):
         seat = find_seat(context, name)
+        _check_used(seat, where)
         view = views.make(context, seat, _volume(seat, where), where.which, stays=True)
         if folder is not None:
             view = _mount(context, view, folder, where.partition)
     return {"seat": seat.name, **_view(view)}
+
+
+def _check_used(seat: Seat, where: Where) -> None:
+    """Raises BadInput when its machine writes to something else than the disk that is looked at."""
+    if seat.drift.is_of_content and where.which is Which.PRESENT:
+        raise BadInput("{seat}: {why}.", seat=seat.name, why=seat.fault)
 
 
 def _claiming(context: Context, seat: Seat) -> AbstractContextManager[None]:
@@ -172,6 +181,7 @@ def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
     with ExitStack() as claim:
         claim.enter_context(_claiming(context, seat))
         seat = find_seat(context, name)
+        _check_used(seat, where)
         volume = _volume(seat, where)
         view = views.make(context, seat, volume, where.which, stays=False)
         folder = context.host.settings.view_folder / f"{seat.name}.files"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pizarra.engine.events import Advanced, Began, Noted
+from pizarra.engine.machines import check_maintained
 from pizarra.engine.power import shut_down_and_wait
 from pizarra.errors import Busy, PizarraError, Unsupported
 from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume, labelled
@@ -138,6 +139,7 @@ def publish(context: Context, name: str, *, warm: bool = False) -> Template:
                 name=name,
                 kind=present.kind,
             )
+        check_maintained(context.host, present)
         _shut_down(context, present)
         context.host.states.save(present.volumes[0], present.volumes[0])
         context.host.compute.undefine(present.domain_uuid)

@@ -7,6 +7,7 @@ import time
 from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted
 from pizarra.engine.journal import Action
+from pizarra.engine.machines import examine, keep_adopted
 from pizarra.engine.old_state import migrate_old_state
 from pizarra.engine.power import each_seat
 from pizarra.engine.recovery import Completed, Result
@@ -15,6 +16,7 @@ from pizarra.model.facts import Classroom, Power, Seat, Volume
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner import provision
+from pizarra.planner.drift import start_fault
 from pizarra.planner.reset import pairs_of
 from pizarra.service import (
     data_disks,
@@ -159,10 +161,19 @@ def _recover_seat(
             mended.append(Sentence("disks put back to the original"))
         elif detached:
             mended.append(Sentence("a reset of it was cut off: its disks are as that left them"))
+    seat = _examine(context, seat)
+    if seat.fault:
+        return _unknown(seat, seat.fault)
     outcome = Outcome.DONE if mended else Outcome.UNCHANGED
     if _is_undone(context, seat) and recovery.undone_reason() not in mended:
         mended.append(recovery.undone_reason())
     return SeatOutcome(seat=seat.name, outcome=outcome, reason=join(mended) or None)
+
+
+def _examine(context: Context, seat: Seat) -> Seat:
+    """A machine that would not start from its own disks is told; no policy is asked."""
+    keep_adopted(context.host, seat)
+    return examine(context.host, [seat], start_fault)[0]
 
 
 def _unknown(seat: Seat, reason: str | None) -> SeatOutcome:

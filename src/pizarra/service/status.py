@@ -9,6 +9,7 @@ from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import Sentence, join
+from pizarra.planner.drift import any_fault, to_keep, words
 from pizarra.planner.reset import pairs_of
 from pizarra.service.context import Context
 from pizarra.service.look import Numbers, look_at_seats
@@ -53,20 +54,23 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
     changed_bytes = sum(change.changed_bytes for change in known)
     differs = next((change.state for change in known if change.state), "")
     beside = Sentence("its {state} is not the original", state=differs) if differs else None
-    original = all(one.original for one in known) if len(known) == len(seat.volumes) else None
+    is_known = len(known) == len(seat.volumes)
+    original = all(one.original for one in known) if is_known else None
+    if any_fault(seat):
+        original = False  # whatever its disks are
     following = labels.version if labels.content_version and not original else None
     going = Sentence("v{version} at its next reset", version=following) if following else None
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.UNKNOWN if fault else Outcome.DONE,
-        reason=fault or going or beside,
+        reason=fault or going or beside or words(to_keep(seat)),
         verified=False if following and not fault else original,
         extra={
             "number": seat.number,
             "version": labels.content_version if following else labels.version,
             "next_version": following,
             "power": str(seat.power),
-            "changed_bytes": changed_bytes if original is not None else None,
+            "changed_bytes": changed_bytes if is_known else None,
             "size_bytes": sum(volume.size_bytes for volume in seat.volumes),
         },
     )

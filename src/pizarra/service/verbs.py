@@ -16,6 +16,7 @@ from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
 from pizarra.model.policy import After, Policy, ResetBy
 from pizarra.model.sentence import N_, Sentence, join
+from pizarra.planner.drift import Judge, no_fault, reset_fault, start_fault, to_keep, words
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
 from pizarra.service import activity
@@ -41,10 +42,13 @@ def _run_claimed(
     verb: str,
     act: Callable[[tuple[Seat, ...]], _Outcomes],
     *,
+    judge: Judge,
     completes: bool = True,
 ) -> Report:
     began = time.perf_counter()
-    with claiming_seats(context, classroom, numbers, verb, completes=completes) as seats:
+    with claiming_seats(
+        context, classroom, numbers, verb, completes=completes, judge=judge
+    ) as seats:
         outcomes = act(seats)
     return Report(
         classroom=classroom,
@@ -63,6 +67,7 @@ def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
         numbers,
         N_("start"),
         lambda seats: _start(context, seats),
+        judge=start_fault,
     )
 
 
@@ -83,6 +88,7 @@ def stop(
         numbers,
         N_("stop"),
         lambda seats: stop_seats(context.host, seats, grace, context.emit),
+        judge=no_fault,
         completes=False,
     )
 
@@ -99,7 +105,7 @@ def reset_plan(
 
     Raises Unsupported when it could do nothing at all, BadInput for what the policy forbids.
     """
-    _, seats = look_at_seats(context, classroom, numbers)
+    _, seats = look_at_seats(context, classroom, numbers, reset_fault)
     return _plan(context, classroom, seats, mode, after)
 
 
@@ -138,7 +144,7 @@ def reset(
 ) -> Report:
     """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
     began = time.perf_counter()
-    with claiming_to_rewind(context, classroom, numbers, N_("reset")) as seats:
+    with claiming_to_rewind(context, classroom, numbers, N_("reset"), reset_fault) as seats:
         _check_allowed(seats, by)
         discard_old_undo(context.host, seats, context.emit)
         plan = _plan(context, classroom, seats, mode, after)
@@ -254,7 +260,13 @@ def _verdict(seat: Seat, changes: Mapping[str, Change | PizarraError], sums: _Su
                 verified=False,
             )
     proof = {"sha256": sums[seat.volumes[0].uuid][1]} if sums else {}  # type: ignore[index]
-    return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, verified=True, extra=proof)
+    return SeatOutcome(
+        seat=seat.name,
+        outcome=Outcome.DONE,
+        reason=words(to_keep(seat)),
+        verified=True,
+        extra=proof,
+    )
 
 
 def _difference(answer: Change | PizarraError | tuple[str, str] | None) -> str | None:

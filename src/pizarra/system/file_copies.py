@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -28,6 +29,19 @@ def move_atomically(source: Path, target: Path) -> None:
     source.replace(target)
     sync(target.parent)
     remove_atomically(old)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that nobody writes any more a second name, in the place of ``target``; a copy
+    where that is on another file system. Raises OSError."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy_atomically(source, target)
 
 
 def write_atomically(path: Path, text: str) -> None:
