@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from pizarra.system.lvm_calls import PINNED, pinned
 from pizarra.system.process import environment, run
 
 THEIRS = {
@@ -57,3 +58,9 @@ def test_run_when_our_locale_is_latin_1_then_what_a_child_says_is_read_as_utf_8(
 def test_run_when_a_child_complains_and_ends_well_then_that_is_no_failure() -> None:
     done = run(["sh", "-c", "echo /dev/sdb: open failed: No medium found >&2; echo fine"])
     assert (done.returncode, done.stdout) == (0, "fine\n")
+
+
+def test_pinned_when_lvm_is_asked_then_every_setting_of_its_output_is_said() -> None:
+    argv = pinned(["vgs", "-o", "vg_tags"])
+    assert argv[:-1] == ["lvm", "vgs", "-o", "vg_tags", "--config"]
+    assert all(f"{name}={value}" in argv[-1] for name, value in PINNED.items())

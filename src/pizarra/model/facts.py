@@ -113,6 +113,7 @@ class StorageFacts:
     volumes: tuple[Volume, ...] = ()
     pools: tuple[Pool, ...] = ()
     records: tuple[RecordSeen, ...] = ()
+    unseen: tuple[str, ...] = ()  # that there is more, which could not be looked at, and why
 
 
 class Power(StrEnum):
