@@ -16,7 +16,7 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
-from pizarra.service import classrooms, templates
+from pizarra.service import apply, classrooms, templates
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.kinds import Kind
@@ -150,3 +150,19 @@ def test_delete_when_a_machine_cannot_be_removed_then_the_others_go_and_it_is_na
     assert [one.outcome for one in report.seats].count(Outcome.DONE) == 3
     assert (report.seats[1].outcome, report.exit_status) == (Outcome.FAILED, 1)
     assert [seat.name for seat in classrooms.list_classrooms(school.context)[0].seats] == ["net-02"]
+
+
+def test_apply_when_a_step_is_refused_then_what_to_repeat_is_told_and_it_goes_on_there(
+    school: School, tmp_path: Path
+) -> None:
+    assert classrooms.create(school.context, SPEC).exit_status == 0
+    file = tmp_path / "net.yaml"
+    file.write_text("classroom: net\ntemplate: t\nseats: 5\nmemory: 128M")
+    wish = apply.read_spec(file)
+    school.compute.fail_at("define", seat_uuid("net", 5), REFUSED)
+    with pytest.raises(ComputeFault):
+        apply.carry_out(school.context, apply.plan(school.context, wish))
+    assert "repeat: pizarra classroom apply" in " ".join(school.notes())
+    assert len(school.context.host.observe().classroom("net").seats) == 4
+    assert apply.carry_out(school.context, apply.plan(school.context, wish)).exit_status == 0
+    assert apply.plan(school.context, wish).lines == ()

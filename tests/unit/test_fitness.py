@@ -27,6 +27,7 @@ from pizarra.engine.fitness.look_machine import COMMANDS
 from pizarra.model.sizes import GIB, MIB
 from pizarra.settings import Settings
 from pizarra.system.kvm import KvmProbe, KvmVerdict
+from pizarra.system.lvm_calls import Unreadable
 
 POOL = PoolSeen(
     vg="vg_class",
@@ -125,8 +126,73 @@ POOL_AT = "vg_class/pizarra"
 THICK = with_group(thick_seats=30)
 TWO_GROUPS = with_lvm(groups=(replace(GROUP, pools=()), replace(GROUP, name="b", pools=())))
 
+TWINS = (replace(GROUP, uuid="ours", ours=True), replace(GROUP, uuid="theirs", pools=()))
+LOCAL = ">>/etc/lvm/lvmlocal.conf"
+
+
+def set_locally(line: str) -> str:
+    return f"printf '%s\\n' '{line}' {LOCAL}"
+
+
+def complaining(line: str) -> HostSeen:
+    return with_lvm(complaints=(line,))
+
+
 # seen, check, level, words that must be there, the command, whether --fix may
 CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
+    "two volume groups of one name": (
+        *(with_lvm(groups=TWINS), "volume-group vg_class", U, "2 volume groups are called"),
+        *("vgrename theirs vg_class_2", False),
+    ),
+    "an exported volume group": (
+        *(with_group(exported=True), "volume-group vg_class", U, "exported"),
+        *("vgimport vg_class", False),
+    ),
+    "a volume group that cannot be read": (
+        *(with_lvm(unreadable=(Unreadable(name="b", where="vg", why="odd"),)), "volume-group b"),
+        *(W, "cannot be read at vg: odd", "vgck b", False),
+    ),
+    "a disk of LVM in no group": (
+        *(with_lvm(loose_disks=("/dev/sdb",)), "loose-disks", A, "/dev/sdb"),
+        *("vgextend vg_class /dev/sdb", False),
+    ),
+    "a disk of LVM, and no group": (
+        *(with_lvm(groups=(), loose_disks=("/dev/sdb",)), "loose-disks", A, "/dev/sdb"),
+        *("vgcreate vg_class /dev/sdb", False),
+    ),
+    "an unknown key in lvm.conf": (
+        *(complaining('Configuration setting "log/x" unknown.'), "lvm-report", A, "log/x"),
+        *("lvmconfig --validate", False),
+    ),
+    "a card reader without a card": (
+        *(complaining("/dev/sdb: open failed: No medium found"), "lvm-report", A, "No medium"),
+        *(set_locally('devices/global_filter=["r|^/dev/sdb$|"]'), False),
+    ),
+    "a copy of a disk": (
+        *(complaining("WARNING: Not using device /dev/sdc for PV abc."), "lvm-report", A, "sdc"),
+        *("vgimportclone /dev/sdc", False),
+    ),
+    "a report that is not whole": (
+        *(with_lvm(partly=True, complaints=("vg_x: bad checksum",)), "lvm-report", W, "checksum"),
+        *("vgck", False),
+    ),
+    "lvm prints the names of its commands": (
+        *(with_lvm(settings={"log/command_names": "1"}), "lvm-printing", A, "log/command_names"),
+        *(set_locally("log/command_names=0"), False),
+    ),
+    "lvm in test mode": (
+        *(with_lvm(settings={"global/test": "1"}), "lvm-setting global/test", U, "test mode"),
+        *(set_locally("global/test=0"), False),
+    ),
+    "locks of lvm elsewhere": (
+        *(with_lvm(settings={"global/locking_dir": '"/l"'}), "lvm-setting global/locking_dir", U),
+        *("locks", set_locally('global/locking_dir="/run/lock/lvm"'), False),
+    ),
+    "a list of what is activated": (
+        *(with_lvm(settings={"activation/volume_list": '["a"]'}),),
+        *("lvm-setting activation/volume_list", W, '["a"]'),
+        *("lvmconfig activation/volume_list", False),
+    ),
     "kvm module not loaded": (
         *(with_kvm(KvmVerdict.NO_DEVICE, "kvm_intel"), "kvm", W, "slow"),
         *("modprobe kvm_intel", True),

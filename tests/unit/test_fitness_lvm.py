@@ -6,7 +6,12 @@ import json
 
 import pytest
 
-from pizarra.engine.fitness.lvm_parsed import parse_groups, parse_settings, parse_version
+from pizarra.engine.fitness.lvm_parsed import (
+    parse_difference,
+    parse_groups,
+    parse_settings,
+    parse_version,
+)
 from pizarra.errors import StorageFault
 from pizarra.model.labels import FillingLabels, Labels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
@@ -14,7 +19,7 @@ from pizarra.model.sizes import MIB
 
 def report(*rows: dict[str, str], attr: str = "wz--n-") -> str:
     vg = {
-        **{"vg_name": "vg_class", "vg_size": "21470642176", "vg_free": "4194304"},
+        **{"vg_name": "vg_class", "vg_uuid": "u", "vg_size": "21470642176", "vg_free": "4194304"},
         **{"vg_extent_size": "4194304", "vg_attr": attr, "lv_count": str(len(rows))},
         **{"vg_mda_size": "1044480", "vg_mda_free": "519168"},
     }
@@ -51,7 +56,7 @@ def test_groups_parsed_when_a_pool_is_ours_then_its_shares_and_threshold_are_tol
     percents = {"data_percent": "81.50", "metadata_percent": "10.00"}
     pool = row("pizarra", "thin-pool", lv_metadata_size="16777216", seg_monitor="monitored",
                lv_profile="pizarra", **percents)  # fmt: skip
-    group = parse_groups(report(pool), "pizarra", no_profile)[0]
+    group = parse_groups(report(pool), "pizarra", no_profile)[0][0]
     assert (group.free_bytes, group.volumes, group.ours) == (4194304, 1, False)
     seen = group.pools[0]
     assert (seen.data_share, seen.metadata_share, seen.metadata_bytes) == (0.815, 0.1, 16 * MIB)
@@ -60,15 +65,15 @@ def test_groups_parsed_when_a_pool_is_ours_then_its_shares_and_threshold_are_tol
 
 
 def test_groups_parsed_when_a_pool_is_inactive_then_its_shares_are_unknown() -> None:
-    pool = parse_groups(report(row("pizarra", "thin-pool")), "pizarra", no_profile)[0].pools[0]
+    pool = parse_groups(report(row("pizarra", "thin-pool")), "pizarra", no_profile)[0][0].pools[0]
     assert (pool.data_share, pool.monitored, pool.threshold) == (None, False, 100)
 
 
 def test_groups_parsed_when_a_pool_is_of_others_then_it_counts_only_with_volumes_of_ours() -> None:
     pool, seat = row("data", "thin-pool"), row("net-01", "thin", pool_lv="data")
-    assert parse_groups(report(pool, seat), "pizarra", no_profile)[0].pools == ()
+    assert parse_groups(report(pool, seat), "pizarra", no_profile)[0][0].pools == ()
     seat["lv_tags"] = tags(SeatLabels(classroom="net", seat=1))
-    group = parse_groups(report(pool, seat), "pizarra", no_profile)[0]
+    group = parse_groups(report(pool, seat), "pizarra", no_profile)[0][0]
     assert [one.name for one in group.pools] == ["data"]
     assert group.thick_seats == 0
 
@@ -83,18 +88,44 @@ def test_groups_parsed_when_seats_are_classic_and_an_import_never_ended_then_bot
         lv_tags=tags(FillingLabels(becoming=TemplateLabels(template="deb", version=1))),
     )
     damaged = row("x", "linear", lv_tags="pizarra.role=king")
-    group = parse_groups(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0]
+    group = parse_groups(report(seat, rest, damaged, attr="wz-pn-"), "pizarra", no_profile)[0][0]
     assert (group.thick_seats, group.left_over, group.disk_missing) == (1, ("deb-1",), True)
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"report": [{"vg": [{"vg_name": "a"}]}]}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"report": 1}'])
 def test_groups_parsed_when_the_report_cannot_be_read_then_it_says_where(text: str) -> None:
     with pytest.raises(StorageFault, match="LVM's report cannot be read"):
         parse_groups(text, "pizarra", no_profile)
 
 
 def test_groups_parsed_when_there_is_no_group_then_none() -> None:
-    assert parse_groups('{"report": []}', "pizarra", no_profile) == ()
+    assert parse_groups('{"report": []}', "pizarra", no_profile) == ((), ())
+
+
+def test_groups_parsed_when_one_cannot_be_read_then_it_is_named_and_the_others_go_on() -> None:
+    damaged = {"report": [{"vg": [{"vg_name": "a"}]}, *json.loads(report())["report"]]}
+    groups, unreadable = parse_groups(json.dumps(damaged), "pizarra", no_profile)
+    assert [one.name for one in groups] == ["vg_class"]
+    assert [(one.name, one.where) for one in unreadable] == [("a", "vg/0/vg_uuid")]
+
+
+def test_difference_parsed_when_settings_are_in_sections_then_each_has_its_whole_name() -> None:
+    # lvmconfig --typeconfig diff of LVM 2.03.16
+    text = """log {
+	command_names=1
+}
+activation {
+	volume_list=["vg_a","vg_b/lv"]
+}
+global {
+	units="h"
+}
+"""
+    assert parse_difference(text) == {
+        "log/command_names": "1",
+        "activation/volume_list": '["vg_a","vg_b/lv"]',
+        "global/units": '"h"',
+    }
 
 
 def test_version_parsed_when_lvm_complains_too_then_it_is_still_found() -> None:

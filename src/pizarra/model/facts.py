@@ -114,6 +114,7 @@ class StorageFacts:
     volumes: tuple[Volume, ...] = ()
     pools: tuple[Pool, ...] = ()
     records: tuple[RecordSeen, ...] = ()
+    unseen: tuple[str, ...] = ()  # that there is more, which could not be looked at, and why
 
 
 class Power(StrEnum):

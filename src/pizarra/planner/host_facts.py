@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from pizarra.errors import AlreadyExists, NotFound
+from pizarra.errors import AlreadyExists, HostNotFit, NotFound, PizarraError
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import (
     Classroom,
@@ -45,11 +45,14 @@ class HostFacts:
     maintenances: tuple[Maintenance, ...] = ()
     records: tuple[RecordSeen, ...] = ()
     classrooms: Mapping[str, Classroom] = field(default_factory=dict)
+    unseen: tuple[str, ...] = ()  # that there is more, which could not be looked at, and why
 
     def classroom(self, name: str) -> Classroom:
-        """Raises NotFound with the names that there are."""
+        """Raises NotFound with the names that there are, HostNotFit."""
         if name in self.classrooms:
             return self.classrooms[name]
+        if self.unseen:
+            raise self._unseen(name)
         raise NotFound(
             "There is no classroom {name!r}.",
             "There is: {those}." if self.classrooms else "Make one with: pizarra classroom create",
@@ -99,7 +102,16 @@ class HostFacts:
         """Of a template, if somebody is making its next version."""
         return next((one for one in self.maintenances if one.template == template), None)
 
-    def _no_template(self, name: str) -> NotFound:
+    def _unseen(self, name: str) -> HostNotFit:
+        """What is not found may be there."""
+        return HostNotFit(
+            "{name} was not found, and it may be in what could not be seen. {why}",
+            "Run: pizarra host check",
+            name=name,
+            why=join(self.unseen),
+        )
+
+    def _no_template(self, name: str) -> PizarraError:
         elsewhere = [f"{one.kind} {one.place}" for one in self.templates if one.name == name]
         if elsewhere:
             return NotFound(
@@ -108,6 +120,8 @@ class HostFacts:
                 name=name,
                 those=", ".join(elsewhere),
             )
+        if self.unseen:
+            return self._unseen(name)
         return NotFound(
             "There is no template {name!r}.",
             "See those there are: pizarra template list; or import one: pizarra template import",
@@ -130,6 +144,7 @@ def assemble(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> Host
         maintenances=maintenances(volumes, by_uuid),
         records=records,
         classrooms=_classrooms(_seats(volumes, by_uuid, by_name), records),
+        unseen=tuple(why for part in parts for why in part.unseen),
     )
 
 

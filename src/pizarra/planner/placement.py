@@ -43,6 +43,20 @@ def _groups(facts: HostFacts, capabilities: _Capabilities) -> list[str]:
 
 
 def _group(facts: HostFacts, wanted: str, capabilities: _Capabilities) -> str:
+    """Raises HostNotFit, BadInput."""
+    chosen = _choose_group(facts, wanted, capabilities)
+    for pool in facts.pools:
+        if pool.place == pool.name == chosen and pool.fault:
+            raise HostNotFit(
+                "The volume group {vg} cannot be used: {why}.",
+                "See: pizarra host check",
+                vg=chosen,
+                why=pool.fault,
+            )
+    return chosen
+
+
+def _choose_group(facts: HostFacts, wanted: str, capabilities: _Capabilities) -> str:
     groups = _groups(facts, capabilities)
     if wanted:
         if wanted in groups:

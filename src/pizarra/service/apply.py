@@ -12,10 +12,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pizarra.errors import BadInput
+from pizarra.engine.events import Noted
+from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
-from pizarra.model.outcome import Mode, Outcome, Report, outcomes_for
+from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome, outcomes_for
 from pizarra.model.policy import After, OnHardware, Policy, ResetBy
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
@@ -293,6 +294,21 @@ def carry_out(context: Context, plan: ApplyPlan) -> Report:
 
 
 def _change(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[Any, ...]:
+    """What fails leaves the steps before it done. It is told, for a repetition goes on there."""
+    try:
+        return _change_in_steps(context, spec, present)
+    except PizarraError:
+        text = N_(
+            "{name} may be changed in part: what is done stays. When the fault is mended, repeat:"
+            " pizarra classroom apply FILE"
+        )
+        context.emit(Noted(text=text, facts={"name": spec.name}))
+        raise
+
+
+def _change_in_steps(
+    context: Context, spec: ClassroomSpec, present: Classroom
+) -> tuple[SeatOutcome, ...]:
     """Machines first, so that seats added afterwards are made as declared."""
     outcomes = classrooms.change_machines(context, spec)
     if spec.version and str(spec.version) != _versions(present):

@@ -27,6 +27,7 @@ from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
 from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
+from pizarra.service.look import look_at_all
 from pizarra.storage.interface import Faults, RewindTarget
 
 
@@ -176,7 +177,7 @@ def _restore_network_of(context: Context, before: HostFacts, name: str) -> None:
 
 def list_classrooms(context: Context) -> tuple[Classroom, ...]:
     """All classrooms of this host."""
-    return tuple(context.host.observe().classrooms.values())
+    return tuple(look_at_all(context).classrooms.values())
 
 
 def show(context: Context, name: str) -> dict[str, Any]:

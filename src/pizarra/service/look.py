@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pizarra.engine.events import Noted
 from pizarra.engine.machines import examine
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name
@@ -31,3 +32,11 @@ def look_at_disks(
     check_name(classroom, N_("classroom"))
     facts = context.host.observe()
     return facts, choose_seats(facts.classroom(classroom), numbers)
+
+
+def look_at_all(context: Context) -> HostFacts:
+    """Observe the host, and tell what could not be seen."""
+    facts = context.host.observe()
+    for why in facts.unseen:
+        context.emit(Noted(text="{why}", facts={"why": why}))
+    return facts

@@ -18,6 +18,7 @@ from pizarra.planner.maintenance import nobody_maintains
 from pizarra.planner.placement import fits, place_for
 from pizarra.planner.provision import golden_name
 from pizarra.service.context import Context
+from pizarra.service.look import look_at_all
 from pizarra.storage.images import ImageInfo, copy, image_info
 from pizarra.storage.interface import NewVolume, Storage
 
@@ -236,7 +237,7 @@ def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Machin
 
 def list_templates(context: Context) -> tuple[Template, ...]:
     """All templates of this host."""
-    return context.host.observe().templates
+    return look_at_all(context).templates
 
 
 def delete(

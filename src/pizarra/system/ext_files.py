@@ -6,17 +6,16 @@ that came from elsewhere. Each change is read back, and e2fsck must find no faul
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pizarra.errors import CommandFailed, StorageFault
+from pizarra.errors import StorageFault
+from pizarra.system.partition_table import partition_spans
 from pizarra.system.process import run
 
-_SECTOR_BYTES = 512
 _MAGIC_AT, _MAGIC = 1024 + 56, b"\x53\xef"
 _ROOT_HAS = "/etc/passwd"
 _STAT = re.compile(r"Mode:\s+(\d+).*?User:\s+(\d+)\s+Group:\s+(\d+)", re.DOTALL)
@@ -118,7 +117,7 @@ class ExtFiles:
 
 def linux_root(disk: Path) -> ExtFiles | None:
     """The file system with a Linux system on it; None when e2fsprogs can read none."""
-    for offset in (0, *_partitions(disk)):
+    for offset in (0, *(one.start for one in partition_spans(disk) or () if one.length)):
         with disk.open("rb") as file:
             file.seek(offset + _MAGIC_AT)
             if file.read(len(_MAGIC)) != _MAGIC:
@@ -127,12 +126,3 @@ def linux_root(disk: Path) -> ExtFiles | None:
         if files.has(_ROOT_HAS):
             return files
     return None
-
-
-def _partitions(disk: Path) -> Iterator[int]:
-    try:
-        table = json.loads(run(["sfdisk", "-J", str(disk)]).stdout)["partitiontable"]
-        sector_bytes = int(table.get("sectorsize", _SECTOR_BYTES))
-        yield from (int(one["start"]) * sector_bytes for one in table["partitions"])
-    except (CommandFailed, ValueError, KeyError, TypeError):
-        return  # no partition table, or one that sfdisk does not know

@@ -8,7 +8,6 @@ guest is followed: a link is left out and reported. Only plain files and folders
 from __future__ import annotations
 
 import errno
-import json
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pizarra.errors import AlreadyExists, BadInput, NotFound, StorageFault, Unsupported
+from pizarra.system.partition_table import partition_spans
 from pizarra.system.process import run
 
 _DEPTH_MAX = 100
@@ -57,17 +57,11 @@ class Copied:
 
 def partitions(device: Path) -> tuple[Partition, ...]:
     """The partitions of a disk, in the order of its table."""
-    size = _size_bytes(device)
-    told = run(["sfdisk", "--json", str(device)], check=False)
-    parts = [(0, 0, size)]
-    if told.returncode == 0:
-        table = json.loads(told.stdout)["partitiontable"]
-        sector = int(table.get("sectorsize", 512))
-        parts = [
-            (number, part["start"] * sector, part["size"] * sector)
-            for number, part in enumerate(table.get("partitions", []), 1)
-            if 0 < part["size"] * sector <= size
-        ]
+    spans = partition_spans(device)
+    if spans is None:
+        parts = [(0, 0, _size_bytes(device))]
+    else:
+        parts = [(n, one.start, one.length) for n, one in enumerate(spans, 1) if one.length]
     return tuple(
         Partition(number=n, offset_bytes=start, size_bytes=length, kind=_kind(device, start))
         for n, start, length in parts

@@ -1,7 +1,8 @@
 """Starts processes. No other module does.
 
-A command is a list, never a shell string. The locale is C, so that the output can be parsed. Every
-command has a time limit and is in the flight record before it runs.
+A command is a list, never a shell string. A child inherits nothing that changes what it prints:
+neither a locale nor a terminal nor a variable of LVM's. Every command has a time limit and is in
+the flight record before it runs.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ class Completed:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a child: C locale, a plain PATH, and our own variables only."""
-    kept = {key: value for key, value in os.environ.items() if key.startswith(("PIZARRA_", "LVM_"))}
-    home = os.environ.get("HOME", "/root")
+    """The environment of a child: English in UTF-8, a PATH, and our own variables only."""
+    kept = {key: value for key, value in os.environ.items() if key.startswith("PIZARRA_")}
+    path = [part for part in os.environ.get("PATH", "").split(":") if part.startswith("/")]
     # otherwise LVM prints "File descriptor leaked" for every open descriptor of its parent
     return {
-        "PATH": f"{os.environ.get('PATH', '')}:{_PATH}",
-        "LC_ALL": "C",
-        "HOME": home,
+        "PATH": ":".join((*path, _PATH)),
+        "LC_ALL": "C.UTF-8",
+        "HOME": os.environ.get("HOME", "/root"),
         "LVM_SUPPRESS_FD_WARNINGS": "1",
     } | kept
 
@@ -59,7 +60,7 @@ def run(
             stdin=subprocess.DEVNULL if input_text is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=environment(),
         )
@@ -99,7 +100,7 @@ def piping(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
             env=environment(),
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pizarra.errors import PizarraError
 from pizarra.system.kvm import KvmProbe
+from pizarra.system.lvm_calls import Unreadable
 
 Version = tuple[int, ...]
 
@@ -92,6 +94,8 @@ class GroupSeen:
     pools: tuple[PoolSeen, ...] = ()
     thick_seats: int = 0
     ours: bool = False  # volumes of ours are in it
+    uuid: str = ""
+    exported: bool = False
     left_over: tuple[str, ...] = ()  # imports that never ended
 
 
@@ -107,6 +111,11 @@ class LvmSeen:
     retain_days: int
     archive_folder: str
     archive_files: int
+    settings: Mapping[str, str] = field(default_factory=dict)  # that are not LVM's own defaults
+    complaints: tuple[str, ...] = ()  # what it says beside its reports
+    partly: bool = False  # it could not show all
+    unreadable: tuple[Unreadable, ...] = ()  # groups
+    loose_disks: tuple[str, ...] = ()  # physical volumes of no group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,9 +151,21 @@ class HostSeen:
 
     @property
     def groups(self) -> tuple[GroupSeen, ...]:
-        """The volume groups that matter: the one of the settings and those we are in, else all."""
+        """The volume groups that matter: the one of the settings and those we are in, else all.
+        Those that share a name are ``namesakes``."""
         if isinstance(self.lvm, Trouble):
             return ()
-        if not self.vg:
-            return self.lvm.groups
-        return tuple(group for group in self.lvm.groups if group.name == self.vg or group.ours)
+        known = [group for group in self.lvm.groups if group.name not in self.namesakes]
+        return tuple(one for one in known if not self.vg or one.name == self.vg or one.ours)
+
+    @property
+    def namesakes(self) -> Mapping[str, tuple[GroupSeen, ...]]:
+        """Volume groups that have one name, by that name. LVM does nothing with such a name."""
+        if isinstance(self.lvm, Trouble):
+            return {}
+        names = Counter(group.name for group in self.lvm.groups)
+        return {
+            name: tuple(group for group in self.lvm.groups if group.name == name)
+            for name, count in names.items()
+            if count > 1
+        }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
 from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install
+from pizarra.engine.fitness.judge_strange import judge_strange
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
 
@@ -31,7 +32,8 @@ def judge_lvm(seen: HostSeen) -> Iterator[Finding]:
     yield _device_mapper(seen, level)
     yield _thin_tools(seen, level)
     if isinstance(seen.lvm, LvmSeen):
-        yield from _volume_groups(seen)
+        yield from judge_strange(seen, seen.lvm)
+        yield from _volume_groups(seen, seen.lvm)
         yield _archive(seen.lvm)
     yield from _left_over(seen)
 
@@ -93,8 +95,8 @@ def _thin_tools(seen: HostSeen, level: Level) -> Finding:
     return good("thin-tools", N_("thin_check and thin_delta are installed."))
 
 
-def _volume_groups(seen: HostSeen) -> Iterator[Finding]:
-    names = {group.name for group in seen.groups}
+def _volume_groups(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
+    names = {group.name for group in lvm.groups} | {one.name for one in lvm.unreadable}
     if seen.vg and seen.vg not in names:
         yield _group_lost(seen)
     elif not names:
@@ -152,6 +154,9 @@ def _group(group: GroupSeen) -> Finding:
     if group.disk_missing:
         text = N_("A disk of {vg} is missing. Connect it again; see which: pvs -o+pv_missing")
         return finding(Level.UNFIT, check, text, **facts)
+    if group.exported:
+        text = N_("{vg} is exported: nobody can use what is in it.")
+        return finding(Level.UNFIT, check, text, f"vgimport {group.name}", **facts)
     if group.mda_free_bytes < group.mda_size_bytes * MDA_FREE_LEAST:
         text = N_(
             "{vg} has almost no room for descriptions of more volumes: use another volume group,"

@@ -1,7 +1,8 @@
-"""Asks LVM: its version, its settings, one report of everything. Four processes, each limited."""
+"""Asks LVM: its version, its settings, a report of everything. A few processes, each limited."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -9,12 +10,14 @@ from pizarra.engine.fitness.facts import LvmSeen
 from pizarra.engine.fitness.lvm_parsed import (
     LV_FIELDS,
     VG_FIELDS,
+    parse_difference,
     parse_groups,
     parse_settings,
     parse_version,
 )
 from pizarra.errors import CommandFailed, CommandTimedOut, StorageFault
-from pizarra.system.process import run
+from pizarra.system import lvm_calls
+from pizarra.system.process import Completed, failure_of, run
 
 LIMIT_S = 30  # LVM waits behind whoever holds its lock; so long is a finding
 _THRESHOLD = "activation/thin_pool_autoextend_threshold"
@@ -31,15 +34,23 @@ def look_at_lvm(pool: str) -> LvmSeen:
     """Raises HostNotFit (no LVM), CommandTimedOut, CommandFailed, StorageFault (not readable)."""
     settings = _read_settings()
     folder = Path(settings["archive_dir"])
+    told = _report(lvm_calls.full_report(VG_FIELDS, LV_FIELDS))
+    groups, unreadable = parse_groups(told.stdout, pool, cache(_threshold_of))
+    disks = _report(lvm_calls.report("pvs", "pv_name,vg_name"))
     return LvmSeen(
         version=parse_version(_lvm("version", check=False)),  # 5 without device-mapper
-        groups=parse_groups(_lvm(*_full_report()), pool, cache(_threshold_of)),
+        groups=groups,
         snapshot_threshold=int(settings["snapshot_autoextend_threshold"]),
         monitoring=settings["monitoring"] == "1",
         retain_min=int(settings["retain_min"]),
         retain_days=int(settings["retain_days"]),
         archive_folder=str(folder),
         archive_files=sum(1 for _ in folder.glob("*.vg")),
+        settings=parse_difference(_lvm("lvmconfig", "--typeconfig", "diff", check=False)),
+        complaints=_complaints(told, disks),
+        partly=told.returncode != 0,
+        unreadable=unreadable,
+        loose_disks=_loose_disks(disks.stdout),
     )
 
 
@@ -47,12 +58,21 @@ def _lvm(*argv: str, check: bool = True) -> str:
     return run(["lvm", *argv], timeout_s=LIMIT_S, check=check).stdout
 
 
-def _full_report() -> list[str]:
-    wanted = (("vg", VG_FIELDS), ("seg", LV_FIELDS))
-    unwanted = (("lv", "lv_name"), ("pv", "pv_name"), ("pvseg", "pv_name"))
-    form = ["--reportformat", "json", "--units", "b", "--nosuffix"]
-    chosen = (("--configreport", kind, "-o", these) for kind, these in (*wanted, *unwanted))
-    return ["fullreport", *form, *(word for words in chosen for word in words)]
+def _report(argv: Sequence[str]) -> Completed:
+    """One that LVM could not end well tells of the rest all the same. Raises CommandFailed."""
+    done = run(lvm_calls.pinned(argv), timeout_s=LIMIT_S, check=False)
+    if done.returncode not in (0, lvm_calls.PARTLY) or not done.stdout.strip():
+        raise failure_of(done)
+    return done
+
+
+def _complaints(*reports: Completed) -> tuple[str, ...]:
+    lines = (line.strip() for done in reports for line in done.stderr.splitlines())
+    return tuple(dict.fromkeys(line for line in lines if line))
+
+
+def _loose_disks(text: str) -> tuple[str, ...]:
+    return tuple(row["pv_name"] for row in lvm_calls.rows(text) if not row.get("vg_name"))
 
 
 def _read_settings() -> dict[str, str]:

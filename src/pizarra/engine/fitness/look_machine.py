@@ -126,9 +126,9 @@ def free_disks() -> dict[str, int]:
     asked = ["lsblk", "--json", "-b", "-o", "PATH,TYPE,SIZE,FSTYPE,PTTYPE,MOUNTPOINTS,RO"]
     try:
         told = json.loads(run(asked, timeout_s=_LIMIT_S).stdout)
-    except (PizarraError, ValueError):
+        return {disk["path"]: disk["size"] for disk in told["blockdevices"] if _unused(disk)}
+    except (PizarraError, ValueError, LookupError, TypeError):
         return {}  # it is a help to the reader, no more
-    return {disk["path"]: disk["size"] for disk in told["blockdevices"] if _unused(disk)}
 
 
 def _unused(disk: dict[str, object]) -> bool:

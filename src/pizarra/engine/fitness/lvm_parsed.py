@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from pizarra.engine.fitness.facts import GroupSeen, PoolSeen, Version
-from pizarra.errors import NotOurs, StorageFault
+from pizarra.errors import NotOurs
 from pizarra.model.labels import Labels, Role, labels_from_tags
+from pizarra.system.lvm_calls import Unreadable, read_groups
 from pizarra.system.report_fields import Number, Share
 
-VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
+VG_FIELDS = (
+    "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
+)
 LV_FIELDS = (
     "lv_name,lv_uuid,lv_size,lv_tags,pool_lv,segtype,data_percent,metadata_percent,"
     "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor"
@@ -24,6 +27,7 @@ LV_FIELDS = (
 
 class _Vg(BaseModel):
     vg_name: str
+    vg_uuid: str
     vg_size: int
     vg_free: int
     vg_extent_size: int
@@ -49,31 +53,15 @@ class _Lv(BaseModel):
     seg_monitor: str
 
 
-class _Group(BaseModel):
-    vg: list[_Vg]
-    seg: list[_Lv] = []
-
-
-class _Report(BaseModel):
-    report: list[_Group]
-
-
-def parse_groups(text: str, pool: str, threshold_of: Callable[[str], int]) -> tuple[GroupSeen, ...]:
+def parse_groups(
+    text: str, pool: str, threshold_of: Callable[[str], int]
+) -> tuple[tuple[GroupSeen, ...], tuple[Unreadable, ...]]:
     """``lvm fullreport``; ``threshold_of`` tells the autoextension threshold under a profile.
 
-    Raises StorageFault naming the field.
+    Raises StorageFault for a text that is no report.
     """
-    try:
-        groups = _Report.model_validate_json(text).report
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StorageFault(
-            "LVM's report cannot be read at {where}: {why}.",
-            where="/".join(map(str, first["loc"])),
-            why=first["msg"],
-        ) from None
-    found = (group for group in groups if group.vg and group.vg[0].vg_name)
-    return tuple(_group(group.vg[0], group.seg, pool, threshold_of) for group in found)
+    good, bad = read_groups(text, _Vg, _Lv)
+    return tuple(_group(vg, rows, pool, threshold_of) for vg, rows in good), tuple(bad)
 
 
 def _group(vg: _Vg, rows: list[_Lv], pool: str, threshold_of: Callable[[str], int]) -> GroupSeen:
@@ -98,6 +86,8 @@ def _group(vg: _Vg, rows: list[_Lv], pool: str, threshold_of: Callable[[str], in
             1 for row, labels in ours if labels.role is Role.SEAT and row.segtype != "thin"
         ),
         ours=bool(ours),
+        uuid=vg.vg_uuid,
+        exported=vg.vg_attr[2:3] == "x",
         left_over=tuple(row.lv_name for row, labels in ours if labels.role is Role.FILLING),
     )
 
@@ -141,3 +131,16 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
         key, equals, value = line.strip().partition("=")
         if equals:
             yield key, value.strip('"')
+
+
+def parse_difference(text: str) -> dict[str, str]:
+    """``lvmconfig --typeconfig diff`` -> ``{"log/command_names": "1"}``: a section, its lines."""
+    found: dict[str, str] = {}
+    section = ""
+    for line in map(str.strip, text.splitlines()):
+        key, equals, value = line.partition("=")
+        if line.endswith("{"):
+            section = line.removesuffix("{").strip()
+        elif equals and section:
+            found[f"{section}/{key}"] = value
+    return found

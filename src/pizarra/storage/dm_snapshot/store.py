@@ -61,7 +61,7 @@ from pizarra.storage.lvm.volumes import (
     not_ours_error,
 )
 from pizarra.storage.registry import Technology
-from pizarra.system import devmapper
+from pizarra.system import devmapper, lvm_calls
 from pizarra.system.locks import holding_vg_lock
 from pizarra.system.process import run
 from pizarra.system.rcu import expediting
@@ -119,7 +119,8 @@ class DmSnapshotStore(LvmVolumes):
             raise StorageFault("A classic snapshot cannot be larger than its origin.")
         store = cow_bytes(golden.size_bytes)
         self.check_space(store * len(new), Sentence("the stores of {n} seats", n=len(new)))
-        lvm_batch([lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new])
+        made = [lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new]
+        raise_first(self.unmade(new, lvm_batch(made)))
 
     def baseline_bytes(self, size_bytes: int) -> int:
         """The store of its snapshot."""
@@ -246,7 +247,8 @@ class DmSnapshotStore(LvmVolumes):
 
     def _check_closed(self, *volumes: Volume) -> None:
         """LVM would put a merge off to the next activation, and report success."""
-        opened = lvm(lvm_commands.open_volumes(self.place)).stdout.split()
+        told = lvm_calls.rows(lvm(lvm_commands.open_volumes(self.place)).stdout)
+        opened = {row["lv_name"] for row in told}
         for volume in volumes:
             if volume.name in opened:
                 raise StorageFault(

@@ -144,9 +144,10 @@ class DmThinStore(LvmVolumes):
 
     def create_seats(self, golden: Volume, new: Sequence[NewVolume]) -> None:
         """Thin snapshots, fed to one ``lvm`` process, then grown if they are to be larger."""
-        lvm_batch([lvm_commands.thin_snapshot(self.place, golden.name, one) for one in new])
+        made = [lvm_commands.thin_snapshot(self.place, golden.name, one) for one in new]
         larger = [one for one in new if one.size_bytes > golden.size_bytes]
-        lvm_batch([lvm_commands.extend(self.place, one.name, one.size_bytes) for one in larger])
+        grown = [lvm_commands.extend(self.place, one.name, one.size_bytes) for one in larger]
+        raise_first(self.unmade(new, lvm_batch([*made, *grown])))
         self._discard_orphans({one.name for one in new})
 
     def _discard_orphans(self, names: Collection[str]) -> None:
@@ -194,13 +195,9 @@ class DmThinStore(LvmVolumes):
             if one.name in taken
         }
         these = [(volume, one) for volume, one in new if volume.uuid not in faults]
-        try:
-            lvm_batch([lvm_commands.thin_baseline(self.place, v.name, one) for v, one in these])
-        except PizarraError as error:
-            there = {volume.name for volume in self.observe().volumes}
-            failed = {v.uuid: error for v, one in these if one.name not in there}
-            return {**faults, **{v.uuid: None for v, _ in these}, **failed}
-        return {**faults, **{volume.uuid: None for volume, _ in these}}
+        said = lvm_batch([lvm_commands.thin_baseline(self.place, v.name, one) for v, one in these])
+        unmade = self.unmade([one for _, one in these], said)
+        return {**faults, **{volume.uuid: unmade.get(one.name) for volume, one in these}}
 
     def rebase(self, moves: Sequence[Rebase]) -> Faults:
         """Another UUID on the label, in one process; larger first if that one is larger."""
@@ -212,23 +209,11 @@ class DmThinStore(LvmVolumes):
             for move in smaller
         ]
         named = [lvm_commands.set_labels(move.volume, move.labels) for move in moves]
-        try:
-            lvm_batch([*grown, *filter(None, named)])
-        except PizarraError as error:
-            return {**strangers, **self._not_rebased(moves, error)}
-        return {**strangers, **{move.volume.uuid: None for move in moves}}
-
-    def _not_rebased(self, moves: Sequence[Rebase], error: PizarraError) -> Faults:
-        """LVM complained of some: look which."""
-        now = {volume.uuid: volume for volume in self.observe().volumes}
-        return {
-            move.volume.uuid: None
-            if (present := now.get(move.volume.uuid))
-            and present.labels == move.labels
-            and present.size_bytes >= move.golden.size_bytes
-            else error
-            for move in moves
-        }
+        said = lvm_batch([*grown, *filter(None, named)])
+        wished = {move.volume.uuid: move.labels for move in moves}
+        sizes = {move.volume.uuid: move.golden.size_bytes for move in moves}
+        left = self.unlabelled(wished, said, sizes)
+        return {**strangers, **{uuid: left.get(uuid) for uuid in wished}}
 
     def rewind(
         self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
@@ -439,7 +424,7 @@ class DmThinStore(LvmVolumes):
         return found
 
     def _activate(self, pair: RewindTarget) -> None:
-        lvm(lvm_commands.change(self.place, pair.volume.name, "-ay", "-K"))
+        self.make_active(pair.volume)
 
     def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
         """By comparing mapping trees: those of an original seat and its baseline have one root.

@@ -11,17 +11,14 @@ from pizarra.model.facts import Volume
 from pizarra.model.labels import Labels
 from pizarra.storage.interface import NewVolume
 from pizarra.storage.lvm.report import SEG_FIELDS, VG_FIELDS
+from pizarra.system import lvm_calls
 
 Argv = list[str]
 
 
-def full_report(vg: str = "") -> Argv:
+def full_report(*rest: str) -> Argv:
     """All groups, or one: what ``report.parse_groups`` reads."""
-    wanted = ["--configreport", "vg", "-o", VG_FIELDS, "--configreport", "seg", "-o", SEG_FIELDS]
-    unwanted = ["--configreport", "lv", "-o", "lv_name", "--configreport", "pv", "-o", "pv_name"]
-    rest = ["--configreport", "pvseg", "-o", "pv_name"]
-    form = ["--reportformat", "json", "--units", "b", "--nosuffix"]
-    return ["fullreport", *form, *wanted, *unwanted, *rest, *([vg] if vg else [])]
+    return lvm_calls.full_report(VG_FIELDS, SEG_FIELDS, *rest)
 
 
 def _tagged(labels: Labels) -> Argv:
@@ -110,8 +107,8 @@ def set_labels(volume: Volume, new: Labels) -> Argv:
 
 
 def group_tags(vg: str) -> Argv:
-    """The tags of a group, with commas between."""
-    return ["vgs", "--noheadings", "-o", "vg_tags", vg]
+    """The tags of a group, with commas between: a report of one row."""
+    return lvm_calls.report("vgs", "vg_tags", vg)
 
 
 def set_group_tags(vg: str, gone: Sequence[str], added: Sequence[str]) -> Argv:
@@ -131,8 +128,8 @@ def unlabel(vg: str, name: str, tags: Sequence[str]) -> Argv:
 
 
 def open_volumes(vg: str) -> Argv:
-    """The names of volumes that something holds open, a line each."""
-    return ["lvs", "--noheadings", "-o", "lv_name", "-S", "lv_device_open=1", vg]
+    """The names of volumes that something holds open: a report of a row each."""
+    return lvm_calls.report("lvs", "lv_name", "-S", "lv_device_open=1", vg)
 
 
 def extend(vg: str, name: str, size_bytes: int) -> Argv:

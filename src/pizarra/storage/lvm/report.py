@@ -1,18 +1,21 @@
 """LVM's own report as facts. Pure: JSON text in, volumes and pools out.
 
 One ``lvm fullreport`` tells of all volume groups at once, so an observation costs one process
-whatever the number of seats. Field names and attribute letters: lvs(8), lvmreport(7).
+whatever the number of seats. Field names and attribute letters: lvs(8), vgs(8), lvmreport(7).
+
+A group that is strange stops no other: it is a pool with a fault, and so are its volumes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from pizarra.errors import NotOurs, StorageFault
+from pizarra.errors import NotOurs
 from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Pool, StorageFacts, Volume
 from pizarra.model.labels import PREFIX, Labels, labels_from_tags
@@ -20,9 +23,10 @@ from pizarra.model.sentence import Sentence, join
 from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
 from pizarra.storage.kinds import Kind
 from pizarra.storage.lvm.records import records_seen
+from pizarra.system.lvm_calls import Unreadable, read_groups
 from pizarra.system.report_fields import Number, Share
 
-VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,vg_tags"
+VG_FIELDS = "vg_name,vg_uuid,vg_size,vg_free,vg_extent_size,vg_attr,vg_tags"
 SEG_FIELDS = (
     "lv_name,lv_uuid,lv_attr,lv_size,lv_tags,pool_lv,origin,data_percent,metadata_percent,"
     "thin_id,segtype,chunk_size,lv_health_status,origin_size"
@@ -33,6 +37,7 @@ class VgRow(BaseModel):
     """A volume group."""
 
     vg_name: str
+    vg_uuid: str = ""
     vg_size: int
     vg_free: int
     vg_extent_size: int
@@ -59,40 +64,49 @@ class LvRow(BaseModel):
     origin_size: Number
 
 
-class _Group(BaseModel):
-    vg: list[VgRow]
-    seg: list[LvRow] = []
-
-
-class _Report(BaseModel):
-    report: list[_Group]
-
-
 @dataclass(frozen=True, slots=True)
 class Group:
     """A volume group and its visible volumes."""
 
     vg: VgRow
     lvs: tuple[LvRow, ...]
+    fault: str | None = None  # why nothing in it may be touched
 
 
-def parse_groups(text: str) -> dict[str, Group]:
-    """``lvm fullreport --reportformat json`` by VG name. Raises StorageFault naming the field."""
-    try:
-        groups = _Report.model_validate_json(text).report
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise StorageFault(
-            "LVM's report cannot be read at {where}: {why}.",
-            "Is it the LVM of Debian 12 or later? See: lvm version",
-            where="/".join(map(str, first["loc"])),
-            why=first["msg"],
-        ) from None
-    return {
-        group.vg[0].vg_name: Group(group.vg[0], tuple(_first_segments(group.seg)))
-        for group in groups
-        if group.vg and group.vg[0].vg_name
-    }
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """All that a report tells."""
+
+    readable: tuple[Group, ...]
+    unreadable: tuple[Unreadable, ...] = ()
+
+
+def parse_groups(text: str) -> Groups:
+    """``lvm fullreport --reportformat json``. Raises StorageFault for a text that is none."""
+    good, bad = read_groups(text, VgRow, LvRow)
+    uuids: dict[str, list[str]] = {}
+    for vg, _ in good:
+        uuids.setdefault(vg.vg_name, []).append(vg.vg_uuid)
+    readable = (
+        Group(vg, tuple(_first_segments(rows)), _group_fault(vg, uuids[vg.vg_name]))
+        for vg, rows in good
+    )
+    return Groups(tuple(readable), tuple(bad))
+
+
+def _group_fault(vg: VgRow, namesakes: Sequence[str]) -> str | None:
+    """LVM refuses every command that names such a group."""
+    if len(namesakes) > 1:
+        other = next((uuid for uuid in namesakes if uuid != vg.vg_uuid), vg.vg_uuid)
+        return Sentence(
+            "another volume group is called {vg} too: see vgs -o +vg_uuid,pv_name, then"
+            " vgrename {uuid} NEW_NAME",
+            vg=vg.vg_name,
+            uuid=other,
+        )
+    if vg.vg_attr[2:3] == "x":
+        return Sentence("its volume group is exported: vgimport {vg}", vg=vg.vg_name)
+    return None
 
 
 def _first_segments(rows: Iterable[LvRow]) -> Iterator[LvRow]:
@@ -103,23 +117,39 @@ def _first_segments(rows: Iterable[LvRow]) -> Iterator[LvRow]:
             yield row
 
 
-def facts(groups: dict[str, Group]) -> StorageFacts:
+def facts(groups: Groups) -> StorageFacts:
     """Every volume and pool of these groups."""
+    there = Counter(row.lv_uuid for group in groups.readable for row in group.lvs)
     return StorageFacts(
         volumes=tuple(
-            _volume(group, row, crowded)
-            for group in groups.values()
+            _volume(group, row, _strange(group, row, there, crowded))
+            for group in groups.readable
             for crowded in [_crowded(group)]
             for row in group.lvs
             if row.segtype != "thin-pool"
         ),
-        pools=tuple(pool for group in groups.values() for pool in _pools(group)),
+        pools=(
+            *(pool for group in groups.readable for pool in _pools(group)),
+            *(_unreadable(one) for one in groups.unreadable),
+        ),
         records=tuple(
             record
-            for group in groups.values()
+            for group in groups.readable
             for record in records_seen(group.vg.vg_name, group.vg.vg_tags.split(","))
         ),
     )
+
+
+def _strange(group: Group, row: LvRow, there: Counter[str], crowded: set[str]) -> str | None:
+    """What is wrong around a volume, whatever its labels say."""
+    if group.fault:
+        return group.fault
+    if there[row.lv_uuid] > 1:  # vgimportclone(8) leaves the UUIDs of volumes as they are
+        return Sentence("a copy of its disk is connected: two volumes have the UUID {uuid}",
+                        uuid=row.lv_uuid)  # fmt: skip
+    if row.pool_lv in crowded:
+        return Sentence("thin ids of its pool are so high that what an undo keeps may meet them")
+    return None
 
 
 def _crowded(group: Group) -> set[str]:
@@ -127,11 +157,9 @@ def _crowded(group: Group) -> set[str]:
     return {row.pool_lv for row in group.lvs if row.thin_id >= LEAST_OF_OURS and row.pool_lv}
 
 
-def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
+def _volume(group: Group, row: LvRow, strange: str | None) -> Volume:
     tags = tuple(tag for tag in row.lv_tags.split(",") if tag.startswith(PREFIX))
     labels, fault = _labels(tags)
-    if row.pool_lv in crowded:
-        fault = Sentence("thin ids of its pool are so high that what an undo keeps may meet them")
     return Volume(
         kind=Kind.LVM_THIN if row.segtype == "thin" else Kind.LVM_THICK,
         place=group.vg.vg_name,
@@ -141,7 +169,7 @@ def _volume(group: Group, row: LvRow, crowded: Container[str]) -> Volume:
         size_bytes=_size_bytes(row),
         labels=labels,
         tags=tags,
-        fault=fault or _health(row),
+        fault=strange or fault or _health(row),
         active=row.lv_attr[4:5] not in ("-", ""),
         read_only=row.lv_attr[1:2] in ("r", "R"),
         used_share=row.data_percent,
@@ -178,7 +206,7 @@ def _pools(group: Group) -> Iterator[Pool]:
         name=group.vg.vg_name,
         size_bytes=group.vg.vg_size,
         free_bytes=group.vg.vg_free,
-        fault=Sentence("a disk of it is missing") if "p" in group.vg.vg_attr[3:4] else None,
+        fault=group.fault or _missing_disk(group),
     )
     for row in group.lvs:
         if row.segtype == "thin-pool":
@@ -189,5 +217,22 @@ def _pools(group: Group) -> Iterator[Pool]:
                 size_bytes=row.lv_size,
                 free_bytes=int(row.lv_size * (1 - (row.data_percent or 0))),
                 metadata_used_share=row.metadata_percent,
-                fault=_health(row),
+                fault=group.fault or _health(row),
             )
+
+
+def _missing_disk(group: Group) -> str | None:
+    return Sentence("a disk of it is missing") if group.vg.vg_attr[3:4] == "p" else None
+
+
+def _unreadable(one: Unreadable) -> Pool:
+    return Pool(
+        kind=Kind.LVM_THICK,
+        place=one.name,
+        name=one.name,
+        size_bytes=0,
+        free_bytes=0,
+        fault=Sentence(
+            "LVM's report cannot be read at {where}: {why}", where=one.where, why=one.why
+        ),
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from pizarra.errors import (
     BadInput,
@@ -22,62 +24,82 @@ from pizarra.model.labels import Labels
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
 from pizarra.settings import Settings
-from pizarra.storage.interface import Faults, Progress, ignore_progress
+from pizarra.storage.interface import (
+    Faults,
+    NewVolume,
+    Progress,
+    ignore_progress,
+    raise_first,
+)
 from pizarra.storage.lvm import commands as lvm_commands
 from pizarra.storage.lvm import report as lvm_report
 from pizarra.storage.lvm.records import record_tag, tags_of_classroom
-from pizarra.system import devmapper
+from pizarra.system import devmapper, lvm_calls
 from pizarra.system.process import Completed, run
 
 _NO_CONTENT = "No data available"  # ENODATA, of loading a thin table whose id is not in the pool
+NO_SIZES: Mapping[str, int] = MappingProxyType({})
 LVM_TIMEOUT_S = 600  # it queues on its own lock behind others; nobody times out under load
 
 
 def lvm(argv: Sequence[str]) -> Completed:
-    """One LVM command. Raises StorageFault with LVM's own words."""
+    """One LVM command. Raises StorageFault with LVM's own words; what it prints beside is no
+    matter."""
     try:
-        return run(["lvm", *argv], timeout_s=LVM_TIMEOUT_S)
+        return run(lvm_calls.pinned(argv), timeout_s=LVM_TIMEOUT_S)
     except CommandFailed as error:
-        raise _in_words(argv, str(error.facts.get("stderr", error))) from None
+        raise _in_words(argv[0], str(error.facts.get("stderr", error))) from None
 
 
-def lvm_batch(commands: Sequence[Sequence[str]]) -> None:
-    """Many commands in one process. Raises StorageFault if it complains of any; look what is there.
+def lvm_batch(commands: Sequence[Sequence[str]]) -> str:
+    """Many commands in one process, and all that LVM said. Raises StorageFault if none could run.
+
+    LVM's shell ends well whatever became of its commands, and says much that is no refusal. So
+    whoever calls looks what is there: ``LvmVolumes.unmade`` and ``unlabelled``.
 
     Every argument is validated upstream; one with a blank could not be written on a line.
     """
     if not commands:
-        return
+        return ""
     assert not any(" " in part for argv in commands for part in argv)
     text = "".join(" ".join(argv) + "\n" for argv in commands)
     done = run(["lvm"], input_text=text, check=False, timeout_s=LVM_TIMEOUT_S)
-    complaints = [line for line in done.stderr.splitlines() if _is_complaint(line)]
-    if done.returncode != 0 or complaints:
-        raise _in_words(commands[0], "\n".join(complaints) or done.stderr)
+    if done.returncode != 0:
+        raise _in_words(commands[0][0], done.stderr)
+    return done.stderr
 
 
-def _is_complaint(line: str) -> bool:
-    quiet = ("WARNING", "Logical volume", "Activation of logical volume", "Sum of all")
-    said = line.strip()
-    return bool(said) and not said.startswith(quiet) and not said.endswith(("created.", "changed."))
-
-
-def _in_words(argv: Sequence[str], stderr: str) -> PizarraError:
-    lines = [line.strip() for line in stderr.splitlines()]
-    said = "; ".join(line for line in lines if line and not line.startswith("WARNING"))[:600]
+def _in_words(verb: str, stderr: str) -> PizarraError:
+    said = _words(stderr)
     if "nsufficient free space" in said or "nsufficient suitable" in said:
         return NoSpace("LVM has no room: {said}", "Make room, or add a disk: vgextend.", said=said)
+    if "Multiple VGs found" in said:
+        return HostNotFit(
+            "Two volume groups have one name, so LVM does neither: {said}",
+            "See vgs -o +vg_uuid,pv_name, then rename one: vgrename UUID NEW_NAME",
+            said=said,
+        )
     if "Volume group" in said and "not found" in said:
         return HostNotFit("{said}.", "See the volume groups with: vgs", said=said.rstrip("."))
-    return StorageFault(
-        "LVM refused {verb}: {said}", verb=argv[0], said=said or "it did not say why"
-    )
+    return StorageFault("LVM refused {verb}: {said}", verb=verb, said=said or "it did not say why")
 
 
-def lvm_facts(vg: str = "") -> StorageFacts:
-    """All volume groups, or one, in one report."""
-    text = lvm(lvm_commands.full_report(vg)).stdout
-    return lvm_report.facts(lvm_report.parse_groups(text))
+def _words(stderr: str) -> str:
+    lines = dict.fromkeys(line.strip() for line in stderr.splitlines())  # each once
+    return "; ".join(line for line in lines if line and not line.startswith("WARNING"))[-600:]
+
+
+def lvm_facts(*rest: str) -> StorageFacts:
+    """All volume groups, or one, in one report. Of all groups, one that LVM cannot show stops no
+    other: the facts say that it is missing. Raises StorageFault, HostNotFit."""
+    argv = lvm_commands.full_report(*rest)
+    done = run(lvm_calls.pinned(argv), check=False, timeout_s=LVM_TIMEOUT_S)
+    partly = done.returncode == lvm_calls.PARTLY and not rest and bool(done.stdout.strip())
+    if done.returncode != 0 and not partly:
+        raise _in_words(argv[0], done.stderr)
+    found = lvm_report.facts(lvm_report.parse_groups(done.stdout))
+    unseen = (Sentence("LVM could not show all: {said}", said=_words(done.stderr)),)
+    return replace(found, unseen=unseen) if partly else found
 
 
 def lvm_facts_here(settings: Settings) -> StorageFacts:
@@ -91,8 +113,7 @@ def lvm_facts_here(settings: Settings) -> StorageFacts:
 
 def lvm_facts_unlocked(vg: str) -> StorageFacts:
     """The same for whoever holds the group's lock already: LVM would wait for us for ever."""
-    text = lvm([*lvm_commands.full_report(vg), "--nolocking"]).stdout
-    return lvm_report.facts(lvm_report.parse_groups(text))
+    return lvm_facts(vg, "--nolocking")
 
 
 class LvmVolumes:
@@ -137,10 +158,35 @@ class LvmVolumes:
     def set_labels(self, volumes: Mapping[str, Labels], facts: StorageFacts) -> None:
         """One process for all."""
         by_uuid = {volume.uuid: volume for volume in facts.volumes}
-        commands = [
-            lvm_commands.set_labels(by_uuid[uuid], labels) for uuid, labels in volumes.items()
-        ]
-        lvm_batch([argv for argv in commands if argv])
+        commands = {
+            uuid: argv
+            for uuid, labels in volumes.items()
+            if (argv := lvm_commands.set_labels(by_uuid[uuid], labels))
+        }
+        said = lvm_batch(list(commands.values()))
+        if commands:
+            raise_first(self.unlabelled({uuid: volumes[uuid] for uuid in commands}, said))
+
+    def unmade(self, new: Sequence[NewVolume], said: str) -> dict[str, PizarraError]:
+        """Of volumes that a batch was to make, by name: those that are not there as wished."""
+        now = {volume.name: volume for volume in self.observe().volumes}
+        return {
+            one.name: _in_words("lvcreate", said)
+            for one in new
+            if not _is_as_wished(now.get(one.name), one.labels, one.size_bytes)
+        }
+
+    def unlabelled(
+        self, wished: Mapping[str, Labels], said: str, sizes: Mapping[str, int] = NO_SIZES
+    ) -> dict[str, PizarraError]:
+        """Of volumes that a batch was to label, by UUID: those that have other labels, or are
+        smaller than they were to be."""
+        now = {volume.uuid: volume for volume in self.observe().volumes}
+        return {
+            uuid: _in_words("lvchange", said)
+            for uuid, labels in wished.items()
+            if not _is_as_wished(now.get(uuid), labels, sizes.get(uuid, 0))
+        }
 
     def is_path_of(self, volume: Volume, path: str) -> bool:
         """By its name under /dev, by device-mapper's, or by a link to the same device."""
@@ -163,7 +209,8 @@ class LvmVolumes:
         self._replace_record(classroom, [])
 
     def _replace_record(self, classroom: str, wanted: Sequence[str]) -> None:
-        there = lvm(lvm_commands.group_tags(self.place)).stdout.strip().split(",")
+        told = lvm_calls.rows(lvm(lvm_commands.group_tags(self.place)).stdout)
+        there = [tag for row in told for tag in row["vg_tags"].split(",")]
         old = tags_of_classroom(there, classroom)
         gone = [tag for tag in old if tag not in wanted]
         added = [tag for tag in wanted if tag not in old]
@@ -221,12 +268,24 @@ class LvmVolumes:
         """``lvchange -ay``, which fails when the pool knows nothing of its thin id."""
         try:
             if not volume.active:
-                lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
+                self.make_active(volume)
         except StorageFault as error:
             if _NO_CONTENT in str(error):
                 return False
             raise
         return True
+
+    def make_active(self, volume: Volume) -> None:
+        """``lvchange -ay`` ends well for a volume that lvm.conf keeps inactive. Raises
+        StorageFault."""
+        lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
+        if devmapper.device(devmapper.dm_name(self.place, volume.name)) is None:
+            raise StorageFault(
+                "LVM does not activate {place}/{name}.",
+                "Does a setting keep it inactive? lvmconfig activation/volume_list",
+                place=self.place,
+                name=volume.name,
+            )
 
     @contextmanager
     def opening(
@@ -235,7 +294,7 @@ class LvmVolumes:
         """Its device; an inactive one is activated for as long as the block lasts."""
         _ = raw  # a device always is
         if not volume.active:
-            lvm(lvm_commands.change(self.place, volume.name, "-ay", "-K"))
+            self.make_active(volume)
         try:
             yield volume.path
             if writable:
@@ -243,6 +302,14 @@ class LvmVolumes:
         finally:
             if not volume.active:
                 lvm(lvm_commands.change(self.place, volume.name, "-an"))
+
+
+def _is_as_wished(volume: Volume | None, labels: Labels, size_bytes: int) -> bool:
+    return (
+        volume is not None
+        and {*volume.tags} == {*labels.to_tags()}
+        and volume.size_bytes >= size_bytes
+    )
 
 
 def _keep(volume: Volume, going: Collection[str], present: Iterable[Volume]) -> PizarraError | None:
