@@ -44,7 +44,7 @@ def test_recover_when_somebody_is_at_a_classroom_then_is_busy_after_all_else(
     school: School,
 ) -> None:
     context, events = hearing(school)
-    with context.claim(["net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
+    with context.claim(["classroom:net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
         recover.recover(context)
     assert len(notes(events)) == 1
     (report,) = recover.recover(context)

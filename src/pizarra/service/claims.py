@@ -77,10 +77,10 @@ def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> 
     check_name(classroom, N_("classroom"))
     wait_s = context.wait_s
     if numbers is None:
-        claim = context.claim([classroom], verb, wait_s=wait_s)
+        claim = context.claim([f"classroom:{classroom}"], verb, wait_s=wait_s)
     else:
-        names = [seat_name(classroom, number) for number in numbers]
-        claim = context.claim(names, verb, shared=[classroom], wait_s=wait_s)
+        names = [f"seat:{seat_name(classroom, number)}" for number in numbers]
+        claim = context.claim(names, verb, shared=[f"classroom:{classroom}"], wait_s=wait_s)
     with claim:
         yield
 

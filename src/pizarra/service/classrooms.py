@@ -32,9 +32,9 @@ def create(context: Context, spec: ClassroomSpec) -> Report:
     """Make N seats of a template, all or none."""
     began = time.perf_counter()
     with context.claim(
-        [spec.name],
+        [f"classroom:{spec.name}"],
         N_("classroom create"),
-        shared=[f"template-{spec.template}"],
+        shared=[f"template:{spec.template}"],
         wait_s=context.wait_s,
     ):
         facts = context.host.observe()
@@ -241,7 +241,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with context.claim([spec.name], N_("classroom apply"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{spec.name}"], N_("classroom apply"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, N_("changed"))
@@ -266,7 +266,7 @@ def resize(
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([name], N_("classroom resize"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom resize"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _check_not_adopted(classroom, N_("resized"))
@@ -388,7 +388,7 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([name], N_("classroom delete"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom delete"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]

@@ -32,7 +32,7 @@ def begin(
 ) -> Maintenance:
     """Start a writable machine made of the newest version. What fails leaves nothing behind."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template maintain")):
+    with context.claim([f"template:{name}"], N_("template maintain")):
         facts = context.host.observe()
         template = facts.template(name, kind, place)
         plan.check_can_begin(facts, template)
@@ -127,7 +127,7 @@ def publish(context: Context, name: str, *, warm: bool = False) -> Template:
     """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
     that is ``warm``, classrooms get warm baselines when they are made."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template publish")):
+    with context.claim([f"template:{name}"], N_("template publish")):
         present = plan.find_maintenance(context.host.observe(), name)
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
@@ -177,7 +177,7 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
 def discard(context: Context, name: str) -> Maintenance:
     """Throw the version that is being made away, with its machine."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template discard")):
+    with context.claim([f"template:{name}"], N_("template discard")):
         present = plan.find_maintenance(context.host.observe(), name)
         context.host.compute.kill(present.domain_uuid)
         context.host.compute.undefine(present.domain_uuid)
@@ -190,7 +190,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({_template(volume) for volume in (*to_seal, *to_remove)}):
-        with context.claim([f"template-{name}"], N_("recover"), wait_s=context.wait_s):
+        with context.claim([f"template:{name}"], N_("recover"), wait_s=context.wait_s):
             to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
             _seal(context, [volume for volume in to_seal if _template(volume) == name])
             gone = [volume for volume in to_remove if _template(volume) == name]
@@ -213,7 +213,7 @@ def _template(volume: Volume) -> str:
 def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with context.claim([f"template-{one.template}"], N_("recover"), wait_s=context.wait_s):
+        with context.claim([f"template:{one.template}"], N_("recover"), wait_s=context.wait_s):
             make_network(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one)

@@ -89,7 +89,7 @@ def _migrate(context: Context) -> list[PizarraError]:
 
 def _recover_classroom(context: Context, name: str) -> Report:
     began = time.perf_counter()
-    with context.claim([name], N_("recover"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("recover"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what=N_("recover"), total=len(classroom.seats)))
         restore_network(context, classroom)
