@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -13,7 +13,7 @@ from pizarra.engine.machine_state import MachineStates
 from pizarra.engine.seat_parts import SeatParts
 from pizarra.engine.undo_index import UndoIndex
 from pizarra.errors import PizarraError, StorageFault, Unsupported
-from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.planner.host_facts import HostFacts, assemble
@@ -134,6 +134,17 @@ class Host:
         """Whether its device stands on nothing, for a rewind was cut off; only looks."""
         storage = self.storage_of(volume)
         return isinstance(storage, DeviceStore) and storage.has_error_table(volume)
+
+    def wake(self, seats: Iterable[Seat]) -> bool:
+        """Their volumes are active, which somebody may have deactivated with the whole group.
+        Whether there was one to wake. Raises StorageFault."""
+        volumes = [volume for seat in seats for volume in seat.all_volumes]
+        places = sorted({(one.kind, one.place) for one in volumes if not one.active})
+        stores = [(place, self.storages.at(*place)) for place in places]
+        asleep = [(place, one) for place, one in stores if isinstance(one, DeviceStore)]
+        for place, storage in asleep:
+            storage.wake([one for one in volumes if (one.kind, one.place) == place])
+        return bool(asleep)
 
     def rewind(
         self, pairs: list[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO

@@ -93,7 +93,7 @@ def _complete(
     *,
     notice: bool = True,
 ) -> Claimed:
-    seats = look_at_seats(context, classroom, numbers)[1]
+    seats = _awake(context, classroom, numbers)
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
@@ -102,6 +102,11 @@ def _complete(
     faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
     faults |= {name: join([why]) for name, why in taken_back.items() if why}
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
+
+
+def _awake(context: Context, classroom: str, numbers: Numbers) -> tuple[Seat, ...]:
+    seats = look_at_seats(context, classroom, numbers)[1]
+    return look_at_seats(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 
 def _complete_names(

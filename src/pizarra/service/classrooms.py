@@ -339,7 +339,10 @@ def _grow_disks(context: Context, classroom: Classroom, size_bytes: int) -> tupl
 
 
 def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    """Machines first, then disks in one batch; an adopted machine is let go, with its disks."""
+    """Machines first, then disks in one batch; an adopted machine is let go, with its disks.
+
+    Raises StorageFault before anything is removed, when the storage of disks cannot be used."""
+    context.host.wake(seats)
 
     def remove_machine(seat: Seat) -> SeatOutcome:
         inspect.remove_views_of(context, seat)

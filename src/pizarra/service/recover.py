@@ -54,7 +54,8 @@ def recover(context: Context) -> list[Report]:
 
 
 def _settle_left_overs(context: Context) -> list[PizarraError]:
-    faults = undo.settle_undos(context, context.host.observe())  # first: a pool may be stuck in it
+    faults = _wake(context)
+    faults += undo.settle_undos(context, context.host.observe())  # first: a pool may be stuck in it
     finish_adoptions(context, context.host.observe())
     inspect.remove_left_over(context)
     faults += _migrate(context)
@@ -72,6 +73,17 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
     ):
         try:
             part(context, facts)
+        except PizarraError as error:
+            faults.append(error)
+    return faults
+
+
+def _wake(context: Context) -> list[PizarraError]:
+    """Volume groups that came late, or that somebody deactivated."""
+    faults = list[PizarraError]()
+    for room in context.host.observe().classrooms.values():
+        try:
+            context.host.wake(room.seats)
         except PizarraError as error:
             faults.append(error)
     return faults
