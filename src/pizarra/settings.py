@@ -114,6 +114,11 @@ class Settings(BaseModel):
         """The folder of exports that wait to be downloaded."""
         return self.state_folder / "exports"
 
+    @property
+    def journal_folder(self) -> Path:
+        """The folder of the records of operations."""
+        return self.state_folder / "journal"
+
 
 def _file() -> dict[str, Any]:
     """Read the file. Raises OSError, ValueError for a file that is no TOML."""

@@ -32,6 +32,7 @@ from pizarra.storage.interface import (
     UndoSwap,
 )
 from pizarra.storage.registry import technologies, technology
+from pizarra.system.refusals import reporting_refusals
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Volume)
@@ -84,7 +85,7 @@ class Host:
         self.storages = storages
         state = settings.state_folder
         self.states = MachineStates(compute, state / "machines")
-        self.journal = Journal(state / "journal")
+        self.journal = Journal(settings.journal_folder)
         self.undo_index = UndoIndex(state / "undo")
 
     def observe(self) -> HostFacts:
@@ -278,9 +279,10 @@ class Host:
         for volume, to_be in having:
             try:
                 made = there[volume.place, to_be.name]
-                self.states.save(volume, made)
-                if to_be.labels.ram_bytes:
-                    self.states.move_ram(volume, made)
+                with reporting_refusals(self.states.folder):
+                    self.states.save(volume, made)
+                    if to_be.labels.ram_bytes:
+                        self.states.move_ram(volume, made)
             except PizarraError as error:
                 faults[volume.uuid] = error
         return faults
@@ -320,7 +322,8 @@ class Host:
         def ask_one(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
             these = places[place]
             try:
-                return ask(self.storages.at(*place), these)
+                with reporting_refusals(place[1]):
+                    return ask(self.storages.at(*place), these)
             except PizarraError as error:
                 return {volume.uuid: error for volume in these}
 

@@ -29,6 +29,7 @@ from pizarra.model.facts import StorageKind
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.system import flight
 from pizarra.system.file_copies import sync
+from pizarra.system.refusals import hint_of
 
 FORMAT = 1
 _SUFFIX, _NEW = ".json", ".new"
@@ -428,13 +429,13 @@ def _lock(fd: int, path: Path, deadline: float) -> None:
 
 @contextmanager
 def _os_errors(path: Path) -> Iterator[None]:
-    """What the system refuses is a fault with a next step."""
+    """Whatever the system refuses is a fault, with a next step where there is one."""
     try:
         yield
     except OSError as error:
         raise StorageFault(
             "The record of this operation cannot be kept: {path}: {why}.",
-            "Make room in its file system (df -h), then give the command again.",
+            hint_of(error),
             path=error.filename or path,
             why=error.strerror,
         ) from None
