@@ -18,7 +18,6 @@ import pytest
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.compute.network_xml import bridge_name, network_name
 from pizarra.errors import ComputeFault
-from pizarra.model.names import seat_mac
 from tests.contract.compute_bench import Classroom, LibvirtComputeBench
 from tests.fixtures.libvirt import Libvirt
 
@@ -89,7 +88,7 @@ class School:
 
     def student(self, number: int) -> Student:
         """Plug in a student with the card of a seat."""
-        return self.plug_in(seat_mac(self.classroom.name, number))
+        return self.plug_in(self.classroom.mac(number))
 
 
 @pytest.fixture

@@ -79,8 +79,12 @@ class RealStorages:
 class Host:
     """What every use case needs."""
 
-    def __init__(self, settings: Settings, compute: Compute, storages: Storages) -> None:
+    def __init__(
+        self, settings: Settings, compute: Compute, storages: Storages, identity: str = ""
+    ) -> None:
+        """``identity`` tells this host from others, in UUIDs and addresses of new machines."""
         self.settings = settings
+        self.identity = identity
         self.compute = compute
         self.storages = storages
         state = settings.state_folder
@@ -131,11 +135,6 @@ class Host:
             return True
         return storage.activate(volume) and not storage.has_error_table(volume)
 
-    def has_error_table(self, volume: Volume) -> bool:
-        """Whether its device stands on nothing, for a rewind was cut off; only looks."""
-        storage = self.storage_of(volume)
-        return isinstance(storage, DeviceStore) and storage.has_error_table(volume)
-
     def wake(self, seats: Iterable[Seat]) -> bool:
         """Their volumes are active, which somebody may have deactivated with the whole group.
         Whether there was one to wake. Raises StorageFault."""
@@ -146,6 +145,11 @@ class Host:
         for place, storage in asleep:
             storage.wake([one for one in volumes if (one.kind, one.place) == place])
         return bool(asleep)
+
+    def has_error_table(self, volume: Volume) -> bool:
+        """Whether its device stands on nothing, for a rewind was cut off; only looks."""
+        storage = self.storage_of(volume)
+        return isinstance(storage, DeviceStore) and storage.has_error_table(volume)
 
     def rewind(
         self, pairs: list[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO

@@ -35,7 +35,7 @@ def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
         (labels.classroom, labels.domain)
         for uuid, volume in facts.volumes.items()
         if (labels := seat_labels_of(volume.labels)) and labels.domain
-        if isinstance(volume.labels, FillingLabels)
+        if (isinstance(volume.labels, FillingLabels) and not labels.template)
         or (isinstance(volume.labels, BaselineLabels) and uuid not in known)
     }
 

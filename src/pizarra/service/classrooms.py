@@ -25,6 +25,7 @@ from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
 from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
+from pizarra.service.networks import macs_by_number, make_class_network
 from pizarra.storage.interface import Faults, RewindTarget
 
 
@@ -63,10 +64,14 @@ def _make_seats(
         storage = context.host.storages.at(template.kind, template.place)
         if spec.name not in facts.classrooms:  # first: no seat is ever without
             storage.write_record(provision.record_of(spec, template.version))
-        for golden, new in provision.seat_volumes(template, spec, numbers):
+        macs = context.host.compute.macs()
+        uuids = provision.choose_uuids(facts, spec.name, numbers, context.host.identity, macs)
+        for golden, new in provision.seat_volumes(template, spec, uuids):
             storage.create_seats(golden, new)
         made = _make(context.host.observe(), spec.name, numbers)
-        _make_network(context, facts, spec, numbers)
+        before = facts.classrooms.get(spec.name)
+        present = before.seats if before else ()
+        make_class_network(context, spec.name, spec.network, [*present, *made])
         return _make_machines(context, made)
     except BaseException:
         _take_back(context, facts, spec.name, numbers)
@@ -87,26 +92,9 @@ def _make(facts: HostFacts, name: str, numbers: Sequence[int]) -> list[Seat]:
     return seats
 
 
-def _make_network(
-    context: Context, facts: HostFacts, spec: ClassroomSpec, added: Sequence[int]
-) -> None:
-    if spec.network not in provision.OWN_NETWORKS:
-        return
-    before = facts.classrooms.get(spec.name)
-    numbers = sorted({*added, *(seat.number for seat in before.seats)} if before else set(added))
-    gateways = context.host.compute.network_gateways()
-    network = provision.network_spec(spec.name, spec.network, numbers, gateways)
-    context.host.compute.define_network(network)
-
-
 def restore_network(context: Context, classroom: Classroom) -> None:
     """Define and start the classroom's network again, if it has one of its own."""
-    mode = classroom.record.network
-    numbers = [seat.number for seat in classroom.seats if not seat.is_adopted]
-    if mode in provision.OWN_NETWORKS and numbers:
-        gateways = context.host.compute.network_gateways()
-        network = provision.network_spec(classroom.name, mode, numbers, gateways)
-        context.host.compute.define_network(network)
+    make_class_network(context, classroom.name, classroom.record.network, classroom.seats)
 
 
 def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
@@ -180,12 +168,11 @@ def show(context: Context, name: str) -> dict[str, Any]:
 
 def addresses(context: Context, classroom: Classroom) -> dict[str, str]:
     """Seat -> address on the classroom's own network."""
-    own = provision.network_uuid(classroom.name)
-    gateways = context.host.compute.network_gateways()
-    if own not in gateways:
+    subnet = provision.subnet_of(classroom.name, context.host.compute.network_gateways())
+    if subnet is None:
         return {}
-    numbers = [seat.number for seat in classroom.seats if not seat.is_adopted]
-    spec = provision.network_spec(classroom.name, classroom.record.network, numbers, gateways)
+    macs = macs_by_number(classroom.seats)
+    spec = provision.network_spec(classroom.name, classroom.record.network, subnet, macs)
     return {lease.name: lease.address for lease in spec.leases}
 
 
@@ -248,8 +235,9 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
         version = classroom.record.version or classroom.seats[0].labels.version
         records.write_record(context, classroom, provision.record_of(spec, version))
         facts = context.host.observe()
-        _make_network(context, facts, spec, [seat.number for seat in classroom.seats])
-        outcomes = _make_machines(context, facts.classroom(spec.name).seats)
+        seats = facts.classroom(spec.name).seats
+        make_class_network(context, spec.name, spec.network, seats)
+        outcomes = _make_machines(context, seats)
         if spec.network not in provision.OWN_NETWORKS:
             context.host.compute.remove_network(spec.name, provision.network_uuid(spec.name))
     return outcomes

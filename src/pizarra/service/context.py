@@ -60,4 +60,5 @@ def context_here(
     os.umask(_UMASK)
     settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
-    return Context(Host(settings, compute, RealStorages(settings)), emit, wait_s)
+    host = Host(settings, compute, RealStorages(settings), host_identity())
+    return Context(host, emit, wait_s)

@@ -14,8 +14,9 @@ from pizarra.model.sentence import N_
 from pizarra.planner import maintenance as plan
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import MaintenanceWish
-from pizarra.planner.provision import OWN_NETWORKS
+from pizarra.planner.provision import OWN_NETWORKS, choose_uuids
 from pizarra.planner.template_facts import unfinished_imports
+from pizarra.service import networks
 from pizarra.service.context import Context
 from pizarra.storage.interface import Progress, RewindTarget, Storage, raise_first
 
@@ -42,7 +43,7 @@ def begin(
         try:
             for golden, new in drafts:
                 storage.create_golden(new, golden, _tell(context, N_("copy"), golden.size_bytes))
-            _label_drafts(storage, name, version)
+            _label_drafts(context, storage, name, version)
             return _start_machine(context, name)
         except BaseException:
             _take_back(context, storage, name, version)
@@ -54,11 +55,14 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
     return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
 
 
-def _label_drafts(storage: Storage, name: str, version: int) -> None:
-    facts = storage.observe()
+def _label_drafts(context: Context, storage: Storage, name: str, version: int) -> None:
+    host, facts = context.host, storage.observe()
+    (uuid,) = choose_uuids(
+        host.observe(), plan.room(name), [0], host.identity, host.compute.macs()
+    ).values()
     its = ((v, version_labels_of(v.labels)) for v in _of(facts.volumes, name, version))
     wished = {
-        volume.uuid: plan.labels_of_draft(labels)
+        volume.uuid: plan.labels_of_draft(labels, uuid)
         for volume, labels in its
         if isinstance(labels, MaintenanceLabels)
     }
@@ -100,8 +104,8 @@ def make_network(context: Context, maintenance: Maintenance) -> None:
     """Define and start the network of its machine, if it has one of its own."""
     mode = maintenance.labels.network
     if mode in OWN_NETWORKS:
-        gateways = context.host.compute.network_gateways()
-        context.host.compute.define_network(plan.network(maintenance.template, mode, gateways))
+        room = plan.room(maintenance.template)
+        networks.make_network(context, room, 0, lambda it: plan.network(maintenance, it))
 
 
 def _take_back(context: Context, storage: Storage, name: str, version: int) -> None:
