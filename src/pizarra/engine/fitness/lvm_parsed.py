@@ -18,7 +18,7 @@ from pizarra.system.report_fields import Number, Share
 VG_FIELDS = "vg_name,vg_size,vg_free,vg_extent_size,vg_attr,lv_count,vg_mda_size,vg_mda_free"
 LV_FIELDS = (
     "lv_name,lv_uuid,lv_size,lv_tags,pool_lv,segtype,data_percent,metadata_percent,"
-    "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor"
+    "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor,lv_active"
 )
 
 
@@ -47,6 +47,7 @@ class _Lv(BaseModel):
     lv_check_needed: str
     lv_profile: str
     seg_monitor: str
+    lv_active: str = ""
 
 
 class _Group(BaseModel):
@@ -96,6 +97,9 @@ def _group(vg: _Vg, rows: list[_Lv], pool: str, threshold_of: Callable[[str], in
         ),
         thick_seats=sum(
             1 for row, labels in ours if labels.role is Role.SEAT and row.segtype != "thin"
+        ),
+        asleep=tuple(
+            row.lv_name for row, labels in ours if labels.role is Role.SEAT and not row.lv_active
         ),
         ours=bool(ours),
         left_over=tuple(row.lv_name for row, labels in ours if labels.role is Role.FILLING),
