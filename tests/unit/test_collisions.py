@@ -17,7 +17,9 @@ from pizarra.engine.host import Host
 from pizarra.engine.memory_host import MemoryStorages
 from pizarra.errors import BadInput, HostNotFit, SubnetTaken
 from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.labels import FillingLabels, TemplateLabels
+from pizarra.model.disk_source import BlockDevice
+from pizarra.model.facts import Volume
+from pizarra.model.labels import FillingLabels, SeatLabels, TemplateLabels
 from pizarra.model.names import seat_mac, seat_uuid
 from pizarra.model.sizes import MIB
 from pizarra.model.taken_subnet import TakenSubnet
@@ -25,6 +27,7 @@ from pizarra.planner.provision import choose_uuids, mac_of, network_uuid
 from pizarra.service import classrooms
 from pizarra.service.context import Context
 from pizarra.settings import Settings, read_settings
+from pizarra.storage.dm_snapshot.store import DmSnapshotStore
 from pizarra.storage.interface import NewVolume
 from pizarra.storage.kinds import Kind
 from pizarra.storage.memory.store import MemoryStore
@@ -344,3 +347,23 @@ def test_leases_when_made_then_of_the_machines_own_macs() -> None:
     seats = school.context.host.observe().classroom("net").seats
     assert {seat.number: mac_of(seat) for seat in seats} == school.macs()
     assert network_name("net") in {one.by for one in school.compute.taken_subnets()}
+
+
+@pytest.mark.parametrize(
+    ("template", "domain", "is_upgrade"),
+    [("t", HOST, True), ("t", "", True), ("", HOST, False)],  # the second as version 1 wrote it
+)
+def test_upgrade_when_it_was_cut_off_then_told_from_an_adoption_and_the_uuid_is_kept(
+    template: str, domain: str, is_upgrade: bool
+) -> None:
+    seat = SeatLabels(classroom="net", seat=1, template=template, domain=domain)
+    volume = Volume(
+        kind=Kind.LVM_THICK,
+        place="vg",
+        name="net-01.vda.next",
+        uuid="u",
+        source=BlockDevice(Path("/dev/vg/net-01.vda.next")),
+        size_bytes=8 * MIB,
+        labels=FillingLabels(becoming=seat),
+    )
+    assert (DmSnapshotStore("vg").unfinished([volume]) == [volume]) is is_upgrade

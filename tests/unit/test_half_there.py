@@ -308,3 +308,17 @@ def test_results_when_their_reader_is_gone_then_the_command_ends_quietly() -> No
     argv = ["bash", "-o", "pipefail", "-c", told, "bash", sys.executable, script]
     done = subprocess.run(argv, capture_output=True, text=True, env=os.environ | PYTHON)
     assert (done.returncode, done.stdout, done.stderr) == (0, "a line of results\n", "")
+
+
+def test_results_when_a_full_disk_does_not_take_them_then_it_is_said() -> None:
+    script = (
+        "from pizarra.cli.output import out, reporting_errors\n"
+        "with reporting_errors(): out.print('a line of results')\n"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", script], stdout=full, stderr=subprocess.PIPE, text=True,
+            env=os.environ | PYTHON,
+        )  # fmt: skip
+    assert "stdout cannot be written or read: No space left" in done.stderr
+    assert "Exception ignored" not in done.stderr

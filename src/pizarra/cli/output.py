@@ -59,9 +59,9 @@ class Printer:
             self.stream.write(text.encode(errors="backslashreplace").decode() + end)
             self.stream.flush()
         except OSError as error:
-            if not (self.is_error or error.errno in NOBODY_READS):
-                raise  # results that a full disk did not take
             abandon(self.stream)
+            if not (self.is_error or error.errno in NOBODY_READS):  # a full disk lost results
+                raise OSError(error.errno, error.strerror, "stdout") from None
 
 
 def abandon(stream: TextIO) -> None:

@@ -42,7 +42,7 @@ def recover(context: Context) -> list[Report]:
     reports = []
     for name in context.host.observe().classrooms:
         try:
-            reports.append(_recover_classroom(context, name))
+            reports.append(_recover_classroom(context, name, faults))
         except PizarraError as error:
             faults.append(error)
     faults += _forget_records(context)
@@ -99,12 +99,16 @@ def _migrate(context: Context) -> list[PizarraError]:
     return []
 
 
-def _recover_classroom(context: Context, name: str) -> Report:
+def _recover_classroom(context: Context, name: str, faults: list[PizarraError]) -> Report:
+    """A network that cannot be there goes to ``faults``, and keeps no disk from being put right."""
     began = time.perf_counter()
     with context.claim([f"classroom:{name}"], N_("recover"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what=N_("recover"), total=len(classroom.seats)))
-        restore_network(context, classroom)
+        try:
+            restore_network(context, classroom)
+        except PizarraError as error:
+            faults.append(error)
         defined = _define_again(context, classroom)
         completed = _complete(context, classroom)
         outcomes = each_seat(
