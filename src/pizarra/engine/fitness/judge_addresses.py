@@ -23,10 +23,11 @@ def judge_addresses(seen: HostSeen) -> Iterator[Finding]:
         return
     yield _subnets(addresses)
     yield from _own_networks(addresses)
-    for names in sorted(map(sorted, addresses.twice)):
-        text = N_("The machines {names} have the same MAC address: on one network only one works.")
-        mend = f"virsh edit {names[-1]}"
-        yield finding(Level.WARNING, "mac-addresses", text, mend, names=", ".join(names))
+    if twins := sorted(map(sorted, addresses.twice)):
+        text = N_("These machines have the same MAC address, and disturb each other: {names}.")
+        mend = f"virsh edit {twins[0][-1]}"
+        names = "; ".join(", ".join(one) for one in twins)
+        yield finding(Level.WARNING, "mac-addresses", text, mend, names=names)
     if not addresses.identity:
         text = N_(
             "Nothing tells this host from others: it has no machine-id. Its machines may get the"
