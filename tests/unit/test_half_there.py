@@ -6,8 +6,10 @@ import errno
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from pizarra.cli import letters
 from pizarra.cli.output import Printer, print_json
 from pizarra.compute.kvm_choice import is_kvm_usable, remember_kvm
 from pizarra.engine import growth
+from pizarra.engine.fitness.look_tools import try_tools
+from pizarra.engine.journal import Journal
 from pizarra.errors import BadInput, StorageFault
 from pizarra.model.facts import Pool
 from pizarra.model.outcome import Outcome
@@ -189,6 +193,28 @@ def test_folder_when_the_one_of_the_command_is_gone_then_it_says_so(
     gone.rmdir()
     with pytest.raises(BadInput, match="is gone"), reporting_refusals():
         Path("image.qcow2").absolute()
+
+
+def test_temporary_files_when_there_is_no_room_then_it_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with no_file_may_grow():
+        hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))  # a single byte is enough for tempfile
+        with pytest.raises(StorageFault, match="/var/tmp"), reporting_refusals():
+            tempfile.gettempdir()
+        assert "/var/tmp" in try_tools(["thin_delta"])["thin_delta"]
+
+
+def test_journal_when_its_folder_cannot_be_read_then_that_is_not_an_empty_one(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "journal"
+    folder.write_text("")
+    with pytest.raises(OSError, match="Not a directory"):
+        Journal(folder).records()
+    assert Journal(tmp_path / "none").records() == ([], [])
 
 
 def test_command_when_its_folder_is_gone_then_no_traceback(tmp_path: Path) -> None:

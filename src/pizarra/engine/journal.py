@@ -326,7 +326,10 @@ class Journal:
         return self.folder / f"{record.id}{_SUFFIX}"
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{_SUFFIX}"))
+        """Raises OSError: a folder that cannot be read is not an empty one, as ``glob`` has it."""
+        if not self.folder.exists():
+            return []
+        return sorted(path for path in self.folder.iterdir() if path.suffix == _SUFFIX)
 
 
 def volumes_in_records(journal: Journal, all_volumes: Iterable[str]) -> frozenset[str]:

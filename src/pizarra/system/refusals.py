@@ -30,10 +30,17 @@ def fault_of(error: OSError, path: object = "") -> PizarraError | None:
     if hint := hint_of(error):
         text = N_("{path} cannot be written or read: {why}.")
         return StorageFault(text, hint, path=where or "-", why=error.strerror)
-    if isinstance(error, FileNotFoundError) and not where and _is_folder_gone():
+    if not isinstance(error, FileNotFoundError) or where:
+        return None
+    if _is_folder_gone():
         return BadInput(
             "The folder that this command was given in is gone.",
             "Change to another one: cd; and name files with their whole path.",
+        )
+    if "temporary directory" in str(error.strerror):  # tempfile tried all that it knows
+        return StorageFault(
+            "No file can be written to /tmp, nor to /var/tmp.",
+            "Make room there (df -h /tmp; df -i /tmp), then give the command again.",
         )
     return None
 
