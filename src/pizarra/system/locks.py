@@ -20,7 +20,7 @@ LVM_LOCKS = Path("/run/lock/lvm")
 # of what a machine has once, whatever its settings say: a pool's metadata, a switch of the kernel
 HOST_LOCKS = Path("/run/pizarra/locks")
 _LOOK_EVERY_S = 0.02
-_FILES_OPEN_LATER = 256
+_FILES_OPEN_ELSEWHERE = 1024
 
 
 @contextmanager
@@ -103,8 +103,7 @@ def claiming(
 def _allow_open_files(more: int) -> None:
     """A claim is two open files, and the usual limit is 1024 files a process."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    open_now = sum(1 for _ in Path("/proc/self/fd").iterdir())
-    wanted = min(open_now + more + _FILES_OPEN_LATER, hard)
+    wanted = min(more + _FILES_OPEN_ELSEWHERE, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
