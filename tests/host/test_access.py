@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pizarra.compute.libvirt_connection import qemu_user
 from pizarra.engine.fitness.look_access import closed_to
+from tests.fixtures.libvirt import Libvirt
 
 NOBODY = 65534
 
@@ -21,3 +23,9 @@ def test_folders_when_one_is_closed_then_that_one_and_those_inside(tmp_path: Pat
     ways[1].chmod(0o700)
     assert closed_to(NOBODY, NOBODY, texts) == tuple(texts[1:])
     assert closed_to(os.getuid(), os.getgid(), texts) == ()
+
+
+def test_user_of_qemu_when_libvirt_is_asked_then_the_one_of_its_settings(
+    libvirt_host: Libvirt,
+) -> None:
+    assert qemu_user(libvirt_host.uri) == (0, 0)  # "root" in lab/private_libvirt.py
