@@ -128,6 +128,10 @@ class ComputeFault(PizarraError):
     code = "compute_fault"
 
 
+class SubnetTaken(ComputeFault):
+    """A network cannot start, most likely because its addresses are somebody else's."""
+
+
 class CommandFailed(PizarraError):
     """A process ended with a status that was not expected."""
 

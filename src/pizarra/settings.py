@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from pizarra.errors import BadInput
 
 FILE = Path("/etc/pizarra/pizarra.toml")
 _PREFIX = "pizarra_"  # of variables of the environment, in capitals there
 _LVM_NAME = "[A-Za-z0-9_+.][A-Za-z0-9_+.-]{0,127}"  # lvm(8), VALID NAMES
+
+
+_SUBNET_PREFIX = 24  # of the network of a classroom with few seats
+
+
+def _check_range(range_: IPv4Network) -> IPv4Network:
+    """Raises ValueError for addresses that are somebody's, or too few for one classroom."""
+    special = range_.is_loopback or range_.is_link_local or range_.is_multicast
+    if range_.is_global or special or range_.is_reserved:
+        raise ValueError(f"{range_} is no range for private use, such as 10.77.0.0/16")
+    if range_.prefixlen > _SUBNET_PREFIX:
+        raise ValueError(f"{range_} is too small: a classroom needs a /{_SUBNET_PREFIX}")
+    return range_
 
 
 class Settings(BaseModel):
@@ -41,6 +56,11 @@ class Settings(BaseModel):
     run_folder: Path = Field(
         Path("/run/pizarra"),
         description="where claims and views are noted, which end with the system at the latest",
+    )
+    subnets: list[Annotated[IPv4Network, AfterValidator(_check_range)]] = Field(
+        default_factory=list,
+        description="the ranges that networks of classrooms are in; empty is what is free of 10/8,"
+        " 172.16/12 and 192.168/16",
     )
     grace_s: float = Field(30, ge=0, le=3600, description="how long a guest may take to shut down")
     undo_hours: float = Field(
@@ -95,6 +115,11 @@ class Settings(BaseModel):
         return self.run_folder / "views"
 
     @property
+    def journal_folder(self) -> Path:
+        """The folder of the records of operations."""
+        return self.state_folder / "journal"
+
+    @property
     def flight_folder(self) -> Path:
         """The folder of the flight records."""
         return self.state_folder / "flights"
@@ -127,13 +152,16 @@ def _file() -> dict[str, Any]:
 
 
 def _environment() -> dict[str, Any]:
-    """Read the environment. Lists are written as JSON."""
+    """Read the environment. Lists are written as JSON; what is no JSON is refused as no list."""
     named = {key.lower(): value for key, value in os.environ.items()}
     found: dict[str, Any] = {}
     for name, field in Settings.model_fields.items():
         value = named.get(_PREFIX + name)
         if value is not None:
-            found[name] = json.loads(value) if field.annotation == list[str] else value
+            found[name] = value
+            if field.default_factory is list:
+                with suppress(ValueError):
+                    found[name] = json.loads(value)
     return found
 
 
@@ -143,7 +171,7 @@ def read_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
+        name = str(first["loc"][0])
         raise BadInput(
             "The setting {name} cannot be used: {why}.",
             "Correct it in {file}, or the variable PIZARRA_{upper}.",

@@ -80,9 +80,13 @@ class Classroom:
             "firmware": Firmware.BIOS,
             "disks": (disk,),
             "network": "none",
-            "mac": seat_mac(self.name, number),
+            "mac": self.mac(number),
         }
         return DomainSpec(**(values | changes))
+
+    def mac(self, number: int) -> str:
+        """The address of a seat's network card."""
+        return seat_mac(seat_uuid(self.name, number), self.name, number)
 
     def disk(self, number: int) -> Path:
         """The disk of a seat. The first call makes it, blank."""
@@ -103,7 +107,7 @@ class Classroom:
             "leases": tuple(
                 Lease(
                     name=seat_name(self.name, number),
-                    mac=seat_mac(self.name, number),
+                    mac=self.mac(number),
                     address=str(seat_address(subnet, number)),
                 )
                 for number in range(1, seats + 1)

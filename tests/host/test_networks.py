@@ -17,8 +17,7 @@ import pytest
 
 from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.compute.network_xml import bridge_name, network_name
-from pizarra.errors import ComputeFault
-from pizarra.model.names import seat_mac
+from pizarra.errors import ComputeFault, SubnetTaken
 from tests.contract.compute_bench import Classroom, LibvirtComputeBench
 from tests.fixtures.libvirt import Libvirt
 
@@ -89,7 +88,7 @@ class School:
 
     def student(self, number: int) -> Student:
         """Plug in a student with the card of a seat."""
-        return self.plug_in(seat_mac(self.classroom.name, number))
+        return self.plug_in(self.classroom.mac(number))
 
 
 @pytest.fixture
@@ -220,3 +219,18 @@ def test_network_when_it_moves_then_only_without_machines_on_it(school: School) 
     school.compute.kill(seat.uuid)
     school.compute.define_network(moved)
     assert "10.77.67.1/24" in school.host.inside("ip", "addr", "show", school.bridge)
+
+
+def test_network_when_a_route_of_the_host_has_its_subnet_then_taken_and_another_works(
+    school: School,
+) -> None:
+    ip, lan = school.host.inside, f"lan{uuid4().hex[:6]}"
+    ip("ip", "link", "add", lan, "type", "bridge")
+    try:
+        ip("ip", "address", "add", "10.77.66.2/24", "dev", lan)
+        ip("ip", "link", "set", lan, "up")
+        with pytest.raises(SubnetTaken, match=lan):
+            school.compute.define_network(school.classroom.network())
+        school.compute.define_network(school.classroom.network(gateway="10.77.67.1", leases=()))
+    finally:
+        ip("ip", "link", "del", lan)

@@ -13,6 +13,7 @@ from pizarra.engine.events import Event, Noted
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import AlreadyExists, ComputeFault, NotFound, NotOurs, PizarraError
 from pizarra.model.classroom_spec import ClassroomSpec
+from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import MIB
@@ -92,11 +93,13 @@ def test_create_when_another_machine_has_a_name_of_it_then_only_that_one_is_left
     not_made(school, NotOurs)
 
 
-def test_create_when_another_machine_has_a_uuid_of_it_then_only_that_one_is_left(
-    school: School,
-) -> None:
-    school.compute.put(FOREIGN.format(name="theirs", uuid=seat_uuid("net", 3)))
-    not_made(school, PizarraError)
+def test_create_when_another_machine_has_a_uuid_of_it_then_both_are_there(school: School) -> None:
+    theirs = FOREIGN.format(name="theirs", uuid=seat_uuid("net", 3))
+    school.compute.put(theirs)
+    assert classrooms.create(school.context, SPEC).exit_status == 0
+    assert school.compute.xml(seat_uuid("net", 3)) == theirs
+    seats = school.context.host.observe().classroom("net").seats
+    assert {seat.power for seat in seats} == {Power.OFF}
 
 
 def test_create_when_another_file_has_a_name_of_it_then_only_that_one_is_left(

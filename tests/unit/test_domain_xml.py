@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from pizarra.compute.addresses import choose_subnet, gateway_address, seat_address
+from pizarra.compute.addresses import RANGES, choose_subnet, gateway_address, seat_address
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.compute.network_xml import bridge_name, network_xml, read_network
@@ -24,6 +24,7 @@ from pizarra.model.disk_source import BlockDevice, ImageFile, RbdImage
 from pizarra.model.labels import Firmware
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import GIB
+from pizarra.model.taken_subnet import TakenSubnet
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "xml"
 SCHEMAS = Path("/usr/share/libvirt/schemas")
@@ -52,7 +53,7 @@ SEAT = DomainSpec(
     firmware=Firmware.BIOS,
     disks=(LVM,),
     network="isolated",
-    mac=seat_mac("net", 7),
+    mac=seat_mac(seat_uuid("net", 7), "net", 7),
 )
 SUBNET = IPv4Network("10.200.3.0/24")
 NETWORK = NetworkSpec(
@@ -64,7 +65,7 @@ NETWORK = NetworkSpec(
     leases=tuple(
         Lease(
             name=seat_name("net", number),
-            mac=seat_mac("net", number),
+            mac=seat_mac(seat_uuid("net", number), "net", number),
             address=str(seat_address(SUBNET, number)),
         )
         for number in (1, 2)
@@ -176,11 +177,11 @@ def test_subnet_when_chosen_then_private_and_every_seat_fits(classroom: str, sea
 
 def test_subnet_when_taken_then_the_next_free_one() -> None:
     first = choose_subnet("net", 30, ())
-    second = choose_subnet("net", 30, (first,))
+    second = choose_subnet("net", 30, (TakenSubnet(first, "eth0"),))
     assert not first.overlaps(second)
-    assert choose_subnet("net", 30, (second,)) == first
+    assert choose_subnet("net", 30, (TakenSubnet(second, "eth0"),)) == first
 
 
 def test_subnet_when_everything_is_taken_then_host_not_fit() -> None:
     with pytest.raises(HostNotFit):
-        choose_subnet("net", 30, (IPv4Network("10.0.0.0/8"),))
+        choose_subnet("net", 30, [TakenSubnet(one, "eth0") for one in RANGES])

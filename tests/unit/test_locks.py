@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -154,3 +155,61 @@ def test_claimed_when_shared_then_others_share_it_and_nobody_has_it_alone(tmp_pa
         claiming(["net-01"], "reset", shared=["net"], folder=tmp_path),
     ):
         pass
+
+
+def test_claimed_when_a_classroom_has_the_name_of_a_seat_then_both_are_free(tmp_path: Path) -> None:
+    for first, second in (("seat:net-01", "classroom:net-01"), ("classroom:net-01", "seat:net-01")):
+        with holder(tmp_path, first):
+            with claiming([second], "reset", folder=tmp_path):
+                pass
+            with pytest.raises(Busy, match="net-01 is busy"):
+                claim(tmp_path, first)
+    with holder(tmp_path, "template:x"):
+        claim(tmp_path, "classroom:template-x")
+        with claiming([], "export", shared=["classroom:template-x"], folder=tmp_path):
+            pass
+
+
+def claim(folder: Path, *names: str) -> None:
+    with claiming(names, "reset", folder=folder):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("net-01", "seat:net-01"),
+        ("net", "classroom:net"),
+        ("aula-01", "classroom:aula-01"),  # which could be a seat
+        ("template-debian", "template:debian"),
+    ],
+)
+def test_claimed_when_a_process_of_the_first_version_has_it_then_busy_both_ways(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    """During an upgrade: that version claimed by the name alone."""
+    with holder(tmp_path, old), pytest.raises(Busy, match=f"{old} is busy: reset by ana"):
+        claim(tmp_path, new)
+    with holder(tmp_path, new), pytest.raises(Busy):
+        claim(tmp_path, old)
+
+
+def test_claimed_when_the_first_version_works_on_some_seats_then_the_class_is_busy(
+    tmp_path: Path,
+) -> None:
+    with claiming(["net-02"], "reset", shared=["net"], folder=tmp_path):
+        with pytest.raises(Busy):
+            claim(tmp_path, "classroom:net")
+        with claiming(["seat:net-01"], "reset", shared=["classroom:net"], folder=tmp_path):
+            pass
+        with pytest.raises(Busy):
+            claim(tmp_path, "seat:net-02")
+
+
+def test_claimed_when_many_seats_are_named_then_files_do_not_run_out(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        claim(tmp_path, *(f"seat:net-{number:02d}" for number in range(1, 400)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -25,6 +25,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,5}){0,3}", fullmatch=True
     lambda name: len(name) <= NAME_LENGTH_MAX
 )
 NUMBERS = st.integers(1, SEATS_MAX)
+HOST = "a5b0c2f0-0000-4000-8000-000000000001"
 
 
 @given(NAMES)
@@ -64,19 +65,32 @@ def test_seat_name_when_parsed_then_is_the_same_seat(classroom: str, number: int
 def test_seat_when_it_is_another_then_name_uuid_and_mac_are_others(
     a: str, m: int, b: str, n: int
 ) -> None:
-    for identity in (seat_name, seat_uuid, seat_mac):
+    for identity in (seat_name, seat_uuid):
         assert (identity(a, m) == identity(b, n)) is ((a, m) == (b, n))
+    macs = {seat_mac(seat_uuid(*one, host=HOST), *one) for one in ((a, m), (b, n))}
+    assert (len(macs) == 1) is ((a, m) == (b, n))
 
 
-def test_seat_when_made_on_another_host_then_is_the_same() -> None:
-    assert seat_uuid("net", 7) == "0180f042-a3c5-57c2-abd4-9f35eeb8bf2c"
-    assert seat_mac("net", 7) == "52:54:00:96:02:79"
+def test_seat_when_of_the_first_version_then_its_uuid_and_mac_are_of_its_names_alone() -> None:
+    of_names = "0180f042-a3c5-57c2-abd4-9f35eeb8bf2c"
+    assert seat_uuid("net", 7) == of_names
+    assert seat_mac(of_names, "net", 7) == "52:54:00:96:02:79"
+
+
+def test_seat_when_made_again_on_its_host_then_the_same_and_on_another_not() -> None:
+    here = seat_uuid("net", 7, host=HOST)
+    assert here == seat_uuid("net", 7, host=HOST)
+    others = [seat_uuid("net", 7, host=HOST, attempt=1), seat_uuid("net", 7, host="other")]
+    assert len({here, *others, seat_uuid("net", 7)}) == 4
+    assert len({seat_mac(uuid, "net", 7) for uuid in (here, *others)}) == 3
 
 
 @given(NAMES, NUMBERS, st.integers(0, 7))
 def test_seat_when_made_then_uuid_and_mac_are_valid(name: str, number: int, nic: int) -> None:
-    assert str(uuid.UUID(seat_uuid(name, number))) == seat_uuid(name, number)
-    assert re.fullmatch(r"52:54:00(:[0-9a-f]{2}){3}", seat_mac(name, number, nic))
+    for host, form in (("", r"52:54:00(:[0-9a-f]{2}){3}"), (HOST, r"52(:[0-9a-f]{2}){5}")):
+        made = seat_uuid(name, number, host=host)
+        assert str(uuid.UUID(made)) == made
+        assert re.fullmatch(form, seat_mac(made, name, number, nic))
 
 
 @pytest.mark.parametrize("text", ["", "net", "net-", "net-1", "-01", "net-00001", "net-٠١", "01"])

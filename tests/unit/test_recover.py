@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pizarra.engine.events import Event, Noted, Settled
-from pizarra.errors import Busy, StorageFault
+from pizarra.errors import Busy, ComputeFault, StorageFault
 from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
 from pizarra.service import recover
@@ -44,8 +44,20 @@ def test_recover_when_somebody_is_at_a_classroom_then_is_busy_after_all_else(
     school: School,
 ) -> None:
     context, events = hearing(school)
-    with context.claim(["net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
+    with context.claim(["classroom:net"], "reset"), pytest.raises(Busy, match="net is busy: reset"):
         recover.recover(context)
     assert len(notes(events)) == 1
     (report,) = recover.recover(context)
     assert report.exit_status == 0
+
+
+def test_recover_when_the_network_cannot_be_there_then_seats_are_mended_and_the_error_ends_it(
+    school: School,
+) -> None:
+    school.compute.undefine(seat_uuid("net", 2))
+    school.compute.fail_at("define_network", None, ComputeFault("no such bridge"), times=100)
+    context, events = hearing(school)
+    with pytest.raises(ComputeFault, match="no such bridge"):
+        recover.recover(context)
+    assert sum(isinstance(event, Settled) for event in events) == SEATS
+    assert school.power(2) is Power.OFF

@@ -163,7 +163,7 @@ def test_reset_when_a_machine_of_another_has_the_name_then_unknown(school: Schoo
 
 def test_reset_when_somebody_else_is_at_it_then_busy_and_nothing_changes(school: School) -> None:
     school.dirty(1, 2)
-    with school.context.claim(["net-01"], "reset", shared=["net"]):
+    with school.context.claim(["seat:net-01"], "reset", shared=["classroom:net"]):
         with pytest.raises(Busy) as busy:
             school.reset()
         assert outcomes(school.reset([2])) == [Outcome.DONE]

@@ -11,6 +11,7 @@ import pytest
 from pizarra.errors import Busy
 from pizarra.service import classrooms, recover, upgrade, verbs
 from pizarra.service.context import Context
+from pizarra.system.locks import claiming
 from tests.unit.test_reset import SEATS, School
 
 VERBS: dict[str, Callable[[Context], object]] = {
@@ -26,7 +27,8 @@ VERBS: dict[str, Callable[[Context], object]] = {
 def somebody_at_it(context: Context) -> Iterator[ExitStack]:
     """Has the classroom until the stack is closed."""
     with ExitStack() as held:
-        held.enter_context(context.claim(["net"], "classroom warm"))
+        folder = context.host.settings.lock_folder
+        held.enter_context(claiming(["classroom:net"], "classroom warm", folder=folder))
         yield held
 
 

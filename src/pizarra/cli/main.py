@@ -12,6 +12,7 @@ import typer
 
 from pizarra import __version__
 from pizarra.cli.group import SETTINGS, TableGroup, command_of
+from pizarra.cli.letters import print_any_text
 from pizarra.cli.server_option import SERVER, TOKEN
 from pizarra.errors import PizarraError
 
@@ -117,6 +118,7 @@ def pizarra(
 def run() -> None:
     """The entry point. A bug is printed with the last entries of the flight record."""
     gc.disable()  # nothing that imports make is garbage; ``ask`` and ``serve`` turn it on again
+    print_any_text()
     try:
         app()
     except PizarraError as error:
@@ -127,11 +129,19 @@ def run() -> None:
 
         err.print(_("pizarra: interrupted; `pizarra recover` puts right what was under way."))
         sys.exit(130)
-    except Exception:  # noqa: BLE001 - the one place where nothing may pass
+    except Exception as error:  # noqa: BLE001 - the one place where nothing may pass
+        if fault := _refusal(error):
+            sys.exit(_fail(fault))
         _show_bug()
         sys.exit(70)
     finally:
         gc.enable()
+
+
+def _refusal(error: Exception) -> PizarraError | None:
+    from pizarra.system.refusals import fault_of
+
+    return fault_of(error) if isinstance(error, OSError) else None
 
 
 def _fail(error: PizarraError) -> int:

@@ -6,11 +6,13 @@ document.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import zip_longest
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -21,12 +23,14 @@ from pizarra.cli.words import OUTCOME_SIGNS, _, say, translate
 from pizarra.engine.events import Advanced, Began, Emit, Event, Noted, Settled
 from pizarra.errors import PizarraError
 from pizarra.model.outcome import SeatOutcome
+from pizarra.system.refusals import reporting_refusals
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _WIDTH_ELSEWHERE = 80  # of a table that no terminal shows
 _GAP, _COLUMN_LEAST = 2, 8
+NOBODY_READS = (errno.EIO, errno.EPIPE)  # a terminal that was closed, a pipe without a reader
 _BOLD, _PLAIN = "\033[1m", "\033[0m"
 
 
@@ -47,12 +51,25 @@ class Printer:
         return self.stream.isatty()
 
     def print(self, text: str, *, bold: bool = False, end: str = "\n") -> None:
-        """Print one text."""
+        """Print one text. When nobody reads any more, the work goes on without."""
         if bold and self.is_terminal:
             text = f"{_BOLD}{text}{_PLAIN}"
-        # a file's name may be no text: \udcff is what Python makes of a byte
-        self.stream.write(text.encode(errors="backslashreplace").decode() + end)
-        self.stream.flush()
+        try:
+            # a file's name may be no text: \udcff is what Python makes of a byte
+            self.stream.write(text.encode(errors="backslashreplace").decode() + end)
+            self.stream.flush()
+        except OSError as error:
+            abandon(self.stream)
+            if not (self.is_error or error.errno in NOBODY_READS):  # a full disk lost results
+                raise OSError(error.errno, error.strerror, "stdout") from None
+
+
+def abandon(stream: TextIO) -> None:
+    """What is written from now on goes nowhere: its terminal was closed, or its reader is gone."""
+    with suppress(OSError, ValueError):
+        fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+        os.dup2(fd, stream.fileno())
+        os.close(fd)
 
 
 out = Printer(is_error=False)
@@ -60,8 +77,9 @@ err = Printer(is_error=True)
 
 
 def print_json(document: Any) -> None:
-    """The one document of ``--json``."""
-    out.print(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    """The one document of ``--json``; where the stream knows few letters, others are escaped."""
+    is_utf8 = (out.stream.encoding or "utf-8").lower().startswith("utf")
+    out.print(json.dumps(document, indent=2, ensure_ascii=not is_utf8, default=str))
 
 
 def fail(error: PizarraError, *, as_json: bool = False) -> NoReturn:
@@ -79,7 +97,8 @@ def fail(error: PizarraError, *, as_json: bool = False) -> NoReturn:
 def reporting_errors(*, as_json: bool = False) -> Iterator[None]:
     """Print errors of ours, and end with their exit status. Others are for ``cli.main``."""
     try:
-        yield
+        with reporting_refusals():
+            yield
     except PizarraError as error:
         fail(error, as_json=as_json)
 
@@ -90,10 +109,23 @@ def showing_progress(*, quiet: bool = False) -> Iterator[Emit]:
     if quiet:
         yield _print_note
     elif err.is_terminal:
-        with _bars() as progress:
-            yield _Bars(progress)
+        progress = _bars()
+        _while_read(progress.start)
+        try:
+            bars = _Bars(progress)
+            yield lambda event: _while_read(lambda: bars(event))
+        finally:
+            _while_read(progress.stop)
     else:
         yield _Lines()
+
+
+def _while_read(draw: Callable[[], object]) -> None:
+    """A terminal that is closed stops nothing."""
+    try:
+        draw()
+    except OSError:
+        abandon(sys.stderr)
 
 
 def _print_note(event: Event) -> None:

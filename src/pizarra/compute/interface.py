@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from pizarra.model.disk_source import DiskSource
 from pizarra.model.facts import Domain
 from pizarra.model.labels import Firmware
+from pizarra.model.taken_subnet import TakenSubnet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,8 @@ class Compute(Protocol):
         ...
 
     def define_network(self, spec: NetworkSpec) -> None:
-        """Make, update and start a network. Raises NotOurs if its name is somebody else's."""
+        """Make, update and start a network. Raises NotOurs if its name is somebody else's, and
+        SubnetTaken when it cannot start with these addresses."""
         ...
 
     def remove_network(self, classroom: str, uuid: str) -> None:
@@ -150,6 +152,17 @@ class Compute(Protocol):
 
     def network_gateways(self) -> dict[str, str]:
         """UUID -> gateway ("10.x.y.1/24") of all networks of the host, ours and others."""
+        ...
+
+    def taken_subnets(self) -> tuple[TakenSubnet, ...]:
+        """What a new network must not overlap: addresses and routes of the host, its routers and
+        DNS servers, and the networks of libvirt, ours and others. Raises ComputeFault, HostNotFit.
+        """
+        ...
+
+    def macs(self) -> Mapping[str, frozenset[str]]:
+        """The MAC addresses of all machines, each with their names; and those of the host's devices
+        and neighbours, which have no names."""
         ...
 
     def screenshot(self, uuid: str) -> bytes:

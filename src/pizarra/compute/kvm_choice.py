@@ -6,8 +6,9 @@ Probed once a boot: a failing probe takes seconds.
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from pizarra.system.kvm import KvmProbe, KvmVerdict, probe_kvm
 
@@ -39,10 +40,11 @@ def remember_kvm(probe: KvmProbe, *, file: Path = KVM_VERDICT) -> None:
         return
     boot = _BOOT_ID.read_text(encoding="ascii").strip()
     verdict = {"boot": boot, "works": probe.works, "detail": probe.detail}
-    file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", encoding="utf-8", dir=file.parent, delete=False) as new:
-        json.dump(verdict, new)
-    Path(new.name).replace(file)
+    with suppress(OSError):  # then the next command probes again
+        file.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        new = file.with_name(f".{file.name}.{os.getpid()}")
+        new.write_text(json.dumps(verdict), encoding="utf-8")
+        new.replace(file)
 
 
 def _recall(file: Path) -> dict[str, object]:

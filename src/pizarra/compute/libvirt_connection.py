@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import libvirt
+from lxml import etree
 
 from pizarra.compute.connection_pool import ConnectionPool
 from pizarra.errors import ComputeFault, HostNotFit
@@ -19,6 +21,7 @@ Connection = Any
 VirDomain = Any
 VirNetwork = Any
 
+_OWNERS = re.compile(r"\+?([0-9]+):\+?([0-9]+)")
 QUICK_S = 30.0
 SLOW_S = 180.0  # to start or destroy: thirty machines at once wait for each other
 
@@ -86,6 +89,23 @@ def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
     finally:
         connections.close()
     return number // 1_000_000, number // 1000 % 1000, number % 1000
+
+
+def qemu_user(uri: str, limit_s: float = 10) -> tuple[int, int] | None:
+    """User and group that QEMU runs as (``user`` and ``group`` in qemu.conf), by the capabilities
+    of the host; None where libvirt does not say. Raises HostNotFit, ComputeFault."""
+    connections = LibvirtConnections(uri, limit_s)
+    try:
+        xml = connections.do(
+            N_("tell"), Sentence("its capabilities"), lambda conn: str(conn.getCapabilities())
+        )
+    finally:
+        connections.close()
+    for model in etree.fromstring(xml).iterfind("host/secmodel"):
+        label = model.findtext("baselabel", "")  # +64055:+108
+        if model.findtext("model") == "dac" and (found := _OWNERS.fullmatch(label)):
+            return int(found[1]), int(found[2])
+    return None
 
 
 def or_none(look_up: Callable[[str], T], key: str) -> T | None:

@@ -34,13 +34,21 @@ from pizarra.compute.libvirt_connection import (
     VirDomain,
     or_none,
 )
-from pizarra.compute.libvirt_networks import define_network, gateways, remove_network
+from pizarra.compute.libvirt_networks import (
+    define_network,
+    gateways,
+    machine_macs,
+    network_subnets,
+    remove_network,
+)
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import N_, Sentence
+from pizarra.model.taken_subnet import TakenSubnet
 from pizarra.system.file_copies import link_or_copy, sync
+from pizarra.system.host_networks import host_subnets, macs_in_sight
 
 _DEFINITIONS = Path("/etc/libvirt/qemu")
 _SAVED_RAM = Path("/var/lib/libvirt/qemu/save")  # of virsh managedsave, at qemu:///system
@@ -392,6 +400,16 @@ class LibvirtCompute:
     def network_gateways(self) -> dict[str, str]:
         """UUID -> gateway ("10.x.y.1/24") of all networks of the host that have an address."""
         return self._connections.do(N_("list"), Sentence("all networks"), gateways)
+
+    def taken_subnets(self) -> tuple[TakenSubnet, ...]:
+        """Those of the host, and of the networks of libvirt."""
+        its = self._connections.do(N_("list"), Sentence("all networks"), network_subnets)
+        return (*host_subnets(), *its)
+
+    def macs(self) -> dict[str, frozenset[str]]:
+        """Those of all machines, and those that the host itself has and sees."""
+        its = self._connections.do(N_("list"), Sentence("all domains"), machine_macs)
+        return dict.fromkeys(macs_in_sight(), frozenset[str]()) | its
 
 
 def _buffered_targets(disks: Sequence[DiskSpec]) -> frozenset[str]:

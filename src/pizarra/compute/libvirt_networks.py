@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import libvirt
 
 from pizarra.compute.interface import Lease, NetworkSpec
 from pizarra.compute.libvirt_connection import Connection, VirNetwork, or_none
-from pizarra.compute.network_xml import lease_xml, network_name, network_xml, read_network
-from pizarra.errors import ComputeFault, NotOurs
+from pizarra.compute.network_xml import (
+    NetworkInfo,
+    lease_xml,
+    names_by_mac,
+    network_name,
+    network_xml,
+    read_network,
+)
+from pizarra.errors import ComputeFault, NotOurs, SubnetTaken
+from pizarra.model.taken_subnet import TakenSubnet
+
+_ABSENT = frozenset({libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_DOMAIN})
 
 
 def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
@@ -33,7 +44,24 @@ def define_network(conn: Connection, spec: NetworkSpec) -> None:
     network = conn.networkDefineXML(network_xml(spec))
     network.setAutostart(True)
     if not network.isActive():
+        _start(network, spec)
+
+
+def _start(network: VirNetwork, spec: NetworkSpec) -> None:
+    """libvirt refuses a subnet that a route of the host has already, and dnsmasq an address. Both
+    are internal errors of libvirt (networkCheckRouteCollision in src/network)."""
+    try:
         network.create()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR:
+            raise
+        raise SubnetTaken(
+            "libvirt cannot start the network of {classroom} with the address {gateway}: {said}.",
+            "See what has it: ip route; pizarra host check",
+            classroom=spec.classroom,
+            gateway=f"{spec.gateway}/{spec.prefix}",
+            said=(error.get_error_message() or "").rstrip("."),
+        ) from None
 
 
 def _update_live_network(network: VirNetwork, spec: NetworkSpec) -> None:
@@ -75,18 +103,36 @@ def remove_network(conn: Connection, classroom: str, uuid: str) -> None:
 
 def gateways(conn: Connection) -> dict[str, str]:
     """UUID -> gateway ("10.x.y.1/24") of all networks with an IPv4 address."""
-    seen = {uuid: read_network(xml).gateway for uuid, xml in _network_xmls(conn).items()}
-    return {uuid: gateway for uuid, gateway in seen.items() if gateway}
+    return {uuid: info.gateway for uuid, _, info in _networks(conn) if info.gateway}
 
 
-def _network_xmls(conn: Connection) -> dict[str, str]:
-    found = {}
+def network_subnets(conn: Connection) -> tuple[TakenSubnet, ...]:
+    """Of all networks, those that are not started too."""
+    found = ((subnet, name) for _, name, info in _networks(conn) for subnet in info.subnets)
+    return tuple(TakenSubnet(subnet, name) for subnet, name in found)
+
+
+def machine_macs(conn: Connection) -> dict[str, frozenset[str]]:
+    """Of all machines, as they are defined and as they run."""
+    return names_by_mac(
+        (domain.name(), xml)
+        for domain in conn.listAllDomains()
+        for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE)
+        for xml in _if_there(partial(domain.XMLDesc, flags))
+    )
+
+
+def _networks(conn: Connection) -> Iterator[tuple[str, str, NetworkInfo]]:
+    """(UUID, name, description) of each network."""
     for network in conn.listAllNetworks():
-        try:
-            found[network.UUIDString()] = network.XMLDesc()
-        except libvirt.libvirtError as error:
-            if (
-                error.get_error_code() != libvirt.VIR_ERR_NO_NETWORK
-            ):  # the network went away meanwhile
-                raise
-    return found
+        for xml in _if_there(network.XMLDesc):
+            yield network.UUIDString(), network.name(), read_network(xml)
+
+
+def _if_there(read: Callable[[], str]) -> Iterator[str]:
+    """Its answer; nothing when the network or machine went away meanwhile."""
+    try:
+        yield read()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in _ABSENT:
+            raise

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import IPv4Interface
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from lxml import etree
 
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DomainSpec, NetworkSpec
-from pizarra.compute.network_xml import network_name
+from pizarra.compute.network_xml import names_by_mac, network_name
 from pizarra.compute.picture import desktop
 from pizarra.compute.seat_metadata import is_ours
 from pizarra.errors import ComputeFault, NotOurs, PizarraError
 from pizarra.model.facts import Domain, Power
+from pizarra.model.taken_subnet import TakenSubnet
 from pizarra.system.flight import record
 
 _OFF = frozenset({Power.OFF, Power.CRASHED})
@@ -44,7 +46,16 @@ class _Network:
     gateway: str
 
 
-_QUESTIONS = ("observe", "find", "xml", "live_xml", "network_gateways", "agent_answers")
+_QUESTIONS = (
+    "observe",
+    "find",
+    "xml",
+    "live_xml",
+    "network_gateways",
+    "agent_answers",
+    "taken_subnets",
+    "macs",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +78,7 @@ class MemoryCompute:
         )  # exit status of a script in a guest
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
+        self._taken: tuple[TakenSubnet, ...] = ()
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
 
@@ -114,6 +126,10 @@ class MemoryCompute:
         """Define a network as somebody else would."""
         with self._lock:
             self._networks[uuid] = _Network(name=name, gateway=gateway)
+
+    def take_subnets(self, taken: Iterable[TakenSubnet]) -> None:
+        """Give the host other addresses, routes and name servers than it had."""
+        self._taken = tuple(taken)
 
     # ---- the interface
 
@@ -308,6 +324,18 @@ class MemoryCompute:
         """UUID -> gateway of all networks."""
         with self._record_call("network_gateways", ""):
             return {uuid: network.gateway for uuid, network in self._networks.items()}
+
+    def taken_subnets(self) -> tuple[TakenSubnet, ...]:
+        """What ``take_subnets`` said, and all networks. No bridge is up."""
+        with self._record_call("taken_subnets", ""):
+            networks = self._networks.values()
+            its = (TakenSubnet(IPv4Interface(one.gateway).network, one.name) for one in networks)
+            return (*self._taken, *its)
+
+    def macs(self) -> dict[str, frozenset[str]]:
+        """Those of all machines."""
+        with self._record_call("macs", ""):
+            return names_by_mac((one.name, one.xml) for one in self._machines.values())
 
     # ---- inside
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import IPv4Interface, IPv4Network
 
 from lxml import etree
 
@@ -12,12 +15,13 @@ from pizarra.compute.elements import text_of
 from pizarra.compute.interface import Lease, NetworkSpec
 
 BRIDGE_PREFIX = "pz-"
+NETWORK_PREFIX = "pizarra-"
 _BRIDGE_LENGTH_MAX = 15  # IFNAMSIZ less the final zero
 
 
 def network_name(classroom: str) -> str:
     """The network's name in libvirt: ``pizarra-net``."""
-    return f"pizarra-{classroom}"
+    return f"{NETWORK_PREFIX}{classroom}"
 
 
 def bridge_name(classroom: str) -> str:
@@ -67,6 +71,7 @@ class NetworkInfo:
     mode: str  # isolated, nat, or another's: route, bridge, …
     bridge: str
     gateway: str  # "10.1.2.1/24", empty without an IPv4 address
+    subnets: frozenset[IPv4Network]  # of all its IPv4 addresses and routes
     leases: frozenset[Lease]
     connections: int  # how many running guests use the network; only in a live XML
 
@@ -80,6 +85,11 @@ def read_network(xml: str) -> NetworkInfo:
         mode="isolated" if forward is None else forward.get("mode", "nat"),
         bridge="" if bridge is None else bridge.get("name", ""),
         gateway=next((_gateway(ip) for ip in network.iterfind("ip") if _is_ipv4(ip)), ""),
+        subnets=frozenset(
+            IPv4Interface(_gateway(one)).network
+            for one in (*network.iterfind("ip"), *network.iterfind("route"))
+            if _is_ipv4(one)
+        ),
         leases=frozenset(_lease(host) for host in hosts if host.get("mac")),
         connections=int(network.get("connections", "0")),
     )
@@ -101,6 +111,15 @@ def _prefix(length: str | None) -> int:
     if "." not in length:
         return int(length)
     return sum(int(octet).bit_count() for octet in length.split("."))
+
+
+def names_by_mac(machines: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    """The addresses of all network cards of machines, each a name and XML, ours and others."""
+    found = defaultdict[str, set[str]](set)
+    for name, xml in machines:
+        for card in etree.fromstring(xml).iterfind("devices/interface/mac"):
+            found[card.get("address", "").lower()].add(name)
+    return {mac: frozenset(names) for mac, names in found.items()}
 
 
 def _lease(host: etree._Element) -> Lease:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pizarra.model.facts import Pool
@@ -17,14 +18,15 @@ _LINES_MAX = 3000
 
 
 def record(folder: Path, pools: Iterable[Pool]) -> None:
-    """How full they are now."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """How full they are now. Without room for that nobody can foretell, and all else goes on."""
     now = time.time()
-    for pool in pools:
-        used = pool.size_bytes - pool.free_bytes
-        with _file(folder, pool).open("a", encoding="ascii") as file:
-            file.write(f"{now:.0f} {used}\n")
-        _trim(_file(folder, pool), now)
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        for pool in pools:
+            used = pool.size_bytes - pool.free_bytes
+            with _file(folder, pool).open("a", encoding="ascii") as file:
+                file.write(f"{now:.0f} {used}\n")
+            _trim(_file(folder, pool), now)
 
 
 def history(folder: Path, pool: Pool) -> Sequence[Sample]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol, TypeVar
@@ -14,7 +14,7 @@ from pizarra.engine.machine_state import MachineStates
 from pizarra.engine.seat_parts import SeatParts
 from pizarra.engine.undo_index import UndoIndex
 from pizarra.errors import PizarraError, StorageFault, Unsupported
-from pizarra.model.facts import StorageFacts, StorageKind, Volume
+from pizarra.model.facts import Seat, StorageFacts, StorageKind, Volume
 from pizarra.model.labels import Labels
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.planner.host_facts import HostFacts, assemble
@@ -33,6 +33,7 @@ from pizarra.storage.interface import (
     UndoSwap,
 )
 from pizarra.storage.registry import technologies, technology
+from pizarra.system.refusals import reporting_refusals
 
 T = TypeVar("T")
 V = TypeVar("V", bound=Volume)
@@ -79,13 +80,17 @@ class RealStorages:
 class Host:
     """What every use case needs."""
 
-    def __init__(self, settings: Settings, compute: Compute, storages: Storages) -> None:
+    def __init__(
+        self, settings: Settings, compute: Compute, storages: Storages, identity: str = ""
+    ) -> None:
+        """``identity`` tells this host from others, in UUIDs and addresses of new machines."""
         self.settings = settings
+        self.identity = identity
         self.compute = compute
         self.storages = storages
         state = settings.state_folder
         self.states = MachineStates(compute, state / "machines")
-        self.journal = Journal(state / "journal")
+        self.journal = Journal(settings.journal_folder)
         self.undo_index = UndoIndex(state / "undo")
         self.definitions = DefinitionFiles(state / "definitions")
 
@@ -131,6 +136,17 @@ class Host:
         if not isinstance(storage, DeviceStore):
             return True
         return storage.activate(volume) and not storage.has_error_table(volume)
+
+    def wake(self, seats: Iterable[Seat]) -> bool:
+        """Their volumes are active, which somebody may have deactivated with the whole group.
+        Whether there was one to wake. Raises StorageFault."""
+        volumes = [volume for seat in seats for volume in seat.all_volumes]
+        places = sorted({(one.kind, one.place) for one in volumes if not one.active})
+        stores = [(place, self.storages.at(*place)) for place in places]
+        asleep = [(place, one) for place, one in stores if isinstance(one, DeviceStore)]
+        for place, storage in asleep:
+            storage.wake([one for one in volumes if (one.kind, one.place) == place])
+        return bool(asleep)
 
     def has_error_table(self, volume: Volume) -> bool:
         """Whether its device stands on nothing, for a rewind was cut off; only looks."""
@@ -269,9 +285,10 @@ class Host:
         for volume, to_be in having:
             try:
                 made = there[volume.place, to_be.name]
-                self.states.save(volume, made)
-                if to_be.labels.ram_bytes:
-                    self.states.move_ram(volume, made)
+                with reporting_refusals(self.states.folder):
+                    self.states.save(volume, made)
+                    if to_be.labels.ram_bytes:
+                        self.states.move_ram(volume, made)
             except PizarraError as error:
                 faults[volume.uuid] = error
         return faults
@@ -311,7 +328,8 @@ class Host:
         def ask_one(place: tuple[StorageKind, str]) -> Mapping[str, T | PizarraError]:
             these = places[place]
             try:
-                return ask(self.storages.at(*place), these)
+                with reporting_refusals(place[1]):
+                    return ask(self.storages.at(*place), these)
             except PizarraError as error:
                 return {volume.uuid: error for volume in these}
 

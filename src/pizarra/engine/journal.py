@@ -29,6 +29,7 @@ from pizarra.model.facts import StorageKind
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.system import flight
 from pizarra.system.file_copies import sync
+from pizarra.system.refusals import hint_of
 
 FORMAT = 1
 _SUFFIX, _NEW = ".json", ".new"
@@ -325,7 +326,10 @@ class Journal:
         return self.folder / f"{record.id}{_SUFFIX}"
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob(f"*{_SUFFIX}"))
+        """Raises OSError: a folder that cannot be read is not an empty one, as ``glob`` has it."""
+        if not self.folder.exists():
+            return []
+        return sorted(path for path in self.folder.iterdir() if path.suffix == _SUFFIX)
 
 
 def volumes_in_records(journal: Journal, all_volumes: Iterable[str]) -> frozenset[str]:
@@ -428,13 +432,13 @@ def _lock(fd: int, path: Path, deadline: float) -> None:
 
 @contextmanager
 def _os_errors(path: Path) -> Iterator[None]:
-    """What the system refuses is a fault with a next step."""
+    """Whatever the system refuses is a fault, with a next step where there is one."""
     try:
         yield
     except OSError as error:
         raise StorageFault(
             "The record of this operation cannot be kept: {path}: {why}.",
-            "Make room in its file system (df -h), then give the command again.",
+            hint_of(error),
             path=error.filename or path,
             why=error.strerror,
         ) from None

@@ -8,6 +8,7 @@ blank state: the firmware's own variables, an unused TPM; libvirt makes them at 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from pizarra.compute.domain_edit import StateFiles, state_files_of
@@ -168,20 +169,24 @@ class MachineStates:
         self.ram(to).hardlink_to(self.ram(volume))
 
     def discard(self, volumes: Iterable[Volume], *, undo_only: bool = False) -> None:
-        """These are gone, or what is kept of them is."""
+        """These are gone, or what is kept of them is. Nobody reads what cannot be removed."""
         for volume in volumes:
-            if not undo_only:
-                self.ram(volume).unlink(missing_ok=True)
-            for slot in UndoSlot:
-                self._ram_slot(volume, slot).unlink(missing_ok=True)
-            if not _has_state(volume):
-                continue
-            for undo in self.folder.glob(f"{volume.uuid}{_UNDO}*"):
-                remove_atomically(undo)
-            if not undo_only:
-                remove_atomically(self.folder / volume.uuid)
-                for part in self.folder.glob(f".{volume.uuid}*"):  # of a copy that was cut off
-                    remove_atomically(part)
+            with suppress(OSError):
+                self._discard(volume, undo_only=undo_only)
+
+    def _discard(self, volume: Volume, *, undo_only: bool) -> None:
+        if not undo_only:
+            self.ram(volume).unlink(missing_ok=True)
+        for slot in UndoSlot:
+            self._ram_slot(volume, slot).unlink(missing_ok=True)
+        if not _has_state(volume):
+            return
+        for undo in self.folder.glob(f"{volume.uuid}{_UNDO}*"):
+            remove_atomically(undo)
+        if not undo_only:
+            remove_atomically(self.folder / volume.uuid)
+            for part in self.folder.glob(f".{volume.uuid}*"):  # of a copy that was cut off
+                remove_atomically(part)
 
     def files(self, volume: Volume) -> dict[str, Path]:
         """What is kept for a template's volume, by name: ``nvram``, ``tpm``; for an export."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +66,7 @@ class UndoIndex:
         return Kept(since=since, slot=slot, is_undone=_UNDONE in words)
 
     def forget(self, volumes: Iterable[Volume]) -> None:
-        """Nothing is kept of these any more."""
+        """Nothing is kept of these any more. A file that stays is of nothing that storage keeps."""
         for volume in volumes:
-            (self.folder / volume.uuid).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / volume.uuid).unlink()

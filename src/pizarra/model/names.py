@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import uuid
 
@@ -37,16 +38,34 @@ def _machine_path(classroom: str, number: int, machine: str) -> str:
     return f"{classroom}/{number}" + (f"/{machine}" if machine else "")
 
 
-def seat_uuid(classroom: str, number: int, machine: str = "") -> str:
-    """The domain's UUID: the same every time that this machine is made on any host."""
-    return str(uuid.uuid5(_SPACE, _machine_path(classroom, number, machine)))
+def seat_uuid(
+    classroom: str, number: int, machine: str = "", *, host: str = "", attempt: int = 0
+) -> str:
+    """A UUID for a new domain: the same every time that this machine is made on this host.
 
-
-def seat_mac(classroom: str, number: int, nic: int = 0, machine: str = "") -> str:
-    """A locally administered address in QEMU's range, the same every time."""
+    ``host`` is the host's identity; without one the UUID comes from the names alone, as in the
+    first version. ``attempt`` counts the UUIDs that were taken. The label of a seat keeps the UUID.
+    """
     path = _machine_path(classroom, number, machine)
-    digest = uuid.uuid5(_SPACE, f"{path}/nic{nic}").bytes
-    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+    before, after = f"{host}/" if host else "", f"#{attempt}" if attempt else ""
+    return str(uuid.uuid5(_SPACE, f"{before}{path}{after}"))
+
+
+def seat_mac(domain_uuid: str, classroom: str, number: int, nic: int = 0, machine: str = "") -> str:
+    """The address of a network card, from the UUID of its machine: 40 bits of a hash, under a
+    first byte that says "locally administered".
+
+    A machine whose UUID comes from its names alone keeps the address of the first version, which
+    came from the names too: 24 bits in QEMU's range.
+    """
+    if domain_uuid == seat_uuid(classroom, number, machine):
+        path = _machine_path(classroom, number, machine)
+        return _address("52:54:00", uuid.uuid5(_SPACE, f"{path}/nic{nic}").bytes[:3])
+    return _address("52", hashlib.sha256(f"{domain_uuid}/nic{nic}".encode()).digest()[:5])
+
+
+def _address(first: str, rest: bytes) -> str:
+    return f"{first}:{rest.hex(':')}"
 
 
 def parse_seat_name(text: str) -> tuple[str, int]:

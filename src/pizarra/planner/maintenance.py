@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Network
 
-from pizarra.compute.interface import DomainSpec, Lease, NetworkSpec
+from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.errors import BadInput, Busy, NotFound, NotOurs
 from pizarra.model.classroom_spec import check_machine, check_network
 from pizarra.model.facts import Maintenance, Template, Volume
 from pizarra.model.labels import FillingLabels, MaintenanceLabels, TemplateLabels
-from pizarra.model.names import seat_mac, seat_uuid
+from pizarra.model.names import seat_mac
 from pizarra.model.sizes import GIB, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_spec, golden_name, network_spec, network_uuid
@@ -117,9 +117,9 @@ def _draft(golden: Volume[TemplateLabels], version: int, wish: MaintenanceWish) 
     return NewVolume(labels=FillingLabels(becoming=labels), size_bytes=size_bytes, name=name)
 
 
-def labels_of_draft(labels: MaintenanceLabels) -> MaintenanceLabels:
+def labels_of_draft(labels: MaintenanceLabels, domain_uuid: str) -> MaintenanceLabels:
     """Of a draft when all are there: it belongs to the machine."""
-    return replace(labels, domain=seat_uuid(room(labels.template), 0))
+    return replace(labels, domain=domain_uuid)
 
 
 def labels_when_sealed(
@@ -147,23 +147,21 @@ def machine(maintenance: Maintenance) -> DomainSpec:
         tpm="tpm" in labels.firmware_state,
         disks=[disk_spec(volume) for volume in maintenance.volumes],
         network=labels.network,
-        mac=seat_mac(room(maintenance.template), 0),
+        mac=mac_of(maintenance),
     )
 
 
-def network(template: str, mode: str, gateways: Mapping[str, str]) -> NetworkSpec:
+def mac_of(maintenance: Maintenance) -> str:
+    """The address of its machine's network card."""
+    return seat_mac(maintenance.domain_uuid, room(maintenance.template), 0)
+
+
+def network(maintenance: Maintenance, subnet: IPv4Network) -> NetworkSpec:
     """A network for the one machine."""
-    spec = network_spec(room(template), mode, [0], gateways)
+    macs = {0: mac_of(maintenance)}
+    spec = network_spec(room(maintenance.template), maintenance.labels.network, subnet, macs)
     (lease,) = spec.leases
-    named = Lease(name=machine_name(template), mac=lease.mac, address=lease.address)
-    return NetworkSpec(
-        classroom=spec.classroom,
-        uuid=spec.uuid,
-        mode=mode,
-        leases=[named],
-        gateway=spec.gateway,
-        prefix=spec.prefix,
-    )
+    return replace(spec, leases=[replace(lease, name=maintenance.name)])
 
 
 def network_of(template: str) -> str:

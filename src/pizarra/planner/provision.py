@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from ipaddress import IPv4Interface, IPv4Network
+from itertools import count
 
-from pizarra.compute.addresses import choose_subnet, gateway_address, seat_address
+from pizarra.compute.addresses import choose_subnet, gateway_address, is_usable, seat_address
 from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
+from pizarra.compute.network_xml import bridge_name, network_name
 from pizarra.errors import AlreadyExists, BadInput, NotOurs
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.classroom_spec import ClassroomSpec
@@ -15,6 +17,7 @@ from pizarra.model.facts import Classroom, Seat, StorageKind, Template, Volume
 from pizarra.model.labels import MaintenanceLabels, SeatLabels, TemplateLabels
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import size_text
+from pizarra.model.taken_subnet import TakenSubnet
 from pizarra.planner.host_facts import HostFacts
 from pizarra.storage.interface import Capabilities, NewVolume
 
@@ -34,6 +37,30 @@ def disk_name(seat: str, disk: str) -> str:
 def network_uuid(classroom: str) -> str:
     """The same every time that this classroom is made."""
     return str(uuid.uuid5(uuid.UUID(seat_uuid(classroom, 0)), "network"))
+
+
+def choose_uuids(
+    facts: HostFacts, classroom: str, numbers: Iterable[int], host: str, macs: Collection[str]
+) -> dict[int, str]:
+    """A UUID for the machine of each new seat: neither the UUID nor the MAC address that comes from
+    it is anybody's. ``host`` is the host's identity, ``macs`` are the addresses that are taken.
+    """
+    taken = {*facts.domains, *macs}
+    for room in facts.classrooms.values():
+        for seat in room.seats:
+            taken |= {seat.domain_uuid, mac_of(seat)}
+    chosen = dict[int, str]()
+    for number in numbers:
+        tries = (seat_uuid(classroom, number, host=host, attempt=n) for n in count())
+        its = next(u for u in tries if taken.isdisjoint({u, seat_mac(u, classroom, number)}))
+        chosen[number] = its
+        taken |= {its, seat_mac(its, classroom, number)}
+    return chosen
+
+
+def mac_of(seat: Seat) -> str:
+    """The address of its network card, if it has one that we made."""
+    return seat_mac(seat.domain_uuid, seat.classroom, seat.number)
 
 
 def check_names_free(facts: HostFacts, spec: ClassroomSpec, numbers: Iterable[int]) -> None:
@@ -89,22 +116,25 @@ def check_template(
 
 
 def seat_volumes(
-    template: Template, spec: ClassroomSpec, numbers: Sequence[int]
+    template: Template, spec: ClassroomSpec, uuids: Mapping[int, str]
 ) -> list[tuple[Volume, list[NewVolume]]]:
-    """For each golden disk, the seats' volumes that stand on it."""
+    """For each golden disk, the seats' volumes that stand on it. ``uuids``: of their machines, by
+    number."""
     return [
-        (golden, [_seat_volume(golden, spec, number) for number in numbers])
+        (golden, [_seat_volume(golden, spec, number, its) for number, its in uuids.items()])
         for golden in template.volumes
     ]
 
 
-def _seat_volume(golden: Volume[TemplateLabels], spec: ClassroomSpec, number: int) -> NewVolume:
+def _seat_volume(
+    golden: Volume[TemplateLabels], spec: ClassroomSpec, number: int, domain_uuid: str
+) -> NewVolume:
     origin = golden.labels
     labels = SeatLabels(
         classroom=spec.name,
         seat=number,
         disk=origin.disk,
-        domain=seat_uuid(spec.name, number),
+        domain=domain_uuid,
         template=origin.template,
         version=origin.version,
         baseline=golden.uuid,
@@ -148,7 +178,7 @@ def domain_spec(seat: Seat) -> DomainSpec:
         tpm="tpm" in labels.firmware_state,
         disks=[disk_spec(volume) for volume in seat.all_volumes],
         network=record.network,
-        mac=seat_mac(seat.classroom, seat.number),
+        mac=mac_of(seat),
     )
 
 
@@ -157,31 +187,48 @@ def disk_spec(volume: Volume[SeatLabels] | Volume[MaintenanceLabels]) -> DiskSpe
     return DiskSpec(source=volume.source, target=volume.labels.disk)
 
 
+def subnet_of(classroom: str, gateways: Mapping[str, str]) -> IPv4Network | None:
+    """Of its network, if that is there."""
+    gateway = gateways.get(network_uuid(classroom))
+    return IPv4Interface(gateway).network if gateway else None
+
+
+def subnet_for(
+    classroom: str,
+    seats: int,
+    present: IPv4Network | None,
+    taken: Iterable[TakenSubnet],
+    ranges: Sequence[IPv4Network] = (),
+) -> IPv4Network:
+    """The subnet of its network. The ``present`` one stays while the network is up, and as long as
+    nobody else uses a part of it. ``seats`` is the highest number. Raises HostNotFit."""
+    own = {bridge_name(classroom), network_name(classroom)}
+    everything = list(taken)
+    others = [one for one in everything if one.by not in own]
+    if present is not None:
+        is_up = any(one.by == bridge_name(classroom) for one in everything)
+        if is_usable(present, seats, () if is_up else others):
+            return present
+    return choose_subnet(classroom, seats, others, ranges)
+
+
 def network_spec(
-    classroom: str, mode: str, numbers: Sequence[int], gateways: Mapping[str, str]
+    classroom: str, mode: str, subnet: IPv4Network, macs: Mapping[int, str]
 ) -> NetworkSpec:
-    """Its network with a known address for every seat; a network that is there keeps its subnet."""
-    own = network_uuid(classroom)
-    if own in gateways:
-        subnet = IPv4Interface(gateways[own]).network
-    else:
-        taken = [IPv4Interface(gateway).network for gateway in gateways.values()]
-        subnet = choose_subnet(classroom, max(numbers, default=0), taken)
+    """Its network with a known address for every seat; ``macs``: of the seats, by number."""
     return NetworkSpec(
         classroom=classroom,
-        uuid=own,
+        uuid=network_uuid(classroom),
         mode=mode,
-        leases=[_lease(classroom, number, subnet) for number in numbers],
+        leases=[_lease(classroom, number, mac, subnet) for number, mac in sorted(macs.items())],
         gateway=str(gateway_address(subnet)),
         prefix=subnet.prefixlen,
     )
 
 
-def _lease(classroom: str, number: int, subnet: IPv4Network) -> Lease:
+def _lease(classroom: str, number: int, mac: str, subnet: IPv4Network) -> Lease:
     return Lease(
-        name=seat_name(classroom, number),
-        mac=seat_mac(classroom, number),
-        address=str(seat_address(subnet, number)),
+        name=seat_name(classroom, number), mac=mac, address=str(seat_address(subnet, number))
     )
 
 

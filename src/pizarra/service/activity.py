@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from pizarra.engine.events import Noted
@@ -20,10 +21,12 @@ _AGAIN_S = 5.0
 
 
 def record_activity(server_folder: Path, classroom: str, number: int) -> None:
-    """Now; written at most every few seconds."""
+    """Now; written at most every few seconds. A disk that is full keeps nobody from working."""
     file = _file(server_folder, classroom, number)
     ago = active_s_ago(server_folder, classroom, number)
-    if ago is None or ago >= _AGAIN_S:
+    if ago is not None and ago < _AGAIN_S:
+        return
+    with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch()
 
@@ -51,11 +54,10 @@ def warn_active(context: Context, seats: Sequence[Seat]) -> None:
 
 
 def forget(context: Context, seats: Sequence[Seat]) -> None:
-    """What was done there is no more."""
+    """What was done there is no more. A note that cannot be removed says too much, no more."""
     for seat in seats:
-        _file(context.host.settings.server_folder, seat.classroom, seat.number).unlink(
-            missing_ok=True
-        )
+        with suppress(OSError):
+            _file(context.host.settings.server_folder, seat.classroom, seat.number).unlink()
 
 
 def _file(server_folder: Path, classroom: str, number: int) -> Path:

@@ -182,7 +182,9 @@ def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
     began = time.perf_counter()
     check_name(wish.classroom, N_("classroom"))
     outcomes: list[SeatOutcome] = []
-    with context.claim([f"{wish.classroom}.adopt"], N_("adopt"), shared=[wish.classroom]):
+    with context.claim(
+        [f"classroom:{wish.classroom}.adopt"], N_("adopt"), shared=[f"classroom:{wish.classroom}"]
+    ):
         plan(context, names, wish)  # what is wrong with the command is said before anything
         context.emit(Began(what=N_("adopt"), total=len(set(names))))
         for name in dict.fromkeys(names):

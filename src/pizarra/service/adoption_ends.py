@@ -19,7 +19,7 @@ def finish_adoptions(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
     for classroom, domain in sorted(_unfinished(facts)):
         try:
-            with context.claim([classroom], N_("recover"), wait_s=context.wait_s):
+            with context.claim([f"classroom:{classroom}"], N_("recover"), wait_s=context.wait_s):
                 told = finish_adoption(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
             text = N_("An adoption for {name} is not settled: {why}")
@@ -35,7 +35,7 @@ def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
         (labels.classroom, labels.domain)
         for uuid, volume in facts.volumes.items()
         if (labels := seat_labels_of(volume.labels)) and labels.domain
-        if isinstance(volume.labels, FillingLabels)
+        if (isinstance(volume.labels, FillingLabels) and not labels.template)
         or (isinstance(volume.labels, BaselineLabels) and uuid not in known)
     }
 

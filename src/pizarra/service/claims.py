@@ -87,10 +87,10 @@ def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> 
     check_name(classroom, N_("classroom"))
     wait_s = context.wait_s
     if numbers is None:
-        claim = context.claim([classroom], verb, wait_s=wait_s)
+        claim = context.claim([f"classroom:{classroom}"], verb, wait_s=wait_s)
     else:
-        names = [seat_name(classroom, number) for number in numbers]
-        claim = context.claim(names, verb, shared=[classroom], wait_s=wait_s)
+        names = [f"seat:{seat_name(classroom, number)}" for number in numbers]
+        claim = context.claim(names, verb, shared=[f"classroom:{classroom}"], wait_s=wait_s)
     with claim:
         yield
 
@@ -104,7 +104,7 @@ def _complete(
     *,
     notice: bool = True,
 ) -> Claimed:
-    seats = look_at_disks(context, classroom, numbers)[1]
+    seats = _awake(context, classroom, numbers)
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
@@ -114,6 +114,11 @@ def _complete(
     faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
     faults |= {name: join([why]) for name, why in taken_back.items() if why}
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
+
+
+def _awake(context: Context, classroom: str, numbers: Numbers) -> tuple[Seat, ...]:
+    seats = look_at_seats(context, classroom, numbers)[1]
+    return look_at_seats(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 
 def _complete_names(

@@ -28,6 +28,7 @@ from pizarra.service.adopt import let_go
 from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
 from pizarra.service.look import look_at_all
+from pizarra.service.networks import macs_by_number, make_class_network
 from pizarra.storage.interface import Faults, RewindTarget
 
 
@@ -35,9 +36,9 @@ def create(context: Context, spec: ClassroomSpec) -> Report:
     """Make N seats of a template, all or none."""
     began = time.perf_counter()
     with context.claim(
-        [spec.name],
+        [f"classroom:{spec.name}"],
         N_("classroom create"),
-        shared=[f"template-{spec.template}"],
+        shared=[f"template:{spec.template}"],
         wait_s=context.wait_s,
     ):
         facts = context.host.observe()
@@ -66,10 +67,14 @@ def _make_seats(
         storage = context.host.storages.at(template.kind, template.place)
         if spec.name not in facts.classrooms:  # first: no seat is ever without
             storage.write_record(provision.record_of(spec, template.version))
-        for golden, new in provision.seat_volumes(template, spec, numbers):
+        macs = context.host.compute.macs()
+        uuids = provision.choose_uuids(facts, spec.name, numbers, context.host.identity, macs)
+        for golden, new in provision.seat_volumes(template, spec, uuids):
             storage.create_seats(golden, new)
         made = _make(context.host.observe(), spec.name, numbers)
-        _make_network(context, facts, spec, numbers)
+        before = facts.classrooms.get(spec.name)
+        present = before.seats if before else ()
+        make_class_network(context, spec.name, spec.network, [*present, *made])
         return _make_machines(context, made)
     except BaseException:
         _take_back(context, facts, spec.name, numbers)
@@ -90,26 +95,9 @@ def _make(facts: HostFacts, name: str, numbers: Sequence[int]) -> list[Seat]:
     return seats
 
 
-def _make_network(
-    context: Context, facts: HostFacts, spec: ClassroomSpec, added: Sequence[int]
-) -> None:
-    if spec.network not in provision.OWN_NETWORKS:
-        return
-    before = facts.classrooms.get(spec.name)
-    numbers = sorted({*added, *(seat.number for seat in before.seats)} if before else set(added))
-    gateways = context.host.compute.network_gateways()
-    network = provision.network_spec(spec.name, spec.network, numbers, gateways)
-    context.host.compute.define_network(network)
-
-
 def restore_network(context: Context, classroom: Classroom) -> None:
     """Define and start the classroom's network again, if it has one of its own."""
-    mode = classroom.record.network
-    numbers = [seat.number for seat in classroom.seats if not seat.is_adopted]
-    if mode in provision.OWN_NETWORKS and numbers:
-        gateways = context.host.compute.network_gateways()
-        network = provision.network_spec(classroom.name, mode, numbers, gateways)
-        context.host.compute.define_network(network)
+    make_class_network(context, classroom.name, classroom.record.network, classroom.seats)
 
 
 def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
@@ -189,12 +177,11 @@ def show(context: Context, name: str) -> dict[str, Any]:
 
 def addresses(context: Context, classroom: Classroom) -> dict[str, str]:
     """Seat -> address on the classroom's own network."""
-    own = provision.network_uuid(classroom.name)
-    gateways = context.host.compute.network_gateways()
-    if own not in gateways:
+    subnet = provision.subnet_of(classroom.name, context.host.compute.network_gateways())
+    if subnet is None:
         return {}
-    numbers = [seat.number for seat in classroom.seats if not seat.is_adopted]
-    spec = provision.network_spec(classroom.name, classroom.record.network, numbers, gateways)
+    macs = macs_by_number(classroom.seats)
+    spec = provision.network_spec(classroom.name, classroom.record.network, subnet, macs)
     return {lease.name: lease.address for lease in spec.leases}
 
 
@@ -251,7 +238,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with context.claim([spec.name], N_("classroom apply"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{spec.name}"], N_("classroom apply"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, N_("changed"))
@@ -264,8 +251,8 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
         version = classroom.record.version or classroom.seats[0].labels.version
         records.write_record(context, classroom, provision.record_of(spec, version))
         facts = context.host.observe()
-        _make_network(context, facts, spec, [seat.number for seat in classroom.seats])
         seats = facts.classroom(spec.name).seats
+        make_class_network(context, spec.name, spec.network, seats)
         outcomes = (
             *(_left_alone(context, name, why) for name, why in sorted(faults.items())),
             *_make_machines(context, [seat for seat in seats if seat.name not in faults]),
@@ -286,7 +273,7 @@ def resize(
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([name], N_("classroom resize"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom resize"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _check_not_adopted(classroom, N_("resized"))
@@ -359,7 +346,10 @@ def _grow_disks(context: Context, classroom: Classroom, size_bytes: int) -> tupl
 
 
 def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    """Machines first, then disks in one batch; an adopted machine is let go, with its disks."""
+    """Machines first, then disks in one batch; an adopted machine is let go, with its disks.
+
+    Raises StorageFault before anything is removed, when the storage of disks cannot be used."""
+    context.host.wake(seats)
 
     def remove_machine(seat: Seat) -> SeatOutcome:
         inspect.remove_views_of(context, seat)
@@ -408,7 +398,7 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([name], N_("classroom delete"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom delete"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,15 @@ from pizarra.engine.events import Emit, silent
 from pizarra.errors import HostNotFit
 from pizarra.model.policy import ResetBy
 from pizarra.settings import Settings, read_settings
+from pizarra.system.hangup import ignoring_hangup
+from pizarra.system.identity import host_identity
 from pizarra.system.locks import claiming
 
 if TYPE_CHECKING:
     from pizarra.engine.host import Host
+
+
+_UMASK = 0o022  # QEMU's user enters our folders; what is secret has a mode of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +32,17 @@ class Context:
     wait_s: float = 0  # for others who work on the same seats
     by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
 
+    @contextmanager
     def claim(
         self, names: Iterable[str], verb: str, *, shared: Iterable[str] = (), wait_s: float = 0
-    ) -> AbstractContextManager[None]:
-        """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``."""
+    ) -> Iterator[None]:
+        """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``.
+
+        Whoever has claimed something finishes, also when the terminal closes meanwhile.
+        """
         folder = self.host.settings.lock_folder
-        return claiming(names, verb, shared=shared, wait_s=wait_s, folder=folder)
+        with claiming(names, verb, shared=shared, wait_s=wait_s, folder=folder), ignoring_hangup():
+            yield
 
 
 def context_here(
@@ -47,6 +57,8 @@ def context_here(
     from pizarra.compute.libvirt_driver import LibvirtCompute
     from pizarra.engine.host import Host, RealStorages
 
+    os.umask(_UMASK)
     settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
-    return Context(Host(settings, compute, RealStorages(settings)), emit, wait_s)
+    host = Host(settings, compute, RealStorages(settings), host_identity())
+    return Context(host, emit, wait_s)

@@ -81,7 +81,7 @@ def export_template(
 ) -> Manifest:
     """Write a version into a new folder; one that cannot be whole is not there at all."""
     check_name(name, N_("template"))
-    with context.claim([], N_("template export"), shared=[f"template-{name}"]):
+    with context.claim([], N_("template export"), shared=[f"template:{name}"]):
         template = context.host.observe().template(name, kind, place, version)
         if template.fault:
             raise NotOurs("The template {name} cannot be used: {why}.", name=name,

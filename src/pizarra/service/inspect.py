@@ -117,7 +117,7 @@ def _check_used(seat: Seat, where: Where) -> None:
 
 def _claiming(context: Context, seat: Seat) -> AbstractContextManager[None]:
     number = seat_name(seat.classroom, seat.number)
-    return context.claim([number], N_("inspect"), shared=[seat.classroom])
+    return context.claim([f"seat:{number}"], N_("inspect"), shared=[f"classroom:{seat.classroom}"])
 
 
 def _mount_point(at: Path) -> Path:

@@ -15,8 +15,9 @@ from pizarra.model.sentence import N_
 from pizarra.planner import maintenance as plan
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import MaintenanceWish
-from pizarra.planner.provision import OWN_NETWORKS
+from pizarra.planner.provision import OWN_NETWORKS, choose_uuids
 from pizarra.planner.template_facts import unfinished_imports
+from pizarra.service import networks
 from pizarra.service.context import Context
 from pizarra.storage.interface import Progress, RewindTarget, Storage, raise_first
 
@@ -33,7 +34,7 @@ def begin(
 ) -> Maintenance:
     """Start a writable machine made of the newest version. What fails leaves nothing behind."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template maintain")):
+    with context.claim([f"template:{name}"], N_("template maintain")):
         facts = context.host.observe()
         template = facts.template(name, kind, place)
         plan.check_can_begin(facts, template)
@@ -43,7 +44,7 @@ def begin(
         try:
             for golden, new in drafts:
                 storage.create_golden(new, golden, _tell(context, N_("copy"), golden.size_bytes))
-            _label_drafts(storage, name, version)
+            _label_drafts(context, storage, name, version)
             return _start_machine(context, name)
         except BaseException:
             _take_back(context, storage, name, version)
@@ -55,11 +56,14 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
     return lambda share: context.emit(Advanced(what=what, done=share * size_bytes))
 
 
-def _label_drafts(storage: Storage, name: str, version: int) -> None:
-    facts = storage.observe()
+def _label_drafts(context: Context, storage: Storage, name: str, version: int) -> None:
+    host, facts = context.host, storage.observe()
+    (uuid,) = choose_uuids(
+        host.observe(), plan.room(name), [0], host.identity, host.compute.macs()
+    ).values()
     its = ((v, version_labels_of(v.labels)) for v in _of(facts.volumes, name, version))
     wished = {
-        volume.uuid: plan.labels_of_draft(labels)
+        volume.uuid: plan.labels_of_draft(labels, uuid)
         for volume, labels in its
         if isinstance(labels, MaintenanceLabels)
     }
@@ -101,8 +105,8 @@ def make_network(context: Context, maintenance: Maintenance) -> None:
     """Define and start the network of its machine, if it has one of its own."""
     mode = maintenance.labels.network
     if mode in OWN_NETWORKS:
-        gateways = context.host.compute.network_gateways()
-        context.host.compute.define_network(plan.network(maintenance.template, mode, gateways))
+        room = plan.room(maintenance.template)
+        networks.make_network(context, room, 0, lambda it: plan.network(maintenance, it))
 
 
 def _take_back(context: Context, storage: Storage, name: str, version: int) -> None:
@@ -128,7 +132,7 @@ def publish(context: Context, name: str, *, warm: bool = False) -> Template:
     """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
     that is ``warm``, classrooms get warm baselines when they are made."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template publish")):
+    with context.claim([f"template:{name}"], N_("template publish")):
         present = plan.find_maintenance(context.host.observe(), name)
         if present.fault:
             raise PizarraError("{name}: {why}.", name=present.name, why=present.fault)
@@ -179,7 +183,7 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
 def discard(context: Context, name: str) -> Maintenance:
     """Throw the version that is being made away, with its machine."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template discard")):
+    with context.claim([f"template:{name}"], N_("template discard")):
         present = plan.find_maintenance(context.host.observe(), name)
         context.host.compute.kill(present.domain_uuid)
         context.host.compute.undefine(present.domain_uuid)
@@ -192,7 +196,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({_template(volume) for volume in (*to_seal, *to_remove)}):
-        with context.claim([f"template-{name}"], N_("recover"), wait_s=context.wait_s):
+        with context.claim([f"template:{name}"], N_("recover"), wait_s=context.wait_s):
             to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
             _seal(context, [volume for volume in to_seal if _template(volume) == name])
             gone = [volume for volume in to_remove if _template(volume) == name]
@@ -215,7 +219,7 @@ def _template(volume: Volume) -> str:
 def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with context.claim([f"template-{one.template}"], N_("recover"), wait_s=context.wait_s):
+        with context.claim([f"template:{one.template}"], N_("recover"), wait_s=context.wait_s):
             make_network(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one)

@@ -54,11 +54,11 @@ def recover(context: Context, facts: HostFacts) -> None:
     format written anew. What somebody works on stays as it is until the next time."""
     for name, classroom in facts.classrooms.items():
         if not classroom.recorded_at or _carries(classroom):
-            _unless_busy(context, name, partial(_recover_classroom, context, name))
+            _unless_busy(context, f"classroom:{name}", partial(_recover_classroom, context, name))
     mentioned = {labels.classroom for v in facts.volumes.values()
                  if (labels := seat_labels_of(v.labels))}  # fmt: skip
     for name in sorted({one.classroom for one in facts.records} - mentioned):
-        _unless_busy(context, name, partial(_remove_orphan, context, name))
+        _unless_busy(context, f"classroom:{name}", partial(_remove_orphan, context, name))
     _renew_labels(context, facts)
 
 
@@ -132,9 +132,9 @@ def _owner(labels: Labels) -> str:
         case SeatLabels() | FillingLabels() | InspectionLabels():
             return ""
         case CheckpointLabels():
-            return labels.classroom
+            return f"classroom:{labels.classroom}"
         case TemplateLabels():
-            return f"template-{labels.template}"
+            return f"template:{labels.template}"
         case _:
             seat = seat_labels_of(labels)
-            return seat.classroom if seat else ""
+            return f"classroom:{seat.classroom}" if seat else ""

@@ -44,7 +44,7 @@ def recover(context: Context) -> list[Report]:
     reports = []
     for name in context.host.observe().classrooms:
         try:
-            reports.append(_recover_classroom(context, name))
+            reports.append(_recover_classroom(context, name, faults))
         except PizarraError as error:
             faults.append(error)
     faults += _forget_records(context)
@@ -56,7 +56,8 @@ def recover(context: Context) -> list[Report]:
 
 
 def _settle_left_overs(context: Context) -> list[PizarraError]:
-    faults = undo.settle_undos(context, context.host.observe())  # first: a pool may be stuck in it
+    faults = _wake(context)
+    faults += undo.settle_undos(context, context.host.observe())  # first: a pool may be stuck in it
     finish_adoptions(context, context.host.observe())
     inspect.remove_left_over(context)
     faults += _migrate(context)
@@ -79,6 +80,17 @@ def _settle_left_overs(context: Context) -> list[PizarraError]:
     return faults
 
 
+def _wake(context: Context) -> list[PizarraError]:
+    """Volume groups that came late, or that somebody deactivated."""
+    faults = list[PizarraError]()
+    for room in context.host.observe().classrooms.values():
+        try:
+            context.host.wake(room.seats)
+        except PizarraError as error:
+            faults.append(error)
+    return faults
+
+
 def _migrate(context: Context) -> list[PizarraError]:
     rooms = context.host.observe().classrooms.values()
     try:
@@ -89,12 +101,16 @@ def _migrate(context: Context) -> list[PizarraError]:
     return []
 
 
-def _recover_classroom(context: Context, name: str) -> Report:
+def _recover_classroom(context: Context, name: str, faults: list[PizarraError]) -> Report:
+    """A network that cannot be there goes to ``faults``, and keeps no disk from being put right."""
     began = time.perf_counter()
-    with context.claim([name], N_("recover"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("recover"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what=N_("recover"), total=len(classroom.seats)))
-        restore_network(context, classroom)
+        try:
+            restore_network(context, classroom)
+        except PizarraError as error:
+            faults.append(error)
         defined = _define_again(context, classroom)
         completed = _complete(context, classroom)
         outcomes = each_seat(

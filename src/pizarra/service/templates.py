@@ -62,7 +62,7 @@ def import_template(
 ) -> Template:
     """Copy disks into a new template, or as its next version. What fails leaves nothing behind."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template import")):
+    with context.claim([f"template:{name}"], N_("template import")):
         facts = context.host.observe()
         settings, storages = context.host.settings, context.host.storages
         kind, place = place_for(
@@ -250,7 +250,7 @@ def delete(
 ) -> None:
     """Remove a version, or all of a template, that no seat stands on. Raises BadInput, NotFound."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template delete")):
+    with context.claim([f"template:{name}"], N_("template delete")):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         one = [facts.template(name, kind, place, version)] if version else []
@@ -279,7 +279,7 @@ def prune(
 ) -> tuple[list[Template], dict[int, PizarraError | Sentence]]:
     """Remove the versions that nothing stands on, but the newest; and why others stay."""
     check_name(name, N_("template"))
-    with context.claim([f"template-{name}"], N_("template prune")):
+    with context.claim([f"template:{name}"], N_("template prune")):
         facts = context.host.observe()
         nobody_maintains(facts, name)
         *older, newest = facts.versions(name, kind, place)

@@ -19,7 +19,9 @@ def recover(context: Context, facts: HostFacts) -> None:
         if labels is None or not isinstance(storage, SteppedStore):
             continue
         try:
-            with context.claim([labels.classroom], N_("recover"), wait_s=context.wait_s):
+            with context.claim(
+                [f"classroom:{labels.classroom}"], N_("recover"), wait_s=context.wait_s
+            ):
                 told = _finish(context, storage, volume)
         except PizarraError as error:
             told = Noted(text="{name}: {why}", facts={"name": volume.name, "why": error})

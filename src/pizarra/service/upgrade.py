@@ -30,9 +30,9 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
     check_version(version)
     classroom = context.host.observe().classroom(name)
     with context.claim(
-        [name],
+        [f"classroom:{name}"],
         N_("classroom upgrade"),
-        shared=[f"template-{classroom.record.template}"],
+        shared=[f"template:{classroom.record.template}"],
         wait_s=context.wait_s,
     ):
         complete_cut_off(context, classroom.seats)
@@ -123,7 +123,9 @@ def recover(context: Context, facts: HostFacts) -> None:
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes}) > 1:
-                with context.claim([classroom.name], N_("recover"), wait_s=context.wait_s):
+                with context.claim(
+                    [f"classroom:{classroom.name}"], N_("recover"), wait_s=context.wait_s
+                ):
                     _settle_versions(context, facts, seat)
 
 

@@ -20,6 +20,7 @@ from uuid import UUID, uuid4
 
 from pizarra.errors import BadInput, Busy, NoSpace, NotFound
 from pizarra.model.sizes import GIB, size_text
+from pizarra.system.refusals import reporting_refusals
 
 FOLDER = "uploads"  # in the server's folder
 PIECE_BYTES = 8 << 20
@@ -68,10 +69,15 @@ def begin(server_folder: Path, user: int, size_bytes: int) -> Upload:
             free=size_text(free),
         )
     upload = _at(folder, uuid4(), user, size_bytes)
-    os.close(os.open(upload.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    told = json.dumps({"user": user, "size_bytes": size_bytes})
-    upload.path.with_suffix(".json").write_text(told, encoding="utf-8")
+    with reporting_refusals(folder):
+        _create(upload)
     return upload
+
+
+def _create(upload: Upload) -> None:
+    os.close(os.open(upload.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    told = json.dumps({"user": upload.user, "size_bytes": upload.size_bytes})
+    upload.path.with_suffix(".json").write_text(told, encoding="utf-8")
 
 
 def find(server_folder: Path, upload_id: UUID, user: int) -> Upload:
@@ -89,7 +95,7 @@ def add(upload: Upload, offset: int, piece: BinaryIO) -> None:
             "The next byte of this upload is {n}.", "Go on from there.", n=upload.received
         )
     end = min(upload.size_bytes, offset + PIECE_BYTES)
-    with upload.path.open("r+b") as file:
+    with reporting_refusals(upload.path), upload.path.open("r+b") as file:
         file.seek(offset)
         while data := piece.read(_READ_BYTES):
             if file.tell() + len(data) > end:

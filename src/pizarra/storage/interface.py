@@ -337,6 +337,11 @@ class DeviceStore(Protocol):
         took that. Of what is kept for an undo nothing changes."""
         ...
 
+    def wake(self, volumes: Sequence[Volume]) -> None:
+        """All that these need is active, and those of machines are, as far as they can be. Raises
+        StorageFault for what they have in common."""
+        ...
+
 
 InRecords = Callable[[], Collection[str]]
 

@@ -18,7 +18,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
 
 FLIGHT: deque[str] = deque(maxlen=200)
 _FILES_KEPT, _GUARD_FILES_KEPT = 20, 3
@@ -31,7 +30,8 @@ class _Recorder:
     """The flight record of one process."""
 
     def __init__(self) -> None:
-        self.file: TextIO | None = None
+        self.file: int | None = None  # a descriptor: a buffer would try a write that failed again
+        self.left_bytes = 0
         self.witness: Callable[[str], None] | None = None
         self.lock = Lock()
         self.read_pause()
@@ -49,11 +49,16 @@ class _Recorder:
         FLIGHT.append(line)
         if self.witness is not None:
             self.witness(what)
-        if self.file is not None and self.file.tell() < _FILE_BYTES_MOST:
-            with suppress(OSError):  # a full disk stops no operation for its record
-                self.file.write(line + "\n")
+        self.write(line)
         if self.pauses and self.pause_at in what:
             self._pause(what)
+
+    def write(self, line: str) -> None:
+        """Add a line to the file. A disk that is full stops no operation for its record."""
+        data = f"{line}\n".encode(errors="replace")
+        if self.file is not None and len(data) <= self.left_bytes:
+            with suppress(OSError):
+                self.left_bytes -= os.write(self.file, data)
 
     def _pause(self, what: str) -> None:
         with self.lock:
@@ -98,10 +103,18 @@ def keep_on_disk(folder: Path, title: str) -> None:
         for old in alike[most - 1 :]:
             old.unlink(missing_ok=True)
         path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{kind}"
-        _recorder.file = path.open("w", encoding="utf-8", errors="replace", buffering=1)
-        _recorder.file.write(f"{title}\n")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        _recorder.file, _recorder.left_bytes = os.open(path, flags, 0o600), _FILE_BYTES_MOST
     except OSError:
         return
+    _recorder.write(title)
+
+
+def stop_keeping() -> None:
+    """Close the file; entries are kept in memory only."""
+    if _recorder.file is not None:
+        os.close(_recorder.file)
+        _recorder.file = None
 
 
 def flights(folder: Path) -> list[Path]:

@@ -6,9 +6,10 @@ import fcntl
 import json
 import os
 import pwd
+import resource
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from pizarra.model.sentence import Sentence
 LVM_LOCKS = Path("/run/lock/lvm")
 # of what a machine has once, whatever its settings say: a pool's metadata, a switch of the kernel
 HOST_LOCKS = Path("/run/pizarra/locks")
+_LOOK_EVERY_S = 0.02
+_FILES_OPEN_ELSEWHERE = 1024
 
 
 @contextmanager
@@ -78,37 +81,88 @@ def claiming(
 ) -> Iterator[None]:
     """Claim seats, classrooms or templates by name for one verb: all or none, in sorted order.
 
-    ``names`` are claimed alone, ``shared`` names together with others. Whoever works on some seats
-    of a classroom shares the classroom; whoever works on all seats claims the classroom alone.
+    A name is ``KIND:NAME``: a classroom may have the name of a seat of another classroom. What has
+    no kind is one thing of the host. ``names`` are claimed alone, ``shared`` names together with
+    others. Whoever works on some seats of a classroom shares the classroom; whoever works on all
+    seats claims the classroom alone.
 
     The kernel drops the locks with the process, however it ends. Raises Busy, which names the
     holder, if a claim is not free within ``wait_s``.
     """
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    names, shared = sorted(set(names)), sorted(set(shared))
+    _allow_open_files(2 * (len(names) + len(shared)))
     with ExitStack() as held:
-        for name in sorted(set(shared)):
-            held.enter_context(_claiming_one(folder / name, verb, fcntl.LOCK_SH, wait_s))
-        for name in sorted(set(names)):
-            held.enter_context(_claiming_one(folder / name, verb, fcntl.LOCK_EX, wait_s))
+        for operation, these in ((fcntl.LOCK_SH, shared), (fcntl.LOCK_EX, names)):
+            for name in these:
+                held.enter_context(_claiming_one(folder / name, verb, operation, wait_s))
+                held.enter_context(_claiming_from_old(folder, name, operation, wait_s))
         yield
+
+
+def _allow_open_files(more: int) -> None:
+    """A claim is two open files, and the usual limit is 1024 files a process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(more + _FILES_OPEN_ELSEWHERE, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def _claiming_from_old(folder: Path, name: str, operation: int, wait_s: float) -> Iterator[None]:
+    """Keep out processes of the first version, which go on during an upgrade of Pizarra: they
+    claim by the name alone. Their claim of a seat is never shared, so a shared one keeps it out.
+    """
+    kind, colon, plain = name.partition(":")
+    old = folder / (f"template-{plain}" if kind == "template" else plain)
+    if not colon:
+        yield
+        return
+    if kind == "seat":
+        operation = fcntl.LOCK_SH
+    with old.open("a+", encoding="utf-8") as file:
+        deadline = time.monotonic() + wait_s
+        while not _has_lock(file.fileno(), operation):
+            if _is_of_new_process(folder, name, old.name):
+                break
+            if time.monotonic() >= deadline:
+                raise _busy(old)
+            time.sleep(_LOOK_EVERY_S)
+        yield
+
+
+def _is_of_new_process(folder: Path, own: str, old: str) -> bool:
+    """Whether the old name is held for something of another kind, by a process like this one."""
+    alike = {f"seat:{old}", f"classroom:{old}", f"template:{old.removeprefix('template-')}"}
+    for path in (folder / one for one in alike - {own}):
+        if path.exists():
+            with path.open("a+", encoding="utf-8") as file:
+                if not _has_lock(file.fileno(), fcntl.LOCK_EX):
+                    return True
+    return False
+
+
+def _has_lock(fd: int, operation: int) -> bool:
+    try:
+        fcntl.flock(fd, operation | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextmanager
 def _claiming_one(path: Path, verb: str, operation: int, wait_s: float) -> Iterator[None]:
     deadline = time.monotonic() + wait_s
     with path.open("a+", encoding="utf-8") as file:
-        while True:
-            try:
-                fcntl.flock(file, operation | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise _busy(path) from None
-                time.sleep(0.02)
-        file.truncate(0)
+        while not _has_lock(file.fileno(), operation):
+            if time.monotonic() >= deadline:
+                raise _busy(path)
+            time.sleep(_LOOK_EVERY_S)
         since = datetime.now().astimezone().isoformat(timespec="seconds")
-        json.dump({"verb": verb, "pid": os.getpid(), "user": who(), "since": since}, file)
-        file.flush()
+        said = {"verb": verb, "pid": os.getpid(), "user": who(), "since": since}
+        with suppress(OSError):  # the lock counts, and not its text: a full disk keeps nobody out
+            file.truncate(0)
+            os.write(file.fileno(), json.dumps(said).encode())
         yield
 
 
@@ -130,7 +184,7 @@ def _busy(path: Path) -> Busy:
     return Busy(
         "{name} is busy: {verb} by {user}, process {pid}, since {since}.",
         "Wait for it to end, then try again.",
-        name=path.name,
+        name=path.name.rpartition(":")[2],
         verb=who.get("verb") or Sentence("something"),
         user=who.get("user") or Sentence("somebody"),
         pid=who.get("pid", "?"),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
 from pizarra.errors import PizarraError
+from pizarra.model.taken_subnet import TakenSubnet
 from pizarra.system.kvm import KvmProbe
 from pizarra.system.lvm_calls import Unreadable
 
@@ -36,7 +38,8 @@ class MachineSeen:
     systemd: bool
     udev: bool
     uefi: bool
-    not_writable: tuple[str, ...]  # of the folders that we need, each with the reason
+    not_writable: Mapping[str, str]  # of the folders that we need -> why nothing can be written
+    closed: tuple[str, ...] = ()  # folders that QEMU's user cannot enter, the outermost first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,17 @@ class NetworkSeen:
     bridge: str
     tap: str
     firewall: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressesSeen:
+    """What networks and machines of ours must not collide with."""
+
+    taken: tuple[TakenSubnet, ...] = ()
+    ranges: tuple[IPv4Network, ...] = ()  # of the settings
+    ours: Mapping[str, IPv4Network] = field(default_factory=dict)  # by network of libvirt
+    twice: tuple[frozenset[str], ...] = ()  # names of machines that have one MAC address
+    identity: bool = True  # whether something tells this host from others
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +107,7 @@ class GroupSeen:
     disk_missing: bool = False
     pools: tuple[PoolSeen, ...] = ()
     thick_seats: int = 0
+    asleep: tuple[str, ...] = ()  # volumes of seats that are not active
     ours: bool = False  # volumes of ours are in it
     uuid: str = ""
     exported: bool = False
@@ -134,6 +149,7 @@ class HostSeen:
     kvm: KvmProbe
     libvirt: Version | Trouble
     network: NetworkSeen
+    addresses: AddressesSeen | Trouble = AddressesSeen()
     kernel: KernelSeen
     lvm: LvmSeen | Trouble
     folder: FolderSeen | Trouble

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
-from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install
+from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install, to_run
 from pizarra.engine.fitness.judge_strange import judge_strange
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
@@ -170,6 +170,10 @@ def _group(group: GroupSeen) -> Finding:
             " use another volume group."
         )
         return finding(Level.ADVICE, check, text, n=group.volumes, **facts)
+    if group.asleep:
+        text = N_("{n} volumes of seats in {vg} are not active. Commands activate what they need.")
+        command = ("vgchange", "-ay", group.name)
+        return to_run(Level.WARNING, check, text, command, n=len(group.asleep), **facts)
     free, size = size_text(group.free_bytes), size_text(group.size_bytes)
     return good(check, N_("{vg} has {free} free of {size}."), free=free, size=size, **facts)
 

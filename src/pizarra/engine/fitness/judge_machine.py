@@ -137,10 +137,20 @@ def _udev(seen: HostSeen) -> Finding:
 
 def _permissions(seen: HostSeen) -> Iterator[Finding]:
     if those := seen.machine.not_writable:
-        text = N_("root may not write here: {those}. Is the file system mounted read-only?")
-        yield finding(Level.UNFIT, "permissions", text, those=", ".join(those))
+        text = N_("Nothing can be written here: {those}. Resets would be refused.")
+        told = ", ".join(f"{path} ({why})" for path, why in those.items())
+        mend = f"df -h {' '.join(those)}; df -i {' '.join(those)}; findmnt -T {next(iter(those))}"
+        yield finding(Level.UNFIT, "permissions", text, mend, those=told)
     else:
-        yield good("permissions", N_("root may write where it must."))
+        yield good("permissions", N_("root can write where it must."))
+    if closed := seen.machine.closed:
+        text = N_("The user that QEMU runs as cannot enter {those}: seats on files cannot start.")
+        level = Level.WARNING if seen.groups else Level.UNFIT
+        yield finding(
+            level, "qemu-access", text, f"chmod o+x {' '.join(closed)}", those=", ".join(closed)
+        )
+    else:
+        yield good("qemu-access", N_("The user that QEMU runs as can enter the folder of disks."))
 
 
 def _folder(seen: HostSeen) -> Finding:

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pizarra.compute.kvm_choice import probe_kvm_again
 from pizarra.engine.fitness.facts import HostSeen, LvmSeen, Trouble, trouble
+from pizarra.engine.fitness.look_access import closed_folders
+from pizarra.engine.fitness.look_addresses import look_at_addresses
 from pizarra.engine.fitness.look_lvm import look_at_lvm
 from pizarra.engine.fitness.look_machine import (
     free_disks,
@@ -24,11 +26,12 @@ from pizarra.storage.registry import technologies
 def look_at_host(settings: Settings) -> HostSeen:
     """Raises nothing of ours: a look that failed is a fact, and each has a limit."""
     with ThreadPoolExecutor() as threads:
-        folders = (settings.lock_folder, settings.state_folder, settings.folder)
-        machine = threads.submit(look_at_machine, folders)
+        folders = (settings.lock_folder, settings.journal_folder, settings.folder)
+        machine = threads.submit(lambda: look_at_machine(folders, closed_folders(settings)))
         kvm = threads.submit(probe_kvm_again)
         libvirt = threads.submit(look_at_libvirt, settings.libvirt_uri)
         network = threads.submit(look_at_network)
+        addresses = threads.submit(look_at_addresses, settings)
         kernel = threads.submit(look_at_kernel)
         lvm = threads.submit(_lvm, settings.pool)
         disks = threads.submit(free_disks)
@@ -37,6 +40,7 @@ def look_at_host(settings: Settings) -> HostSeen:
             kvm=kvm.result(),
             libvirt=libvirt.result(),
             network=network.result(),
+            addresses=addresses.result(),
             kernel=kernel.result(),
             lvm=lvm.result(),
             folder=look_at_folder(settings.folder),

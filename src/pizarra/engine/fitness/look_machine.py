@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,10 +34,11 @@ COMMANDS = (
 MODULES = ("dm_mod", "dm_thin_pool", "dm_snapshot", "bridge", "tun", "kvm_intel", "kvm_amd")
 _FIRMWARE = Path("/usr/share/qemu/firmware")
 _LIMIT_S = 10
+_PAGE_BYTES = 4096
 _DISK_LEAST_BYTES = 8 * GIB
 
 
-def look_at_machine(folders: Sequence[Path]) -> MachineSeen:
+def look_at_machine(folders: Sequence[Path], closed: Sequence[str] = ()) -> MachineSeen:
     """Raises nothing: what cannot be found out is among the facts."""
     path = environment()["PATH"]
     installed = frozenset(name for name in COMMANDS if shutil.which(name, path=path))
@@ -47,9 +49,10 @@ def look_at_machine(folders: Sequence[Path]) -> MachineSeen:
         systemd=Path("/run/systemd/system").is_dir(),
         udev=_succeeds("udevadm", "control", "--ping", "--timeout=5"),
         uefi=any(_FIRMWARE.glob("*x86_64*.json")),
-        not_writable=tuple(
-            str(path) for path in (*folders, LVM_LOCKS, HOST_LOCKS) if not _writable(path)
-        ),
+        not_writable={
+            str(path): why for path in (*folders, LVM_LOCKS, HOST_LOCKS) if (why := _refusal(path))
+        },
+        closed=tuple(closed),
     )
 
 
@@ -85,9 +88,14 @@ def _nearest(path: Path) -> Path:
     return next(one for one in (path, *path.parents) if one.exists())
 
 
-def _writable(path: Path) -> bool:
-    nearest = _nearest(path)
-    return os.access(nearest, os.W_OK) and not os.statvfs(nearest).f_flag & os.ST_RDONLY
+def _refusal(path: Path) -> str:
+    """Why nothing can be written there; tried, as a mode says nothing of a disk that is full."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=_nearest(path), prefix=".pizarra-") as file:
+            file.write(bytes(_PAGE_BYTES))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def look_at_folder(folder: Path) -> FolderSeen | Trouble:

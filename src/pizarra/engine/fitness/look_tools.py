@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pizarra.errors import PizarraError
 from pizarra.system.process import Completed, run
+from pizarra.system.refusals import reporting_refusals
 from pizarra.system.thin_tools import thin_delta_argv
 
 _LIMIT_S = 20
@@ -27,7 +28,8 @@ def _complaint(name: str) -> str:
     """Empty when the tool works. One that starts may answer as it likes: few know --version."""
     try:
         if name == "thin_delta":
-            return _thin_delta_complaint()
+            with reporting_refusals():
+                return _thin_delta_complaint()
         done = run([name, "--version"], timeout_s=_LIMIT_S, check=False)
     except PizarraError as error:
         return error.text.format(**error.facts)

@@ -21,7 +21,7 @@ VG_FIELDS = (
 )
 LV_FIELDS = (
     "lv_name,lv_uuid,lv_size,lv_tags,pool_lv,segtype,data_percent,metadata_percent,"
-    "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor"
+    "lv_metadata_size,lv_health_status,lv_check_needed,lv_profile,seg_monitor,lv_active"
 )
 
 
@@ -51,6 +51,7 @@ class _Lv(BaseModel):
     lv_check_needed: str
     lv_profile: str
     seg_monitor: str
+    lv_active: str = ""
 
 
 def parse_groups(
@@ -84,6 +85,9 @@ def _group(vg: _Vg, rows: list[_Lv], pool: str, threshold_of: Callable[[str], in
         ),
         thick_seats=sum(
             1 for row, labels in ours if labels.role is Role.SEAT and row.segtype != "thin"
+        ),
+        asleep=tuple(
+            row.lv_name for row, labels in ours if labels.role is Role.SEAT and not row.lv_active
         ),
         ours=bool(ours),
         uuid=vg.vg_uuid,

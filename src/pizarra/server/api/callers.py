@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar, get_type_hints
 
+from django.db import OperationalError, transaction
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.errors import HttpError
@@ -42,7 +44,8 @@ def _of_token(request: HttpRequest, token: str) -> User | None:
     now = timezone.now()
     if found is None or not found.user.is_active or (found.expires and found.expires < now):
         return None
-    ApiToken.objects.filter(pk=found.pk).update(last_used=now)
+    with suppress(OperationalError), transaction.atomic():  # a disk that is full keeps nobody out
+        ApiToken.objects.filter(pk=found.pk).update(last_used=now)
     request.scopes = frozenset(map(Scope, found.scopes))  # type: ignore[attr-defined]
     return found.user
 

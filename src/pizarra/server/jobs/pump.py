@@ -46,22 +46,29 @@ class Pump:
             self._follow_beside(job)
         looked = 0.0
         while not self.stopping.is_set():
-            if time.monotonic() - looked > _ROOMS_EVERY_S:
-                looked = time.monotonic()
-                register_rooms(self.agent, self.name)
-            if not self.begin_one():
-                self.stopping.wait(_POLL_S)
+            try:
+                if time.monotonic() - looked > _ROOMS_EVERY_S:
+                    looked = time.monotonic()
+                    register_rooms(self.agent, self.name)
+                if not self.begin_one():
+                    self.stopping.wait(_POLL_S)
+            except OperationalError:  # the database is being restarted, or its disk is full
+                connection.close()
+                self.stopping.wait(_AGAIN_S)
 
     def begin_one(self) -> bool:
         """Begin the oldest job that waits, if there is one and a thread is free."""
         if not self._slots.acquire(blocking=False):
             return False
-        job = self.take()
-        if job is None:
-            self._slots.release()
-            return False
-        self._follow_beside(job)
-        return True
+        job = None
+        try:
+            job = self.take()
+        finally:
+            if job is None:
+                self._slots.release()
+        if job is not None:
+            self._follow_beside(job)
+        return job is not None
 
     def take(self) -> Job | None:
         """The oldest waiting job, marked as running; None when no job waits."""

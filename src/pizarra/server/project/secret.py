@@ -23,13 +23,15 @@ def secret_key(folder: Path) -> str:
 
 
 def make_secret_key(folder: Path) -> None:
-    """Make the key, unless it exists."""
-    try:
-        fd = os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
+    """Make the key, unless it exists; whole or not at all, as a full disk leaves a file empty.
+    Raises OSError."""
+    path, new = folder / NAME, folder / f".{NAME}.new"
+    if path.exists() and path.stat().st_size:
         return
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "w", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(50) + "\n")
+    new.replace(path)
 
 
 def tls_files(folder: Path) -> tuple[str, str]:

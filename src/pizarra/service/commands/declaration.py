@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pizarra.errors import BadInput
 from pizarra.model.sentence import N_
 from pizarra.service.context import Context
+from pizarra.system.refusals import reporting_refusals
 
 Document = Any  # what ``--json`` prints: a dictionary or a list
 A = TypeVar("A", bound="Arguments")
@@ -106,11 +107,12 @@ class Command:
     ) -> Document:
         """Raises PizarraError; BadInput names the argument that cannot be used."""
         wish = self.parse(arguments)
-        if not dry_run:
-            return self.handler(context, wish)
-        if self.plan is None:
-            raise BadInput("The command {command} has no plan to show.", command=self.name)
-        return self.plan(context, wish)
+        with reporting_refusals():
+            if not dry_run:
+                return self.handler(context, wish)
+            if self.plan is None:
+                raise BadInput("The command {command} has no plan to show.", command=self.name)
+            return self.plan(context, wish)
 
     def parse(self, arguments: Mapping[str, Any]) -> Arguments:
         """Raises BadInput naming the argument that cannot be used."""

@@ -170,7 +170,7 @@ class DmSnapshotStore(LvmVolumes):
     def _rebase(self, move: Rebase) -> None:
         """The new one is there before the old one goes; ``finish_rebase`` ends it at any step."""
         self._check_closed(move.volume)
-        labels = FillingLabels(becoming=replace(move.labels, domain=""))
+        labels = FillingLabels(becoming=move.labels)
         new = NewVolume(
             labels=labels, size_bytes=move.golden.size_bytes, name=move.volume.name + NEXT
         )
@@ -179,9 +179,9 @@ class DmSnapshotStore(LvmVolumes):
         if fault is not None:
             self.remove([self.find(new.name)])
             raise fault
-        self._finish_rebase(self.find(new.name), move.labels.domain)
+        self._finish_rebase(self.find(new.name))
 
-    def _finish_rebase(self, following: Volume, domain: str) -> None:
+    def _finish_rebase(self, following: Volume) -> None:
         """A seat's next volume takes the place of the old one, which is gone."""
         name = following.name.removesuffix(NEXT)
         if name != following.name:
@@ -190,6 +190,8 @@ class DmSnapshotStore(LvmVolumes):
         seat = seat_labels_of(present.labels)
         if seat is None:
             raise not_ours_error(present, N_("it carries no label of ours"))
+        # the first version wrote no UUID here, and made it from the names
+        domain = seat.domain or seat_uuid(seat.classroom, seat.seat, seat.machine)
         labels = replace(seat, domain=domain, content_version=0)
         self.set_labels({present.uuid: labels}, self.observe())
 
@@ -293,10 +295,7 @@ class DmSnapshotStore(LvmVolumes):
         if any(one.name == name and one.uuid != volume.uuid for one in self.observe().volumes):
             raise_first(self.remove([volume]))
             return Sentence("Removed {name}: its upgrade never ended", name=volume.name)
-        seat = seat_labels_of(volume.labels)
-        if seat is None:
-            raise not_ours_error(volume, N_("it carries no label of ours"))
-        self._finish_rebase(volume, seat_uuid(seat.classroom, seat.seat, seat.machine))
+        self._finish_rebase(volume)
         return Sentence("{name}: its upgrade is ended", name=name)
 
     def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
@@ -343,8 +342,8 @@ def _is_unfinished(volume: Volume) -> bool:
     match volume.labels:
         case SeatLabels(baseline=baseline):
             return baseline == MERGING
-        case FillingLabels(becoming=SeatLabels(domain="")):
-            return True
+        case FillingLabels(becoming=SeatLabels(template=template)):
+            return bool(template)  # an adoption that fills a volume has none
         case _:
             return False
 

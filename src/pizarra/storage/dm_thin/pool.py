@@ -72,8 +72,22 @@ def metadata_snapshot(pool: ThinPool) -> Iterator[int]:
         yield root
 
 
+def check_active(pool: ThinPool) -> devmapper.Device:
+    """Its device. Raises StorageFault when the kernel has none."""
+    device = devmapper.device(pool.device)
+    if device is None:
+        raise StorageFault(
+            "The thin pool {vg}/{pool} is not active.",
+            "Activate it: vgchange -ay {vg}",
+            vg=pool.vg,
+            pool=pool.pool,
+        )
+    return device
+
+
 @contextmanager
 def _holding(pool: ThinPool) -> Iterator[int]:
+    check_active(pool)
     note = NOTES / pool.device
     NOTES.mkdir(parents=True, exist_ok=True)
     _release_left_behind(pool, note)

@@ -392,7 +392,8 @@ class DmThinStore(LvmVolumes):
         return thin_undo.messages_after_crash(there, seats, strange)
 
     def remove(self, volumes: Sequence[Volume]) -> Faults:
-        """And what is kept of them."""
+        """And what is kept of them, which only a pool that is active forgets."""
+        self._wake_pools(volumes)
         faults = super().remove(volumes)
         gone = [one for one in volumes if one.thin_id and faults[one.uuid] is None]
         seats = [one for one in gone if one.labels and one.labels.role is Role.SEAT]
@@ -401,6 +402,18 @@ class DmThinStore(LvmVolumes):
         with holding_vg_lock(self.place):
             pairs = [_alone(one) for one in seats if not one.fault]
             return {**faults, **{p.volume.uuid: try_step(thin_swap.discard_all, p) for p in pairs}}
+
+    def wake(self, volumes: Sequence[Volume]) -> None:
+        """The pools first."""
+        self._wake_pools(volumes)
+        super().wake(volumes)
+
+    def _wake_pools(self, volumes: Sequence[Volume]) -> None:
+        """Each by itself: one that is active for its volumes only sleeps with the last of them."""
+        for pool in self._by_pool(volumes):
+            if devmapper.device(pool.device) is None:
+                lvm(lvm_commands.change(self.place, pool.pool, "-ay"))
+                thin_pool.check_active(pool)
 
     def activate(self, volume: Volume) -> bool:
         """Also from the ``error`` table on which a rewind that was cut off left its device."""

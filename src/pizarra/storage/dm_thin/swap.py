@@ -23,7 +23,7 @@ from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.batches import AtOnce, Step
 from pizarra.storage.dm_thin import undo as thin_undo
 from pizarra.storage.dm_thin.ids import PROBE
-from pizarra.storage.dm_thin.pool import ThinPool, missing
+from pizarra.storage.dm_thin.pool import ThinPool, check_active, missing
 from pizarra.storage.dm_thin.undo import ThinDevices
 from pizarra.storage.interface import RewindTarget, UndoSwap, is_valid_source
 from pizarra.storage.lvm.volumes import find_device, not_ours_error
@@ -170,15 +170,7 @@ class TableSwaps:
 
     def _pool_number(self, pair: RewindTarget) -> str:
         pool = pool_of(pair.volume)
-        device = self._pools[pool]
-        if device is None:
-            raise StorageFault(
-                "The thin pool {vg}/{pool} is not active.",
-                "Activate it: vgchange -ay {vg}",
-                vg=pool.vg,
-                pool=pool.pool,
-            )
-        return device.number
+        return (self._pools[pool] or check_active(pool)).number
 
 
 def swap_content(pair: RewindTarget, undo: Mapping[str, UndoSlot]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,7 @@ from pizarra.errors import (
 )
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
-from pizarra.model.labels import Labels
+from pizarra.model.labels import Labels, MaintenanceLabels, SeatLabels
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import size_text
 from pizarra.settings import Settings
@@ -286,6 +286,14 @@ class LvmVolumes:
                 place=self.place,
                 name=volume.name,
             )
+
+    def wake(self, volumes: Sequence[Volume]) -> None:
+        """Those of machines are active, as somebody may have deactivated the whole group. One that
+        cannot be says so when it is used."""
+        for volume in volumes:
+            if not volume.active and isinstance(volume.labels, SeatLabels | MaintenanceLabels):
+                with suppress(StorageFault):
+                    self.activate(volume)
 
     @contextmanager
     def opening(
