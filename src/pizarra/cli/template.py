@@ -90,6 +90,11 @@ def _show_imported(template: dict[str, Any], *, as_json: bool) -> None:
     text = _("Template {name} v{version} is ready on {kind} {place}: {size}.")
     where = {"kind": template["storage"], "place": template["place"]}
     out.print(text.format(name=name, version=version, size=size, **where))
+    changes = template.get("changes", ())
+    if changes:
+        out.print(_("Its seats are not in all as the machine was:"))
+    for line in changes:
+        out.print(f"  {say(line)}")
     if version > 1:
         following = f"pizarra classroom upgrade CLASSROOM --to {version}"
         out.print(_("Next: {command}").format(command=following))
@@ -147,11 +152,14 @@ def show(
               f"{found['storage']} {found['place']}")  # fmt: skip
     text = ngettext("{n} seat stands on it.", "{n} seats stand on it.", found["seats"])
     out.print(text.format(n=found["seats"]))
+    if found["hardware"]:
+        told = ", ".join(f"{key} {value}" for key, value in found["hardware"].items())
+        out.print(_("Its hardware: {told}").format(told=told))
     rows = [
-        (disk["disk"] or "", disk["volume"], size_text(disk["size_bytes"]))
+        (disk["disk"] or "", disk["volume"], disk["bus"], size_text(disk["size_bytes"]))
         for disk in found["disks"]
     ]
-    print_table((_("disk"), _("volume"), _("size")), rows, right="llr")
+    print_table((_("disk"), _("volume"), _("bus"), _("size")), rows, right="lllr")
 
 
 @app.command()

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pizarra.model.disk_source import DiskSource
 from pizarra.model.facts import Domain
+from pizarra.model.hardware import USUAL, Hardware
 from pizarra.model.labels import Firmware
 
 
@@ -22,6 +23,7 @@ class DiskSpec:
 
     source: DiskSource
     target: str  # vda, vdb
+    bus: str = "virtio"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class DomainSpec:
     firmware: Firmware
     disks: Sequence[DiskSpec]
     tpm: bool = False  # an emulated TPM 2.0
+    hardware: Hardware = USUAL  # what its system was installed for
     seed: Path | None = None  # a small disk for cloud-init, while a machine is given its identity
     network: str  # "none", "bridge=br0", or the mode of the classroom's own network
     mac: str
@@ -150,6 +153,10 @@ class Compute(Protocol):
 
     def has_saved_ram(self, uuid: str) -> bool:
         """Whether ``virsh managedsave`` saved RAM from which others would start the machine."""
+        ...
+
+    def volume_path(self, pool: str, name: str) -> Path:
+        """Where a volume of a storage pool is. Raises NotFound, HostNotFit, Unsupported."""
         ...
 
     def find(self, name: str) -> Domain | None:

@@ -35,6 +35,7 @@ from pizarra.compute.libvirt_connection import (
     or_none,
 )
 from pizarra.compute.libvirt_networks import define_network, gateways, remove_network
+from pizarra.compute.libvirt_storage import volume_path
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.disk_source import ImageFile
@@ -164,6 +165,12 @@ class LibvirtCompute:
         """Whether ``virsh managedsave`` or libvirt-guests saved the RAM of this machine."""
         return self._connections.do(
             N_("look at"), uuid, lambda conn: bool(_find_domain(conn, uuid).hasManagedSaveImage())
+        )
+
+    def volume_path(self, pool: str, name: str) -> Path:
+        """The file or device of a volume of a storage pool."""
+        return self._connections.do(
+            N_("look for"), f"{pool}/{name}", lambda conn: volume_path(conn, pool, name)
         )
 
     # ---- one machine's power

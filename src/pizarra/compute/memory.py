@@ -21,7 +21,7 @@ from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.network_xml import network_name
 from pizarra.compute.picture import desktop
 from pizarra.compute.seat_metadata import is_ours
-from pizarra.errors import ComputeFault, NotOurs, PizarraError
+from pizarra.errors import ComputeFault, NotFound, NotOurs, PizarraError
 from pizarra.model.facts import Domain, Power
 from pizarra.system.flight import record
 
@@ -41,7 +41,15 @@ class _Network:
     gateway: str
 
 
-_QUESTIONS = ("observe", "find", "xml", "network_gateways", "has_saved_ram", "agent_answers")
+_QUESTIONS = (
+    "observe",
+    "find",
+    "xml",
+    "network_gateways",
+    "has_saved_ram",
+    "volume_path",
+    "agent_answers",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,11 +67,13 @@ class MemoryCompute:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []  # each call, and its UUID or name
         self.deaf: set[str] = set()  # UUIDs of guests that ignore a request to stop
+        self.saved: set[str] = set()  # UUIDs of machines whose RAM somebody saved
         self.program: Callable[[str, str], int] = lambda _uuid, _script: (
             0
         )  # exit status of a script in a guest
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
+        self._pool_volumes: dict[tuple[str, str], Path] = {}
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
 
@@ -93,6 +103,10 @@ class MemoryCompute:
         """Define a network as somebody else would."""
         with self._lock:
             self._networks[uuid] = _Network(name=name, gateway=gateway)
+
+    def put_pool_volume(self, pool: str, name: str, path: Path) -> None:
+        """Make a volume of a storage pool as somebody else would."""
+        self._pool_volumes[pool, name] = path
 
     # ---- the interface
 
@@ -218,10 +232,17 @@ class MemoryCompute:
             machine.xml = xml
 
     def has_saved_ram(self, uuid: str) -> bool:
-        """Always False: no machine here has saved RAM."""
+        """Whether a test said so, by ``saved``."""
         with self._record_call("has_saved_ram", uuid):
             self._machine(uuid)
-            return False
+            return uuid in self.saved
+
+    def volume_path(self, pool: str, name: str) -> Path:
+        """The path that ``put_pool_volume`` gave."""
+        with self._record_call("volume_path", name):
+            if (pool, name) not in self._pool_volumes:
+                raise NotFound("There is no volume {name}.", name=name)
+            return self._pool_volumes[pool, name]
 
     def screenshot(self, uuid: str) -> bytes:
         """A desktop with the machine's number."""

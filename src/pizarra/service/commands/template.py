@@ -112,11 +112,11 @@ def import_(context: Context, wish: Import) -> Document:
 
 
 def _sources(context: Context, wish: Import) -> tuple[list[Source], MachineSource]:
-    from pizarra.service import export, templates
+    from pizarra.service import domain_import, export, templates
     from pizarra.service.templates import MachineSource
 
     if wish.from_domain:
-        return templates.sources_of_domain(context, wish.from_domain)
+        return domain_import.sources_of_domain(context, wish.from_domain)
     assert wish.source is not None, "the model has one source"
     check_is_root(context, "source")
     if export.is_manifest(wish.source):
@@ -145,7 +145,7 @@ def _import(
             vg=wish.vg,
             new_version=wish.new_version,
         )
-    return templates.template_json(template)
+    return {**templates.template_json(template), "changes": list(found.changes)}
 
 
 @command("template list", who=Who.TEACHER, scope=Scope.READ, route="GET /templates")
