@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,50 @@ from pizarra.compute.domain_hardware import read_hardware
 from pizarra.errors import HostNotFit, NotFound
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power
+from pizarra.model.hardware import BUSES, NICS, SCSI, USB, VIDEO, Hardware
+from pizarra.model.labels import Firmware
 from pizarra.model.names import seat_uuid
+from pizarra.planner.domain_import import plan_import
 from pizarra.service import classrooms, templates, verbs
 from pizarra.service.domain_import import sources_of_domain
-from tests.contract.compute_bench import power_of
+from tests.contract.compute_bench import Classroom, power_of
 from tests.contract.storage_qcow2 import image_read
+from tests.fixtures.libvirt import Libvirt
 from tests.fixtures.windows import OS, WINDOWS, disk, machine
 from tests.host.test_classroom_qcow2 import QCOW2, School, bootsector, school
 from tests.host.test_libvirt import eventually
 
 __all__ = ["bootsector", "school"]  # fixtures
+
+
+CHOICES = (
+    *(Hardware(bus="scsi", scsi=one) for one in SCSI),
+    *(Hardware(nic=one) for one in NICS),
+    *(Hardware(usb=one, video=two) for one, two in zip(USB, VIDEO, strict=False)),
+    *(Hardware(bus=one, machine="i440fx") for one in BUSES),
+    Hardware(video="bochs", boot="vda"),
+    Hardware(bus="sata", secure_boot="yes", cpu="Haswell-noTSX", sockets="one"),
+    replace(WINDOWS, hyperv=""),
+)
+
+
+@pytest.mark.parametrize("hardware", CHOICES, ids=str)
+def test_hardware_when_a_seat_is_defined_with_it_then_libvirt_keeps_it(
+    libvirt_host: Libvirt, tmp_path: Path, hardware: Hardware
+) -> None:
+    compute, room = libvirt_host.compute(), Classroom(folder=tmp_path)
+    firmware = Firmware.UEFI if hardware.secure_boot == "yes" else Firmware.BIOS
+    spec = room.seat(hardware=hardware, network="bridge=br0", firmware=firmware)
+    spec = replace(spec, disks=[replace(one, bus=hardware.bus) for one in spec.disks])
+    compute.define(spec)
+    try:
+        xml = compute.xml(spec.uuid)
+        kept = plan_import(spec.name, xml).disks[0].hardware
+        assert replace(kept, boot=hardware.boot) == hardware
+        assert ("<boot order" in xml) == bool(hardware.boot)
+    finally:
+        compute.undefine(spec.uuid)
+        compute.close()
 
 
 @pytest.fixture

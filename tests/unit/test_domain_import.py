@@ -364,6 +364,29 @@ def test_version_when_its_image_is_a_file_then_it_has_the_hardware_of_the_one_be
     assert second.labels.hardware == WINDOWS
 
 
+@pytest.mark.parametrize(
+    "text", ["bus=floppy", "bus", "bus=ide:bus=ide", "x=y", "bus=ide,nic=e1000"]
+)
+def test_hardware_when_told_and_no_seat_can_have_it_then_it_is_refused(
+    text: str, tmp_path: Path
+) -> None:
+    sources = templates.source_of_file(create_image(tmp_path / "disk", MIB))
+    with pytest.raises(BadInput, match="No seat") as refusal:
+        templates.with_hardware(sources, text)
+    assert "bus=sata" in refusal.value.advice
+
+
+def test_seat_when_the_hardware_of_a_file_was_told_then_it_has_it(
+    site: Site, tmp_path: Path
+) -> None:
+    sources = templates.source_of_file(tmp_path / "a.qcow2")
+    told = templates.with_hardware(sources, "bus=sata:machine=i440fx:nic=e1000")
+    templates.import_template(site.context, "t", told, kind=Kind.QCOW2)
+    xml = site.seat_xml()
+    assert xml.xpath("string(devices/disk/target/@bus)") == "sata"
+    assert xml.xpath("string(os/type/@machine)") == "pc"
+
+
 def test_data_disk_when_added_to_a_machine_then_its_system_has_a_driver_for_the_bus(
     site: Site, tmp_path: Path
 ) -> None:

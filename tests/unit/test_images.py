@@ -136,6 +136,7 @@ def test_info_when_there_is_no_file_or_it_is_none_then_is_refused(tmp_path: Path
         (b"win10.ovf" + bytes(248) + b"ustar" + bytes(762), "OVA", "disk that is in it"),
         (b"<!DOCTYPE html>" + bytes(497), "web page", "again"),
         (b"\n <html><body>Sign in" + bytes(491), "web page", "again"),
+        (b'<?xml version="1.0"?>\n<Envelope ovf:version="1">' + bytes(100), "OVF", "beside it"),
         (b"MSWIM\0\0\0" + bytes(504), "WIM", "Convert"),
         (b'# Disk DescriptorFile\nRW 1 SPARSE "disk-s001.vmdk"\n', "only describes", "convert"),
     ],

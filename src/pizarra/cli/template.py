@@ -48,6 +48,13 @@ def import_(
         Firmware | None, typer.Option(help="What boots it; of a machine, as it says.")
     ] = None,
     tpm: Annotated[bool, typer.Option("--tpm", help="Give its seats an emulated TPM 2.0.")] = False,
+    hardware: Annotated[
+        str,
+        typer.Option(
+            help="What its guest was installed for, if that is not virtio: bus=sata:nic=e1000. "
+            "Of a machine, as it is."
+        ),
+    ] = "",
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,6 +75,7 @@ def import_(
         "from_domain": from_domain or None,
         "firmware": firmware,
         "tpm": tpm,
+        "hardware": hardware,
         "data": data or None,
         "new_version": new_version,
         "storage": storage,

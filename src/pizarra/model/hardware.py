@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 BUSES = ("virtio", "sata", "ide", "scsi", "usb")
 MACHINES = ("q35", "i440fx")
@@ -96,14 +96,17 @@ class Hardware:
     @classmethod
     def parse(cls, text: str) -> Hardware:
         """The inverse of ``str``. Raises ValueError, naming what cannot be read."""
+        return USUAL.change(text)
+
+    def change(self, text: str) -> Hardware:
+        """With the keys of such a text. Raises ValueError, naming what cannot be read."""
         given: dict[str, str] = {}
-        known = {field.name for field in fields(cls)}
         for part in text.split(":") if text else ():
             key, _, value = part.partition("=")
-            if key not in known or key in given:
+            if key not in self._items() or key in given:
                 raise ValueError(part)
             given[key] = value
-        return cls(**given)
+        return replace(self, **given)
 
 
 USUAL = Hardware()  # of what was made for Pizarra

@@ -148,6 +148,25 @@ def _check_data(storage: Storage, sources: list[Source]) -> None:
         raise BadInput("The disk that a template boots from is its system's, and goes back.")
 
 
+def with_hardware(sources: list[Source], told: str) -> list[Source]:
+    """With what ``told`` says of the machine, as labels do; its bus is that of each disk.
+
+    Raises BadInput.
+    """
+    if not told:
+        return sources
+    try:
+        first = (sources[0].hardware or USUAL).change(told)
+    except ValueError as error:
+        raise BadInput(
+            "No seat can have the hardware {part!r}.",
+            "Write keys and values such as bus=sata:nic=e1000; docs/formats-labels.md has all.",
+            part=str(error),
+        ) from None
+    rest = [replace(one, hardware=Hardware(bus=first.bus)) for one in sources[1:]]
+    return [replace(sources[0], hardware=first), *rest]
+
+
 def with_data(sources: list[Source], told: str, folder: Path) -> list[Source]:
     """``told`` names a disk of these (vdb), an image, or the size of a blank one, made in
     ``folder``. Raises BadInput."""

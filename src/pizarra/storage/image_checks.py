@@ -76,7 +76,11 @@ def signature_fault(start: bytes) -> Fault | None:
             return Fault(why=Sentence("it is of the format {name}", name=name), hint=_CONVERT)
     if start[_ISO_AT : _ISO_AT + 5] in _ISO:
         return Fault(why=N_("it is the image of a CD or DVD (ISO), not of a disk"), hint=_INSTALL)
-    if start[:256].lstrip().lower().startswith(_PAGES):
+    text = start[:2048].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
+    if text.startswith(b"<?xml") and b"ovf" in text:
+        why = N_("it is an OVF, which only describes a machine")
+        return Fault(why=why, hint=N_("Import the disk that it names, a file beside it."))
+    if text.startswith(_PAGES):
         return Fault(why=N_("it is a web page or another text, not an image"), hint=AGAIN)
     return None
 

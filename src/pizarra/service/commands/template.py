@@ -67,6 +67,11 @@ class Import(AtPlace):
     from_domain: str = Field("", max_length=200, description="A libvirt machine that is shut off.")
     firmware: Firmware | None = Field(None, description="What boots it; of a machine, as it says.")
     tpm: bool = Field(False, description="Give its seats an emulated TPM 2.0.")
+    hardware: str = Field(
+        "",
+        max_length=300,
+        description="What its guest was installed for, such as bus=sata:nic=e1000.",
+    )
     data: list[str] = Field(
         default_factory=list,
         max_length=8,
@@ -129,6 +134,7 @@ def _import(
 ) -> Document:
     from pizarra.service import templates
 
+    sources = templates.with_hardware(sources, wish.hardware)
     with TemporaryDirectory() as blanks:
         for one in wish.data:
             if context.by is not None:
