@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from lxml import etree
 
+from pizarra.cli import words
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.host import Host, RealStorages
 from pizarra.errors import BadInput, NotFound, PizarraError, Unsupported
@@ -24,10 +25,12 @@ from pizarra.planner.upgrade import check_target
 from pizarra.service import classrooms, export, templates
 from pizarra.service.context import Context
 from pizarra.service.domain_import import sources_of_domain
+from pizarra.service.languages import catalogue
 from pizarra.service.templates import MachineSource
 from pizarra.settings import Settings
 from pizarra.storage.kinds import Kind
 from tests.contract.storage_qcow2 import create_image
+from tests.fixtures.command import pizarra
 from tests.fixtures.windows import FEATURES, NIC, OS, UUID, WINDOWS, disk, machine
 
 PATH = "/srv/win.img"
@@ -169,8 +172,8 @@ def test_changes_when_drives_numbers_and_screens_go_then_they_name_them() -> Non
         "graphics type='vnc'", "graphics type='spice'"
     )
     told = changes(xml)
-    for words in ("drive hdc", "number WD-42", "timezone", "qxl becomes vga", "instead of spice"):
-        assert words in told
+    for part in ("drive hdc", "number WD-42", "timezone", "qxl becomes vga", "instead of spice"):
+        assert part in told
     assert hardware(xml).clock == "localtime"
 
 
@@ -318,6 +321,25 @@ def test_import_when_snapshots_are_inside_then_they_are_named(site: Site, tmp_pa
     site.compute.put(machine(disk(tmp_path / "a.qcow2", form="qcow2")))
     _, found = site.imported()
     assert "the 1 snapshots inside its disk hda are left out" in found.changes
+
+
+def test_import_when_the_reader_is_spanish_then_the_changes_are_told_so(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(words, "spoken", catalogue("es"))
+    host = site.context.host
+    monkeypatch.setattr(
+        "pizarra.service.context.context_here", lambda emit, wait_s: Context(host, emit, wait_s)
+    )
+    two = NIC + NIC.replace(":01", ":02")
+    site.compute.put(machine(disk(tmp_path / "a.qcow2", form="qcow2"), devices=two))
+    command = ("template", "import", "t", "--from-domain", "win", "--storage", "qcow2")
+    said = pizarra(*command)
+    assert "sus 2 tarjetas de red pasan a ser una" in said.out
+    told = pizarra(*command, "--new-version", "--json").document
+    assert "its 2 network cards become one" in told["changes"]
+    assert told["hardware"] == WINDOWS.to_dict()
+    assert "Su hardware: bus ide" in pizarra("template", "show", "t").out
 
 
 def test_export_when_of_a_machine_then_its_hardware_goes_with_it(
