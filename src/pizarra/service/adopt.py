@@ -53,7 +53,6 @@ from pizarra.storage.images import (
     flush,
     image_info,
     is_same_content,
-    raw_info,
     snapshots_inside,
 )
 from pizarra.storage.interface import AdoptionStore, Change, Storage, raise_first
@@ -156,7 +155,7 @@ def _image(path: Path, form: str) -> ImageInfo:
     Raises BadInput.
     """
     if form == "raw":
-        return raw_info(path)
+        return image_info(path, "raw")
     _check_no_snapshots(path)
     return image_info(path)
 

@@ -11,7 +11,7 @@ from pizarra.model.sentence import N_, Sentence
 from pizarra.planner.domain_import import DiskImport, plan_import
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource, Source
-from pizarra.storage.images import ImageInfo, image_info, raw_info, snapshots_inside
+from pizarra.storage.images import image_info, snapshots_inside
 
 
 def sources_of_domain(context: Context, name: str) -> tuple[list[Source], MachineSource]:
@@ -65,27 +65,8 @@ def _path(context: Context, disk: DiskDefinition) -> Path:
 
 
 def _source(disk: DiskImport, path: Path) -> Source:
-    image = image_as_read(path, disk.found.format)
+    image = image_info(path, disk.found.format)
     return Source(disk=disk.disk, image=image, hardware=disk.hardware)
-
-
-def image_as_read(path: Path, form: str) -> ImageInfo:
-    """An image as its machine reads it: a raw disk may hold what its guest wrote, also a header.
-
-    Raises BadInput.
-    """
-    if form == "raw":
-        return raw_info(path)
-    image = image_info(path)
-    if image.format != form:
-        raise BadInput(
-            "{path} is {format} for its machine, but its file is {found}.",
-            "See: qemu-img info {path}",
-            path=path,
-            format=form,
-            found=image.format,
-        )
-    return image
 
 
 def _snapshots(disk: DiskImport, path: Path) -> Sentence | None:

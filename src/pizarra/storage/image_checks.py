@@ -78,8 +78,8 @@ def signature_fault(start: bytes) -> Fault | None:
         return Fault(why=N_("it is the image of a CD or DVD (ISO), not of a disk"), hint=_INSTALL)
     text = start[:2048].lstrip(b"\xef\xbb\xbf \r\n\t").lower()
     if text.startswith(b"<?xml") and b"ovf" in text:
-        why = N_("it is an OVF, which only describes a machine")
-        return Fault(why=why, hint=N_("Import the disk that it names, a file beside it."))
+        hint = N_("Import the disk that it names, a file beside it.")
+        return Fault(why=N_("it is an OVF, which only describes a machine"), hint=hint)
     if text.startswith(_PAGES):
         return Fault(why=N_("it is a web page or another text, not an image"), hint=AGAIN)
     return None

@@ -58,13 +58,16 @@ class ImageInfo:
     backing: str = ""  # always so: what has one is refused
 
 
-def image_info(path: Path) -> ImageInfo:
-    """Raises BadInput for what is no image, or one that refers to other files."""
+def image_info(path: Path, form: str = "") -> ImageInfo:
+    """What an image is. Its first bytes tell, or else ``form``: what its machine reads it as.
+
+    A disk that a machine reads as raw may hold whatever a guest wrote, also the header of another
+    format. Raises BadInput for what is no image, or one that refers to other files.
+    """
     path = absolute(path)
     try:
         with open_file(path) as file:
-            form = _format(path, file)
-            _check_length(path, form, file)
+            form = _check_raw(path, file) if form == "raw" else _found_format(path, form, file)
             seen = os.fstat(file.fileno())
     except OSError as error:
         raise BadInput("Cannot read {path}: {cause}.", path=path, cause=error.strerror) from None
@@ -83,24 +86,6 @@ def image_info(path: Path) -> ImageInfo:
     actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else told.size_bytes
     return ImageInfo(
         path=path, format=form, virtual_size_bytes=told.size_bytes, actual_bytes=actual_bytes
-    )
-
-
-def raw_info(path: Path) -> ImageInfo:
-    """A file or device that is read as raw, whatever a guest wrote on it. Raises BadInput."""
-    path = absolute(path)
-    try:
-        with open_file(path) as file:
-            size_bytes, seen = file.seek(0, os.SEEK_END), os.fstat(file.fileno())
-    except OSError as error:
-        raise BadInput("Cannot read {path}: {cause}.", path=path, cause=error.strerror) from None
-    except ValueError as error:
-        raise _refuse(path, str(error)) from None
-    if not size_bytes or size_bytes % SECTOR_BYTES:
-        raise BadInput("{path} is no raw disk of whole sectors.", path=path)
-    actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else size_bytes
-    return ImageInfo(
-        path=path, format="raw", virtual_size_bytes=size_bytes, actual_bytes=actual_bytes
     )
 
 
@@ -127,6 +112,28 @@ def _refuse_if(path: Path, fault: Fault | None) -> None:
     """Raises BadInput for a fault."""
     if fault:
         raise _refuse(path, fault.why, fault.hint, **fault.facts)
+
+
+def _check_raw(path: Path, file: BinaryIO) -> str:
+    """Raises BadInput."""
+    if file.seek(0, os.SEEK_END) % SECTOR_BYTES:
+        raise BadInput("{path} is no raw disk of whole sectors.", path=path)
+    return "raw"
+
+
+def _found_format(path: Path, form: str, file: BinaryIO) -> str:
+    """By its first bytes; the file is as long as it says. Raises BadInput, ValueError, OSError."""
+    found = _format(path, file)
+    if form not in ("", found):
+        raise BadInput(
+            "{path} is {format} for its machine, but its file is {found}.",
+            "See: qemu-img info {path}",
+            path=path,
+            format=form,
+            found=found,
+        )
+    _check_length(path, found, file)
+    return found
 
 
 def _check_length(path: Path, form: str, file: BinaryIO) -> None:
