@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pizarra.errors import BadInput, StorageFault
 from pizarra.model.sizes import KIB, MIB
-from pizarra.storage.image_checks import length_fault, signature_fault
+from pizarra.storage.image_checks import length_fault, signature_fault, vhdx_end
 from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
 from tests.contract.storage_qcow2 import create_image, holding_image, write_image
 
@@ -174,6 +174,7 @@ def packed(path: Path) -> Path:
         ("qcow2", ("-o", "compat=0.10")),
         ("vmdk", ()),
         ("vdi", ()),
+        ("vhdx", ()),
         ("vpc", ()),
     ],
 )
@@ -268,6 +269,7 @@ def test_info_when_a_raw_disk_lost_its_second_gpt_then_it_is_cut_off(tmp_path: P
 def test_checks_when_bytes_are_any_then_a_fault_or_none(data: bytes, form: str) -> None:
     for fault in (signature_fault(data), length_fault(form, data, len(data), data[-512:])):
         assert fault is None or (str(fault.why) and fault.hint)
+    assert vhdx_end(lambda at, length: data[at % 200 :][:length]) >= 0
 
 
 # what refers to other files

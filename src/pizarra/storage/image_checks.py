@@ -6,8 +6,9 @@ lists of signatures of file(1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from pydantic import BaseModel, Field
 
@@ -43,6 +44,10 @@ _FORMATS: Mapping[bytes, str] = {
     b"hsqs": "SquashFS",
 }
 _ISO_AT, _ISO = 0x8001, (b"CD001", b"BEA01")  # ISO 9660, UDF
+_VHDX_REGIONS_AT, _VHDX_BAT_BYTES_MAX, _VHDX_PRESENT = 192 * KIB, 1024 * KIB, 6
+_VHDX_BAT = UUID("2dc27766-f623-4200-9d64-115e9bfd4a08").bytes_le
+_VHDX_METADATA = UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
+_VHDX_PARAMETERS = UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
 _PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head")
 _OF_FILE_SYSTEMS = (b"NTFS", b"FAT", b"EXFAT")  # in a boot sector that has no partition table
 
@@ -105,6 +110,30 @@ def length_fault(form: str, start: bytes, size_bytes: int, end: bytes) -> Fault 
         case _:
             needs = 0
     return cut_off_fault(needs, size_bytes) if needs > size_bytes else None
+
+
+def vhdx_end(read: Callable[[int, int], bytes]) -> int:
+    """Where the last block of a VHDX ends that its table (BAT) names; 0 when no table is found.
+
+    ``read`` gives the bytes of the file at an offset. [MS-VHDX], 2.2.3 and 2.5.
+    """
+    regions = _guid_entries(read(_VHDX_REGIONS_AT, 64 * KIB), 16, 8, 8)
+    metadata_at, table_at = regions.get(_VHDX_METADATA, 0), regions.get(_VHDX_BAT, 0)
+    if not metadata_at or not table_at:
+        return 0
+    items = _guid_entries(read(metadata_at, 64 * KIB), 32, 10, 4)
+    block_bytes = _word(read(metadata_at + items.get(_VHDX_PARAMETERS, 0), 4), 0)
+    table = read(table_at, _VHDX_BAT_BYTES_MAX)
+    blocks = (_word(table, at, 8) for at in range(0, len(table) - 7, 8))
+    present = [one >> 20 << 20 for one in blocks if one & 7 == _VHDX_PRESENT]
+    return max(present) + block_bytes if present else 0
+
+
+def _guid_entries(table: bytes, begin: int, count_at: int, length: int) -> dict[bytes, int]:
+    """The offset of each entry of 32 bytes, by its GUID; ``length`` is that of an offset."""
+    count = _word(table, count_at, 2)
+    places = range(begin, begin + 32 * count, 32)
+    return {table[at : at + 16]: _word(table, at + 16, length) for at in places}
 
 
 def cut_off_fault(needs_bytes: int, size_bytes: int) -> Fault:

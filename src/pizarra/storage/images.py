@@ -30,6 +30,7 @@ from pizarra.storage.image_checks import (
     cut_off_fault,
     length_fault,
     signature_fault,
+    vhdx_end,
 )
 from pizarra.storage.qcow2.header import MAGIC, CutOff, needed_bytes, open_file, parse_header
 from pizarra.system import devmapper
@@ -142,6 +143,10 @@ def _check_length(path: Path, form: str, file: BinaryIO) -> None:
     start = os.pread(file.fileno(), START_BYTES, 0)
     end = os.pread(file.fileno(), SECTOR_BYTES, max(0, size_bytes - SECTOR_BYTES))
     _refuse_if(path, length_fault(form, start, size_bytes, end))
+    if form == "vhdx":
+        needs_bytes = vhdx_end(lambda at, length: os.pread(file.fileno(), length, at))
+        if needs_bytes > size_bytes:
+            _refuse_if(path, cut_off_fault(needs_bytes, size_bytes))
     if form == "qcow2":
         needs_bytes, spare_bytes = needed_bytes(file), parse_header(start).cluster_bytes
         if needs_bytes - size_bytes >= spare_bytes:  # QEMU may leave out the end of the last one
