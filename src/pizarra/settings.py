@@ -143,12 +143,12 @@ class Settings(BaseModel):
 def _file() -> dict[str, Any]:
     """Read the file. Raises OSError, ValueError for a file that is no TOML."""
     try:
-        with FILE.open("rb") as file:
-            import tomllib  # most hosts have no such file
-
-            return tomllib.load(file)
+        text = FILE.read_text(encoding="utf-8-sig")  # editors of Windows put a mark before it
     except FileNotFoundError:
         return {}
+    import tomllib  # most hosts have no such file
+
+    return tomllib.loads(text)
 
 
 def _environment() -> dict[str, Any]:

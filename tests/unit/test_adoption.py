@@ -22,6 +22,7 @@ from pizarra.errors import BadInput
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Domain, Power, StorageFacts, Volume
+from pizarra.model.hardware import Hardware
 from pizarra.model.labels import BaselineLabels, ResetMethod, Role, SeatLabels, labels_from_tags
 from pizarra.model.outcome import Outcome
 from pizarra.model.sizes import GIB, MIB
@@ -124,6 +125,7 @@ def test_plan_when_a_machine_is_adopted_then_its_labels_tell_what_it_is_and_surv
     assert labels == SeatLabels(
         disk="sda", firmware=labels.firmware, firmware_state="nvram", classroom="adopted", seat=1,
         domain="u-win11", name="win11",
+        hardware=Hardware(bus="sata", machine="i440fx"),
     )  # fmt: skip
     assert plan.record == ClassroomRecord(classroom="adopted", memory_bytes=512 * MIB, vcpus=2)
     assert labels_from_tags(labels.to_tags()) == labels

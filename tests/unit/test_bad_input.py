@@ -19,7 +19,10 @@ from hypothesis import strategies as st
 
 from pizarra.errors import BadInput
 from pizarra.model.names import check_name, parse_seat_numbers
+from pizarra.model.sizes import GIB
 from pizarra.service.apply import read_spec
+from pizarra.settings import read_settings
+from pizarra.system.text_files import read_text_file
 from tests.fixtures.command import CommandResult, check_refused, pizarra
 
 NAMES = (
@@ -211,6 +214,61 @@ def test_apply_when_the_file_is_no_classroom_then_exit_2(text: bytes, tmp_path: 
     file = tmp_path / "net.yaml"
     file.write_bytes(text)
     told(pizarra("classroom", "apply", "--yes", str(file)), str(file))
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("seats: 010", "'010'"),
+        ("seats: 0x10", "'0x10'"),
+        ("seats: 0b11", "'0b11'"),
+        ("seats: 1_0", "'1_0'"),
+        ("seats: 08", "seats"),
+        ("minutes: 1:30", "'1:30'"),
+        ("seats: 3\nseats: 4", "'seats' stands there twice"),
+    ],
+)
+def test_apply_when_a_number_is_read_otherwise_than_it_looks_then_it_is_refused_with_its_line(
+    line: str, word: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.yaml"
+    file.write_text(f"classroom: net\ntemplate: debian\n{line}\n")
+    said = pizarra("classroom", "apply", "--yes", str(file))
+    told(said, word)
+    assert word == "seats" or f"line {3 + line.count(chr(10))}" in said.err
+
+
+def test_spec_when_the_file_has_a_byte_order_mark_then_it_is_no_part_of_the_text(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "net.yaml"
+    lines = "\ufeffclassroom: net", "template: debian", "seats: 10", "memory: 2Gi", ""
+    file.write_bytes("\r\n".join(lines).encode())
+    spec = read_spec(file)
+    assert (spec.name, spec.seats, spec.memory_bytes) == ("net", 10, 2 * GIB)
+
+
+def test_password_file_when_it_has_a_byte_order_mark_then_it_is_no_part_of_the_password(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"\xef\xbb\xbfpizarra\r\n")
+    assert read_text_file(file) == "pizarra\n"
+    file.write_bytes("pizarra".encode("utf-16"))
+    with pytest.raises(BadInput, match="not UTF-8"):
+        read_text_file(file)
+
+
+def test_settings_when_the_file_has_a_byte_order_mark_then_they_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pizarra.toml"
+    monkeypatch.setattr("pizarra.settings.FILE", file)
+    file.write_bytes(b'\xef\xbb\xbfvg = "vg9"\r\n')
+    assert read_settings().vg == "vg9"
+    file.write_bytes(b"vg = \xff")
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_settings()
 
 
 def test_apply_when_there_is_no_file_then_exit_2(tmp_path: Path) -> None:

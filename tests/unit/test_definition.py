@@ -13,8 +13,10 @@ from pizarra.compute.interface import DomainSpec
 from pizarra.errors import BadInput
 from pizarra.model.definition import Definition, Grade
 from pizarra.model.disk_source import ImageFile
+from pizarra.model.hardware import Hardware
 from pizarra.model.labels import Firmware
 from pizarra.planner.definition_diff import diff_definitions, live_differences
+from tests.fixtures.windows import WINDOWS
 from tests.unit.test_domain_xml import DATA, LVM, SEAT
 
 MADE_XML = domain_xml(replace(SEAT, firmware=Firmware.UEFI, disks=(LVM, DATA)), kvm=False)
@@ -128,6 +130,10 @@ CHANGES = {
         replace(SEAT, disks=(LVM, DATA)),
         replace(SEAT, disks=(replace(LVM, source=ImageFile(Path("/x.qcow2"), "qcow2")),)),
         *(replace(SEAT, network=one) for one in ("none", "nat", "isolated", "bridge=br0")),
+        replace(SEAT, hardware=WINDOWS),
+        replace(SEAT, hardware=Hardware(machine="i440fx", nic="e1000"), network="bridge=b"),
+        replace(SEAT, disks=(LVM, replace(DATA, bus="sata")), hardware=Hardware(boot=DATA.target)),
+        replace(SEAT, firmware=Firmware.UEFI, hardware=Hardware(secure_boot="yes")),
         replace(SEAT, memory_bytes=2**30 + 1, mac="52:54:00:AB:CD:EF"),
     ],
 )

@@ -21,10 +21,12 @@ from pizarra.compute.interface import DiskSpec, DomainSpec, Lease, NetworkSpec
 from pizarra.compute.network_xml import bridge_name, network_xml, read_network
 from pizarra.errors import HostNotFit
 from pizarra.model.disk_source import BlockDevice, ImageFile, RbdImage
+from pizarra.model.hardware import Hardware
 from pizarra.model.labels import Firmware
 from pizarra.model.names import SEATS_MAX, seat_mac, seat_name, seat_uuid
 from pizarra.model.sizes import GIB
 from pizarra.model.taken_subnet import TakenSubnet
+from tests.fixtures.windows import WINDOWS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "xml"
 SCHEMAS = Path("/usr/share/libvirt/schemas")
@@ -71,6 +73,21 @@ NETWORK = NetworkSpec(
         for number in (1, 2)
     ),
 )
+WINDOWS_SEAT = replace(SEAT, disks=(replace(LVM, bus="ide"),), hardware=WINDOWS)
+WINDOWS_11 = replace(
+    SEAT,
+    disks=(replace(LVM, bus="sata"),),
+    firmware=Firmware.UEFI,
+    tpm=True,
+    hardware=replace(WINDOWS, bus="sata", machine="q35", cpu="", secure_boot="yes"),
+)
+VMWARE = replace(
+    SEAT,
+    disks=(replace(LVM, bus="scsi"), replace(DATA, bus="scsi")),
+    hardware=Hardware(
+        bus="scsi", machine="i440fx", boot="vdb", nic="vmxnet3", scsi="lsisas1068", usb="piix3-uhci"
+    ),
+)
 VARIANTS = {
     "bios-kvm": domain_xml(SEAT, kvm=True),
     "bios-emulated": domain_xml(SEAT, kvm=False),
@@ -81,6 +98,10 @@ VARIANTS = {
     "rbd": domain_xml(replace(SEAT, disks=(RBD,)), kvm=True),
     "bridge": domain_xml(replace(SEAT, network="bridge=br0"), kvm=True),
     "no-network": domain_xml(replace(SEAT, network="none"), kvm=True),
+    "windows-bios": domain_xml(WINDOWS_SEAT, kvm=True),
+    "windows-emulated": domain_xml(WINDOWS_SEAT, kvm=False),
+    "windows-uefi": domain_xml(WINDOWS_11, kvm=True),
+    "vmware-second-disk": domain_xml(VMWARE, kvm=True),
     "network-isolated": network_xml(NETWORK),
     "network-nat": network_xml(replace(NETWORK, mode="nat")),
 }

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pizarra.errors import BadInput, StorageFault
 from pizarra.model.sizes import KIB, MIB
+from pizarra.storage.image_checks import length_fault, signature_fault, vhdx_end
 from pizarra.storage.images import ImageInfo, copy, image_info, is_same_content
 from tests.contract.storage_qcow2 import create_image, holding_image, write_image
 
@@ -120,6 +124,152 @@ def test_info_when_there_is_no_file_or_it_is_none_then_is_refused(tmp_path: Path
     for path in (tmp_path, tmp_path / "fifo", tmp_path / "loop", tmp_path / "none", Path("a\0b")):
         with pytest.raises(BadInput):
             image_info(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "why", "advice"),
+    [
+        (bytes(0x8001) + b"CD001\1" + bytes(4 * MIB), "CD or DVD", "--from-domain"),
+        (bytes(0x8001) + b"BEA01\1" + bytes(4 * MIB), "CD or DVD", "--from-domain"),
+        (b"\x1f\x8b\x08" + bytes(4093), "gzip", "gunzip"),
+        (b"\x04\x22\x4d\x18" + bytes(4092), "lz4", "lz4 -d"),
+        (b"win10.ovf" + bytes(248) + b"ustar" + bytes(762), "OVA", "disk that is in it"),
+        (b"<!DOCTYPE html>" + bytes(497), "web page", "again"),
+        (b"\n <html><body>Sign in" + bytes(491), "web page", "again"),
+        (b'<?xml version="1.0"?>\n<Envelope ovf:version="1">' + bytes(100), "OVF", "beside it"),
+        (b"MSWIM\0\0\0" + bytes(504), "WIM", "Convert"),
+        (b'# Disk DescriptorFile\nRW 1 SPARSE "disk-s001.vmdk"\n', "only describes", "convert"),
+    ],
+)
+def test_info_when_it_is_another_thing_named_qcow2_then_says_what_it_is(
+    tmp_path: Path, content: bytes, why: str, advice: str
+) -> None:
+    (tmp_path / "win10.qcow2").write_bytes(content)
+    with pytest.raises(BadInput, match=why) as refusal:
+        image_info(tmp_path / "win10.qcow2")
+    assert advice in refusal.value.advice
+
+
+def filled(path: Path, form: str, *options: str) -> Path:
+    """An image with data in its first MiB and in its last."""
+    created(path, form, *options)
+    for at in (0, SIZE - MIB):
+        write_image(path, at, DATA * 16, form)
+    return path
+
+
+def packed(path: Path) -> Path:
+    """A qcow2 as projects publish them: compressed."""
+    source = filled(path.with_name("source"), "qcow2")
+    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", source, path], check=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ("qcow2", ()),
+        ("qcow2", ("-o", "cluster_size=4k")),
+        ("qcow2", ("-o", "extended_l2=on")),
+        ("qcow2", ("-o", "compat=0.10")),
+        ("vmdk", ()),
+        ("vdi", ()),
+        ("vhdx", ()),
+        ("vpc", ()),
+    ],
+)
+def test_info_when_the_end_of_a_download_is_missing_then_says_so(
+    tmp_path: Path, form: str, options: tuple[str, ...]
+) -> None:
+    image = filled(tmp_path / "disk", form, *options)
+    assert image_info(image).format == form
+    whole = image.stat().st_size
+    for share in (0.9, 0.5):
+        os.truncate(image, int(whole * share) // 512 * 512)
+        with pytest.raises(BadInput, match=r"cut off|damaged|after EOF") as refusal:
+            image_info(image)
+        assert "again" in refusal.value.advice
+
+
+@pytest.mark.parametrize("left_out_bytes", [512, 64 * KIB])
+def test_info_when_a_qcow2_lacks_less_than_a_cluster_or_one_then_as_qemu_reads_it(
+    tmp_path: Path, left_out_bytes: int
+) -> None:
+    image = filled(tmp_path / "disk", "qcow2")
+    os.truncate(image, image.stat().st_size - left_out_bytes)
+    if left_out_bytes < 64 * KIB:
+        assert image_info(image).format == "qcow2"
+        return
+    with pytest.raises(BadInput, match="cut off"):
+        image_info(image)
+
+
+def test_info_when_a_compressed_qcow2_is_cut_off_then_says_so(tmp_path: Path) -> None:
+    source = tmp_path / "noise"
+    source.write_bytes(os.urandom(SIZE))
+    image = tmp_path / "disk"
+    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", source, image], check=True)
+    assert image_info(image).format == "qcow2"
+    assert image_info(packed(tmp_path / "packed")).format == "qcow2"
+    os.truncate(image, image.stat().st_size // 2)
+    with pytest.raises(BadInput, match="cut off"):
+        image_info(image)
+
+
+def test_info_when_tables_of_a_qcow2_contradict_each_other_then_it_is_damaged(
+    tmp_path: Path,
+) -> None:
+    image = filled(tmp_path / "disk", "qcow2")
+    with image.open("r+b") as file:
+        file.seek(2 * 64 * KIB)  # the first block of reference counts
+        file.write(bytes(64))
+    with pytest.raises(BadInput, match="damaged") as refusal:
+        image_info(image)
+    assert f"check -r all {image}" in refusal.value.advice
+
+
+def partition(start: int, count: int, kind: int = 0x83) -> bytes:
+    """An entry of an MBR."""
+    return bytes((0x80, 0, 0, 0, kind, 0, 0, 0)) + struct.pack("<II", start, count)
+
+
+@pytest.mark.parametrize(
+    ("table", "is_whole"),
+    [
+        (partition(2048, 6144), True),
+        (partition(2048, 6145), False),
+        (partition(1, 2**32 - 1, 0xEE), True),  # the cover of a GPT, whose own end is not known
+        (b"\x42" * 64, True),  # the boot code of a file system
+        (bytes(64), True),
+    ],
+)
+def test_info_when_partitions_of_a_raw_disk_go_beyond_its_end_then_it_is_cut_off(
+    tmp_path: Path, table: bytes, is_whole: bool
+) -> None:
+    image = tmp_path / "disk"
+    image.write_bytes(bytes(446) + table.ljust(64, b"\0") + b"\x55\xaa" + bytes(SIZE - 512))
+    if is_whole:
+        assert image_info(image).format == "raw"
+        return
+    with pytest.raises(BadInput, match="cut off"):
+        image_info(image)
+
+
+def test_info_when_a_raw_disk_lost_its_second_gpt_then_it_is_cut_off(tmp_path: Path) -> None:
+    image = tmp_path / "disk"
+    header = b"EFI PART" + bytes(24) + struct.pack("<Q", SIZE // 512 - 1)
+    image.write_bytes((bytes(512) + header).ljust(SIZE, b"\0"))
+    assert image_info(image).format == "raw"
+    os.truncate(image, SIZE - 512)
+    with pytest.raises(BadInput, match="cut off"):
+        image_info(image)
+
+
+@given(st.binary(max_size=600), st.sampled_from(["qcow2", "raw", "vdi", "vpc", "vmdk"]))
+def test_checks_when_bytes_are_any_then_a_fault_or_none(data: bytes, form: str) -> None:
+    for fault in (signature_fault(data), length_fault(form, data, len(data), data[-512:])):
+        assert fault is None or (str(fault.why) and fault.hint)
+    assert vhdx_end(lambda at, length: data[at % 200 :][:length]) >= 0
 
 
 # what refers to other files

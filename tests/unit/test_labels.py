@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pizarra.errors import NotOurs
 from pizarra.model.classroom_record import ClassroomRecord, record_parsed
+from pizarra.model.hardware import Hardware
 from pizarra.model.labels import (
     BaselineLabels,
     CheckpointLabels,
@@ -28,6 +29,7 @@ from pizarra.model.labels import (
 )
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After, Policy, ResetBy
+from tests.fixtures.windows import WINDOWS
 
 WORDS = st.text(alphabet="abz019-=._", max_size=12)
 COUNTS = st.integers(0, 2**50)
@@ -67,6 +69,7 @@ SEATS = st.builds(
     baseline=UUIDS,
     firmware=st.sampled_from(Firmware),
     firmware_state=st.sampled_from(["", "nvram", "tpm", "nvram+tpm"]),
+    hardware=st.sampled_from([Hardware(), WINDOWS, Hardware(bus="scsi")]),
     persistent=st.booleans(),
     reset_method=st.sampled_from(ResetMethod),
 )

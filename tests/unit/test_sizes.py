@@ -20,6 +20,11 @@ from pizarra.model.sizes import GIB, KIB, MIB, TIB, parse_size, round_up, size_t
         (" 20 G ", 20 * GIB),
         ("1.5T", 3 * TIB // 2),
         ("2gb", 2 * GIB),
+        ("2Gi", 2 * GIB),
+        ("2GiB", 2 * GIB),
+        ("2G", 2 * GIB),
+        ("2g", 2 * GIB),
+        ("512Mi", 512 * MIB),
     ],
 )
 def test_size_when_written_in_any_usual_way_then_is_read(text: str, size_bytes: int) -> None:
@@ -27,7 +32,23 @@ def test_size_when_written_in_any_usual_way_then_is_read(text: str, size_bytes: 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "0G", "-1G", "G", "1e3", "1,5G", "20 X", "1G2", "٣G", "nan", "12345678901"]
+    "text",
+    [
+        "",
+        "0",
+        "0G",
+        "-1G",
+        "G",
+        "1e3",
+        "1,5G",
+        "20 X",
+        "1G2",
+        "٣G",
+        "nan",
+        "12345678901",
+        "2i",
+        "2iB",
+    ],
 )
 def test_size_when_it_is_none_then_is_refused(text: str) -> None:
     with pytest.raises(BadInput):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from pizarra.errors import BadInput
 from pizarra.model.outcome import Outcome, Report
 from pizarra.model.sentence import P_
 from pizarra.model.sizes import MIB, parse_size, size_text
+from pizarra.system.text_files import STDIN, read_text_file
 
 app = group("Classrooms: N seats of one template.", "classroom")
 WithData = Annotated[
@@ -120,10 +120,7 @@ def _declared(file: Path) -> dict[str, str]:
     """A file's text, and the classroom that it is about. Raises BadInput."""
     from pizarra.service.apply import parse_spec
 
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("{path} cannot be read: {why}.", path=file, why=error) from None
+    text = read_text_file(file)
     name = parse_spec(text, str(file)).name
     return {"classroom": name, "file": text, "file_name": str(file)}
 
@@ -296,10 +293,7 @@ def identify(
 def _hash_of(file: Path | None) -> str:
     if file is None:
         return ""
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("{file} cannot be read: {why}.", file=file, why=error) from None
+    text = read_text_file(STDIN if str(file) == "-" else file)
     from pizarra.service.identity import password_hash
 
     return password_hash(text.partition("\n")[0])

@@ -48,6 +48,13 @@ def import_(
         Firmware | None, typer.Option(help="What boots it; of a machine, as it says.")
     ] = None,
     tpm: Annotated[bool, typer.Option("--tpm", help="Give its seats an emulated TPM 2.0.")] = False,
+    hardware: Annotated[
+        str,
+        typer.Option(
+            help="What its guest was installed for, if that is not virtio: bus=sata:nic=e1000. "
+            "Of a machine, as it is."
+        ),
+    ] = "",
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,6 +75,7 @@ def import_(
         "from_domain": from_domain or None,
         "firmware": firmware,
         "tpm": tpm,
+        "hardware": hardware,
         "data": data or None,
         "new_version": new_version,
         "storage": storage,
@@ -90,6 +98,11 @@ def _show_imported(template: dict[str, Any], *, as_json: bool) -> None:
     text = _("Template {name} v{version} is ready on {kind} {place}: {size}.")
     where = {"kind": template["storage"], "place": template["place"]}
     out.print(text.format(name=name, version=version, size=size, **where))
+    changes = template.get("changes", ())
+    if changes:
+        out.print(_("Its seats are not in all as the machine was:"))
+    for line in changes:
+        out.print(f"  {say(line)}")
     if version > 1:
         following = f"pizarra classroom upgrade CLASSROOM --to {version}"
         out.print(_("Next: {command}").format(command=following))
@@ -147,11 +160,14 @@ def show(
               f"{found['storage']} {found['place']}")  # fmt: skip
     text = ngettext("{n} seat stands on it.", "{n} seats stand on it.", found["seats"])
     out.print(text.format(n=found["seats"]))
+    if found["hardware"]:
+        told = ", ".join(f"{key} {value}" for key, value in found["hardware"].items())
+        out.print(_("Its hardware: {told}").format(told=told))
     rows = [
-        (disk["disk"] or "", disk["volume"], size_text(disk["size_bytes"]))
+        (disk["disk"] or "", disk["volume"], disk["bus"], size_text(disk["size_bytes"]))
         for disk in found["disks"]
     ]
-    print_table((_("disk"), _("volume"), _("size")), rows, right="llr")
+    print_table((_("disk"), _("volume"), _("bus"), _("size")), rows, right="lllr")
 
 
 @app.command()

@@ -99,14 +99,14 @@ def definition_of(spec: DomainSpec) -> Definition:
     the time."""
     is_uefi = spec.firmware is Firmware.UEFI
     return Definition(
-        disks=tuple(map(_made_disk, spec.disks)),
-        boot=("hd",),
+        disks=tuple(_made_disk(disk, spec.hardware.boot) for disk in spec.disks),
+        boot=() if spec.hardware.boot else ("hd",),
         firmware=spec.firmware,
         loader="",
         nvram=str(nvram_file(spec.name)) if is_uefi else "",
         kernel="",
         tpm="emulator 2.0" if spec.tpm else "",
-        machine="q35",
+        machine=spec.hardware.machine,
         memory_bytes=spec.memory_bytes // KIB * KIB,
         vcpus=spec.vcpus,
         nics=_made_nics(spec),
@@ -114,7 +114,7 @@ def definition_of(spec: DomainSpec) -> Definition:
     )
 
 
-def _made_disk(disk: DiskSpec) -> DiskDefinition:
+def _made_disk(disk: DiskSpec, boots: str) -> DiskDefinition:
     match disk.source:
         case BlockDevice(path):
             kind, source = "block", str(path)
@@ -128,8 +128,8 @@ def _made_disk(disk: DiskSpec) -> DiskDefinition:
         source=source,
         type=kind,
         format=disk.source.format,
-        bus="virtio",
-        boot=0,
+        bus=disk.bus,
+        boot=int(disk.target == boots),
         transient=False,
     )
 
@@ -144,7 +144,7 @@ def _made_nics(spec: DomainSpec) -> tuple[NicDefinition, ...]:
             type="bridge" if is_bridged else "network",
             source=spec.network.removeprefix(BRIDGE) if is_bridged
             else network_name(spec.classroom),
-            model="virtio",
+            model=spec.hardware.nic,
             boot=0,
         ),
     )  # fmt: skip

@@ -13,12 +13,19 @@ from pizarra.compute.interface import DiskSpec, DomainSpec
 from pizarra.compute.network_xml import network_name
 from pizarra.compute.seat_metadata import SeatMetadata, seat_element
 from pizarra.model.disk_source import BlockDevice, DiskSource, ImageFile, RbdImage
+from pizarra.model.hardware import Hardware
 from pizarra.model.labels import Firmware
 from pizarra.model.sizes import KIB
 
 AGENT = "org.qemu.guest_agent.0"  # name of the guest agent's channel
 
 BRIDGE = "bridge="  # of a network that is a bridge of the host
+_MACHINES = {"q35": "q35", "i440fx": "pc"}  # as QEMU calls the newest of each
+_HYPERV_CLOCK = "hypervclock"
+_ENLIGHTENED = {"state": "on"}
+# the controller of USB 2 is one function of a device, and these are the others
+_SLOW_USB = (("ich9-uhci1", "0"), ("ich9-uhci2", "2"), ("ich9-uhci3", "4"))
+_RETRIES = {"spinlocks": {"retries": "8191"}}
 
 
 def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -> str:
@@ -37,9 +44,9 @@ def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -
         el("memory", {"unit": "KiB"}, str(spec.memory_bytes // KIB)),
         el("vcpu", str(spec.vcpus)),
         *_firmware(spec),
-        el("features", el("acpi"), el("apic")),
-        _cpu(kvm),
-        *_clock_and_events(),
+        _features(spec.hardware, kvm),
+        _cpu(spec, kvm),
+        *_clock_and_events(spec.hardware, kvm),
         _devices(spec, buffered),
     )
     return text_of(domain)
@@ -65,32 +72,59 @@ def _firmware(spec: DomainSpec) -> tuple[_Element, ...]:
     For UEFI libvirt finds OVMF by its descriptors and gives the machine its own NVRAM file.
     """
     serial = el("system", el("entry", {"name": "serial"}, spec.name))
-    machine = el("type", {"arch": "x86_64", "machine": "q35"}, "hvm")
-    rest = (el("boot", {"dev": "hd"}), el("smbios", {"mode": "sysinfo"}))
+    kind = _MACHINES[spec.hardware.machine]
+    machine = el("type", {"arch": "x86_64", "machine": kind}, "hvm")
+    boot = () if spec.hardware.boot else (el("boot", {"dev": "hd"}),)  # else the disk says so
+    rest = (*boot, el("smbios", {"mode": "sysinfo"}))
     if spec.firmware is Firmware.BIOS:
         system = el("os", machine, *rest)
     else:
+        secure = {"enabled": spec.hardware.secure_boot}
         plain = (
-            el("feature", {"enabled": "no", "name": "enrolled-keys"}),
-            el("feature", {"enabled": "no", "name": "secure-boot"}),
+            el("feature", {**secure, "name": "enrolled-keys"}),
+            el("feature", {**secure, "name": "secure-boot"}),
         )
         system = el("os", {"firmware": "efi"}, machine, el("firmware", *plain), *rest)
     return el("sysinfo", {"type": "smbios"}, serial), system
 
 
-def _cpu(kvm: bool) -> _Element:
-    mode = "host-passthrough" if kvm else "maximum"
-    return el("cpu", {"mode": mode, "check": "none", "migratable": "on"})
+def _features(hardware: Hardware, kvm: bool) -> _Element:
+    """KVM has what Windows knows of Hyper-V; emulation has nothing of it."""
+    names = [name for name in hardware.enlightenments if name != _HYPERV_CLOCK]
+    hyperv = el("hyperv", *(el(name, _ENLIGHTENED | _RETRIES.get(name, {})) for name in names))
+    secure = hardware.secure_boot == "yes"  # firmware guards its variables by SMM
+    return el(
+        "features",
+        el("acpi"),
+        el("apic"),
+        *((hyperv,) if kvm and names else ()),
+        *((el("smm", {"state": "on"}),) if secure else ()),
+    )
 
 
-def _clock_and_events() -> tuple[_Element, ...]:
+def _cpu(spec: DomainSpec, kvm: bool) -> _Element:
+    plain = "host-passthrough" if kvm else "maximum"
+    how = {"mode": plain, "check": "none", "migratable": "on"}
+    if spec.hardware.cpu:
+        how = {"mode": "custom", "match": "exact", "check": "none"}
+    cpu = el("cpu", how)
+    if spec.hardware.cpu:
+        cpu.append(el("model", {"fallback": "allow"}, spec.hardware.cpu))
+    if spec.hardware.sockets == "one":
+        cpu.append(el("topology", {"sockets": "1", "cores": str(spec.vcpus), "threads": "1"}))
+    return cpu
+
+
+def _clock_and_events(hardware: Hardware, kvm: bool) -> tuple[_Element, ...]:
     """Sleep states are off, because a sleeping guest can be neither paused nor shut down."""
+    of_hyperv = kvm and _HYPERV_CLOCK in hardware.enlightenments
     clock = el(
         "clock",
-        {"offset": "utc"},
+        {"offset": hardware.clock},
         el("timer", {"name": "rtc", "tickpolicy": "catchup"}),
         el("timer", {"name": "pit", "tickpolicy": "delay"}),
         el("timer", {"name": "hpet", "present": "no"}),
+        *((el("timer", {"name": _HYPERV_CLOCK, "present": "yes"}),) if of_hyperv else ()),
     )
     return (
         clock,
@@ -110,20 +144,35 @@ def _devices(spec: DomainSpec, buffered: Collection[str]) -> _Element:
     agent = {"type": "virtio", "name": AGENT}
     return el(
         "devices",
-        *(_disk(disk, disk.target in buffered) for disk in spec.disks),
+        *(_disk(disk, spec.hardware, disk.target in buffered) for disk in spec.disks),
         *((_seed(spec.seed),) if spec.seed else ()),
-        el("controller", {"type": "usb", "model": "qemu-xhci"}),
+        *_controllers(spec),
         *_interfaces(spec),
         el("serial", {"type": "pty"}),
         el("console", {"type": "pty"}),
         el("channel", {"type": "unix"}, el("target", agent)),
         el("input", {"type": "tablet", "bus": "usb"}),
         el("graphics", {"type": "vnc"}, el("listen", {"type": "none"})),
-        el("video", el("model", {"type": "virtio"})),
+        el("video", el("model", {"type": spec.hardware.video})),
         el("memballoon", {"model": "virtio"}),
         el("rng", {"model": "virtio"}, el("backend", {"model": "random"}, "/dev/urandom")),
         *((_tpm(),) if spec.tpm else ()),
     )
+
+
+def _controllers(spec: DomainSpec) -> tuple[_Element, ...]:
+    usb = {"type": "usb", "model": spec.hardware.usb}
+    slow = _SLOW_USB if spec.hardware.usb == "ich9-ehci1" else ()
+    has_scsi = any(disk.bus == "scsi" for disk in spec.disks)
+    return (
+        el("controller", usb | ({"index": "0"} if slow else {})),
+        *(
+            el("controller", {"type": "usb", "model": model, "index": "0"},
+               el("master", {"startport": port}))
+            for model, port in slow
+        ),
+        *((el("controller", {"type": "scsi", "model": spec.hardware.scsi}),) if has_scsi else ()),
+    )  # fmt: skip
 
 
 def _seed(path: Path) -> _Element:
@@ -141,7 +190,7 @@ def _tpm() -> _Element:
     return el("tpm", {"model": "tpm-crb"}, el("backend", {"type": "emulator", "version": "2.0"}))
 
 
-def _disk(disk: DiskSpec, buffered: bool) -> _Element:
+def _disk(disk: DiskSpec, hardware: Hardware, buffered: bool) -> _Element:
     """cache='none', because the host's page cache does not see a rewind of the volume below."""
     cache, io = ("writeback", "threads") if buffered else ("none", "native")
     form = disk.source.format
@@ -152,7 +201,8 @@ def _disk(disk: DiskSpec, buffered: bool) -> _Element:
         {"type": kind, "device": "disk"},
         el("driver", driver),
         source,
-        el("target", {"dev": disk.target, "bus": "virtio"}),
+        el("target", {"dev": disk.target, "bus": disk.bus}),
+        *((el("boot", {"order": "1"}),) if disk.target == hardware.boot else ()),
     )
 
 
@@ -182,7 +232,7 @@ def _interfaces(spec: DomainSpec) -> tuple[_Element, ...]:
     """On a classroom's own network a seat's port is isolated: it reaches the host only."""
     if spec.network == "none":
         return ()
-    card = (el("model", {"type": "virtio"}), el("rom", {"enabled": "no"}))
+    card = (el("model", {"type": spec.hardware.nic}), el("rom", {"enabled": "no"}))
     mac = el("mac", {"address": spec.mac})
     if spec.network.startswith(BRIDGE):
         source = el("source", {"bridge": spec.network.removeprefix(BRIDGE)})

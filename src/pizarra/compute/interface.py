@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from pizarra.model.disk_source import DiskSource
 from pizarra.model.facts import Domain
+from pizarra.model.hardware import USUAL, Hardware
 from pizarra.model.labels import Firmware
 from pizarra.model.taken_subnet import TakenSubnet
 
@@ -23,6 +24,7 @@ class DiskSpec:
 
     source: DiskSource
     target: str  # vda, vdb
+    bus: str = "virtio"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class DomainSpec:
     firmware: Firmware
     disks: Sequence[DiskSpec]
     tpm: bool = False  # an emulated TPM 2.0
+    hardware: Hardware = USUAL  # what its system was installed for
     seed: Path | None = None  # a small disk for cloud-init, while a machine is given its identity
     network: str  # "none", "bridge=br0", or the mode of the classroom's own network
     mac: str
@@ -183,6 +186,10 @@ class Compute(Protocol):
 
     def redefine(self, xml: str) -> None:
         """Replace the persistent definition of a domain, as an adoption does."""
+        ...
+
+    def volume_path(self, pool: str, name: str) -> Path:
+        """Where a volume of a storage pool is. Raises NotFound, HostNotFit, Unsupported."""
         ...
 
     def find(self, name: str) -> Domain | None:

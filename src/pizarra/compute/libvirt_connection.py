@@ -26,7 +26,14 @@ QUICK_S = 30.0
 SLOW_S = 180.0  # to start or destroy: thirty machines at once wait for each other
 
 _AUTH = frozenset({libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED})
-_ABSENT = frozenset({libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_NETWORK})
+_ABSENT = frozenset(
+    {
+        libvirt.VIR_ERR_NO_DOMAIN,
+        libvirt.VIR_ERR_NO_NETWORK,
+        libvirt.VIR_ERR_NO_STORAGE_POOL,
+        libvirt.VIR_ERR_NO_STORAGE_VOL,
+    }
+)
 
 # libvirt prints every error to stderr unless a handler is registered
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
@@ -109,7 +116,7 @@ def qemu_user(uri: str, limit_s: float = 10) -> tuple[int, int] | None:
 
 
 def or_none(look_up: Callable[[str], T], key: str) -> T | None:
-    """What ``look_up`` finds; None when libvirt knows no such domain or network."""
+    """What ``look_up`` finds; None when libvirt knows no such domain, network, pool or volume."""
     try:
         return look_up(key)
     except libvirt.libvirtError as error:

@@ -41,6 +41,7 @@ from pizarra.compute.libvirt_networks import (
     network_subnets,
     remove_network,
 )
+from pizarra.compute.libvirt_storage import volume_path
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.disk_source import ImageFile
@@ -178,6 +179,12 @@ class LibvirtCompute:
             conn.defineXML(xml)
 
         self._connections.do(N_("redefine"), uuid, work)
+
+    def volume_path(self, pool: str, name: str) -> Path:
+        """The file or device of a volume of a storage pool."""
+        return self._connections.do(
+            N_("look for"), f"{pool}/{name}", lambda conn: volume_path(conn, pool, name)
+        )
 
     # ---- one machine's power
 
@@ -457,8 +464,13 @@ def _uuids(conn: Connection, flag: int) -> frozenset[str]:
 def _read_domain(domain: VirDomain | None) -> Domain | None:
     if domain is None:
         return None
-    power = _POWER[domain.state()[0]]
-    return Domain(uuid=domain.UUIDString(), name=domain.name(), power=power)
+    return Domain(
+        uuid=domain.UUIDString(),
+        name=domain.name(),
+        power=_POWER[domain.state()[0]],
+        has_saved_ram=bool(domain.hasManagedSaveImage()),
+        has_snapshots=domain.snapshotNum() > 0,
+    )
 
 
 def _by_uuid(conn: Connection, uuid: str) -> VirDomain | None:

@@ -22,7 +22,7 @@ from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.network_xml import names_by_mac, network_name
 from pizarra.compute.picture import desktop
 from pizarra.compute.seat_metadata import is_ours
-from pizarra.errors import ComputeFault, NotOurs, PizarraError
+from pizarra.errors import ComputeFault, NotFound, NotOurs, PizarraError
 from pizarra.model.facts import Domain, Power
 from pizarra.model.taken_subnet import TakenSubnet
 from pizarra.system.flight import record
@@ -55,6 +55,7 @@ _QUESTIONS = (
     "agent_answers",
     "taken_subnets",
     "macs",
+    "volume_path",
 )
 
 
@@ -79,6 +80,7 @@ class MemoryCompute:
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
         self._taken: tuple[TakenSubnet, ...] = ()
+        self._pool_volumes: dict[tuple[str, str], Path] = {}
         self._faults: list[_Fault] = []
         self._lock = threading.RLock()
 
@@ -130,6 +132,10 @@ class MemoryCompute:
     def take_subnets(self, taken: Iterable[TakenSubnet]) -> None:
         """Give the host other addresses, routes and name servers than it had."""
         self._taken = tuple(taken)
+
+    def put_pool_volume(self, pool: str, name: str, path: Path) -> None:
+        """Make a volume of a storage pool as somebody else would."""
+        self._pool_volumes[pool, name] = path
 
     # ---- the interface
 
@@ -291,6 +297,13 @@ class MemoryCompute:
         with self._record_call("live_xml", uuid):
             machine = self._machine(uuid)
             return (machine.live_xml if machine.power not in _OFF else "") or machine.xml
+
+    def volume_path(self, pool: str, name: str) -> Path:
+        """The path that ``put_pool_volume`` gave."""
+        with self._record_call("volume_path", name):
+            if (pool, name) not in self._pool_volumes:
+                raise NotFound("There is no volume {name}.", name=name)
+            return self._pool_volumes[pool, name]
 
     def screenshot(self, uuid: str) -> bytes:
         """A desktop with the machine's number."""

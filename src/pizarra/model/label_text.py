@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from pizarra.errors import NotOurs
+from pizarra.model.hardware import Hardware
 
 FORMAT = 2  # of labels and records; format 1 had no such key, and ended with version ab156f6
 T = TypeVar("T")
@@ -42,6 +43,7 @@ _PARSERS: Mapping[str, Parser] = {
     "bool": _flag_parsed,
     "Firmware": Firmware,
     "ResetMethod": ResetMethod,
+    "Hardware": Hardware.parse,
 }
 
 

@@ -23,6 +23,7 @@ from pizarra.model.classroom_record import (
     policy_from_dict,
     policy_to_dict,
 )
+from pizarra.model.hardware import USUAL, Hardware
 from pizarra.model.label_text import (
     FORMAT,
     Firmware,
@@ -76,6 +77,7 @@ class TemplateLabels(Labels):
     version: int
     firmware: Firmware = Firmware.BIOS
     firmware_state: str = ""  # kept beside the machine's first disk: nvram, tpm, nvram+tpm
+    hardware: Hardware = USUAL  # what the guest's system needs to boot
     persistent: bool = False  # a data disk: resets, upgrades and undo leave it as it is
     warm: bool = False  # classrooms made of this version get warm baselines
 
@@ -89,6 +91,7 @@ class MaintenanceLabels(Labels):
     version: int
     firmware: Firmware = Firmware.BIOS
     firmware_state: str = ""
+    hardware: Hardware = USUAL
     persistent: bool = False
     domain: str = ""  # UUID of the libvirt domain
     memory_bytes: int = 0
@@ -103,6 +106,7 @@ class MaintenanceLabels(Labels):
             disk=self.disk,
             firmware=self.firmware,
             firmware_state=self.firmware_state,
+            hardware=self.hardware,
             persistent=self.persistent,
             warm=warm,
         )
@@ -124,6 +128,7 @@ class SeatLabels(Labels):
     baseline: str = ""  # UUID of the volume that holds the original state
     firmware: Firmware = Firmware.BIOS
     firmware_state: str = ""  # kept beside the machine's first disk: nvram, tpm, nvram+tpm
+    hardware: Hardware = USUAL  # what the guest's system needs to boot
     persistent: bool = False
     reset_method: ResetMethod = ResetMethod.REWIND
     record: ClassroomRecord | None = None  # while the classroom has none: it had format 1
@@ -187,6 +192,7 @@ class CheckpointLabels(Labels):
     baseline: str = ""  # of the seat, then
     firmware: Firmware = Firmware.BIOS
     firmware_state: str = ""
+    hardware: Hardware = USUAL
     memory_bytes: int = 0  # this and the next two: of the machine whose RAM it is
     vcpus: int = 0
     network: str = ""

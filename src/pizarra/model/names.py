@@ -68,6 +68,11 @@ def _address(first: str, rest: bytes) -> str:
     return f"{first}:{rest.hex(':')}"
 
 
+def parse_number(text: str) -> int | None:
+    """A number of at most nine digits 0 to 9; None for anything else, also for ``²`` and ``٣``."""
+    return int(text) if re.fullmatch(r"[0-9]{1,9}", text, re.ASCII) else None
+
+
 def parse_seat_name(text: str) -> tuple[str, int]:
     """``net-07`` -> ("net", 7). Raises BadInput."""
     classroom, _, digits = text.rpartition("-")

@@ -8,13 +8,13 @@ from pizarra.errors import BadInput
 
 KIB, MIB, GIB, TIB = (1024**power for power in (1, 2, 3, 4))
 _UNITS = {"": 1, "K": KIB, "M": MIB, "G": GIB, "T": TIB}
-_SIZE = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*([KMGT]?)(?:i?B)?\s*", re.ASCII | re.I)
+_SIZE = re.compile(r"\s*([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*(?:([KMGT])i?)?B?\s*", re.ASCII | re.I)
 
 
 def parse_size(text: str) -> int:
-    """``"2G"``, ``"512MiB"``, ``"1.5 T"`` -> bytes. Raises BadInput."""
+    """``"2G"``, ``"2Gi"``, ``"512MiB"``, ``"1.5 T"`` -> bytes. Raises BadInput."""
     match = _SIZE.fullmatch(text)
-    size_bytes = int(float(match[1]) * _UNITS[match[2].upper()]) if match else 0
+    size_bytes = int(float(match[1]) * _UNITS[(match[2] or "").upper()]) if match else 0
     if size_bytes <= 0:
         raise BadInput(
             "{text!r} is not a size.", "Write a number and a unit: 512M, 20G.", text=text

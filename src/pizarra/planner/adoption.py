@@ -21,10 +21,12 @@ from pizarra.compute.seat_metadata import SeatMetadata
 from pizarra.errors import BadInput
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import Domain, Power, StorageKind, Volume
+from pizarra.model.hardware import USUAL
 from pizarra.model.labels import BaselineLabels, FillingLabels, ResetMethod, SeatLabels
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.outcome import Outcome
 from pizarra.model.sentence import Sentence, join
+from pizarra.planner.domain_import import hardware_by_disk
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import disk_name
 from pizarra.storage.images import ImageInfo
@@ -292,13 +294,11 @@ def _plan(
 ) -> MachinePlan:
     if not number:
         return _refuse(machine, Sentence("the classroom {name} is full", name=classroom))
-    labels = _labels(machine, classroom, number)
     wanted = [disk for disk in machine.disks if _is_wanted(disk.seen)]
-    first, *others = wanted
-    disks = (
-        _disk_plan(first, labels, to),
-        *(_disk_plan(disk, replace(labels, firmware_state=""), to) for disk in others),
-    )
+    disks = [
+        _disk_plan(disk, labels, to)
+        for disk, labels in zip(wanted, _labels(machine, classroom, number, wanted), strict=True)
+    ]
     why = next(filter(None, (_in_the_way(facts, disk) for disk in disks)), None)
     if why:
         return _refuse(machine, why)
@@ -310,21 +310,29 @@ def _plan(
         name=machine.domain.name,
         domain=machine.domain,
         number=number,
-        disks=disks,
+        disks=tuple(disks),
         record=_record(machine, classroom),
         xml=xml,
     )
 
 
-def _labels(machine: MachineFound, classroom: str, number: int) -> SeatLabels:
-    return SeatLabels(
-        classroom=classroom,
-        seat=number,
-        domain=machine.domain.uuid,
-        name=machine.domain.name,
-        firmware=firmware_of(machine.xml),
-        firmware_state=state_of(machine.xml),
-    )
+def _labels(
+    machine: MachineFound, classroom: str, number: int, disks: Sequence[DiskFound]
+) -> list[SeatLabels]:
+    """Of each disk; the first one speaks for the machine."""
+    hardware = hardware_by_disk(machine.xml, [disk.seen.target for disk in disks])
+    return [
+        SeatLabels(
+            classroom=classroom,
+            seat=number,
+            domain=machine.domain.uuid,
+            name=machine.domain.name,
+            firmware=firmware_of(machine.xml),
+            firmware_state="" if disk is not disks[0] else state_of(machine.xml),
+            hardware=hardware.get(disk.seen.target, USUAL),
+        )
+        for disk in disks
+    ]
 
 
 def _record(machine: MachineFound, classroom: str) -> ClassroomRecord:

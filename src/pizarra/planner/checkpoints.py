@@ -150,6 +150,7 @@ def new_volumes(name: str, seat: Seat, saved_at: int, ram_bytes: int = 0) -> lis
             baseline=volume.labels.baseline,
             firmware=volume.labels.firmware,
             firmware_state=volume.labels.firmware_state,
+            hardware=volume.labels.hardware,
             memory_bytes=seat.record.memory_bytes,
             vcpus=seat.record.vcpus,
             network=seat.record.network,

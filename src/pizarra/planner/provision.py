@@ -140,6 +140,7 @@ def _seat_volume(
         baseline=golden.uuid,
         firmware=origin.firmware,
         firmware_state=origin.firmware_state,
+        hardware=origin.hardware,
         persistent=origin.persistent,
     )
     first = origin.disk == "vda"
@@ -176,6 +177,7 @@ def domain_spec(seat: Seat) -> DomainSpec:
         vcpus=record.vcpus,
         firmware=labels.firmware,
         tpm="tpm" in labels.firmware_state,
+        hardware=labels.hardware,
         disks=[disk_spec(volume) for volume in seat.all_volumes],
         network=record.network,
         mac=mac_of(seat),
@@ -184,7 +186,8 @@ def domain_spec(seat: Seat) -> DomainSpec:
 
 def disk_spec(volume: Volume[SeatLabels] | Volume[MaintenanceLabels]) -> DiskSpec:
     """A disk of a machine."""
-    return DiskSpec(source=volume.source, target=volume.labels.disk)
+    labels = volume.labels
+    return DiskSpec(source=volume.source, target=labels.disk, bus=labels.hardware.bus)
 
 
 def subnet_of(classroom: str, gateways: Mapping[str, str]) -> IPv4Network | None:

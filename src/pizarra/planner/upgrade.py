@@ -32,6 +32,7 @@ def check_target(target: Template, present: Template) -> None:
     for what, wish, has in (
         (Sentence("disks"), _disks(target.volumes), _disks(present.volumes)),
         (Sentence("firmware"), _firmware(target), _firmware(present)),
+        (Sentence("hardware"), _hardware(target), _hardware(present)),
     ):
         if wish != has:
             raise Unsupported(
@@ -52,6 +53,12 @@ def _disks(volumes: Sequence[Volume[TemplateLabels]]) -> str:
 
 def _firmware(template: Template) -> str:
     return str(template.labels.firmware)
+
+
+def _hardware(template: Template) -> str:
+    """Of each disk that has not the usual one."""
+    of = {volume.labels.disk: str(volume.labels.hardware) for volume in template.volumes}
+    return ", ".join(f"{disk} {told}" for disk, told in of.items() if told) or "-"
 
 
 def seat_moves(seats: Sequence[Seat], target: Template, *, at_reset: bool) -> tuple[SeatMove, ...]:

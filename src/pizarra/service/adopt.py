@@ -153,14 +153,10 @@ def _image(path: Path, form: str) -> ImageInfo:
 
     Raises BadInput.
     """
-    if form != "raw":
-        _check_no_snapshots(path)
-        return image_info(path)
-    seen = path.stat()
-    if not seen.st_size or seen.st_size % 512:
-        raise BadInput("{path} is no raw disk of whole sectors.", path=path)
-    return ImageInfo(path=path, format="raw", virtual_size_bytes=seen.st_size,
-                     actual_bytes=seen.st_blocks * 512)  # fmt: skip
+    if form == "raw":
+        return image_info(path, "raw")
+    _check_no_snapshots(path)
+    return image_info(path)
 
 
 def _check_no_snapshots(path: Path) -> None:

@@ -9,7 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pizarra.engine.events import Noted
@@ -24,11 +23,11 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
+from pizarra.service.strict_yaml import load_yaml
 from pizarra.storage.registry import is_known, kinds
+from pizarra.system.text_files import read_text_file
 
 Word = TypeVar("Word", bound=StrEnum)
-# PyYAML lets the errors of what it builds through: `!!bool x`, `!!timestamp x`, `!!int ''`
-_NO_YAML = (yaml.YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError)
 
 
 class Declared(BaseModel):
@@ -110,23 +109,14 @@ class ApplyPlan:
 
 def read_spec(path: Path) -> ClassroomSpec:
     """Raises BadInput naming the file and the field."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("{path} cannot be read: {why}.", path=path, why=error) from None
-    return parse_spec(text, str(path))
+    return parse_spec(read_text_file(path), str(path))
 
 
 def parse_spec(text: str, path: str) -> ClassroomSpec:
     """Of a file's text; ``path`` is what errors call the file. Raises BadInput."""
     if len(text) > FILE_BYTES_MAX:
         raise BadInput("{path} is too large for a classroom file.", path=path)
-    try:
-        raw = yaml.safe_load(text)
-    except _NO_YAML as error:
-        why = " ".join(str(error).split())
-        raise BadInput("{path} is no YAML: {why}", path=path, why=why) from None
-    return _spec(path, raw)
+    return _spec(path, load_yaml(text, path))
 
 
 def _spec(path: str, raw: object) -> ClassroomSpec:

@@ -10,18 +10,20 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from pizarra.compute.domain_edit import StateFiles
 from pizarra.engine.events import Advanced, Began
 from pizarra.errors import AlreadyExists, BadInput, NotFound, NotOurs, StorageFault
 from pizarra.model.facts import StorageKind, Volume
+from pizarra.model.hardware import Hardware
 from pizarra.model.labels import CheckpointLabels, Firmware, InspectionLabels, TemplateLabels
 from pizarra.model.names import check_name
 from pizarra.model.sentence import N_
 from pizarra.planner.checkpoints import find_checkpoint
+from pizarra.planner.domain_import import disk_target
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource, Source
@@ -45,6 +47,13 @@ class _Disk(BaseModel):
     file_bytes: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
     persistent: bool = False
+    hardware: str = ""  # as its label says it; of the first disk, all of the machine's
+
+    @field_validator("hardware")
+    @classmethod
+    def _check_hardware(cls, text: str) -> str:
+        """Raises ValueError."""
+        return str(Hardware.parse(text))
 
 
 class _StateFile(BaseModel):
@@ -151,15 +160,25 @@ def _write(
         version=version,
         firmware=str(labels.firmware),  # type: ignore[arg-type]
         tpm="tpm" in labels.firmware_state,
-        disks=[_write_disk(context, volume, folder) for volume in volumes],
+        disks=[_write_disk(context, one, folder, disk_target(n)) for n, one in enumerate(volumes)],
         state=_write_state(context, volumes[0], folder),
     )
     path = folder / MANIFEST
-    write_new(path, json.dumps(manifest.model_dump(), indent=2) + "\n")
+    write_new(path, json.dumps(_dump(manifest), indent=2) + "\n")
     return manifest
 
 
-def _write_disk(context: Context, volume: _Exported, folder: Path) -> _Disk:
+def _dump(manifest: Manifest) -> dict[str, Any]:
+    """Without the hardware of a disk that has the usual one: older versions know no such key."""
+    document = manifest.model_dump()
+    for disk in document["disks"]:
+        if not disk["hardware"]:
+            del disk["hardware"]
+    return document
+
+
+def _write_disk(context: Context, volume: _Exported, folder: Path, disk: str) -> _Disk:
+    """``disk`` is its name in seats: an adopted machine may have called it ``sda``."""
     path = folder / f"{volume.name}.qcow2"
     form = volume.source.format
     with _readable(context, volume) as source:
@@ -167,12 +186,13 @@ def _write_disk(context: Context, volume: _Exported, folder: Path) -> _Disk:
     sync(path)
     file_bytes = path.stat().st_size
     return _Disk(
-        disk=volume.labels.disk,
+        disk=disk,
         file=path.name,
         size_bytes=volume.size_bytes,
         file_bytes=file_bytes,
         sha256=sha256_of(path, file_bytes),
         persistent=isinstance(volume.labels, TemplateLabels) and volume.labels.persistent,
+        hardware=str(volume.labels.hardware),
     )
 
 
@@ -278,4 +298,5 @@ def _source(context: Context, folder: Path, disk: _Disk) -> Source:
     told(1.0)
     if image.virtual_size_bytes != disk.size_bytes:
         raise BadInput("{path} has another size than its manifest says.", path=path)
-    return Source(disk=disk.disk, image=image, persistent=disk.persistent)
+    hardware = Hardware.parse(disk.hardware)
+    return Source(disk=disk.disk, image=image, persistent=disk.persistent, hardware=hardware)

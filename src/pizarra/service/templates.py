@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pizarra.compute.domain_edit import StateFiles, disks_of, firmware_of, state_files_of
+from pizarra.compute.domain_edit import StateFiles
 from pizarra.engine.events import Advanced, Began, Noted
-from pizarra.errors import AlreadyExists, BadInput, NotFound, PizarraError, Unsupported
-from pizarra.model.facts import Maintenance, Power, StorageKind, Template, Volume, labelled
+from pizarra.errors import AlreadyExists, BadInput, PizarraError, Unsupported
+from pizarra.model.facts import Maintenance, StorageKind, Template, Volume, labelled
+from pizarra.model.hardware import USUAL, Hardware
 from pizarra.model.labels import FillingLabels, Firmware, TemplateLabels, version_labels_of
 from pizarra.model.names import check_name
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
+from pizarra.planner.domain_import import disk_target
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.maintenance import nobody_maintains
 from pizarra.planner.placement import fits, place_for
@@ -30,6 +32,7 @@ class Source:
     disk: str
     image: ImageInfo
     persistent: bool = False  # a data disk of each seat, which resets leave alone
+    hardware: Hardware | None = None  # its bus; of the first disk, all of the machine's; the usual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,7 @@ class MachineSource:
     firmware: Firmware = Firmware.BIOS
     tpm: bool = False  # an emulated TPM 2.0
     files: StateFiles = field(default_factory=StateFiles)  # of its firmware and TPM; or blank
+    changes: tuple[Sentence, ...] = ()  # what its seats have otherwise than it had
 
     @property
     def state(self) -> str:
@@ -72,6 +76,7 @@ def import_template(
         if not new_version:
             _check_new(facts, name, kind, place)
         storage = context.host.storages.at(kind, place)
+        usual = _hardware(facts.template(name, kind, place)) if new_version else {}
         _check_data(storage, sources)
         _check_space(context, facts, storage, sources)
         made: list[tuple[Volume, TemplateLabels]] = []
@@ -84,6 +89,7 @@ def import_template(
                     firmware=machine.firmware,
                     persistent=source.persistent,
                     firmware_state="" if made else machine.state,
+                    hardware=source.hardware or usual.get(source.disk, USUAL),
                 )
                 made.append((_fill(context, storage, labels, source), labels))
             if machine.state:
@@ -113,6 +119,11 @@ def _version(
     return newest.version + 1
 
 
+def _hardware(newest: Template) -> dict[str, Hardware]:
+    """By disk, for an image that does not tell: its guest is the one of the version before."""
+    return {volume.labels.disk: volume.labels.hardware for volume in newest.volumes}
+
+
 def _check_new(facts: HostFacts, name: str, kind: StorageKind, place: str) -> None:
     for one in facts.templates:
         if (one.name, one.kind, one.place) == (name, kind, place):
@@ -132,8 +143,29 @@ def _check_data(storage: Storage, sources: list[Source]) -> None:
             "Use --storage lvm-thin or qcow2.",
             kind=storage.kind,
         )
-    if sources[0].persistent:
-        raise BadInput("The first disk of a template is its system's, and goes back.")
+    hardware = sources[0].hardware
+    boot = (hardware.boot if hardware else "") or sources[0].disk
+    if sources[0].persistent or any(one.persistent for one in sources if one.disk == boot):
+        raise BadInput("The disk that a template boots from is its system's, and goes back.")
+
+
+def with_hardware(sources: list[Source], told: str) -> list[Source]:
+    """With what ``told`` says of the machine, as labels do; its bus is that of each disk.
+
+    Raises BadInput.
+    """
+    if not told:
+        return sources
+    try:
+        first = (sources[0].hardware or USUAL).change(told)
+    except ValueError as error:
+        raise BadInput(
+            "No seat can have the hardware {part!r}.",
+            "Write keys and values such as bus=sata:nic=e1000; docs/formats-labels.md has all.",
+            part=str(error),
+        ) from None
+    rest = [replace(one, hardware=Hardware(bus=first.bus)) for one in sources[1:]]
+    return [replace(sources[0], hardware=first), *rest]
 
 
 def with_data(sources: list[Source], told: str, folder: Path) -> list[Source]:
@@ -141,13 +173,16 @@ def with_data(sources: list[Source], told: str, folder: Path) -> list[Source]:
     ``folder``. Raises BadInput."""
     if any(one.disk == told for one in sources):
         return [replace(one, persistent=one.persistent or one.disk == told) for one in sources]
-    disk = f"vd{chr(ord('a') + len(sources))}"
+    disk = disk_target(len(sources))
     path = Path(told)
     if not path.exists():
         path = folder / f"{disk}.img"
         with path.open("wb") as file:
             file.truncate(parse_size(told))
-    return [*sources, Source(disk=disk, image=image_info(path), persistent=True)]
+    first = sources[0].hardware
+    hardware = Hardware(bus=first.bus) if first else None  # its system has a driver for that
+    image = image_info(path)
+    return [*sources, Source(disk=disk, image=image, persistent=True, hardware=hardware)]
 
 
 def _check_space(
@@ -207,32 +242,6 @@ def _take_back(context: Context, storage: Storage, name: str) -> None:
 def source_of_file(path: Path) -> list[Source]:
     """A disk image or a block device. Raises BadInput."""
     return [Source(disk="vda", image=image_info(path))]
-
-
-def sources_of_domain(context: Context, name: str) -> tuple[list[Source], MachineSource]:
-    """The disks of a machine that is off, in its own order. Raises NotFound, BadInput."""
-    domain = context.host.compute.find(name)
-    if domain is None:
-        raise NotFound(
-            "There is no machine {name!r} in libvirt.", "See: virsh list --all", name=name
-        )
-    if domain.power is not Power.OFF:
-        raise BadInput(
-            "The machine {name} is {power}; its disks would change under the copy.",
-            "Shut it down first: virsh shutdown {name}",
-            name=name,
-            power=domain.power,
-        )
-    xml = context.host.compute.xml(domain.uuid)
-    disks = [disk for disk in disks_of(xml) if disk.device == "disk" and disk.path]
-    if not disks:
-        raise BadInput("The machine {name} has no disk that can be copied.", name=name)
-    sources = [
-        Source(disk=f"vd{chr(ord('a') + index)}", image=image_info(Path(disk.path)))
-        for index, disk in enumerate(disks)
-    ]
-    files = state_files_of(xml)
-    return sources, MachineSource(firmware=firmware_of(xml), tpm=bool(files.tpm), files=files)
 
 
 def list_templates(context: Context) -> tuple[Template, ...]:
@@ -308,6 +317,7 @@ def template_json(template: Template, maintenance: Maintenance | None = None) ->
         "place": template.place,
         "firmware": str(labels.firmware),
         "tpm": "tpm" in labels.firmware_state,
+        "hardware": labels.hardware.to_dict(),
         "warm": template.warm,
         "seats": template.seats,
         "fault": template.fault,
@@ -316,6 +326,7 @@ def template_json(template: Template, maintenance: Maintenance | None = None) ->
             {
                 "disk": volume.labels.disk,
                 "persistent": volume.labels.persistent,
+                "bus": volume.labels.hardware.bus,
                 "volume": volume.name,
                 "size_bytes": volume.size_bytes,
                 "used_bytes": _users(volume),

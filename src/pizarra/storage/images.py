@@ -21,27 +21,31 @@ from pydantic import BaseModel, Field
 
 from pizarra.errors import BadInput, CommandFailed, StorageFault
 from pizarra.model.sentence import N_, Sentence
-from pizarra.storage.qcow2.header import MAGIC, open_file, parse_header
+from pizarra.storage.image_checks import (
+    AGAIN,
+    SECTOR_BYTES,
+    START_BYTES,
+    Fault,
+    check_fault,
+    cut_off_fault,
+    length_fault,
+    signature_fault,
+    vhdx_end,
+)
+from pizarra.storage.qcow2.header import MAGIC, CutOff, needed_bytes, open_file, parse_header
 from pizarra.system import devmapper
 from pizarra.system.file_copies import sync
 from pizarra.system.process import piping, run
 
 FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
-SECTOR_BYTES = 512
-_START_BYTES = 64 * 1024
 _PROGRESS = re.compile(r"\(\s*([0-9.]+)/100%\)")
 _COPY_LIMIT_S = 24 * 3600
+_CHECK_LIMIT_S = 3600  # qemu-img check reads all tables of an image
+_CHECK_STATUS = (0, 2, 3)  # of qemu-img check: no errors, corruptions, leaks; it has reported
+_HAVE_TABLES = ("qcow2", "vmdk", "vdi", "vhdx")
 _CONVERT_HINT = N_(
     "If you trust it, make one file of it first: qemu-img convert -O qcow2 {path} NEW"
 )
-_NOT_IMAGES = {
-    b"\x1f\x8b": "gzip",
-    b"\xfd7zXZ\0": "xz",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"BZh": "bzip2",
-    b"PK\x03\x04": "zip",
-    b"7z\xbc\xaf\x27\x1c": "7z",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +59,22 @@ class ImageInfo:
     backing: str = ""  # always so: what has one is refused
 
 
-def image_info(path: Path) -> ImageInfo:
-    """Raises BadInput for what is no image, or one that refers to other files."""
+def image_info(path: Path, form: str = "") -> ImageInfo:
+    """What an image is. Its first bytes tell, or else ``form``: what its machine reads it as.
+
+    A disk that a machine reads as raw may hold whatever a guest wrote, also the header of another
+    format. Raises BadInput for what is no image, or one that refers to other files.
+    """
     path = absolute(path)
     try:
         with open_file(path) as file:
-            form = _format(path, file)
+            form = _check_raw(path, file) if form == "raw" else _found_format(path, form, file)
             seen = os.fstat(file.fileno())
     except OSError as error:
         raise BadInput("Cannot read {path}: {cause}.", path=path, cause=error.strerror) from None
     except ValueError as error:
-        raise _refuse(path, str(error)) from None
+        again = AGAIN if isinstance(error, CutOff) else ""
+        raise _refuse(path, str(error), again) from None
     told = _fields(path, form)
     if told.backing:
         raise _refuse(path, N_("it stands on another image"), _CONVERT_HINT)
@@ -73,6 +82,7 @@ def image_info(path: Path) -> ImageInfo:
         raise _refuse(path, N_("it is encrypted"))
     if told.size_bytes <= 0:
         raise _refuse(path, N_("it is empty"))
+    _check_tables(path, form)
     # only a file can be sparse
     actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else told.size_bytes
     return ImageInfo(
@@ -87,7 +97,7 @@ def absolute(path: Path) -> Path:
     return path.absolute()
 
 
-def _refuse(path: Path, why: str, hint: str = "") -> BadInput:
+def _refuse(path: Path, why: str, hint: str = "", **facts: object) -> BadInput:
     known = N_("Images of these formats can be imported: {formats}.")
     return BadInput(
         "{path} cannot be imported: {why}.",
@@ -95,13 +105,70 @@ def _refuse(path: Path, why: str, hint: str = "") -> BadInput:
         path=path,
         why=why,
         formats=", ".join(FORMATS),
+        **facts,
     )
+
+
+def _refuse_if(path: Path, fault: Fault | None) -> None:
+    """Raises BadInput for a fault."""
+    if fault:
+        raise _refuse(path, fault.why, fault.hint, **fault.facts)
+
+
+def _check_raw(path: Path, file: BinaryIO) -> str:
+    """Raises BadInput."""
+    if file.seek(0, os.SEEK_END) % SECTOR_BYTES:
+        raise BadInput("{path} is no raw disk of whole sectors.", path=path)
+    return "raw"
+
+
+def _found_format(path: Path, form: str, file: BinaryIO) -> str:
+    """By its first bytes; the file is as long as it says. Raises BadInput, ValueError, OSError."""
+    found = _format(path, file)
+    if form not in ("", found):
+        raise BadInput(
+            "{path} is {format} for its machine, but its file is {found}.",
+            "See: qemu-img info {path}",
+            path=path,
+            format=form,
+            found=found,
+        )
+    _check_length(path, found, file)
+    return found
+
+
+def _check_length(path: Path, form: str, file: BinaryIO) -> None:
+    """Raises BadInput for an image that ends too early, OSError, ValueError."""
+    size_bytes = file.seek(0, os.SEEK_END)
+    start = os.pread(file.fileno(), START_BYTES, 0)
+    end = os.pread(file.fileno(), SECTOR_BYTES, max(0, size_bytes - SECTOR_BYTES))
+    _refuse_if(path, length_fault(form, start, size_bytes, end))
+    if form == "vhdx":
+        needs_bytes = vhdx_end(lambda at, length: os.pread(file.fileno(), length, at))
+        if needs_bytes > size_bytes:
+            _refuse_if(path, cut_off_fault(needs_bytes, size_bytes))
+    if form == "qcow2":
+        needs_bytes, spare_bytes = needed_bytes(file), parse_header(start).cluster_bytes
+        if needs_bytes - size_bytes >= spare_bytes:  # QEMU may leave out the end of the last one
+            _refuse_if(path, cut_off_fault(needs_bytes, size_bytes))
+
+
+def _check_tables(path: Path, form: str) -> None:
+    """Raises BadInput for an image whose tables contradict each other."""
+    if form not in _HAVE_TABLES:
+        return
+    argv = ["qemu-img", "check", "--output=json", "-f", form, str(path)]
+    done = run(argv, check=False, timeout_s=_CHECK_LIMIT_S)
+    if done.returncode not in _CHECK_STATUS:
+        why = Sentence("qemu-img check cannot read it: {said}", said=_words(done.stderr))
+        raise _refuse(path, why, AGAIN)
+    _refuse_if(path, check_fault(done.stdout))
 
 
 def _format(path: Path, file: BinaryIO) -> str:
     """Raises BadInput, ValueError, OSError."""
     size_bytes = file.seek(0, os.SEEK_END)
-    start = os.pread(file.fileno(), _START_BYTES, 0)
+    start = os.pread(file.fileno(), START_BYTES, 0)
     if start.startswith(MAGIC):
         header = parse_header(start)
         if header.backing or header.data_file:
@@ -128,6 +195,10 @@ def _format(path: Path, file: BinaryIO) -> str:
 def _vmdk(path: Path, start: bytes) -> str:
     """Only the form with all of it in one file: a descriptor may name any file of the host."""
     capacity = int.from_bytes(start[12:20], "little")  # 0: what counts is the descriptor inside
+    if not start.startswith((b"KDMV", b"COWD")):
+        raise _refuse(
+            path, N_("it only describes a VMDK: its data is in other files"), _CONVERT_HINT
+        )
     if not start.startswith(b"KDMV") or capacity == 0:
         raise _refuse(path, N_("its data is in other files"), _CONVERT_HINT)
     if b"parentFileNameHint" in start:
@@ -136,17 +207,7 @@ def _vmdk(path: Path, start: bytes) -> str:
 
 
 def _raw(path: Path, start: bytes, size_bytes: int) -> str:
-    for magic, name in _NOT_IMAGES.items():
-        if start.startswith(magic):
-            raise _refuse(
-                path, Sentence("it is packed with {name}", name=name), N_("Unpack it first.")
-            )
-    if start[257:262] == b"ustar":
-        raise _refuse(
-            path, N_("it is an archive"), N_("Unpack it and import a disk that is in it.")
-        )
-    if start.startswith(b"QED\0"):
-        raise _refuse(path, N_("it is of the format qed"), _CONVERT_HINT)
+    _refuse_if(path, signature_fault(start))
     if size_bytes == 0:
         raise _refuse(path, N_("it is empty"))
     if size_bytes % SECTOR_BYTES:
@@ -275,7 +336,7 @@ def _words(stderr: str) -> str:
 def snapshots_inside(path: Path) -> int:
     """How many snapshots a qcow2 file has inside; 0 for other files. Raises ValueError, OSError."""
     with open_file(path) as file:
-        start = file.read(_START_BYTES)
+        start = file.read(START_BYTES)
     return parse_header(start).snapshots if start.startswith(MAGIC) else 0
 
 

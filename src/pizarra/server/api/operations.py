@@ -21,6 +21,7 @@ from ninja.responses import Status
 
 from pizarra import __version__
 from pizarra.errors import PizarraError
+from pizarra.model.names import parse_number
 from pizarra.server import hosts
 from pizarra.server.api import seats, shapes, uploads
 from pizarra.server.api.callers import caller, rule, user_of
@@ -185,8 +186,8 @@ def job(request: HttpRequest, job_id: UUID) -> Job:
 @rule(Rule.SIGNED_IN)
 def job_events(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """Server-sent events: `told` for each event of the job, then `ended` with the job."""
-    after = request.headers.get("Last-Event-ID", "0")
-    stream = _event_lines(_job_of(request, job_id).id, int(after) if after.isdigit() else 0)
+    after = parse_number(request.headers.get("Last-Event-ID", "")) or 0
+    stream = _event_lines(_job_of(request, job_id).id, after)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 

@@ -20,6 +20,7 @@ from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
 from pizarra.errors import BadInput, PizarraError
+from pizarra.model.names import parse_number
 from pizarra.model.policy import MINUTES_MAX
 from pizarra.server.api.answers import own_classrooms
 from pizarra.server.commands import ask, submit
@@ -29,6 +30,7 @@ from pizarra.server.jobs.queue import write_audit
 from pizarra.server.pages.words import console_words, upload_words, wall_words
 from pizarra.server.people.acts import make_token, revoke_token
 from pizarra.server.people.models import Role, Scope, User
+from pizarra.server.people.usernames import parse_username, username_fault
 from pizarra.server.permissions import Rule, may, rooms_of, rule
 from pizarra.server.rooms import acts
 from pizarra.server.rooms.models import Room
@@ -170,13 +172,13 @@ def _act_on_room(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Ht
         write_audit(user, "policy", found.name, request=request)
         return redirect("room", classroom=found.name)
     if act == "lesson":
-        minutes = request.POST.get("minutes", "")
-        if not minutes.isdecimal() or int(minutes) > MINUTES_MAX:
+        minutes = parse_number(request.POST.get("minutes", ""))
+        if minutes is None or minutes > MINUTES_MAX:
             raise BadInput("A lesson lasts 0 to {most} minutes.", most=MINUTES_MAX)
-        left = timedelta(minutes=int(minutes))
+        left = timedelta(minutes=minutes)
         found.ends_at = timezone.now() + left if left else None
         found.save(update_fields=["ends_at"])
-        write_audit(user, "lesson", found.name, facts={"minutes": int(minutes)}, request=request)
+        write_audit(user, "lesson", found.name, facts={"minutes": minutes}, request=request)
         return redirect("room", classroom=found.name)
     if act in ("restore", "forget"):
         name = "checkpoint restore" if act == "restore" else "checkpoint delete"
@@ -260,19 +262,19 @@ def people(request: HttpRequest) -> HttpResponse:
     """All users. The page shows the first password of a new user once."""
     shown: dict[str, Any] = {"roles": Role.choices}
     if request.method == "POST":
-        username, role = request.POST.get("username", "").strip().lower(), request.POST.get("role")
+        username, role = parse_username(request.POST.get("username", "")), request.POST.get("role")
         password = secrets.token_urlsafe(6)
         try:
-            if role not in Role.values or not username:
-                raise ValueError
+            if role not in Role.values or username_fault(username):
+                raise ValueError(username_fault(username) if username else "")
             with transaction.atomic():
                 User.objects.create_user(username, password=password, role=role)
             write_audit(_user(request), "user", target=username, request=request)
             shown |= {"made": username, "password": password}
         except IntegrityError:
             shown["problem"] = _("There is somebody of this name already.")
-        except ValueError:
-            shown["problem"] = _("A name and a role are needed.")
+        except ValueError as error:
+            shown["problem"] = str(error) or _("A name and a role are needed.")
     shown["users"] = User.objects.order_by("username")[:1000]
     return render(request, "people.html", shown)
 
@@ -286,8 +288,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
         if name and scope in Scope.values:
             made = make_token(user, name, [scope], request)[1]
     elif request.method == "POST":
-        number = request.POST.get("id", "")
-        revoke_token(user, int(number) if number.isdecimal() else 0, request)
+        revoke_token(user, parse_number(request.POST.get("id", "")) or 0, request)
     return render(
         request,
         "tokens.html",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +11,15 @@ from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from pizarra.errors import BadInput
-from pizarra.model.names import parse_seat_name
+from pizarra.model.names import parse_number, parse_seat_name
 from pizarra.server.people.models import Role, User
+from pizarra.server.people.usernames import parse_username, username_fault
 from pizarra.server.rooms.models import Room, SeatAssignment
+from pizarra.server.rooms.roster_text import Line, parse_lines
 
 _LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # none that look alike
 CODE_LENGTH = 6
+_NAME_LENGTH_MAX = 150  # of each of Django's two columns
 
 
 @dataclass(slots=True)
@@ -38,35 +39,38 @@ def read_roster(room: Room, text: str, seats: set[int]) -> Roster:
     found = Roster()
     numbers: dict[int, int] = {}
     names: dict[str, int] = {}
-    sample = text[:2000]
-    delimiter = ";" if sample.count(";") > sample.count(",") else ","
-    for line, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
-        cells = [cell.strip() for cell in row]
-        if not any(cells) or (line == 1 and cells[0].lower() in ("seat", "puesto")):
+    for line in parse_lines(text):
+        if line.fault:
+            found.wrong(line.number, line.fault)
             continue
-        if len(cells) < 2:
-            found.wrong(line, _("a seat and a user name are needed"))
-            continue
-        number = _number(room, cells[0])
-        username = cells[1].lower()
+        seat, username, full = line.cells[0], parse_username(line.cells[1]), _full_name(line)
+        number = _number(room, seat)
+        known = User.objects.filter(username=username).first()
         if number is None or number not in seats:
-            found.wrong(line, _("there is no seat {seat}").format(seat=cells[0]))
+            shown = seat if seat.isprintable() else ascii(seat)
+            found.wrong(line.number, _("there is no seat {seat}").format(seat=shown[:60]))
         elif number in numbers:
-            text = _("seat {n} is on line {line} already")
-            found.wrong(line, text.format(n=number, line=numbers[number]))
-        elif not username.replace(".", "").replace("-", "").replace("_", "").isalnum():
-            found.wrong(line, _("{name} cannot be a user name").format(name=cells[1]))
+            told = _("seat {n} is on line {line} already")
+            found.wrong(line.number, told.format(n=number, line=numbers[number]))
+        elif why := username_fault(username):
+            found.wrong(line.number, why)
         elif username in names:
-            text = _("{name} is on line {line} already")
-            found.wrong(line, text.format(name=username, line=names[username]))
-        elif (known := User.objects.filter(username=username).first()) and not _may_sit(known):
-            found.wrong(line, _("{name} is not a student").format(name=username))
+            told = _("{name} is on line {line} already")
+            found.wrong(line.number, told.format(name=username, line=names[username]))
+        elif known and not _may_sit(known):
+            found.wrong(line.number, _("{name} is not a student").format(name=username))
+        elif len(full) > _NAME_LENGTH_MAX:
+            told = _("the name has {n} characters; it can have {most}")
+            found.wrong(line.number, told.format(n=len(full), most=_NAME_LENGTH_MAX))
         else:
-            numbers[number], names[username] = line, line
-            full = cells[2] if len(cells) > 2 else ""
-            found.rows.append({"line": line, "number": number, "username": username,
+            numbers[number], names[username] = line.number, line.number
+            found.rows.append({"line": line.number, "number": number, "username": username,
                                "name": full, "new": known is None})  # fmt: skip
     return found
+
+
+def _full_name(line: Line) -> str:
+    return line.cells[2] if len(line.cells) > 2 else ""
 
 
 def _may_sit(user: User) -> bool:
@@ -74,8 +78,9 @@ def _may_sit(user: User) -> bool:
 
 
 def _number(room: Room, text: str) -> int | None:
-    if text.isdigit():
-        return int(text)
+    number = parse_number(text)
+    if number is not None:
+        return number
     try:
         classroom, number = parse_seat_name(text)
     except BadInput:
@@ -94,7 +99,7 @@ def apply_roster(room: Room, roster: Roster) -> dict[str, str]:
             first, _, last = row["name"].partition(" ")
             user = User.objects.create_user(
                 row["username"], password=passwords[row["username"]], role=Role.STUDENT,
-                first_name=first[:150], last_name=last[:150],
+                first_name=first, last_name=last,
             )  # fmt: skip
         room.students.add(user)
         assign(room, row["number"], user)

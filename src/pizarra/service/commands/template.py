@@ -67,6 +67,11 @@ class Import(AtPlace):
     from_domain: str = Field("", max_length=200, description="A libvirt machine that is shut off.")
     firmware: Firmware | None = Field(None, description="What boots it; of a machine, as it says.")
     tpm: bool = Field(False, description="Give its seats an emulated TPM 2.0.")
+    hardware: str = Field(
+        "",
+        max_length=300,
+        description="What its guest was installed for, such as bus=sata:nic=e1000.",
+    )
     data: list[str] = Field(
         default_factory=list,
         max_length=8,
@@ -112,11 +117,11 @@ def import_(context: Context, wish: Import) -> Document:
 
 
 def _sources(context: Context, wish: Import) -> tuple[list[Source], MachineSource]:
-    from pizarra.service import export, templates
+    from pizarra.service import domain_import, export, templates
     from pizarra.service.templates import MachineSource
 
     if wish.from_domain:
-        return templates.sources_of_domain(context, wish.from_domain)
+        return domain_import.sources_of_domain(context, wish.from_domain)
     assert wish.source is not None, "the model has one source"
     check_is_root(context, "source")
     if export.is_manifest(wish.source):
@@ -129,6 +134,7 @@ def _import(
 ) -> Document:
     from pizarra.service import templates
 
+    sources = templates.with_hardware(sources, wish.hardware)
     with TemporaryDirectory() as blanks:
         for one in wish.data:
             if context.by is not None:
@@ -145,7 +151,7 @@ def _import(
             vg=wish.vg,
             new_version=wish.new_version,
         )
-    return templates.template_json(template)
+    return {**templates.template_json(template), "changes": list(found.changes)}
 
 
 @command("template list", who=Who.TEACHER, scope=Scope.READ, route="GET /templates")

@@ -15,16 +15,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from pizarra.model.sentence import N_
+
 MAGIC = b"QFI\xfb"
 _START = struct.Struct(">4sIQIIQIIQQIIQ")
 _VERSION_3 = struct.Struct(">QQQII")
 _EXTENSION = struct.Struct(">II")
 _BACKING_FORMAT = 0xE2792ACA
 _CORRUPT, _DATA_FILE, _EXTENDED_L2 = 1 << 1, 1 << 2, 1 << 4
-_OFFSET = 0x00FF_FFFF_FFFF_FE00  # of an L1 entry
+_OFFSET = 0x00FF_FFFF_FFFF_FE00  # of an entry of an L1 or L2 table
+_COMPRESSED = 1 << 62  # in an entry of an L2 table
 _HEADER_BYTES_MAX = 64 * 1024
 SECTOR_BYTES = 512  # the least cluster, and what tables are aligned to
 _L1_ENTRIES_MAX = 32 * 1024 * 1024 // 8
+
+
+class CutOff(ValueError):
+    """The file ends before what it says that it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +58,7 @@ def parse_header(data: bytes) -> Header:
     try:
         return _parse(data)
     except struct.error:
-        raise ValueError("its header is cut off") from None
+        raise CutOff(N_("its header is cut off")) from None
 
 
 def _parse(data: bytes) -> Header:
@@ -66,7 +73,7 @@ def _parse(data: bytes) -> Header:
         bits, _, _, _, header_bytes = _VERSION_3.unpack_from(data, _START.size)
     backing = data[backing_offset : backing_offset + backing_bytes] if backing_offset else b""
     if backing_offset and len(backing) != backing_bytes:
-        raise ValueError("its header is cut off")
+        raise CutOff(N_("its header is cut off"))
     extensions = dict(_extensions(data[: backing_offset or None], header_bytes))
     return Header(
         version=version,
@@ -131,10 +138,37 @@ def allocated_bytes(path: Path) -> int:
         return used * header.cluster_bytes
 
 
+def needed_bytes(file: BinaryIO) -> int:
+    """Where the last cluster ends that the tables of an image name: a shorter file was cut off.
+
+    Snapshots inside are left out. Raises OSError, ValueError.
+    """
+    header = parse_header(os.pread(file.fileno(), _HEADER_BYTES_MAX, 0))
+    level_1 = _entries(file, header.l1_offset, header.l1_entries) if header.l1_entries else ()
+    words = 2 if header.extended_l2 else 1  # of an entry; the second is a bitmap
+    count = header.cluster_bytes // 8
+    ends = [header.cluster_bytes]
+    for offset in (entry & _OFFSET for entry in level_1 if entry & _OFFSET):
+        entries = _entries(file, offset, count)[::words]
+        ends.append(offset + header.cluster_bytes)
+        ends.append(max(_cluster_end(entry, header.cluster_bytes) for entry in entries))
+    return max(ends)
+
+
+def _cluster_end(entry: int, cluster_bytes: int) -> int:
+    """Where the data of an entry of an L2 table ends in the file; 0 when it has none there."""
+    if not entry & _COMPRESSED:
+        offset = entry & _OFFSET
+        return offset + cluster_bytes if offset else 0
+    shift = 62 - (cluster_bytes.bit_length() - 1 - 8)
+    offset, sectors = entry & ((1 << shift) - 1), (entry & (_COMPRESSED - 1)) >> shift
+    return offset - offset % SECTOR_BYTES + (sectors + 1) * SECTOR_BYTES
+
+
 def _entries(file: BinaryIO, offset: int, count: int) -> array[int]:
     inside = offset < _OFFSET and not offset % SECTOR_BYTES and offset > 0
     table = array("Q", os.pread(file.fileno(), count * 8, offset) if inside else b"")
     if len(table) != count:
-        raise ValueError("one of its tables is cut off")
+        raise CutOff(N_("one of its tables is cut off"))
     table.byteswap()  # big-endian in the file; we are an x86 project
     return table
