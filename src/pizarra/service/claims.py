@@ -117,8 +117,8 @@ def _complete(
 
 
 def _awake(context: Context, classroom: str, numbers: Numbers) -> tuple[Seat, ...]:
-    seats = look_at_seats(context, classroom, numbers)[1]
-    return look_at_seats(context, classroom, numbers)[1] if context.host.wake(seats) else seats
+    seats = look_at_disks(context, classroom, numbers)[1]
+    return look_at_disks(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 
 def _complete_names(
