@@ -13,7 +13,7 @@ from pizarra.model.facts import Power
 from pizarra.model.labels import CheckpointLabels
 from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
-from pizarra.model.policy import After, OnHardware, Policy
+from pizarra.model.policy import After, ChangedHardware, Policy
 from pizarra.planner.drift import any_fault, content_fault
 from pizarra.service import checkpoints, inspect, maintenance, verbs
 from pizarra.service.look import look_at_seats
@@ -311,7 +311,7 @@ def test_verbs_when_hardware_was_changed_then_it_is_kept_and_told(room: Tampered
 @every_hardware
 def test_reset_when_the_policy_says_so_then_hardware_is_put_right_too(room: Tampered) -> None:
     net = room.context.host.observe().classroom("net")
-    policy = Policy(hardware=OnHardware.RESET)
+    policy = Policy(changed_hardware=ChangedHardware.RESET)
     write_record(room.context, net, replace(net.record, policy=policy))
     assert told(verbs.verify(room.context, "net", [2])) == (Outcome.UNKNOWN, False)
     assert room.reset([2]).exit_status == 0

@@ -73,7 +73,7 @@ def test_apply_when_a_policy_changes_then_says_so_once_and_show_tells_it(net: De
         "reset_by": "students",
         "undo_hours": 48,
         "minutes": 50,
-        "hardware": "keep",
+        "changed_hardware": "keep",
     }
 
 

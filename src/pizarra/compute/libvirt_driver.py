@@ -7,13 +7,13 @@ restarted) is made once more on a new connection.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,12 @@ import libvirt
 import libvirt_qemu
 from lxml import etree
 
+from pizarra.compute import libvirt_ram
+from pizarra.compute.direct_io import buffered_targets
 from pizarra.compute.domain_edit import agent_listens
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.fence import raise_fence
-from pizarra.compute.interface import DiskSpec, DomainSpec, NetworkSpec
+from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.kvm_choice import is_kvm_usable
 from pizarra.compute.libvirt_connection import (
     QUICK_S,
@@ -44,15 +46,13 @@ from pizarra.compute.libvirt_networks import (
 from pizarra.compute.libvirt_storage import volume_path
 from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.errors import ComputeFault, NotOurs
-from pizarra.model.disk_source import ImageFile
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.taken_subnet import TakenSubnet
-from pizarra.system.file_copies import link_or_copy, sync
+from pizarra.system.file_copies import sync
 from pizarra.system.host_networks import host_subnets, macs_in_sight
 
 _DEFINITIONS = Path("/etc/libvirt/qemu")
-_SAVED_RAM = Path("/var/lib/libvirt/qemu/save")  # of virsh managedsave, at qemu:///system
 _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
 _AGENT_NOTE = "user.pizarra.agent"  # extended attribute of a file of RAM
@@ -131,7 +131,7 @@ class LibvirtCompute:
         with self._kvm_lock:
             if self._kvm is None:
                 self._kvm = is_kvm_usable()
-        return domain_xml(spec, kvm=self._kvm, buffered=_buffered_targets(spec.disks))
+        return domain_xml(spec, kvm=self._kvm, buffered=buffered_targets(spec.disks))
 
     def undefine(self, uuid: str) -> None:
         """Remove the definition, NVRAM, TPM and saved state.
@@ -215,30 +215,15 @@ class LibvirtCompute:
 
     def keep_saved_ram(self, uuid: str, to: Path) -> None:
         """A second name of libvirt's file, which costs nothing; a copy on another file system."""
-
-        def work(conn: Connection) -> str:
-            return str(_find_domain(conn, uuid).name())
-
-        name = self._connections.do(N_("read"), uuid, work)
-        try:
-            link_or_copy(_SAVED_RAM / f"{name}.save", to)
-        except OSError as error:
-            raise ComputeFault(
-                "The saved RAM of {name} could not be kept: {why}.",
-                "See: ls -l {folder}",
-                name=name,
-                why=os.strerror(error.errno or 0),
-                folder=_SAVED_RAM,
-            ) from None
+        keep = partial(libvirt_ram.keep, to=to)
+        self._connections.do(N_("read"), uuid, lambda conn: keep(_find_domain(conn, uuid)), _RAM_S)
 
     def put_saved_ram(self, uuid: str, path: Path) -> None:
-        """libvirt takes RAM only from a machine: one that stands still, for as long as that takes.
-        A start goes on with it."""
+        """A start goes on with it."""
         self._fence_once()
 
         def work(conn: Connection) -> None:
-            conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_PAUSED)
-            _find_domain(conn, uuid).managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
+            libvirt_ram.put(conn, _find_domain(conn, uuid), path)
 
         self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
 
@@ -246,9 +231,7 @@ class LibvirtCompute:
         """The file of ``virsh managedsave`` is removed."""
 
         def work(conn: Connection) -> None:
-            domain = _find_domain(conn, uuid)
-            if domain.hasManagedSaveImage():
-                domain.managedSaveRemove()
+            libvirt_ram.drop(_find_domain(conn, uuid))
 
         self._connections.do(N_("drop the saved RAM of"), uuid, work)
 
@@ -417,22 +400,6 @@ class LibvirtCompute:
         """Those of all machines, and those that the host itself has and sees."""
         its = self._connections.do(N_("list"), Sentence("all domains"), machine_macs)
         return dict.fromkeys(macs_in_sight(), frozenset[str]()) | its
-
-
-def _buffered_targets(disks: Sequence[DiskSpec]) -> frozenset[str]:
-    return frozenset(
-        disk.target
-        for disk in disks
-        if isinstance(disk.source, ImageFile) and _refuses_direct_io(disk.source.path)
-    )
-
-
-def _refuses_direct_io(path: Path) -> bool:
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
-    except OSError as error:
-        return error.errno == errno.EINVAL
-    return False
 
 
 # ---- domains, inside a call

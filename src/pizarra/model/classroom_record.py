@@ -18,9 +18,16 @@ from pizarra.model.label_text import (
     value_parsed,
 )
 from pizarra.model.outcome import Mode
-from pizarra.model.policy import After, OnHardware, Policy, ResetBy
+from pizarra.model.policy import After, ChangedHardware, Policy, ResetBy
 
-POLICY_KEYS = ("power_after_reset", "modes", "reset_by", "undo_hours", "minutes", "hardware")
+POLICY_KEYS = (
+    "power_after_reset",
+    "modes",
+    "reset_by",
+    "undo_hours",
+    "minutes",
+    "changed_hardware",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +76,8 @@ def policy_to_dict(policy: Policy) -> dict[str, str]:
         written["undo_hours"] = str(policy.undo_hours)
     if policy.minutes:
         written["minutes"] = str(policy.minutes)
-    if policy.hardware is not OnHardware.KEEP:
-        written["hardware"] = str(policy.hardware)
+    if policy.changed_hardware is not ChangedHardware.KEEP:
+        written["changed_hardware"] = str(policy.changed_hardware)
     return written
 
 
@@ -87,8 +94,10 @@ def policy_from_dict(raw: Mapping[str, str]) -> Policy:
             if "undo_hours" in raw
             else None,
             minutes=value_parsed("minutes", raw.get("minutes", "0"), int),
-            hardware=value_parsed(
-                "hardware", raw.get("hardware", OnHardware.KEEP.value), OnHardware
+            changed_hardware=value_parsed(
+                "changed_hardware",
+                raw.get("changed_hardware", ChangedHardware.KEEP.value),
+                ChangedHardware,
             ),
         )
     except BadInput as error:

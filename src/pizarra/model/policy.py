@@ -29,7 +29,7 @@ class ResetBy(StrEnum):
     TECHNICIANS = "technicians"
 
 
-class OnHardware(StrEnum):
+class ChangedHardware(StrEnum):
     """What a reset does with what somebody changed of a machine's hardware (memory, network cards,
     CDs); what a machine boots from and writes to is put right in any case."""
 
@@ -46,7 +46,7 @@ class Policy:
     reset_by: ResetBy = ResetBy.STUDENTS
     undo_hours: int | None = None  # as the host is set
     minutes: int = 0  # of a lesson; no limit
-    hardware: OnHardware = OnHardware.KEEP
+    changed_hardware: ChangedHardware = ChangedHardware.KEEP
 
     def __post_init__(self) -> None:
         if not self.modes:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pizarra.model.definition import Difference, Grade
 from pizarra.model.facts import Seat
-from pizarra.model.policy import OnHardware
+from pizarra.model.policy import ChangedHardware
 from pizarra.model.sentence import Sentence, join
 
 Judge = Callable[[Seat], str | None]
@@ -55,7 +55,7 @@ def no_fault(_: Seat) -> str | None:
 
 def to_put_right(seat: Seat) -> tuple[Difference, ...]:
     """What a reset changes of the machine's definition, by its classroom's policy."""
-    if seat.record.policy.hardware is OnHardware.RESET:
+    if seat.record.policy.changed_hardware is ChangedHardware.RESET:
         return seat.drift.defined
     return tuple(one for one in seat.drift.defined if one.grade is Grade.CONTENT)
 

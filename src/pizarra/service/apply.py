@@ -16,7 +16,7 @@ from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome, outcomes_for
-from pizarra.model.policy import After, OnHardware, Policy, ResetBy
+from pizarra.model.policy import After, ChangedHardware, Policy, ResetBy
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
@@ -81,7 +81,7 @@ class Declared(BaseModel):
     minutes: int = Field(
         0, description="how long a lesson lasts from its first start, which students see; no limit"
     )
-    hardware: str = Field(
+    changed_hardware: str = Field(
         "keep",
         description="what a reset does with memory, network cards, CDs that somebody gave a "
         "machine: `keep` or `reset`",
@@ -153,7 +153,9 @@ def _spec(path: str, raw: object) -> ClassroomSpec:
             reset_by=_one_of(ResetBy, path, "reset_by", told.reset_by),
             undo_hours=told.undo_hours,
             minutes=told.minutes,
-            hardware=_one_of(OnHardware, path, "hardware", told.hardware),
+            changed_hardware=_one_of(
+                ChangedHardware, path, "changed_hardware", told.changed_hardware
+            ),
         ),
     )
 

@@ -214,7 +214,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "reset_by": str(policy.reset_by),
         "undo_hours": policy.undo_hours,
         "minutes": policy.minutes,
-        "hardware": str(policy.hardware),
+        "changed_hardware": str(policy.changed_hardware),
     }
 
 
