@@ -7,6 +7,7 @@ it again when the agent does not know it any more: commands are safe to repeat.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -37,6 +38,7 @@ class _Job:
     command: str
     arguments: Mapping[str, Any]
     by: ResetBy
+    upload: int | None  # the descriptor of a file that came with the job
     changed: threading.Condition = field(default_factory=threading.Condition)
     events: list[dict[str, Any]] = field(default_factory=list)
     ended: bool = False
@@ -48,6 +50,11 @@ class _Job:
         with self.changed:
             self.events.append(event_json(event))
             self.changed.notify_all()
+
+    def close(self) -> None:
+        """Close what came with the job."""
+        if self.upload is not None:
+            os.close(self.upload)
 
     def end(self, result: Any, error: dict[str, Any] | None) -> None:
         """End the job. No event comes after this."""
@@ -68,15 +75,29 @@ class Jobs:
         for number in range(AT_ONCE):  # they end with the process: a job is safe to repeat
             threading.Thread(target=self._work, name=f"job-{number}", daemon=True).start()
 
-    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
-        """Begin a job when a thread is free. False when the job is known: nothing is done twice."""
+    def submit(
+        self,
+        job_id: str,
+        command: str,
+        arguments: Mapping[str, Any],
+        by: ResetBy,
+        upload: int | None = None,
+    ) -> bool:
+        """Begin a job when a thread is free. False when the job is known: nothing is done twice.
+
+        The descriptor ``upload`` is the job's from now on.
+        """
+        job = _Job(command=command, arguments=arguments, by=by, upload=upload)
         with self._lock:
-            if job_id in self._jobs:
-                return False
-            self._forget_oldest()
-            job = self._jobs[job_id] = _Job(command=command, arguments=arguments, by=by)
-        self._waiting.put(job)
-        return True
+            is_new = job_id not in self._jobs
+            if is_new:
+                self._forget_oldest()
+                self._jobs[job_id] = job
+        if is_new:
+            self._waiting.put(job)
+        else:
+            job.close()
+        return is_new
 
     def progress(self, job_id: str, since: int, wait_s: float) -> dict[str, Any]:
         """The events after the first ``since``, once there are some or the job has ended.
@@ -103,11 +124,12 @@ class Jobs:
         while True:
             job = self._waiting.get()
             result, error = self._run(job)
+            job.close()
             self.when_ended()
             job.end(result, error)
 
     def _run(self, job: _Job) -> tuple[Any, dict[str, Any] | None]:
-        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=job.by)
+        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=job.by, upload=job.upload)
         try:
             return with_translations(find_command(job.command)(context, job.arguments)), None
         except PizarraError as error:

@@ -26,6 +26,7 @@ class Context:
     emit: Emit = silent
     wait_s: float = 0  # for others who work on the same seats
     by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
+    upload: int | None = None  # the descriptor of a file that came with the command
 
     def claim(
         self, names: Iterable[str], verb: str, *, shared: Iterable[str] = (), wait_s: float = 0
