@@ -46,6 +46,7 @@ from pizarra.planner.reset import pairs_of
 from pizarra.service.adoption_ends import finish_adoption
 from pizarra.service.context import Context
 from pizarra.service.records import write_record
+from pizarra.storage.image_reader import stamp_of
 from pizarra.storage.images import (
     ImageInfo,
     copy,
@@ -161,7 +162,7 @@ def _image(path: Path, form: str) -> ImageInfo:
     if not seen.st_size or seen.st_size % 512:
         raise BadInput("{path} is no raw disk of whole sectors.", path=path)
     return ImageInfo(path=path, format="raw", virtual_size_bytes=seen.st_size,
-                     actual_bytes=seen.st_blocks * 512)  # fmt: skip
+                     actual_bytes=seen.st_blocks * 512, stamp=stamp_of(seen))  # fmt: skip
 
 
 def _check_no_snapshots(path: Path) -> None:
@@ -276,6 +277,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
             "raw",
             target_is_zero=storage.capabilities.new_is_zero,
             progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
+            seen=source,
         )
         flush(volume.path)
     with watch.timing(N_("compare"), [plan.name]):
