@@ -87,7 +87,7 @@ class Agent:
     ) -> bool:
         """Begin a job. False when it is known already.
 
-        ``upload`` is an open file that the command reads; the job closes the descriptor.
+        ``upload`` is the descriptor of a file that the command reads.
         """
         find_command(command)
         return self.jobs.submit(job_id, command, arguments, by, upload)

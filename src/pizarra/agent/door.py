@@ -39,7 +39,7 @@ class _Caller(socketserver.StreamRequestHandler):
         if _CREDENTIALS.unpack(peer)[1] not in (0, self.server.user_id):
             return
         first, fds, _, _ = socket.recv_fds(self.connection, 1, _FDS_MOST)
-        self.fds = [*fds]
+        self.fds = fds
         for fd in fds:
             os.set_inheritable(fd, False)
         try:
@@ -53,7 +53,7 @@ class _Caller(socketserver.StreamRequestHandler):
         except BrokenPipeError:
             return  # whoever asked has gone
         finally:
-            for fd in self.fds:
+            for fd in fds:
                 os.close(fd)
 
     def _answer(self, question: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class _Caller(socketserver.StreamRequestHandler):
             case "submit":
                 command, by = str(question["command"]), ResetBy(question["by"])
                 arguments, job = dict(question["arguments"]), str(question["job"])
-                new = agent.submit(job, command, arguments, by, self._take_fd())
+                new = agent.submit(job, command, arguments, by, self.fds[0] if self.fds else None)
                 self._send({"answer": new})
             case "events":
                 wait_s = min(_WAIT_MOST_S, float(question.get("wait_s", 0)))
@@ -88,10 +88,6 @@ class _Caller(socketserver.StreamRequestHandler):
                 self._send_console(str(question["classroom"]), int(question["number"]))
             case other:
                 raise BadInput("Nobody answers the question {name!r}.", name=str(other))
-
-    def _take_fd(self) -> int | None:
-        """The descriptor that came with the question; whoever takes it closes it."""
-        return self.fds.pop() if self.fds else None
 
     def _send(self, document: dict[str, Any]) -> None:
         self.wfile.write(json.dumps(document).encode() + b"\n")

@@ -38,12 +38,12 @@ class _Job:
     command: str
     arguments: Mapping[str, Any]
     by: ResetBy
-    upload: int | None  # the descriptor of a file that came with the job
     changed: threading.Condition = field(default_factory=threading.Condition)
     events: list[dict[str, Any]] = field(default_factory=list)
     ended: bool = False
     result: Any = None
     error: dict[str, Any] | None = None
+    upload: int | None = None  # the descriptor of a file that came with the job
 
     def add(self, event: Event) -> None:
         """Add an event. All threads of a command emit events."""
@@ -85,19 +85,17 @@ class Jobs:
     ) -> bool:
         """Begin a job when a thread is free. False when the job is known: nothing is done twice.
 
-        The descriptor ``upload`` is the job's from now on.
+        The job gets a descriptor of its own of the file ``upload``.
         """
-        job = _Job(command=command, arguments=arguments, by=by, upload=upload)
         with self._lock:
-            is_new = job_id not in self._jobs
-            if is_new:
-                self._forget_oldest()
-                self._jobs[job_id] = job
-        if is_new:
-            self._waiting.put(job)
-        else:
-            job.close()
-        return is_new
+            if job_id in self._jobs:
+                return False
+            self._forget_oldest()
+            job = _Job(command=command, arguments=arguments, by=by)
+            job.upload = os.dup(upload) if upload is not None else None
+            self._jobs[job_id] = job
+        self._waiting.put(job)
+        return True
 
     def progress(self, job_id: str, since: int, wait_s: float) -> dict[str, Any]:
         """The events after the first ``since``, once there are some or the job has ended.

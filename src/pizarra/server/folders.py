@@ -6,6 +6,7 @@ as it is, by two renames in its parent, which belongs to root: root opens nothin
 
 from __future__ import annotations
 
+import errno
 import os
 import pwd
 from collections.abc import Iterator
@@ -80,6 +81,8 @@ def _take_over(parent: int, name: str) -> None:
             os.mkdir(new, 0o755, dir_fd=parent)
         fd = open_folder_at(parent, new)
         try:
+            if not is_ours(os.fstat(fd)):
+                raise PermissionError(errno.EPERM, "it is open to another user", new)
             os.rename(name, "pages", src_dir_fd=parent, dst_dir_fd=fd)
             os.fsync(fd)
         finally:
