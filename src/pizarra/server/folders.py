@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pizarra.errors import HostNotFit
+from pizarra.model.sentence import N_
 from pizarra.settings import Settings
 from pizarra.system.own_folder import is_ours, names_in, open_folder_at, opening_folder
 from pizarra.system.process import run
@@ -82,7 +83,7 @@ def _take_over(parent: int, name: str) -> None:
         fd = open_folder_at(parent, new)
         try:
             if not is_ours(os.fstat(fd)):
-                raise PermissionError(errno.EPERM, "it is open to another user", new)
+                raise PermissionError(errno.EPERM, N_("it is open to another user"), new)
             os.rename(name, "pages", src_dir_fd=parent, dst_dir_fd=fd)
             os.fsync(fd)
         finally:

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pizarra.model.sentence import N_
+
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LINKS_MAX = 40  # as the kernel has it
@@ -76,13 +78,13 @@ def _walk(path: Path, *, make: bool, ours: bool) -> int:
                 fd, above = below, fd
                 os.close(above)
                 if ours and not is_ours(seen):
-                    raise PermissionError(errno.EPERM, "it is open to another user", str(path))
+                    raise PermissionError(errno.EPERM, N_("it is open to another user"), str(path))
                 continue
             os.close(below)
             links += 1
             is_trusted = is_ours(os.fstat(fd)) and seen.st_uid in (0, os.geteuid())
             if links > _LINKS_MAX or not is_trusted:
-                raise OSError(errno.ELOOP, "a link of another user is on the way", str(path))
+                raise OSError(errno.ELOOP, N_("a link of another user is on the way"), str(path))
             target = Path(os.readlink(name, dir_fd=fd))
             left += reversed(target.parts[1:] if target.is_absolute() else target.parts)
             if target.is_absolute():
