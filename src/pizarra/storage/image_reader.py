@@ -12,6 +12,7 @@ Source: QEMU's documents "QMP Reference" and "Network Block Device"; block/file-
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -154,7 +155,7 @@ def _nodes(files: Sequence[BinaryIO], formats: Sequence[str]) -> dict[str, Any]:
     """The arguments of ``blockdev-add`` for a chain of images, whose descriptors are in sets."""
     below: dict[str, Any] | None = None
     for number in reversed(range(len(files))):
-        is_device = stat.S_ISBLK(os.fstat(files[number].fileno()).st_mode)
+        is_device = _is_device(files[number])
         file = {
             "driver": "host_device" if is_device else "file",
             "filename": f"/dev/fdset/{number}",
@@ -169,6 +170,10 @@ def _nodes(files: Sequence[BinaryIO], formats: Sequence[str]) -> dict[str, Any]:
     return {**(below or {}), "node-name": _DISK}
 
 
+def _is_device(file: BinaryIO) -> bool:
+    return stat.S_ISBLK(os.fstat(file.fileno()).st_mode)
+
+
 class _Monitor:
     """QMP with the child. Raises UnreadableImage."""
 
@@ -181,6 +186,9 @@ class _Monitor:
     def open(self, nodes: dict[str, Any], files: Sequence[BinaryIO]) -> None:
         """Hand the files over, and open the image that they are."""
         for number, file in enumerate(files):
+            if _is_device(file):  # QEMU 9.1 and later only takes a descriptor with the same flag
+                flags = fcntl.fcntl(file, fcntl.F_GETFL)
+                fcntl.fcntl(file, fcntl.F_SETFL, flags | os.O_DIRECT)
             self._ask("add-fd", {"fdset-id": number}, file.fileno())
         self._ask("blockdev-add", nodes)
 
