@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pizarra.errors import BadInput, NotOurs, PizarraError
+from pizarra.errors import BadInput, NotOurs, PizarraError, StorageFault
 from pizarra.model.sizes import MIB
 from pizarra.storage.image_reader import reading_image
 from pizarra.storage.images import copy, export, image_info, is_same_content
@@ -257,6 +258,20 @@ def test_child_when_we_are_killed_then_it_ends(upload: Path) -> None:
     (child,) = done.stdout.split()
     with piping(["tail", f"--pid={child}", "-f", "/dev/null"]) as waiting:
         assert waiting.wait(30) == 0
+
+
+def test_copy_when_the_child_ends_in_it_then_fails_in_words(upload: Path, place: Path) -> None:
+    write_image(upload, 0, os.urandom(SIZE))
+    target = create_image(place / "target", SIZE)
+
+    def end_child(_: float) -> None:
+        for task in Path("/proc/self/task").iterdir():
+            for child in (task / "children").read_text().split():
+                if b"qemu-system" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    os.kill(int(child), signal.SIGKILL)
+
+    with pytest.raises(StorageFault, match=r"The copy of .* failed"):
+        copy(upload, "qcow2", target, "qcow2", target_is_zero=True, progress=end_child)
 
 
 @pytest.mark.parametrize("field", ["L1 size", "refcount size", "snapshots", "cluster bits"])
