@@ -107,6 +107,18 @@ def test_old_folder_when_it_is_in_a_folder_of_the_user_then_refused(place: Path)
         lay_out(settings)
 
 
+def test_folder_when_root_owns_it_and_everybody_may_write_to_it_then_refused_and_as_it_was(
+    place: Path,
+) -> None:
+    folder = place / "server"
+    (folder / "pages").mkdir(parents=True)
+    folder.chmod(0o777)
+    with pytest.raises(HostNotFit, match="another user") as refused:
+        lay_out(settings_at(place))
+    assert "ls -ld" in refused.value.advice
+    assert [path.name for path in folder.iterdir()] == ["pages"]
+
+
 def test_old_folder_when_the_user_exchanges_it_meanwhile_then_root_is_not_led_away(
     place: Path, secrets: Secrets
 ) -> None:

@@ -96,9 +96,10 @@ def _take_over(parent: int, name: str) -> None:
 
 
 def _is_old(folder: int) -> bool:
-    """Whether the pages' user could write here, or what is theirs is here and not in their part."""
-    names = names_in(folder)
-    return not is_ours(os.fstat(folder)) or ("pages" not in names and "server.sqlite" in names)
+    """Whether this is the pages' user's own, or what is theirs is here and not in their part."""
+    names, owner = names_in(folder), os.fstat(folder).st_uid
+    is_theirs = owner not in (0, os.geteuid())
+    return is_theirs or ("pages" not in names and "server.sqlite" in names)
 
 
 def _give_pages_folder(folder: int, path: Path, owner: tuple[int, int]) -> None:

@@ -197,6 +197,8 @@ def run_as(user: str, act: Callable[[], None]) -> bool:
         sys.stdout.flush()
         status = 0
     finally:
+        if status:
+            sys.excepthook(*sys.exc_info())
         os._exit(status)
 
 
