@@ -69,6 +69,9 @@ def _make_classroom(context: Context) -> None:
 
 
 def _make_people() -> None:
+    import django
+
+    django.setup()
     from pizarra.server.people.models import Role, User
     from pizarra.server.rooms.models import Room
     from pizarra.server.rooms.roster import assign, make_code

@@ -102,7 +102,22 @@ class Settings(BaseModel):
         """Arguments win over the environment, and the environment over the file."""
         super().__init__(**{**_file(), **_environment(), **given})
 
-    # what is in the two folders of a host's state
+    # what is in the folders of a host's state and of its server
+
+    @property
+    def pages_folder(self) -> Path:
+        """The folder that belongs to the user of the pages. Root resolves no name in it."""
+        return self.server_folder / "pages"
+
+    @property
+    def agent_socket(self) -> Path:
+        """The door of the agent, in a folder of root's."""
+        return self.run_folder / "agent.sock"
+
+    @property
+    def activity_folder(self) -> Path:
+        """The folder of the notes of who was active lately."""
+        return self.run_folder / "activity"
 
     @property
     def lock_folder(self) -> Path:

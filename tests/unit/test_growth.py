@@ -70,10 +70,11 @@ def school_at(folder: Path) -> tuple[School, list[str]]:
 def test_reset_when_somebody_was_active_then_says_so_before_and_once(tmp_path: Path) -> None:
     school, told = school_at(tmp_path)
     school.dirty(1, 2)
-    activity.record_activity(tmp_path, "net", 1)
-    activity.record_activity(tmp_path, "net", 2)
+    folder = school.context.host.settings.activity_folder
+    activity.record_activity(folder, "net", 1)
+    activity.record_activity(folder, "net", 2)
     old = time.time() - activity.LATELY_S - 5
-    os.utime(tmp_path / "activity" / "net-02", (old, old))
+    os.utime(folder / "net-02", (old, old))
     verbs.reset(school.context, "net")
     assert [text for text in told if "active lately" in text] == [
         "Somebody was active lately on: {names}. An undo brings their work back."

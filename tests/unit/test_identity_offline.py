@@ -224,7 +224,10 @@ def test_root_when_there_is_none_then_none(tmp_path: Path, content: bytes) -> No
 def test_qcow2_when_written_as_raw_then_the_image_has_it_and_nobody_holds_it(
     tmp_path: Path,
 ) -> None:
-    disk, image, seat = made(tmp_path), tmp_path / "golden.qcow2", tmp_path / "a,b seat.qcow2"
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "seats").mkdir()
+    disk, image = made(tmp_path), tmp_path / "templates" / "golden.qcow2"
+    seat = tmp_path / "seats" / "a,b seat.qcow2"
     command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(disk), str(image))
     command("qemu-img", "create", "-q", "-f", "qcow2", "-b", str(image), "-F", "qcow2", str(seat))
     with as_raw(seat, writable=True) as raw:

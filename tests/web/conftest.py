@@ -11,6 +11,7 @@ from pathlib import Path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings")
 os.environ.setdefault("PIZARRA_SERVER_FOLDER", tempfile.mkdtemp(prefix="pizarra-web-"))
+os.environ.setdefault("PIZARRA_RUN_FOLDER", tempfile.mkdtemp(prefix="pizarra-run-"))
 
 import django
 import pytest
@@ -20,12 +21,12 @@ django.setup()
 from django.conf import settings  # noqa: E402
 
 from pizarra.agent.agent import Agent  # noqa: E402
-from pizarra.agent.client import SOCKET, HostClient  # noqa: E402
+from pizarra.agent.client import HostClient  # noqa: E402
 from pizarra.agent.door import Door  # noqa: E402
 from pizarra.server.people.models import Role, User  # noqa: E402
 from pizarra.server.rooms.models import Room, SeatAssignment  # noqa: E402
 
-Path(settings.STATIC_ROOT).mkdir(exist_ok=True)
+Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # for speed
 
 
@@ -35,16 +36,17 @@ def person(name: str, role: Role) -> User:
 
 
 @contextmanager
-def serving(agent: Agent, folder: Path) -> Iterator[HostClient]:
+def serving(agent: Agent) -> Iterator[HostClient]:
     """Run an agent behind its real door, in a thread of this process."""
-    door = Door(folder / SOCKET, agent, os.geteuid())
+    path = settings.PIZARRA.agent_socket
+    door = Door(path, agent, os.geteuid())
     threading.Thread(target=door.serve_forever, args=(0.01,), daemon=True).start()
     try:
-        yield HostClient(folder / SOCKET)
+        yield HostClient(path)
     finally:
         door.shutdown()
         door.server_close()
-        (folder / SOCKET).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
 @pytest.fixture

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.test import Client
 
 from pizarra.agent.agent import Agent
+from pizarra.errors import ComputeFault
 from pizarra.server import hosts
 from pizarra.server.api import answers
 from pizarra.server.api.operations import api
-from pizarra.server.consoles import activity
+from pizarra.server.consoles.activity import Activity
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.jobs.pump import Pump, follow
 from pizarra.server.people.models import ApiToken, User
@@ -64,7 +64,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Agent]:
     monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(tmp_path / "state"))
     monkeypatch.setenv("PIZARRA_RUN_FOLDER", str(tmp_path / "run"))
     agent = Agent(demonstration_host(Settings(), 4))
-    with serving(agent, settings.PIZARRA.server_folder):
+    with serving(agent):
         yield agent
 
 
@@ -325,10 +325,13 @@ def test_host_when_it_refuses_then_the_answer_has_its_words_in_spanish_too(
 def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
     school: School, host: Agent
 ) -> None:
-    assert host
     asks_for_the_picture, key = bytes([3, 0]), bytes([4, 1])
-    activity.record_activity("net", 1, asks_for_the_picture)
-    activity.record_activity("net", 2, key)
+    of_seat = Activity()
+    assert [of_seat.is_due(one) for one in (asks_for_the_picture, key, key)] == [False, True, False]
+    with pytest.raises(ComputeFault):  # a machine in memory has none
+        host.console("net", 2)
+    for number in (1, 2):  # nobody asked for a console of the first
+        hosts.host().record_activity("net", number)
     seats = sign_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
     assert [seat["number"] for seat in seats if seat["active_s_ago"] is not None] == [2]
 

@@ -11,7 +11,6 @@ from django.conf import LazySettings
 from django.test import Client
 
 from pizarra.agent.agent import Agent
-from pizarra.agent.client import SOCKET
 from pizarra.server.people.models import User
 from tests.web.test_api import host, sign_in
 
@@ -69,9 +68,9 @@ def test_wall_when_the_worker_does_not_answer_then_the_home_says_what_to_do(
 def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
     school: School, settings: LazySettings, tmp_path: Path
 ) -> None:
-    settings.PIZARRA = settings.PIZARRA.model_copy(update={"server_folder": tmp_path})
+    settings.PIZARRA = settings.PIZARRA.model_copy(update={"run_folder": tmp_path})
     with socket.socket(socket.AF_UNIX) as door:
-        door.bind(str(tmp_path / SOCKET))
+        door.bind(str(settings.PIZARRA.agent_socket))
         door.listen()
 
         def hang_up() -> None:
@@ -85,7 +84,7 @@ def test_home_when_the_worker_goes_away_in_the_middle_then_the_page_says_so(
         listening.start()
         answer = sign_in("ada", school).get("/")
         with socket.socket(socket.AF_UNIX) as nobody:  # who says nothing ends it
-            nobody.connect(str(tmp_path / SOCKET))
+            nobody.connect(str(settings.PIZARRA.agent_socket))
         listening.join(10)
         assert answer.status_code == 200
         assert "it went away" in answer.content.decode()

@@ -21,11 +21,13 @@ _LIMIT_S = 60.0
 def test_server_when_self_signed_then_speaks_tls_and_its_cookies_go_no_other_way(
     tmp_path: Path,
 ) -> None:
-    make_tls(tmp_path, ["pizarra.school"])
-    certificate, key = map(Path, tls_files(tmp_path))
+    pages = tmp_path / "pages"
+    pages.mkdir()
+    make_tls(pages, ["pizarra.school"])
+    certificate, key = map(Path, tls_files(pages))
     assert key.stat().st_mode & 0o077 == 0
     before = certificate.read_bytes()
-    make_tls(tmp_path, [])
+    make_tls(pages, [])
     assert certificate.read_bytes() == before
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -30,9 +30,11 @@ JSON = "application/json"
 
 @pytest.fixture(autouse=True)
 def folder(settings: LazySettings, tmp_path: Path) -> Path:
-    """The folder of the server, empty."""
+    """The folder of the pages, empty."""
     settings.PIZARRA = settings.PIZARRA.model_copy(update={"server_folder": tmp_path})
-    return tmp_path
+    pages: Path = settings.PIZARRA.pages_folder
+    pages.mkdir()
+    return pages
 
 
 @pytest.fixture
@@ -45,7 +47,7 @@ def tec(school: School) -> Client:
 def worker(tmp_path: Path) -> Iterator[Host]:
     given = Settings(folder=tmp_path / "disks", server_folder=tmp_path)
     host = Host(given, MemoryCompute(), RealStorages(given))
-    with serving(Agent(host), tmp_path):
+    with serving(Agent(host)):
         yield host
 
 
@@ -73,7 +75,7 @@ def image(folder: Path, *more: str) -> bytes:
 
 
 def test_upload_when_all_pieces_are_there_then_a_job_makes_the_template(
-    tec: Client, worker: Host, tmp_path: Path
+    tec: Client, worker: Host, tmp_path: Path, folder: Path
 ) -> None:
     data = image(tmp_path)
     upload = begin_upload(tec, len(data))
@@ -85,7 +87,7 @@ def test_upload_when_all_pieces_are_there_then_a_job_makes_the_template(
     assert Job.objects.get().state == State.ENDED, Job.objects.get().error
     template = worker.observe().template("boot")
     assert (template.version, template.volumes[0].size_bytes) == (1, 1 << 20)
-    assert not list((tmp_path / uploads.FOLDER).iterdir())
+    assert not list((folder / uploads.FOLDER).iterdir())
 
 
 def test_piece_when_lost_on_the_way_then_it_is_sent_again_and_counts_once(
@@ -113,7 +115,7 @@ def test_import_when_a_piece_is_missing_then_refused(tec: Client) -> None:
 
 @pytest.mark.parametrize("what", ["nonsense", "on another image"])
 def test_import_when_the_image_is_none_of_ours_then_the_job_says_so_and_the_upload_stays(
-    tec: Client, worker: Host, tmp_path: Path, what: str
+    tec: Client, worker: Host, tmp_path: Path, folder: Path, what: str
 ) -> None:
     (tmp_path / "base").write_bytes(bytes(1 << 20))
     data = b"PK\3\4" + bytes(1 << 16)
@@ -129,19 +131,19 @@ def test_import_when_the_image_is_none_of_ours_then_the_job_says_so_and_the_uplo
     assert told["says"].startswith("The upload cannot be imported")
     assert "La subida" in told["says_in"]["es"]
     assert not worker.observe().templates
-    assert len(list((tmp_path / uploads.FOLDER).glob("*.image"))) == 1
+    assert len(list((folder / uploads.FOLDER).glob("*.image"))) == 1
 
 
 @pytest.mark.parametrize("trick", ["symlink", "hard link", "fifo"])
 def test_worker_when_the_pages_user_puts_something_else_there_then_it_reads_nothing(
-    tec: Client, worker: Host, tmp_path: Path, trick: str
+    tec: Client, worker: Host, tmp_path: Path, folder: Path, trick: str
 ) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"root's" + bytes(1 << 20))
     upload = begin_upload(tec, 6)
     put(tec, upload, 0, b"harmle")
     import_upload(tec, upload)
-    path = tmp_path / uploads.FOLDER / f"{upload['id']}.image"
+    path = folder / uploads.FOLDER / f"{upload['id']}.image"
     path.unlink()
     if trick == "symlink":
         path.symlink_to(secret)

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from pizarra.agent.jobs import Jobs
 from pizarra.agent.translations import with_translations
 from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
+from pizarra.model.names import check_name
 from pizarra.model.policy import ResetBy
+from pizarra.model.sentence import N_
+from pizarra.service import activity
 from pizarra.service.commands.folders import exported_file
 from pizarra.service.commands.table import find_command
 from pizarra.service.context import Context
@@ -29,12 +32,13 @@ _log = logging.getLogger("pizarra.agent")
 
 class Agent:
     """Its methods are the protocol: ``query``, ``submit``, ``events``, ``screenshot``, ``console``,
-    ``file``. Each raises PizarraError. Arguments come from the unprivileged side: the command
-    checks each of them again."""
+    ``record_activity``, ``activity``, ``file``. Each raises PizarraError. Arguments come from the
+    unprivileged side: the command checks each of them again."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self._answers: dict[str, tuple[float, Any]] = {}
+        self._consoles: set[tuple[str, int]] = set()
         self.jobs = Jobs(host, self.forget_answers)
 
     def query(
@@ -73,10 +77,20 @@ class Agent:
             raise BadInput("The command {name} changes something: submit it.", name=command)
         return known(Context(self.host, by=by), arguments, dry_run=dry_run)
 
-    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
-        """Begin a job. False when it is known already."""
+    def submit(
+        self,
+        job_id: str,
+        command: str,
+        arguments: Mapping[str, Any],
+        by: ResetBy,
+        upload: int | None = None,
+    ) -> bool:
+        """Begin a job. False when it is known already.
+
+        ``upload`` is the descriptor of a file that the command reads.
+        """
         find_command(command)
-        return self.jobs.submit(job_id, command, arguments, by)
+        return self.jobs.submit(job_id, command, arguments, by, upload)
 
     def events(self, job_id: str, since: int, wait_s: float = 0.0) -> dict[str, Any]:
         """How far a job is: the events after the first ``since``, and its end."""
@@ -88,7 +102,20 @@ class Agent:
 
     def console(self, classroom: str, number: int) -> int:
         """A file descriptor that speaks VNC with a seat's machine; the caller closes it."""
-        return self.host.compute.console(self._machine(classroom, number))
+        machine = self._machine(classroom, number)
+        self._consoles.add((classroom, number))
+        return self.host.compute.console(machine)
+
+    def record_activity(self, classroom: str, number: int) -> None:
+        """Note that somebody is active now on a seat whose console was asked for."""
+        if (classroom, number) in self._consoles:  # so the seat exists
+            activity.record_activity(self.host.settings.activity_folder, classroom, number)
+
+    def activity(self, classroom: str, numbers: Sequence[int]) -> dict[str, int | None]:
+        """By the number of a seat: seconds since somebody was active there, or None."""
+        folder = self.host.settings.activity_folder
+        check_name(classroom, N_("classroom"))
+        return {str(one): activity.active_s_ago(folder, classroom, one) for one in numbers}
 
     def file(self, name: str) -> tuple[int, Iterator[bytes]]:
         """Size in bytes and content of a file that a command exported."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from pizarra.errors import HostNotFit, PizarraError
 from pizarra.model.policy import ResetBy
 from pizarra.model.sentence import Sentence
 
-SOCKET = "agent.sock"  # in the server's folder
 _LIMIT_S = 30.0
 _PIECE_BYTES = 1 << 20
 
@@ -50,14 +49,22 @@ class HostClient:
              "dry_run": dry_run}
         )  # fmt: skip
 
-    def submit(self, job: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
-        """Begin a job. False when the agent knows it already."""
-        return bool(
-            self._ask(
-                {"ask": "submit", "job": job, "command": command, "arguments": dict(arguments),
-                 "by": str(by)}
-            )
-        )  # fmt: skip
+    def submit(
+        self,
+        job: str,
+        command: str,
+        arguments: Mapping[str, Any],
+        by: ResetBy,
+        upload: int | None = None,
+    ) -> bool:
+        """Begin a job. False when the agent knows it already.
+
+        ``upload`` is the descriptor of a file that the command reads. The agent gets the open
+        file, and not a name.
+        """
+        question = {"ask": "submit", "job": job, "command": command, "arguments": dict(arguments),
+                    "by": str(by)}  # fmt: skip
+        return bool(self._ask(question, upload))
 
     def events(self, job: str, since: int, wait_s: float = 0.0) -> dict[str, Any]:
         """``events`` after the first ``since``, ``ended``, ``result`` and ``error`` of a job."""
@@ -75,6 +82,15 @@ class HostClient:
         """The numbers of a classroom's seats."""
         return [seat["number"] for seat in self.seats(classroom)]
 
+    def record_activity(self, classroom: str, number: int) -> None:
+        """Note that somebody is active now on a seat."""
+        self._ask({"ask": "record_activity", "classroom": classroom, "number": number})
+
+    def activity(self, classroom: str, numbers: Sequence[int]) -> dict[int, int | None]:
+        """By the number of a seat: seconds since somebody was active there, or None."""
+        question = {"ask": "activity", "classroom": classroom, "numbers": list(numbers)}
+        return {int(number): ago for number, ago in self._ask(question).items()}
+
     def screenshot(self, classroom: str, number: int) -> bytes:
         """What a seat's machine shows now, as an image."""
         question = {"ask": "screenshot", "classroom": classroom, "number": number}
@@ -88,21 +104,19 @@ class HostClient:
         """A socket that speaks VNC with a seat's machine."""
         with self._connection() as door:
             question = {"ask": "console", "classroom": classroom, "number": number}
-            door.sendall(json.dumps(question).encode() + b"\n")
+            _send(door, question)
             data, fds, _, _ = socket.recv_fds(door, 65536, 1)
             _parse(data)
             return socket.socket(fileno=fds[0])
 
-    def _ask(self, question: dict[str, Any]) -> Any:
-        with self._connection() as door, door.makefile("rwb") as file:
-            file.write(json.dumps(question).encode() + b"\n")
-            file.flush()
+    def _ask(self, question: dict[str, Any], fd: int | None = None) -> Any:
+        with self._connection() as door, door.makefile("rb") as file:
+            _send(door, question, fd)
             return _parse(file.readline())["answer"]
 
     def _bytes(self, question: dict[str, Any]) -> Iterator[bytes]:
-        with self._connection() as door, door.makefile("rwb") as file:
-            file.write(json.dumps(question).encode() + b"\n")
-            file.flush()
+        with self._connection() as door, door.makefile("rb") as file:
+            _send(door, question)
             left = int(_parse(file.readline())["bytes"])
             while left > 0:
                 piece = file.read(min(left, _PIECE_BYTES))
@@ -126,6 +140,13 @@ class HostClient:
                 "Start it: systemctl start pizarra; or pizarra serve",
                 why=why or Sentence("it went away"),
             ) from None
+
+
+def _send(door: socket.socket, question: dict[str, Any], fd: int | None = None) -> None:
+    """Send a question; a descriptor goes with its first byte."""
+    line = json.dumps(question).encode() + b"\n"
+    sent = 0 if fd is None else socket.send_fds(door, [line[:1]], [fd])
+    door.sendall(line[sent:])
 
 
 def _parse(line: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import os
 import socket
 import socketserver
+import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,25 +18,32 @@ from typing import Any
 
 from pizarra.agent.agent import Agent
 from pizarra.agent.translations import error_json
-from pizarra.errors import BadInput, PizarraError
+from pizarra.errors import BadInput, HostNotFit, PizarraError
 from pizarra.model.policy import ResetBy
+from pizarra.system.own_folder import opening_folder
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7)
 _LINE_BYTES_MOST = 256 * 1024  # a classroom's file may be 64 KiB
 _WAIT_MOST_S = 10.0
+_FDS_MOST = 1  # with a question
 
 
 class _Caller(socketserver.StreamRequestHandler):
     """One question."""
 
     server: Door
+    fds: list[int]
 
     def handle(self) -> None:
         peer = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(peer)[1] not in (0, self.server.user_id):
             return
-        line = self.rfile.readline(_LINE_BYTES_MOST)
+        first, fds, _, _ = socket.recv_fds(self.connection, 1, _FDS_MOST)
+        self.fds = fds
+        for fd in fds:
+            os.set_inheritable(fd, False)
         try:
+            line = first if first == b"\n" else first + self.rfile.readline(_LINE_BYTES_MOST)
             self._answer(dict(json.loads(line)))
         except PizarraError as error:
             self._send({"error": error_json(error)})
@@ -44,6 +52,9 @@ class _Caller(socketserver.StreamRequestHandler):
             self._send({"error": error_json(bad)})
         except BrokenPipeError:
             return  # whoever asked has gone
+        finally:
+            for fd in fds:
+                os.close(fd)
 
     def _answer(self, question: dict[str, Any]) -> None:
         agent = self.server.agent
@@ -55,13 +66,19 @@ class _Caller(socketserver.StreamRequestHandler):
                 self._send({"answer": answer})
             case "submit":
                 command, by = str(question["command"]), ResetBy(question["by"])
-                arguments = dict(question["arguments"])
-                new = agent.submit(str(question["job"]), command, arguments, by)
+                arguments, job = dict(question["arguments"]), str(question["job"])
+                new = agent.submit(job, command, arguments, by, self.fds[0] if self.fds else None)
                 self._send({"answer": new})
             case "events":
                 wait_s = min(_WAIT_MOST_S, float(question.get("wait_s", 0)))
                 job, since = str(question["job"]), int(question["since"])
                 self._send({"answer": agent.events(job, since, wait_s)})
+            case "record_activity":
+                agent.record_activity(str(question["classroom"]), int(question["number"]))
+                self._send({"answer": True})
+            case "activity":
+                numbers = [int(one) for one in question["numbers"]]
+                self._send({"answer": agent.activity(str(question["classroom"]), numbers)})
             case "screenshot":
                 picture = agent.screenshot(str(question["classroom"]), int(question["number"]))
                 self._send_bytes(len(picture), [picture])
@@ -95,7 +112,17 @@ class Door(socketserver.ThreadingUnixStreamServer):
     request_queue_size = 128
 
     def __init__(self, path: Path, agent: Agent, user_id: int) -> None:
-        path.unlink(missing_ok=True)
+        try:
+            with opening_folder(path.parent, make=True, ours=True) as folder:
+                os.fchmod(folder, stat.S_IMODE(os.fstat(folder).st_mode) | 0o011)
+            path.unlink(missing_ok=True)  # nobody else can put anything in its place
+        except OSError as error:
+            raise HostNotFit(
+                "The agent cannot listen at {path}: {why}.",
+                "This folder and those above must be root's alone to write to: ls -ld",
+                path=path,
+                why=error.strerror,
+            ) from None
         super().__init__(str(path), _Caller)
         os.chown(path, user_id, -1)
         path.chmod(0o600)

@@ -7,6 +7,7 @@ it again when the agent does not know it any more: commands are safe to repeat.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -42,12 +43,18 @@ class _Job:
     ended: bool = False
     result: Any = None
     error: dict[str, Any] | None = None
+    upload: int | None = None  # the descriptor of a file that came with the job
 
     def add(self, event: Event) -> None:
         """Add an event. All threads of a command emit events."""
         with self.changed:
             self.events.append(event_json(event))
             self.changed.notify_all()
+
+    def close(self) -> None:
+        """Close what came with the job."""
+        if self.upload is not None:
+            os.close(self.upload)
 
     def end(self, result: Any, error: dict[str, Any] | None) -> None:
         """End the job. No event comes after this."""
@@ -68,13 +75,25 @@ class Jobs:
         for number in range(AT_ONCE):  # they end with the process: a job is safe to repeat
             threading.Thread(target=self._work, name=f"job-{number}", daemon=True).start()
 
-    def submit(self, job_id: str, command: str, arguments: Mapping[str, Any], by: ResetBy) -> bool:
-        """Begin a job when a thread is free. False when the job is known: nothing is done twice."""
+    def submit(
+        self,
+        job_id: str,
+        command: str,
+        arguments: Mapping[str, Any],
+        by: ResetBy,
+        upload: int | None = None,
+    ) -> bool:
+        """Begin a job when a thread is free. False when the job is known: nothing is done twice.
+
+        The job gets a descriptor of its own of the file ``upload``.
+        """
         with self._lock:
             if job_id in self._jobs:
                 return False
             self._forget_oldest()
-            job = self._jobs[job_id] = _Job(command=command, arguments=arguments, by=by)
+            job = _Job(command=command, arguments=arguments, by=by)
+            job.upload = os.dup(upload) if upload is not None else None
+            self._jobs[job_id] = job
         self._waiting.put(job)
         return True
 
@@ -103,11 +122,12 @@ class Jobs:
         while True:
             job = self._waiting.get()
             result, error = self._run(job)
+            job.close()
             self.when_ended()
             job.end(result, error)
 
     def _run(self, job: _Job) -> tuple[Any, dict[str, Any] | None]:
-        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=job.by)
+        context = Context(self.host, job.add, wait_s=_SEATS_WAIT_S, by=job.by, upload=job.upload)
         try:
             return with_translations(find_command(job.command)(context, job.arguments)), None
         except PizarraError as error:

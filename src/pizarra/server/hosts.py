@@ -3,12 +3,11 @@ pages."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from pizarra.agent.client import SOCKET, HostClient, HostRefused
+from pizarra.agent.client import HostClient, HostRefused
 from pizarra.agent.translations import error_json
 from pizarra.errors import PizarraError
 
@@ -17,7 +16,7 @@ _DETAILS = {"detail_in": "says", "hint_in": "hint"}
 
 def host() -> HostClient:
     """A client of the agent of this machine."""
-    return HostClient(Path(settings.PIZARRA.server_folder) / SOCKET)
+    return HostClient(settings.PIZARRA.agent_socket)
 
 
 def in_languages(error: PizarraError) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Prepare the database: its tables and the first technician.
+"""Prepare the folder of the pages: keys, the database's tables and the first technician.
 
-This is a process of its own with the user of the pages, because nobody else writes the database.
+This is a process of its own with the user of the pages, because nobody else writes in that folder.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 import sys
 
 from pizarra.errors import HostNotFit
+from pizarra.server.project.secret import make_secret_key, make_tls
+from pizarra.settings import read_settings
 
 FIRST_PASSWORD = "PIZARRA_FIRST_PASSWORD"
 HAD_TECHNICIAN = 10  # our exit status when there was a technician before
@@ -16,6 +18,7 @@ HAD_TECHNICIAN = 10  # our exit status when there was a technician before
 
 def main() -> int:
     """0 when the first technician was made, with the password of the environment."""
+    _make_keys()
     import django
     from django.core.management import call_command
 
@@ -34,6 +37,15 @@ def main() -> int:
     password = os.environ[FIRST_PASSWORD]
     User.objects.create_user("technician", password=password, role=Role.TECHNICIAN)
     return 0
+
+
+def _make_keys() -> None:
+    settings = read_settings()
+    folder = settings.pages_folder
+    (folder / "static").mkdir(exist_ok=True)
+    make_secret_key(folder)
+    if settings.server_self_signed:
+        make_tls(folder, settings.server_names)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 from pizarra.agent.agent import Agent
-from pizarra.agent.client import SOCKET
 from pizarra.agent.door import Door
 from pizarra.engine.host import Host
 from pizarra.engine.memory_host import memory_host
@@ -28,15 +27,14 @@ from pizarra.errors import HostNotFit, NotFound
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import GIB, MIB
+from pizarra.server.folders import lay_out, make_server_folder
 from pizarra.server.prepare import FIRST_PASSWORD, HAD_TECHNICIAN
-from pizarra.server.project.secret import NAME as SECRET
-from pizarra.server.project.secret import make_secret_key, make_tls, tls_files
 from pizarra.service import classrooms, verbs
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.demonstration import demonstration_store
 from pizarra.storage.interface import NewVolume
-from pizarra.system.process import beside, run
+from pizarra.system.process import beside, run_as
 
 _PREPARE_S = 300.0
 _PAGES_S = 120.0  # a slow machine's Python takes its time
@@ -46,23 +44,23 @@ Say = Callable[[str, str], None]  # the address, and a password that was made
 def serve(
     settings: Settings, host: Host, say: Say, ready: Callable[[], None] | None = None
 ) -> None:
-    """Serve until a signal ends the process. ``ready`` may add to the database before that.
+    """Serve until a signal ends the process. ``ready`` may add to the database before that, in a
+    process of the user of the pages.
 
     Raises HostNotFit when the pages cannot be served.
     """
-    folder = settings.server_folder
-    user = _lay_out(settings, folder)
-    os.environ |= {"PIZARRA_SERVER_FOLDER": str(folder),
+    user = lay_out(settings)
+    if user:
+        _check_readable(user)
+    os.environ |= {"PIZARRA_SERVER_FOLDER": str(settings.server_folder),
+                   "PIZARRA_RUN_FOLDER": str(host.settings.run_folder),
                    "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings"}  # fmt: skip
     first = _prepare(user)
-    if ready is not None:
-        import django
-
-        django.setup()
-        ready()
+    if ready is not None and not run_as(user, ready):
+        raise HostNotFit("The server's database could not be filled.", "What it said is above.")
     agent, stopping = Agent(host), threading.Event()
     user_id = pwd.getpwnam(user).pw_uid if user else os.geteuid()
-    door = Door(folder / SOCKET, agent, user_id)
+    door = Door(host.settings.agent_socket, agent, user_id)
     for signalled in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signalled, lambda *_: stopping.set())
     threading.Thread(target=door.serve_forever, daemon=True).start()
@@ -113,31 +111,6 @@ def _watch(wait: Callable[[], int], stopping: threading.Event) -> None:
     stopping.set()
 
 
-def _lay_out(settings: Settings, folder: Path) -> str:
-    """Make the folder, the keys and the user. Returns the user's name; empty where we are not
-    root."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-    (folder / "static").mkdir(exist_ok=True)
-    make_secret_key(folder)
-    if settings.server_self_signed:
-        make_tls(folder, settings.server_names)
-    if os.geteuid() != 0:
-        return ""
-    user = settings.server_user
-    try:
-        known = pwd.getpwnam(user)
-    except KeyError:
-        home = ["--home-dir", str(folder), "--shell", "/usr/sbin/nologin"]
-        run(["useradd", "--system", "--user-group", *home, user])
-        known = pwd.getpwnam(user)
-    _check_readable(user)
-    ours = (folder, folder / SECRET, *map(Path, tls_files(folder)), *folder.glob("server.sqlite*"))
-    for path in ours:
-        if path.exists():
-            os.chown(path, known.pw_uid, known.pw_gid)
-    return user
-
-
 def _check_readable(user: str) -> None:
     """Check that the user of the pages can read the program. A checkout under /root is closed to
     them."""
@@ -159,6 +132,7 @@ def demonstration_host(settings: Settings, seats: int) -> Host:
     """
     from pizarra.compute.memory import MemoryCompute
 
+    make_server_folder(settings)
     apart = settings.server_folder / "demonstration"
     settings = settings.model_copy(update={"state_folder": apart, "run_folder": apart / "run"})
     storage = demonstration_store()

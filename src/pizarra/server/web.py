@@ -16,7 +16,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous")
     settings = read_settings()
     host, _, port = settings.server_listen.rpartition(":")
-    tls = tls_files(settings.server_folder) if settings.server_self_signed else (None, None)
+    tls = tls_files(settings.pages_folder) if settings.server_self_signed else (None, None)
     uvicorn.run(
         "pizarra.server.project.asgi:application",
         host=host.strip("[]"),

@@ -1,6 +1,6 @@
-"""Whose hands were on which machine lately: the pages note it, and every reset says it before.
+"""Whose hands were on which machine lately: the agent notes it, and every reset says it before.
 
-A file a seat in the server's folder; when it was touched is all that it says.
+A file a seat in a folder of root's; when it was touched is all that it says.
 """
 
 from __future__ import annotations
@@ -17,24 +17,19 @@ from pizarra.model.sentence import N_
 from pizarra.service.context import Context
 
 LATELY_S = 600
-_AGAIN_S = 5.0
 
 
-def record_activity(server_folder: Path, classroom: str, number: int) -> None:
-    """Now; written at most every few seconds. A disk that is full keeps nobody from working."""
-    file = _file(server_folder, classroom, number)
-    ago = active_s_ago(server_folder, classroom, number)
-    if ago is not None and ago < _AGAIN_S:
-        return
+def record_activity(folder: Path, classroom: str, number: int) -> None:
+    """Somebody is active now on this seat. A disk that is full keeps nobody from working."""
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.touch()
+        folder.mkdir(parents=True, exist_ok=True)
+        _file(folder, classroom, number).touch()
 
 
-def active_s_ago(server_folder: Path, classroom: str, number: int) -> int | None:
+def active_s_ago(folder: Path, classroom: str, number: int) -> int | None:
     """None when nobody was, or not for as long as anything is known."""
     try:
-        then = _file(server_folder, classroom, number).stat().st_mtime
+        then = _file(folder, classroom, number).stat().st_mtime
     except OSError:
         return None
     return max(0, int(time.time() - then))
@@ -42,7 +37,7 @@ def active_s_ago(server_folder: Path, classroom: str, number: int) -> int | None
 
 def warn_active(context: Context, seats: Sequence[Seat]) -> None:
     """Which of these are somebody's work of minutes ago."""
-    folder = context.host.settings.server_folder
+    folder = context.host.settings.activity_folder
     lately = []
     for seat in seats:
         ago = active_s_ago(folder, seat.classroom, seat.number)
@@ -56,9 +51,10 @@ def warn_active(context: Context, seats: Sequence[Seat]) -> None:
 def forget(context: Context, seats: Sequence[Seat]) -> None:
     """What was done there is no more. A note that cannot be removed says too much, no more."""
     for seat in seats:
+        folder = context.host.settings.activity_folder
         with suppress(OSError):
-            _file(context.host.settings.server_folder, seat.classroom, seat.number).unlink()
+            _file(folder, seat.classroom, seat.number).unlink()
 
 
-def _file(server_folder: Path, classroom: str, number: int) -> Path:
-    return server_folder / "activity" / seat_name(classroom, number)
+def _file(folder: Path, classroom: str, number: int) -> Path:
+    return folder / seat_name(classroom, number)

@@ -273,6 +273,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
             "raw",
             target_is_zero=storage.capabilities.new_is_zero,
             progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
+            seen=source,
         )
         flush(volume.path)
     with watch.timing(N_("compare"), [plan.name]):

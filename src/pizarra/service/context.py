@@ -31,6 +31,7 @@ class Context:
     emit: Emit = silent
     wait_s: float = 0  # for others who work on the same seats
     by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
+    upload: int | None = None  # the descriptor of a file that came with the command
 
     @contextmanager
     def claim(

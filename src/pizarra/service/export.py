@@ -31,6 +31,7 @@ from pizarra.storage.images import export, image_info
 from pizarra.storage.interface import NewVolume, Progress
 from pizarra.system.checksum import sha256_of
 from pizarra.system.file_copies import copy_atomically, sync, write_new
+from pizarra.system.own_folder import open_folder_at, opening_folder, path_of
 
 MANIFEST = "manifest.json"
 _STATE = "state"
@@ -126,17 +127,28 @@ def _export(
     context: Context, title: str, version: int, volumes: Sequence[_Exported], to: Path
 ) -> Manifest:
     to = to.absolute()
-    part = to.with_name(f".{to.name}.part{os.getpid()}")
     _check_new(to)
     try:
-        part.mkdir(mode=0o755)
-        manifest = _write(context, title, version, volumes, part)
-        part.replace(to)
+        with opening_folder(to.parent) as parent, _part(parent, to.name) as (name, part):
+            manifest = _write(context, title, version, volumes, path_of(part))
+            os.rename(name, to.name, src_dir_fd=parent, dst_dir_fd=parent)
     except OSError as error:
         raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return manifest
+
+
+@contextmanager
+def _part(parent: int, name: str) -> Iterator[tuple[str, int]]:
+    """A new folder of ours in one that may be another user's, by its name and its descriptor. The
+    folder is removed at the end, unless it got another name."""
+    name = f".{name}.part{os.getpid()}"
+    os.mkdir(name, 0o755, dir_fd=parent)
+    fd = open_folder_at(parent, name)
+    try:
+        yield name, fd
+    finally:
+        os.close(fd)
+        shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
 
 
 def _check_new(to: Path) -> None:

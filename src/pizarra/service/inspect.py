@@ -24,6 +24,7 @@ from pizarra.storage.interface import Change
 from pizarra.storage.registry import technology
 from pizarra.system import guest_files
 from pizarra.system.guest_files import Copied
+from pizarra.system.own_folder import opening_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +125,16 @@ def _mount_point(at: Path) -> Path:
     folder = at.absolute()
     if not folder.is_dir() or any(folder.iterdir()) or guest_files.is_mounted(folder):
         raise BadInput("{at} is no empty folder to mount at.", "Make one: mkdir {at}", at=folder)
-    return folder
+    try:
+        with opening_folder(folder, ours=True):
+            return folder
+    except OSError as error:
+        raise BadInput(
+            "Nothing can be mounted at {at}: {why}.",
+            "This folder and those above must be root's alone to write to: ls -ld",
+            at=folder,
+            why=error.strerror,
+        ) from None
 
 
 def _volume(seat: Seat, where: Where) -> Volume[SeatLabels]:
@@ -163,7 +173,6 @@ def detach(context: Context, name: str) -> list[dict[str, Any]]:
 
 def copy(context: Context, name: str, paths: Sequence[str], to: Path, where: Where) -> Copied:
     """Copy files and folders out of a seat's disk. Raises NotFound, BadInput, AlreadyExists."""
-    to.mkdir(parents=True, exist_ok=True)
     total = Copied()
     with _looking_into(context, name, where) as root:
         for path in paths:

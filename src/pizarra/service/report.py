@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import tarfile
 import time
@@ -72,10 +73,10 @@ def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Pat
     for flight in flights(settings.flight_folder):
         parts[f"flights/{flight.name}.txt"] = flight.read_text("utf-8", errors="replace")
     try:
-        with tarfile.open(target, "x:gz") as bundle:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as bundle:
             for name, text in parts.items():
                 _add(bundle, f"pizarra-report/{name}", remove_secrets(text))
-        target.chmod(0o600)
     except FileExistsError:
         raise BadInput(
             "{path} is there already.", "Name another file with --output.", path=target

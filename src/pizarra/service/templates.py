@@ -223,6 +223,7 @@ def _fill(context: Context, storage: Storage, labels: TemplateLabels, source: So
         volume.source.format,
         target_is_zero=storage.capabilities.new_is_zero,
         progress=lambda share: context.emit(Advanced(what="import", done=share * size_bytes)),
+        seen=source.image,
     )
     return volume
 

@@ -1,11 +1,13 @@
 """Uploads of images from a browser: files of the user of the pages, which grow piece by piece.
 
 A piece says where it begins, so a lost piece is sent again and nothing is written twice. The agent
-imports a complete upload and deletes it. An upload that nobody continues is deleted after a day.
+imports a complete upload of which it gets the open file: root resolves no name in this folder. The
+pages delete an upload that was imported, and one that nobody continues for a day.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -20,9 +22,10 @@ from uuid import UUID, uuid4
 
 from pizarra.errors import BadInput, Busy, NoSpace, NotFound
 from pizarra.model.sizes import GIB, size_text
+from pizarra.system.own_folder import path_of
 from pizarra.system.refusals import reporting_refusals
 
-FOLDER = "uploads"  # in the server's folder
+FOLDER = "uploads"  # in the folder of the pages
 PIECE_BYTES = 8 << 20
 _READ_BYTES = 1 << 20
 _AT_ONCE = 3  # unfinished ones of one person
@@ -50,9 +53,9 @@ class Upload:
         return self.received == self.size_bytes
 
 
-def begin(server_folder: Path, user: int, size_bytes: int) -> Upload:
+def begin(pages_folder: Path, user: int, size_bytes: int) -> Upload:
     """Begin an upload of so many bytes. Raises NoSpace, Busy."""
-    folder = server_folder / FOLDER
+    folder = pages_folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     mine = [one for one in _all(folder) if not _forget(one) and one.user == user]
     if len(mine) >= _AT_ONCE:
@@ -80,12 +83,12 @@ def _create(upload: Upload) -> None:
     upload.path.with_suffix(".json").write_text(told, encoding="utf-8")
 
 
-def find(server_folder: Path, upload_id: UUID, user: int) -> Upload:
+def find(pages_folder: Path, upload_id: UUID, user: int) -> Upload:
     """The upload of a user. Raises NotFound, also for the upload of another user."""
-    for one in _all(server_folder / FOLDER):
+    for one in _all(pages_folder / FOLDER):
         if (one.id, one.user) == (upload_id, user):
             return one
-    raise NotFound("There is no such upload.")
+    raise _no_upload()
 
 
 def add(upload: Upload, offset: int, piece: BinaryIO) -> None:
@@ -110,24 +113,35 @@ def drop(upload: Upload) -> None:
 
 
 @contextmanager
-def opening(server_folder: Path, upload_id: UUID) -> Iterator[Path]:
-    """Open an upload as root: a path to the open file, which no rename can replace.
-
-    Raises NotFound for anything but a plain file. The upload is deleted when the block succeeds.
-    """
-    path = server_folder / FOLDER / f"{upload_id}.image"
+def opening(upload: Upload) -> Iterator[int]:
+    """The descriptor of an upload, for the agent. Raises NotFound for anything but a plain file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(upload.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        raise NotFound("There is no such upload.") from None
+        raise _no_upload() from None
     try:
-        seen = os.fstat(fd)
-        if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
-            raise NotFound("There is no such upload.")
-        yield Path(f"/proc/{os.getpid()}/fd/{fd}")
+        yield fd
     finally:
         os.close(fd)
-    _remove(path)
+
+
+def path_of_upload(fd: int | None) -> Path:
+    """A path to a file that the user of the pages has opened; no rename replaces the file.
+
+    Raises NotFound for what is no plain file, or not open for reading: a path opens the file again
+    as root, so the descriptor must prove that the pages may read the file.
+    """
+    if fd is None:
+        raise _no_upload()
+    flags, seen = fcntl.fcntl(fd, fcntl.F_GETFL), os.fstat(fd)
+    can_read = flags & os.O_ACCMODE != os.O_WRONLY and not flags & os.O_PATH
+    if not can_read or not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+        raise _no_upload()
+    return path_of(fd)
+
+
+def _no_upload() -> NotFound:
+    return NotFound("There is no such upload.")
 
 
 def _remove(path: Path) -> None:

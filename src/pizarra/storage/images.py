@@ -1,26 +1,26 @@
 """Disk images as they come from elsewhere: what they are, copied and compared with ``qemu-img``.
 
 An image from elsewhere is hostile: a qcow2 or VMDK may name another file of the host as its
-content. So Pizarra tells the format from the first bytes, never by QEMU's probing. An image that
-refers to other files is refused before qemu-img opens it. qemu-img only gets absolute paths, which
-cannot be taken for a protocol (``nbd:``, ``json:``) or for an option.
+content, and may be rewritten while we work. So Pizarra tells the format from the first bytes, never
+by QEMU's probing, and a child that can open no file reads the image (``image_reader``): qemu-img
+gets a raw disk of it. The paths of what we write are absolute, so that none is taken for a protocol
+(``nbd:``, ``json:``) or for an option.
 """
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from pydantic import BaseModel, Field
-
-from pizarra.errors import BadInput, CommandFailed, StorageFault
+from pizarra.errors import BadInput, StorageFault
 from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sizes import GIB
 from pizarra.storage.image_checks import (
     AGAIN,
     SECTOR_BYTES,
@@ -32,15 +32,22 @@ from pizarra.storage.image_checks import (
     signature_fault,
     vhdx_end,
 )
+from pizarra.storage.image_reader import (
+    OpenImage,
+    UnreadableImage,
+    check_image,
+    reading_image,
+)
 from pizarra.storage.qcow2.header import MAGIC, CutOff, needed_bytes, open_file, parse_header
+from pizarra.storage.qcow2.report import backing_files
 from pizarra.system import devmapper
 from pizarra.system.file_copies import sync
+from pizarra.system.jail import limit
 from pizarra.system.process import piping, run
 
 FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
 _PROGRESS = re.compile(r"\(\s*([0-9.]+)/100%\)")
 _COPY_LIMIT_S = 24 * 3600
-_CHECK_LIMIT_S = 3600  # qemu-img check reads all tables of an image
 _CHECK_STATUS = (0, 2, 3)  # of qemu-img check: no errors, corruptions, leaks; it has reported
 _HAVE_TABLES = ("qcow2", "vmdk", "vdi", "vhdx")
 _CONVERT_HINT = N_(
@@ -57,6 +64,7 @@ class ImageInfo:
     virtual_size_bytes: int
     actual_bytes: int
     backing: str = ""  # always so: what has one is refused
+    stamp: tuple[int, ...] = field(default=(), compare=False)  # of the file, when it was looked at
 
 
 def image_info(path: Path, form: str = "") -> ImageInfo:
@@ -75,19 +83,39 @@ def image_info(path: Path, form: str = "") -> ImageInfo:
     except ValueError as error:
         again = AGAIN if isinstance(error, CutOff) else ""
         raise _refuse(path, str(error), again) from None
-    told = _fields(path, form)
-    if told.backing:
-        raise _refuse(path, N_("it stands on another image"), _CONVERT_HINT)
-    if told.encrypted:
-        raise _refuse(path, N_("it is encrypted"))
-    if told.size_bytes <= 0:
-        raise _refuse(path, N_("it is empty"))
-    _check_tables(path, form)
-    # only a file can be sparse
-    actual_bytes = seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else told.size_bytes
-    return ImageInfo(
-        path=path, format=form, virtual_size_bytes=told.size_bytes, actual_bytes=actual_bytes
-    )
+    with _reading(path, form) as image:
+        _check_tables(path, form, image)
+        # only a file can be sparse
+        sparse_bytes = seen.st_blocks * 512
+        return ImageInfo(
+            path=path,
+            format=form,
+            virtual_size_bytes=image.size_bytes,
+            actual_bytes=sparse_bytes if stat.S_ISREG(seen.st_mode) else image.size_bytes,
+            stamp=image.stamp,
+        )
+
+
+@contextmanager
+def _reading(path: Path, form: str) -> Iterator[OpenImage]:
+    """Have a child read an image of others, one that is whole in itself. Raises BadInput."""
+    with ExitStack() as stack:
+        try:
+            image = stack.enter_context(reading_image(path, form))
+        except OSError as error:
+            why = error.strerror
+            raise BadInput("Cannot read {path}: {cause}.", path=path, cause=why) from None
+        except (UnreadableImage, ValueError) as error:
+            words = _words(str(error))
+            hint = N_("A machine uses it: shut that down first.") if "lock" in words else ""
+            raise _refuse(path, words, hint) from None
+        if image.backing:
+            raise _refuse(path, N_("it stands on another image"), _CONVERT_HINT)
+        if image.encrypted:
+            raise _refuse(path, N_("it is encrypted"))
+        if image.size_bytes <= 0:
+            raise _refuse(path, N_("it is empty"))
+        yield image
 
 
 def absolute(path: Path) -> Path:
@@ -153,12 +181,11 @@ def _check_length(path: Path, form: str, file: BinaryIO) -> None:
             _refuse_if(path, cut_off_fault(needs_bytes, size_bytes))
 
 
-def _check_tables(path: Path, form: str) -> None:
+def _check_tables(path: Path, form: str, image: OpenImage) -> None:
     """Raises BadInput for an image whose tables contradict each other."""
     if form not in _HAVE_TABLES:
         return
-    argv = ["qemu-img", "check", "--output=json", "-f", form, str(path)]
-    done = run(argv, check=False, timeout_s=_CHECK_LIMIT_S)
+    done = check_image(image, form)
     if done.returncode not in _CHECK_STATUS:
         why = Sentence("qemu-img check cannot read it: {said}", said=_words(done.stderr))
         raise _refuse(path, why, AGAIN)
@@ -215,24 +242,6 @@ def _raw(path: Path, start: bytes, size_bytes: int) -> str:
     return "raw"
 
 
-class _Fields(BaseModel):
-    """What we read of ``qemu-img info``."""
-
-    size_bytes: int = Field(alias="virtual-size")
-    backing: str = Field(alias="backing-filename", default="")
-    encrypted: bool = False
-
-
-def _fields(path: Path, form: str) -> _Fields:
-    try:
-        said = run(["qemu-img", "info", "--output=json", "-f", form, str(path)]).stdout
-    except CommandFailed as error:
-        words = _words(str(error.facts.get("stderr", error)))
-        hint = N_("A machine uses it: shut that down first.") if "lock" in words else ""
-        raise _refuse(path, words, hint) from None
-    return _Fields.model_validate_json(said)
-
-
 def copy(
     source: Path,
     source_format: str,
@@ -241,33 +250,73 @@ def copy(
     *,
     target_is_zero: bool,
     progress: Callable[[float], None],
+    seen: ImageInfo | None = None,
 ) -> None:
     """Copy a content into a volume that is there already; ``progress`` gets 0.0 to 1.0.
 
     Holes stay holes where the target reads as zeros; elsewhere all of it is written, also what
-    lies behind the source's end. Raises StorageFault with qemu-img's words. An error that
-    ``progress`` raises stops the copy.
+    lies behind the source's end. ``seen`` is what the source was when it was looked at. Raises
+    BadInput for a source that is no image any more, or another; StorageFault with qemu-img's words.
+    An error that ``progress`` raises stops the copy.
     """
-    form = ["-f", source_format, "-O", target_format, "-T", _cache(source), "-t", _cache(target)]
-    zero = ["--target-is-zero"] if target_is_zero else []
-    paths = [str(absolute(source)), str(absolute(target))]
-    said = run_with_progress(["qemu-img", "convert", "-p", "-n", *form, *zero, *paths], progress)
-    if said is not None:
-        raise StorageFault(
-            "The copy of {path} failed: {said}.", path=source, said=said, target=target
+    with _reading(source, source_format) as image:
+        _check_same(image, seen)
+        form = ["-f", "raw", "-O", target_format, "-t", _cache(target)]
+        zero = ["--target-is-zero"] if target_is_zero else []
+        argv = ["qemu-img", "convert", "-p", "-n", *form, *zero, image.url, str(absolute(target))]
+        said = run_with_progress(_limit(argv, image), progress)
+        if said is not None:
+            raise StorageFault(
+                "The copy of {path} failed: {said}.", path=source, said=said, target=target
+            )
+        _check_same(image, seen)
+        if target.is_block_device() and not target_is_zero:
+            _zero_rest(target, image.size_bytes)
+
+
+def _check_same(image: OpenImage, seen: ImageInfo | None) -> None:
+    """Raises BadInput when somebody has written to the file since it was looked at."""
+    if seen and (image.stamp, image.size_bytes) != (seen.stamp, seen.virtual_size_bytes):
+        raise BadInput(
+            "{path} was changed while it was copied.",
+            "Leave the file alone until the command has ended, and run the command again.",
+            path=seen.path,
         )
-    if target.is_block_device() and not target_is_zero:
-        _zero_rest(target, _fields(absolute(source), source_format).size_bytes)
+
+
+def _limit(argv: list[str], image: OpenImage) -> list[str]:
+    """Limits for a qemu-img that copies an image: a qcow2 is little larger than its content."""
+    return limit(argv, file_bytes=image.size_bytes + image.size_bytes // 8 + GIB)
 
 
 def export(
-    source: Path, source_format: str, target: Path, progress: Callable[[float], None]
+    source: Path,
+    source_format: str,
+    target: Path,
+    progress: Callable[[float], None],
 ) -> None:
-    """A new qcow2 file with this content, its zeros left out. Raises StorageFault."""
-    form = ["-f", source_format, "-O", "qcow2", "-T", _cache(source)]
-    argv = ["qemu-img", "convert", "-p", *form, str(absolute(source)), str(absolute(target))]
-    if (said := run_with_progress(argv, progress)) is not None:
-        raise StorageFault("The copy of {path} failed: {said}.", path=source, said=said)
+    """A new qcow2 file with the content of a volume of ours, its zeros left out.
+
+    Raises StorageFault, NotOurs.
+    """
+    backing = backing_files(source) if source_format == "qcow2" else ()
+    with _reading_own(source, source_format, backing) as image:
+        argv = ["qemu-img", "convert", "-p", "-f", "raw", "-O", "qcow2", image.url]
+        said = run_with_progress(_limit([*argv, str(absolute(target))], image), progress)
+        if said is not None:
+            raise StorageFault("The copy of {path} failed: {said}.", path=source, said=said)
+
+
+@contextmanager
+def _reading_own(path: Path, form: str, backing: Sequence[Path] = ()) -> Iterator[OpenImage]:
+    """Have a child read an image that is named in a message as a whole. Raises StorageFault."""
+    with ExitStack() as stack:
+        try:
+            image = stack.enter_context(reading_image(path, form, backing=backing))
+        except (OSError, ValueError, UnreadableImage) as error:
+            said = error.strerror if isinstance(error, OSError) else _words(str(error))
+            raise StorageFault("{path} cannot be read: {why}.", path=path, why=said) from None
+        yield image
 
 
 def _cache(path: Path) -> str:
@@ -299,33 +348,18 @@ def _zero_rest(device: Path, offset: int) -> None:
 
 
 def is_same_content(a: Path, a_format: str, b: Path, b_format: str) -> bool:
-    """Whether both read the same; the longer one's rest must be zeros. Raises StorageFault."""
-    cache = _cache_for_both(a, b)
-    form = ["-q", "-f", a_format, "-F", b_format, "-T", cache]
-    paths = [str(absolute(a)), str(absolute(b))]
-    done = run(["qemu-img", "compare", *form, *paths], check=False, timeout_s=_COPY_LIMIT_S)
+    """Whether both read the same; the longer one's rest must be zeros. Raises StorageFault.
+
+    ``a`` may be an image of others; ``b`` is ours.
+    """
+    form = ["-q", "-f", "raw", "-F", b_format, "-T", _cache(b)]
+    with _reading_own(a, a_format) as image:
+        argv = limit(["qemu-img", "compare", *form, image.url, str(absolute(b))])
+        done = run(argv, check=False, timeout_s=_COPY_LIMIT_S)
     if done.returncode not in (0, 1):
         said = _words(done.stderr + done.stdout)
         raise StorageFault("{a} and {b} cannot be compared: {said}", a=a, b=b, said=said)
     return done.returncode == 0
-
-
-def _cache_for_both(a: Path, b: Path) -> str:
-    """Past the page cache if there is a device; a file on tmpfs and the like refuses that."""
-    devices = [path for path in (a, b) if path.is_block_device()]
-    if devices and all(_takes_direct_io(path) for path in (a, b)):
-        return "none"
-    for device in devices:
-        devmapper.flush_page_cache(device)
-    return "writeback"
-
-
-def _takes_direct_io(path: Path) -> bool:
-    try:
-        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT | os.O_CLOEXEC))
-    except OSError as error:
-        return error.errno != errno.EINVAL
-    return True
 
 
 def _words(stderr: str) -> str:

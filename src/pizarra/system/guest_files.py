@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pizarra.errors import AlreadyExists, BadInput, NotFound, StorageFault, Unsupported
+from pizarra.system.own_folder import opening_folder
 from pizarra.system.partition_table import partition_spans
 from pizarra.system.process import run
 
@@ -131,8 +132,9 @@ def unmount(folder: Path) -> None:
 
 
 def copy_out(root: Path, path: str, target: Path) -> Copied:
-    """Copy a file or folder of a mounted guest into the folder ``target``. No link is followed.
+    """Copy a file or folder of a mounted guest into the folder ``target``, made if it is missing.
 
+    No link is followed, in the guest or on the way to the target, unless root made the link.
     Raises NotFound, BadInput, AlreadyExists, StorageFault.
     """
     parts = [part for part in path.split("/") if part not in ("", ".")]
@@ -141,7 +143,8 @@ def copy_out(root: Path, path: str, target: Path) -> Copied:
     name, new = (parts[-1], parts[-1]) if parts else (".", "disk")
     copied = Copied()
     try:
-        with _folder_at(root, parts[:-1], path) as folder, _open(target) as to:
+        with _folder_at(root, parts[:-1], path) as folder, \
+                opening_folder(target, make=True) as to:  # fmt: skip
             _check_no_link(folder, name, path)
             _copy(_Entry(folder=folder, name=name, to=to, new=new, path=path), copied)
     except FileExistsError:
@@ -159,8 +162,8 @@ def copy_out(root: Path, path: str, target: Path) -> Copied:
 
 
 @contextmanager
-def _open(path: str | Path, at: int | None = None) -> Iterator[int]:
-    fd = os.open(path, _FOLDER if at is not None else _FOLDER & ~os.O_NOFOLLOW, dir_fd=at)
+def _open(name: str, at: int) -> Iterator[int]:
+    fd = os.open(name, _FOLDER, dir_fd=at)
     try:
         yield fd
     finally:

@@ -10,15 +10,19 @@ from __future__ import annotations
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import IO, Any
 
 from pizarra.errors import CommandFailed, CommandTimedOut, HostNotFit
 from pizarra.system.flight import record
 
 _DEATH_S = 5
+_LINE_BYTES = 4096  # of a line of a child beside us
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -51,8 +55,12 @@ def run(
     timeout_s: float = 60,
     check: bool = True,
     input_text: str | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Run a command to its end. Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit."""
+    """Run a command to its end, with the descriptors ``pass_fds`` under the same numbers.
+
+    Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit.
+    """
     record(" ".join(argv))
     try:
         child = subprocess.Popen(
@@ -63,6 +71,7 @@ def run(
             encoding="utf-8",
             errors="replace",
             env=environment(),
+            pass_fds=pass_fds,
         )
     except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
@@ -91,8 +100,13 @@ def _end(child: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def piping(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.Popen[str]]:
-    """Run a child and read its output as it comes. The end of the block stops the child."""
+def piping(
+    argv: Sequence[str], *, timeout_s: float = 5, pass_fds: Sequence[int] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """Run a child and read its output as it comes. The end of the block stops the child.
+
+    The child has the descriptors ``pass_fds``, under the same numbers.
+    """
     record(" ".join(argv))
     try:
         child = subprocess.Popen(
@@ -103,6 +117,7 @@ def piping(argv: Sequence[str], *, timeout_s: float = 5) -> Iterator[subprocess.
             encoding="utf-8",
             errors="replace",
             env=environment(),
+            pass_fds=pass_fds,
         )
     except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
@@ -121,14 +136,28 @@ def beside(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a child for as long as the block lasts, as ``user`` if one is named.
 
-    The child writes to our output. The end of the block sends TERM, and KILL after ``grace_s``.
+    The child has no terminal: a session of its own, and a pipe for its output, which goes on to
+    our standard error. Otherwise an unprivileged child could type into root's terminal (TIOCSTI).
+    The child ends when this process does. The end of the block sends TERM, and KILL after
+    ``grace_s``.
     """
     record(" ".join(argv))
+    argv = ["setpriv", "--no-new-privs", "--pdeathsig", "TERM", "--", *argv]
     who: dict[str, Any] = {}
     if user:
         group = pwd.getpwnam(user).pw_gid
         who = {"user": user, "group": group, "extra_groups": [], "umask": 0o077}
-    with subprocess.Popen(list(argv), stdin=subprocess.DEVNULL, **who) as child:
+    with subprocess.Popen(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        **who,
+    ) as child:
+        assert child.stdout is not None  # asked for above
+        relay = threading.Thread(target=_relay, args=(child.stdout,), daemon=True)
+        relay.start()
         try:
             yield child
         finally:
@@ -138,6 +167,40 @@ def beside(
                 child.wait(grace_s)
             except subprocess.TimeoutExpired:
                 child.kill()
+            relay.join(_DEATH_S)
+
+
+def _relay(output: IO[bytes]) -> None:
+    """Copy what a child says to our standard error, without what a terminal takes for orders."""
+    for line in iter(partial(output.readline, _LINE_BYTES), b""):
+        text = line.decode(errors="replace").rstrip("\n")
+        with suppress(OSError):  # nobody may be listening
+            sys.stderr.write("".join(one if one.isprintable() else " " for one in text) + "\n")
+            sys.stderr.flush()
+
+
+def run_as(user: str, act: Callable[[], None]) -> bool:
+    """Do something in a child that is this user; in one that is us for "". Whether it went well.
+
+    Only for a process that has one thread: the child is a fork(2) of it.
+    """
+    child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1] == 0
+    status = 1
+    try:
+        if user:
+            known = pwd.getpwnam(user)
+            os.setgroups([])
+            os.setresgid(known.pw_gid, known.pw_gid, known.pw_gid)
+            os.setresuid(known.pw_uid, known.pw_uid, known.pw_uid)
+        act()
+        sys.stdout.flush()
+        status = 0
+    finally:
+        if status:
+            sys.excepthook(*sys.exc_info())
+        os._exit(status)
 
 
 def failure_of(done: Completed) -> CommandFailed:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pizarra.agent.client import HostRefused
-from pizarra.server.consoles import activity
+from pizarra.errors import PizarraError
+from pizarra.server.hosts import host
 from pizarra.server.jobs.models import OPEN, Job
 from pizarra.server.people.models import User
 from pizarra.server.permissions import rooms_of
@@ -43,12 +44,20 @@ def status(user: User, arguments: Mapping[str, Any], ask: Ask) -> dict[str, Any]
         answer = {"classroom": classroom, "seats": []}  # it is being made
     taken = SeatAssignment.objects.filter(room=room).select_related("student") if room else ()
     sits = {one.number: one.student for one in taken}
+    active = _active_s_ago(classroom, [seat["number"] for seat in answer["seats"]])
     for seat in answer["seats"]:
         student = sits.get(seat["number"])
         seat["student"] = student.display_name if student else ""
-        seat["active_s_ago"] = activity.active_s_ago(classroom, seat["number"])
+        seat["active_s_ago"] = active.get(seat["number"])
     title = room.display_title if room else classroom
     return {**answer, "title": title, "jobs": jobs}
+
+
+def _active_s_ago(classroom: str, numbers: Sequence[int]) -> Mapping[int, int | None]:
+    try:
+        return host().activity(classroom, numbers)
+    except PizarraError:
+        return {}  # it is a note
 
 
 ANSWERS: dict[str, Callable[[User, Mapping[str, Any], Ask], Any]] = {

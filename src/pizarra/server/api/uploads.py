@@ -19,14 +19,14 @@ router = Router()
 
 
 def _upload(request: HttpRequest, upload_id: UUID) -> uploads.Upload:
-    return uploads.find(settings.PIZARRA.server_folder, upload_id, user_of(request).pk)
+    return uploads.find(settings.PIZARRA.pages_folder, upload_id, user_of(request).pk)
 
 
 @router.post("/uploads", response={201: shapes.UploadOut})
 @rule(Rule.TECHNICIAN, Scope.MANAGE)
 def upload_begin(request: HttpRequest, wish: shapes.UploadIn) -> Status[uploads.Upload]:
     """Begin an upload."""
-    folder = settings.PIZARRA.server_folder
+    folder = settings.PIZARRA.pages_folder
     return Status(201, uploads.begin(folder, user_of(request).pk, wish.size_bytes))
 
 

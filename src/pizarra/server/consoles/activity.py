@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from django.conf import settings
-
-from pizarra.service import activity
+import time
 
 _KEY, _POINTER, _CLIPBOARD = 4, 5, 6  # what a VNC client's message begins with
+_AGAIN_S = 5.0
 
 
-def record_activity(classroom: str, number: int, message: bytes) -> None:
-    """Note a message from the browser, unless the message only asks for the picture."""
-    if message[0] in (_KEY, _POINTER, _CLIPBOARD):
-        activity.record_activity(_folder(), classroom, number)
+class Activity:
+    """What a console notes of its user, at most every few seconds."""
 
+    def __init__(self) -> None:
+        self._then = -_AGAIN_S
 
-def active_s_ago(classroom: str, number: int) -> int | None:
-    """Seconds since somebody used a seat; None when nobody did."""
-    return activity.active_s_ago(_folder(), classroom, number)
-
-
-def _folder() -> Path:
-    return Path(settings.PIZARRA.server_folder)
+    def is_due(self, message: bytes) -> bool:
+        """Whether to note a message from the browser. Asking for the picture is no activity."""
+        now = time.monotonic()
+        if message[0] not in (_KEY, _POINTER, _CLIPBOARD) or now - self._then < _AGAIN_S:
+            return False
+        self._then = now
+        return True

@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from pizarra.errors import PizarraError
-from pizarra.server.consoles import activity
+from pizarra.server.consoles.activity import Activity
 from pizarra.server.consoles.tickets import admit, generation
 from pizarra.server.hosts import host
 
@@ -24,6 +24,10 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
     vnc: socket.socket | None = None
     seat: tuple[str, int] = ("", 0)
     tasks: tuple[asyncio.Task[None], ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.activity = Activity()
 
     async def connect(self) -> None:
         """Check the ticket, and connect to the machine."""
@@ -61,7 +65,9 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Send keys and the mouse to the machine."""
         _ = text_data
         if self.vnc is not None and bytes_data:
-            activity.record_activity(*self.seat, bytes_data)
+            if self.activity.is_due(bytes_data):
+                with contextlib.suppress(PizarraError):  # a note; the keys go on all the same
+                    await sync_to_async(host().record_activity)(*self.seat)
             with contextlib.suppress(OSError):
                 await asyncio.get_running_loop().sock_sendall(self.vnc, bytes_data)
 

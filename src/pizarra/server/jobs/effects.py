@@ -5,7 +5,8 @@ The table of commands names the effects of each command. Each effect is implemen
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -50,7 +51,7 @@ def _room(name: str) -> Room:
 
 
 def _check_upload(user: User, upload_id: UUID) -> None:
-    upload = uploads.find(settings.PIZARRA.server_folder, upload_id, user.pk)
+    upload = uploads.find(settings.PIZARRA.pages_folder, upload_id, user.pk)
     if not upload.whole:
         raise BadInput(
             "{received} of {size_bytes} bytes of this upload are here.",
@@ -108,7 +109,26 @@ def after_job(job: Job, minutes: int) -> None:
     removes = Effect.REMOVES_CLASSROOM in find_command(job.use_case).effects
     if room and removes and outcome_of(job) == "done":
         room.delete()
+    if outcome_of(job) == "done":
+        with suppress(NotFound):  # it may be gone
+            for upload in _upload_of(job):
+                uploads.drop(upload)
     AuditEntry.objects.filter(job=job).update(outcome=outcome_of(job))
+
+
+@contextmanager
+def opening_upload(job: Job) -> Iterator[int | None]:
+    """The descriptor of the upload of a job, if the command takes one. Raises NotFound."""
+    with ExitStack() as stack:
+        yield next((stack.enter_context(uploads.opening(one)) for one in _upload_of(job)), None)
+
+
+def _upload_of(job: Job) -> list[uploads.Upload]:
+    """The upload that a job takes, if there is one. Raises NotFound."""
+    upload_id = job.arguments.get("upload")
+    if Effect.TAKES_UPLOAD not in find_command(job.use_case).effects or not upload_id:
+        return []
+    return [uploads.find(settings.PIZARRA.pages_folder, UUID(str(upload_id)), job.user_id or 0)]
 
 
 def outcome_of(job: Job) -> str:

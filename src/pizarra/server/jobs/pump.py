@@ -15,9 +15,10 @@ from django.db import OperationalError, close_old_connections, connection, trans
 from django.utils import timezone
 
 from pizarra.agent.client import HostClient, HostRefused
-from pizarra.errors import HostNotFit, PizarraError
+from pizarra.agent.translations import error_json
+from pizarra.errors import HostNotFit, NotFound, PizarraError
 from pizarra.model.policy import ResetBy
-from pizarra.server.jobs.effects import after_job, lesson_minutes
+from pizarra.server.jobs.effects import after_job, lesson_minutes, opening_upload
 from pizarra.server.jobs.models import Job, JobEvent, State
 from pizarra.server.people.models import User
 from pizarra.server.rooms.models import Room
@@ -149,7 +150,12 @@ def _submit(job: Job, agent: HostClient) -> bool:
     job.attempts += 1
     job.first_seq = job.events.count()
     job.save(update_fields=["attempts", "first_seq"])
-    agent.submit(str(job.id), job.use_case, job.arguments, rank_of(job.user))
+    try:
+        with opening_upload(job) as upload:
+            agent.submit(str(job.id), job.use_case, job.arguments, rank_of(job.user), upload)
+    except NotFound as error:  # HostRefused is of the agent
+        _write_end(job, agent, None, error_json(error))
+        return True
     return False
 
 

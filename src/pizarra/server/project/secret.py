@@ -1,5 +1,6 @@
-"""The key that signs sessions and tickets, and the key of our own TLS. Both are made once and stay
-in the folder of the server."""
+"""The key that signs sessions and tickets, and the key of our own TLS.
+
+The user of the pages makes both once, in the folder of the pages."""
 
 from __future__ import annotations
 

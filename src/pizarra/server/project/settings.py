@@ -13,14 +13,14 @@ from pizarra.settings import read_settings
 PIZARRA = read_settings()
 HERE = Path(__file__).parents[1]
 
-SECRET_KEY = secret_key(PIZARRA.server_folder)
+SECRET_KEY = secret_key(PIZARRA.pages_folder)
 DEBUG = False
 ALLOWED_HOSTS = [*PIZARRA.server_names, "127.0.0.1", "localhost", "[::1]", "testserver"]
 CSRF_TRUSTED_ORIGINS = [f"https://{name}" for name in PIZARRA.server_names if name != "*"]
 ROOT_URLCONF = "pizarra.server.project.urls"
 ASGI_APPLICATION = "pizarra.server.project.asgi.application"
 AUTH_USER_MODEL = "people.User"
-DATABASES = {"default": database(PIZARRA.database.get_secret_value(), PIZARRA.server_folder)}
+DATABASES = {"default": database(PIZARRA.database.get_secret_value(), PIZARRA.pages_folder)}
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -127,7 +127,7 @@ TIME_ZONE = PIZARRA.server_time_zone
 # files that browsers fetch: as they are in the package, no build step
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [HERE / "static"]
-STATIC_ROOT = PIZARRA.server_folder / "static"
+STATIC_ROOT = PIZARRA.pages_folder / "static"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 WHITENOISE_MAX_AGE = 3600

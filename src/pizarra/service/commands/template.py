@@ -106,14 +106,13 @@ def import_(context: Context, wish: Import) -> Document:
 
     if wish.upload is None:
         return _import(context, wish, *_sources(context, wish))
-    folder = context.host.settings.server_folder
-    with uploads.opening(folder, wish.upload) as path:
-        try:
-            return _import(context, wish, templates.source_of_file(path), MachineSource())
-        except PizarraError as error:
-            if "path" in error.facts:
-                error.facts["path"] = Sentence("The upload")
-            raise
+    path = uploads.path_of_upload(context.upload)
+    try:
+        return _import(context, wish, templates.source_of_file(path), MachineSource())
+    except PizarraError as error:
+        if "path" in error.facts:
+            error.facts["path"] = Sentence("The upload")
+        raise
 
 
 def _sources(context: Context, wish: Import) -> tuple[list[Source], MachineSource]:

@@ -11,6 +11,7 @@ from pizarra.model.facts import Volume
 from pizarra.model.sentence import N_
 from pizarra.storage.qcow2.report import is_open_in_qemu
 from pizarra.storage.qcow2.sidecar import read_sidecar
+from pizarra.system.jail import limit
 from pizarra.system.process import run
 
 
@@ -30,7 +31,7 @@ def refusals(what: str, path: Path) -> Iterator[None]:
 def qemu_img(*argv: str) -> str:
     """What it prints. Raises StorageFault in its words."""
     try:
-        return run(["qemu-img", *argv], timeout_s=600).stdout
+        return run(limit(["qemu-img", *argv]), timeout_s=600).stdout
     except CommandFailed as error:
         raise StorageFault(
             "qemu-img refused to {verb}: {said}",

@@ -7,7 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pizarra.errors import Unsupported
+from pizarra.model.sentence import N_
 from pizarra.storage.interface import Attachment
+from pizarra.storage.qcow2.checks import refusals
+from pizarra.storage.qcow2.report import backing_files
+from pizarra.system.jail import limit
 from pizarra.system.process import run
 
 
@@ -22,9 +26,12 @@ def connect(image: Path, note: Callable[[Attachment], None]) -> Attachment:
             path=image,
         )
     device = f"/dev/{free[0].name}"
+    with refusals(N_("read"), image):
+        backing_files(image)  # a name that somebody else wrote there is not opened
     made = Attachment(nbd=device)
     note(made)
-    run(["qemu-nbd", "--read-only", "--format=qcow2", f"--connect={device}", str(image)])
+    argv = ["qemu-nbd", "--read-only", "--format=qcow2", f"--connect={device}", str(image)]
+    run(limit(argv))
     run(["udevadm", "settle", "--timeout=10"], check=False)
     return replace(made, device=device)
 

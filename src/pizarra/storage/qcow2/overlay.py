@@ -22,8 +22,9 @@ from pizarra.storage.interface import Progress, RewindTarget, is_valid_source
 from pizarra.storage.qcow2 import undo as qcow2_undo
 from pizarra.storage.qcow2.checks import check_expected, check_unheld, qemu_img, refusals
 from pizarra.storage.qcow2.header import read_header
-from pizarra.storage.qcow2.report import IMAGE
+from pizarra.storage.qcow2.report import IMAGE, backing_files
 from pizarra.system.file_copies import sync
+from pizarra.system.jail import limit
 from pizarra.system.process import run
 
 _PAGE_BYTES = 4096
@@ -110,11 +111,15 @@ def _is_checkpoint(volume: Volume) -> bool:
 
 
 def copy_over(image: Path, source: Path, *, first: Callable[[Path], None] = _nothing) -> None:
-    """A copy of a whole file, as ``placed``; holes stay holes."""
+    """A copy of a whole file, as ``placed``; holes stay holes.
+
+    What the copy stands on is looked at in the copy: a QEMU may be writing to the source.
+    """
     new = new_path(image)
     try:
         run(["cp", "--reflink=auto", "--sparse=always", str(source), str(new)], timeout_s=3600)
         with refusals(N_("write"), image):
+            backing_files(new)
             new.chmod(0o600)
             sync(new)
             first(image)
@@ -162,10 +167,10 @@ def mapped_bytes(image: Path) -> int:
 def flatten(image: Path, progress: Progress) -> None:
     """All that it shows is in the file itself. Cut off, it still shows the same; safe to repeat."""
     with refusals(N_("read"), image):
-        backing = read_header(image).backing
+        backing = backing_files(image)
     if backing:
         argv = ["qemu-img", "rebase", "-p", "-f", "qcow2", "-b", "", str(image)]
-        if (said := run_with_progress(argv, progress)) is not None:
+        if (said := run_with_progress(limit(argv), progress)) is not None:
             raise StorageFault("{path} cannot be made whole: {said}.", path=image, said=said)
 
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pizarra.errors import HostNotFit
+from pizarra.model.sentence import N_
+from pizarra.storage.qcow2.checks import refusals
+from pizarra.storage.qcow2.report import backing_files
 from pizarra.system.file_copies import sync
+from pizarra.system.jail import limit
 from pizarra.system.process import beside
 
 _LIMIT_S = 30.0
@@ -22,16 +28,14 @@ def as_raw(image: Path, *, writable: bool = False) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="pizarra-raw-") as folder:
         raw = Path(folder) / "disk"
         raw.touch()
-        disk = {"driver": "qcow2", "node-name": "disk", "file.driver": "file",
-                "file.filename": str(image), "read-only": _switch(not writable),
-                "force-share": _switch(not writable)}  # fmt: skip
+        disk = _chain(image) | {"node-name": "disk", "read-only": not writable,
+                                "force-share": not writable}  # fmt: skip
         export = {"type": "fuse", "id": "disk", "node-name": "disk",
                   "mountpoint": str(raw), "writable": _switch(writable)}  # fmt: skip
-        # it must not outlive us, for it holds the image
-        argv = ["setpriv", "--pdeathsig", "TERM", "qemu-storage-daemon",
-                "--blockdev", _options(disk), "--export", _options(export)]  # fmt: skip
+        argv = ["qemu-storage-daemon",
+                "--blockdev", json.dumps(disk), "--export", _options(export)]  # fmt: skip
         empty = raw.stat().st_dev
-        with beside(argv) as daemon:
+        with beside(limit(argv)) as daemon:
             deadline = time.monotonic() + _LIMIT_S
             while raw.stat().st_dev == empty:
                 if daemon.poll() is not None or time.monotonic() > deadline:
@@ -45,6 +49,17 @@ def as_raw(image: Path, *, writable: bool = False) -> Iterator[Path]:
             if not writable:
                 return
             sync(raw)
+
+
+def _chain(image: Path) -> dict[str, Any]:
+    """The node of an image and of what it stands on, whatever is written into the files later."""
+    node: dict[str, Any] | None = None
+    with refusals(N_("read"), image):
+        files = [image, *backing_files(image)]
+    for path in reversed(files):
+        file = {"driver": "file", "filename": str(path)}
+        node = {"driver": "qcow2", "file": file, "backing": node}
+    return node or {}
 
 
 def _switch(on: bool) -> str:

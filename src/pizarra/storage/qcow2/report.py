@@ -138,6 +138,29 @@ def space_of(folder: Path) -> tuple[int, int]:
     return seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize
 
 
+def backing_files(image: Path) -> list[Path]:
+    """What an image of ours stands on: golden images in the folder of templates, nearest first.
+
+    A QEMU that its guest has taken over can write another name into an overlay. Raises OSError,
+    ValueError, NotOurs.
+    """
+    templates = image.parent.parent / TEMPLATES
+    found = [image]
+    while name := read_header(found[-1]).backing:
+        path = Path(name)
+        if path.parent != templates or path.name in (".", "..") or path.is_symlink():
+            raise NotOurs(
+                "{path} stands on {name}, which is no template's image.",
+                "Reset the seat: pizarra reset CLASSROOM SEAT",
+                path=image,
+                name=name,
+            )
+        if path in found:
+            raise NotOurs("{path} stands on itself.", path=image)
+        found.append(path)
+    return found[1:]
+
+
 def is_open_in_qemu(image: Path) -> bool:
     """Whether a QEMU, or one of its tools, has the image open. Raises OSError."""
     fd = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
