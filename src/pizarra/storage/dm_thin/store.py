@@ -195,6 +195,8 @@ class DmThinStore(LvmVolumes):
             if one.name in taken
         }
         these = [(volume, one) for volume, one in new if volume.uuid not in faults]
+        if not these:
+            return faults
         said = lvm_batch([lvm_commands.thin_baseline(self.place, v.name, one) for v, one in these])
         unmade = self.unmade([one for _, one in these], said)
         return {**faults, **{volume.uuid: unmade.get(one.name) for volume, one in these}}
@@ -203,6 +205,8 @@ class DmThinStore(LvmVolumes):
         """Another UUID on the label, in one process; larger first if that one is larger."""
         strangers = self.changed_since_observed([move.volume for move in moves])
         moves = [move for move in moves if move.volume.uuid not in strangers]
+        if not moves:
+            return strangers
         smaller = [move for move in moves if move.volume.size_bytes < move.golden.size_bytes]
         grown = [
             lvm_commands.extend(self.place, move.volume.name, move.golden.size_bytes)
