@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pizarra.compute.domain_edit import StateFiles, state_files_of
-from pizarra.model.facts import Seat, StorageKind
+from pizarra.model.facts import Power, Seat, StorageKind
 from pizarra.service.adopt import Wish, adopt
 from pizarra.service.context import Context
 from pizarra.storage.kinds import Kind
 from pizarra.system.file_copies import same_content
 from tests.contract.storage_lvm import POOL, VG, lvm
 from tests.fixtures.command import pizarra
+from tests.fixtures.windows import WINDOWS, disk, machine
 from tests.lab.conftest import command
 from tests.lab.school import eventually
 from tests.lab.test_adopt import define_machine, with_pool
@@ -126,6 +128,39 @@ def test_adopted_when_uefi_then_its_boot_entries_are_part_of_the_original(lab: C
     assert pizarra("classroom", "delete", "adopted", "--yes").status == 0
     assert nvram.read_bytes() == before, "it is theirs, and stays"
     assert not list(lab.host.states.folder.iterdir())
+
+
+def test_template_when_of_an_old_machine_then_its_volumes_carry_the_hardware_and_a_seat_boots(
+    lab: Context, bootsector: Path, tmp_path: Path
+) -> None:
+    with_pool()
+    lvm("lvcreate", "-y", "-V", "64m", "-T", f"{VG}/{POOL}", "-n", "old")
+    command("dd", f"if={bootsector}", f"of=/dev/{VG}/old", "oflag=direct", "bs=1M")
+    cpu = "<cpu mode='custom'><model>Haswell</model></cpu>"
+    source = disk(f"/dev/{VG}/old").replace("type='file'", "type='block'").replace("file=", "dev=")
+    xml = tmp_path / "old.xml"
+    xml.write_text(machine(source, cpu=cpu, vcpus=1))
+    command("virsh", "-q", "define", str(xml))
+    imported = pizarra("template", "import", "old", "--from-domain", "win", "--vg", VG, "--json")
+    assert imported.status == 0, imported.err
+    expected = replace(WINDOWS, cpu="Haswell", sockets="many")
+    assert imported.document["hardware"] == expected.to_dict()
+    wish = ("--template", "old", "--seats", "1", "--memory", "64M", "--network", "none")
+    run_seats("classroom", "create", "olds", *wish)
+    seat = the_seat(lab, "olds")
+    assert seat.labels.hardware == expected
+    tags = lvm("lvs", "--noheadings", "-o", "tags", f"{VG}/olds-01.vda")
+    assert f"pizarra.hardware={expected}" in tags
+    run_seats("start", "olds")
+    eventually("it boots", lambda: is_off_when_asked(lab, seat.domain_uuid))
+    assert run_seats("reset", "olds")["olds-01"]["outcome"] == "done"
+
+
+def is_off_when_asked(lab: Context, uuid: str) -> bool:
+    """The guest obeys the power button once it has booted."""
+    lab.host.compute.ask_to_stop(uuid)
+    found = {one.uuid: one.power for one in lab.host.compute.observe()}
+    return found[uuid] is Power.OFF
 
 
 def test_template_when_of_a_uefi_machine_then_seats_have_its_variables(lab: Context) -> None:
