@@ -19,7 +19,7 @@ from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power, Template
 from pizarra.model.hardware import Hardware
 from pizarra.model.names import seat_uuid
-from pizarra.model.sizes import MIB
+from pizarra.model.sizes import KIB, MIB
 from pizarra.planner.domain_import import plan_import
 from pizarra.planner.upgrade import check_target
 from pizarra.service import classrooms, export, templates
@@ -205,6 +205,24 @@ def test_import_when_seats_would_not_boot_then_it_is_refused_with_the_cause(
     with pytest.raises(Unsupported, match=why) as refusal:
         plan_import("win", xml)
     assert "virsh edit win" in refusal.value.advice
+
+
+def test_import_when_its_uefi_variables_are_of_the_old_size_then_it_is_refused(
+    site: Site, tmp_path: Path
+) -> None:
+    nvram = tmp_path / "win_VARS.fd"
+    os = (
+        "<type arch='x86_64' machine='pc-q35-5.2'>hvm</type>"
+        "<loader readonly='yes' type='pflash'>/usr/share/OVMF/OVMF_CODE.fd</loader>"
+        f"<nvram>{nvram}</nvram>"
+    )
+    site.compute.put(machine(disk(tmp_path / "a.qcow2", "sda", "sata", "qcow2"), os=os))
+    nvram.write_bytes(bytes(128 * KIB))
+    with pytest.raises(Unsupported, match="of 2 MB") as refusal:
+        site.imported()
+    assert "virsh start win --reset-nvram" in refusal.value.advice
+    nvram.write_bytes(bytes(528 * KIB))
+    assert site.imported()[0].labels.firmware == "uefi"
 
 
 def test_import_when_there_is_no_disk_then_it_is_refused() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pizarra.errors import BadInput, NotFound
+from pizarra.errors import BadInput, NotFound, Unsupported
 from pizarra.model.definition import DiskDefinition
 from pizarra.model.facts import Power
 from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sizes import KIB
 from pizarra.planner.domain_import import DiskImport, plan_import
 from pizarra.service.context import Context
 from pizarra.service.templates import MachineSource, Source
 from pizarra.storage.images import image_info, snapshots_inside
+
+_OLD_VARIABLES_BYTES = 128 * KIB  # OVMF_VARS.fd; OVMF_VARS_4M.fd has 528 KiB
 
 
 def sources_of_domain(context: Context, name: str) -> tuple[list[Source], MachineSource]:
@@ -20,6 +23,7 @@ def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Machin
     Raises NotFound, BadInput, Unsupported.
     """
     plan = plan_import(name, _xml_of(context, name))
+    _check_variables(name, plan.files.nvram)
     paths = [_path(context, one.found) for one in plan.disks]
     sources = [_source(one, path) for one, path in zip(plan.disks, paths, strict=True)]
     snapshots = (_snapshots(one, path) for one, path in zip(plan.disks, paths, strict=True))
@@ -30,6 +34,18 @@ def sources_of_domain(context: Context, name: str) -> tuple[list[Source], Machin
         changes=(*plan.changes, *filter(None, snapshots)),
     )
     return sources, machine
+
+
+def _check_variables(name: str, nvram: Path | None) -> None:
+    """Raises Unsupported for UEFI variables that the firmware of seats does not open."""
+    if nvram and nvram.is_file() and nvram.stat().st_size == _OLD_VARIABLES_BYTES:
+        raise Unsupported(
+            "The machine {name} cannot become a template: {why}.",
+            "Leave only <os firmware='efi'> of its loader and nvram (virsh edit {name}), and let "
+            "it make new variables: virsh start {name} --reset-nvram",
+            name=name,
+            why=N_("its UEFI variables are of the firmware of 2 MB, and seats have that of 4 MB"),
+        )
 
 
 def _xml_of(context: Context, name: str) -> str:
