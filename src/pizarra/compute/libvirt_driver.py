@@ -67,6 +67,8 @@ _POWER = {
     libvirt.VIR_DOMAIN_SHUTOFF: Power.OFF,
     libvirt.VIR_DOMAIN_CRASHED: Power.CRASHED,
 }
+_OFF = frozenset({libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED})
+_GOING_OFF = _OFF | {libvirt.VIR_DOMAIN_SHUTDOWN}  # libvirt refuses to ask it a second time
 _FORGET = (
     libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
     | libvirt.VIR_DOMAIN_UNDEFINE_TPM
@@ -182,9 +184,8 @@ class LibvirtCompute:
 
     def volume_path(self, pool: str, name: str) -> Path:
         """The file or device of a volume of a storage pool."""
-        return self._connections.do(
-            N_("look for"), f"{pool}/{name}", lambda conn: volume_path(conn, pool, name)
-        )
+        what, which = N_("look for"), f"{pool}/{name}"
+        return self._connections.do(what, which, lambda conn: volume_path(conn, pool, name))
 
     # ---- one machine's power
 
@@ -236,18 +237,20 @@ class LibvirtCompute:
         self._connections.do(N_("drop the saved RAM of"), uuid, work)
 
     def ask_to_stop(self, uuid: str) -> None:
-        """Ask by the agent, or else by ACPI. An agent that hangs costs libvirt's own 5 s."""
+        """Ask by the agent (5 s, if it hangs), or else by ACPI. Fine if the machine goes off."""
         how = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
-        self._act_unless_off(N_("ask to stop"), uuid, lambda domain: domain.shutdownFlags(how))
+        self._act_unless(_GOING_OFF, N_("ask to stop"), uuid, lambda one: one.shutdownFlags(how))
 
     def kill(self, uuid: str) -> None:
         """Switch off now.
 
         QEMU is gone when the call returns. Fine if the machine is off or gone.
         """
-        self._act_unless_off(N_("destroy"), uuid, lambda domain: domain.destroy())
+        self._act_unless(_OFF, N_("destroy"), uuid, lambda one: one.destroy())
 
-    def _act_unless_off(self, what: str, uuid: str, act: Callable[[VirDomain], object]) -> None:
+    def _act_unless(
+        self, done: frozenset[int], what: str, uuid: str, act: Callable[[VirDomain], object]
+    ) -> None:
         def work(conn: Connection) -> None:
             domain = _by_uuid(conn, uuid)
             if domain is None:
@@ -255,7 +258,7 @@ class LibvirtCompute:
             try:
                 act(domain)
             except libvirt.libvirtError:
-                if domain.isActive():
+                if domain.state()[0] not in done:
                     raise
 
         self._connections.do(what, uuid, work, SLOW_S)
