@@ -274,6 +274,33 @@ def test_copy_when_the_child_ends_in_it_then_fails_in_words(upload: Path, place:
         copy(upload, "qcow2", target, "qcow2", target_is_zero=True, progress=end_child)
 
 
+def test_image_when_its_l1_table_names_one_table_a_million_times_then_it_is_read_once(
+    upload: Path,
+) -> None:
+    """Seen before: with 2^22 entries of one table, 15 s of a processor were not enough."""
+    write_image(upload, 0, b"a cluster, so that there is a table")
+    count = 1 << 22
+    with upload.open("r+b") as file:
+        file.seek(40)
+        (table,) = struct.unpack(">Q", file.read(8))
+        file.seek(table)
+        entry = file.read(8)
+        end = file.seek(0, os.SEEK_END) + 65535 & ~65535
+        file.seek(end)
+        file.write(entry * count)
+        file.seek(36)
+        file.write(struct.pack(">IQ", count, end))
+    script = f"""if True:
+        import sys; sys.path[:0] = {sys.path!r}
+        from pathlib import Path
+        from pizarra.storage.qcow2.header import needed_bytes
+        with Path({str(upload)!r}).open("rb") as file:
+            print(needed_bytes(file))
+    """
+    argv = ["prlimit", "--cpu=60", sys.executable, "-c", script]
+    assert int(subprocess.run(argv, check=True, capture_output=True).stdout) > 0
+
+
 @pytest.mark.parametrize("field", ["L1 size", "refcount size", "snapshots", "cluster bits"])
 def test_image_when_a_size_in_it_is_a_lie_then_refused_within_the_limits(
     upload: Path, field: str

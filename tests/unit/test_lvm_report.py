@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
 
 from pizarra.model.facts import StorageFacts
 from pizarra.storage.dm_thin.ids import DISCARDED
 from pizarra.storage.lvm.report import SEG_FIELDS, VG_FIELDS, facts, parse_groups
+
+SAMPLES = Path(__file__).parents[1] / "fixtures" / "lvm"
 
 
 def row(fields: str, **values: object) -> dict[str, object]:
@@ -75,3 +80,18 @@ def test_facts_when_one_group_cannot_be_read_then_it_is_a_pool_at_fault() -> Non
     faults = {pool.name: pool.fault for pool in seen.pools}
     assert faults["vg"] is None
     assert "cannot be read at vg/0/vg_size" in str(faults["odd"])
+
+
+@pytest.mark.parametrize(("name", "exported"), [("twins", False), ("exported", True)])
+def test_facts_when_lvm_itself_tells_of_a_loose_disk_and_of_two_groups_then_only_those_are_strange(
+    name: str, *, exported: bool
+) -> None:
+    """The texts of LVM 2.03.16: a disk in no group, and two groups called vg_twin."""
+    text = (SAMPLES / f"{name}.json").read_text()
+    assert ("wzx-n-" in text) is exported
+    pools = facts(parse_groups(text)).pools
+    assert [(pool.name, bool(pool.fault)) for pool in pools] == [
+        ("vg_twin", True),
+        ("vg_twin", True),
+        ("vg_class", False),
+    ]

@@ -27,6 +27,7 @@ _OFFSET = 0x00FF_FFFF_FFFF_FE00  # of an entry of an L1 or L2 table
 _COMPRESSED = 1 << 62  # in an entry of an L2 table
 _HEADER_BYTES_MAX = 64 * 1024
 SECTOR_BYTES = 512  # the least cluster, and what tables are aligned to
+_ENTRIES_MAX = 1 << 26  # of L2 tables, in one look: 4 TiB in clusters of 64 KiB
 _L1_ENTRIES_MAX = 32 * 1024 * 1024 // 8
 
 
@@ -141,14 +142,16 @@ def allocated_bytes(path: Path) -> int:
 def needed_bytes(file: BinaryIO) -> int:
     """Where the last cluster ends that the tables of an image name: a shorter file was cut off.
 
-    Snapshots inside are left out. Raises OSError, ValueError.
+    Snapshots inside are left out, and tables of more clusters than any real image has. Raises
+    OSError, ValueError.
     """
     header = parse_header(os.pread(file.fileno(), _HEADER_BYTES_MAX, 0))
     level_1 = _entries(file, header.l1_offset, header.l1_entries) if header.l1_entries else ()
     words = 2 if header.extended_l2 else 1  # of an entry; the second is a bitmap
     count = header.cluster_bytes // 8
     ends = [header.cluster_bytes]
-    for offset in (entry & _OFFSET for entry in level_1 if entry & _OFFSET):
+    offsets = sorted({entry & _OFFSET for entry in level_1} - {0})  # a hostile L1 repeats one
+    for offset in offsets[-max(1, _ENTRIES_MAX // count) :]:
         entries = _entries(file, offset, count)[::words]
         ends.append(offset + header.cluster_bytes)
         ends.append(max(_cluster_end(entry, header.cluster_bytes) for entry in entries))
