@@ -15,7 +15,7 @@ from pizarra.model.names import seat_uuid
 from pizarra.model.outcome import Mode, Outcome, Report
 from pizarra.model.policy import After, ChangedHardware, Policy
 from pizarra.planner.drift import any_fault, content_fault
-from pizarra.service import checkpoints, inspect, maintenance, verbs
+from pizarra.service import checkpoints, classrooms, inspect, maintenance, verbs
 from pizarra.service.look import look_at_seats
 from pizarra.service.records import write_record
 from pizarra.service.undo import undo
@@ -286,6 +286,12 @@ def test_restore_when_a_machine_was_changed_then_nothing_is_done(room: Tampered,
 @every_content
 def test_inspect_when_a_machine_was_changed_then_its_fault_is_shown(room: Tampered) -> None:
     assert "pizarra reset" in inspect.show(room.context, SEAT)["fault"]
+
+
+@pytest.mark.parametrize("way", ["a snapshot"], indirect=True)
+def test_delete_when_there_is_a_snapshot_then_it_is_said(room: Tampered) -> None:
+    (_, two, *_) = classrooms.delete(room.context, "net").seats
+    assert (two.outcome, "snapshots" in str(two.reason)) == (Outcome.DONE, True)
 
 
 @every_way

@@ -357,7 +357,7 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
             return let_go(context, seat)
         context.host.compute.kill(seat.domain_uuid)
         context.host.compute.undefine(seat.domain_uuid)
-        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, reason=_forgotten(seat))
 
     outcomes = each_seat(context.host, N_("delete"), seats, remove_machine, context.emit)
     gone = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
@@ -378,6 +378,13 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
         else one
         for one in outcomes
     )
+
+
+def _forgotten(seat: Seat) -> str | None:
+    """What goes with a machine that somebody else may have meant to keep."""
+    if not seat.has_snapshots:
+        return None
+    return Sentence("libvirt has forgotten its own snapshots of it; the files of those stay")
 
 
 def _check_data(seats: Sequence[Seat], *, with_data: bool) -> None:
