@@ -25,6 +25,7 @@ from tests.attack.conftest import SECRET, Secrets, beside_as_user, give
 from tests.contract.storage_qcow2 import create_image, write_image
 
 SIZE = 4 * MIB
+LARGE = 256 * MIB
 # the header of a qcow2 file: where the name of its backing file stands, and how long it is
 REWRITE = """
 import struct, sys, time
@@ -260,9 +261,11 @@ def test_child_when_we_are_killed_then_it_ends(upload: Path) -> None:
         assert waiting.wait(30) == 0
 
 
-def test_copy_when_the_child_ends_in_it_then_fails_in_words(upload: Path, place: Path) -> None:
-    write_image(upload, 0, os.urandom(SIZE))
-    target = create_image(place / "target", SIZE)
+def test_copy_when_the_child_ends_in_it_then_fails_in_words(place: Path) -> None:
+    """The image is large, so that the copy is under way when the child ends."""
+    large = create_image(place / "large", LARGE)
+    write_image(large, 0, os.urandom(1 << 20) * (LARGE >> 20))
+    target = create_image(place / "target", LARGE)
 
     def end_child(_: float) -> None:
         for task in Path("/proc/self/task").iterdir():
@@ -271,7 +274,7 @@ def test_copy_when_the_child_ends_in_it_then_fails_in_words(upload: Path, place:
                     os.kill(int(child), signal.SIGKILL)
 
     with pytest.raises(StorageFault, match=r"The copy of .* failed"):
-        copy(upload, "qcow2", target, "qcow2", target_is_zero=True, progress=end_child)
+        copy(large, "qcow2", target, "qcow2", target_is_zero=True, progress=end_child)
 
 
 def test_image_when_its_l1_table_names_one_table_a_million_times_then_it_is_read_once(
