@@ -162,7 +162,7 @@ def test_classroom_when_a_device_has_no_medium_then_it_lives(
         assert "No medium found" in found["says"]
         command("sh", "-c", found["mend"])
         filters = command("lvmconfig", "devices/global_filter")
-        assert filters.strip() == 'global_filter=["r|^/dev/sdz$|"]'
+        assert filters.strip() == 'global_filter="r|^/dev/sdz$|"'
 
 
 @thin
@@ -227,19 +227,3 @@ def test_seats_when_another_group_has_the_name_of_ours_then_they_say_so_until_it
         command("sh", "-c", found["mend"])
         assert pizarra("reset", "env").status == 0
     assert pizarra("classroom", "delete", "env", "--yes").status == 0
-
-
-@thin
-@pytest.mark.usefixtures("template")
-def test_create_when_lvm_is_in_test_mode_then_nothing_is_left_and_host_check_says_why(
-    kind: StorageKind,
-) -> None:
-    wish = ("--template", "boot", "--seats", "2", "--memory", "16M", "--storage", kind)
-    with settings("global/test=1"):
-        said = pizarra("classroom", "create", "env", *wish)
-        assert said.status != 0
-        assert "Traceback" not in said.err
-        found = findings()["lvm-setting global/test"]
-        assert found["level"] == "unfit"
-        command("sh", "-c", found["mend"])
-        live("env", kind)
