@@ -3,8 +3,10 @@ acts on a content that it does not use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import count
 
 import pytest
 
@@ -18,8 +20,10 @@ from pizarra.planner.drift import any_fault, content_fault
 from pizarra.service import checkpoints, classrooms, inspect, maintenance, verbs
 from pizarra.service.look import look_at_seats
 from pizarra.service.records import write_record
+from pizarra.service.recover import recover
 from pizarra.service.undo import undo
 from pizarra.service.warm import warm
+from tests.fixtures.kills import dies_before, dies_before_text
 from tests.unit.test_reset import School
 
 SEAT = "net-02"
@@ -253,6 +257,59 @@ def test_reset_when_there_is_another_then_ram_of_the_one_before_is_forgotten(
         room.reset([2])
         assert not [*folder.glob("*.undo-*.ram")]
         room.compute.happen_to(UUID, ram=True)
+
+
+def killed_with_ram(act: Callable[[Tampered], object]) -> Iterator[Tampered]:
+    """One room a step: it has saved RAM, and ``act`` is killed before that step."""
+    for step in count(1):
+        room = Tampered("saved RAM")
+        room.dirty(2)
+        if not dies_before(step, partial(act, room)):
+            return
+        yield room
+
+
+def check_has_work_and_ram(room: Tampered) -> None:
+    assert room.content(2) == b"a studen"
+    assert verbs.status(room.context, "net", [2]).seats[0].reason.startswith("its RAM is saved")  # type: ignore[union-attr]
+
+
+def test_reset_when_killed_and_ram_was_saved_then_an_undo_has_both() -> None:
+    rooms = 0
+    for room in killed_with_ram(lambda room: room.reset([2])):
+        rooms += 1
+        recover(room.context)
+        if room.content(2) == b"original":
+            assert verbs.verify(room.context, "net", [2]).exit_status == 0, "no RAM is left"
+            assert undo(room.context, "net", [2]).exit_status == 0
+        check_has_work_and_ram(room)
+    assert rooms > 5
+
+
+def test_undo_when_killed_and_its_reset_dropped_ram_then_recover_brings_both_back() -> None:
+    rooms = 0
+
+    def reset_and_undo(room: Tampered) -> None:
+        room.reset([2])
+        undo(room.context, "net", [2])
+
+    for room in killed_with_ram(reset_and_undo):
+        rooms += 1
+        recover(room.context)
+        if room.content(2) == b"original":
+            assert undo(room.context, "net", [2]).exit_status == 0
+        check_has_work_and_ram(room)
+    assert rooms > 10
+
+
+def test_recover_when_ram_of_one_cannot_be_dropped_then_only_that_one_is_left() -> None:
+    room = Tampered("saved RAM")
+    room.dirty(1, 2)
+    assert dies_before_text("memory drop_saved_ram", lambda: room.reset([1, 2]))
+    room.compute.fail_at("drop_saved_ram", UUID, ComputeFault("not now"))
+    (report,) = recover(room.context)
+    assert [one.outcome for one in report.seats[1:2]] == [Outcome.UNKNOWN]
+    assert (room.content(1), room.content(2)) == (b"original", b"a studen")
 
 
 @every_way

@@ -98,9 +98,12 @@ class MachineStates:
             return _fault(one.volume, error)
         return None
 
-    def keep_ram(self, seat: Seat, slot: UndoSlot) -> None:
-        """The RAM that libvirt saved of a machine is in the slot too. Raises ComputeFault."""
-        self.compute.keep_saved_ram(seat.domain_uuid, self._ram_slot(seat.volumes[0], slot))
+    def drop_ram(self, seat: Seat, slot: UndoSlot | None) -> None:
+        """The RAM that libvirt saved of a machine is in the slot, if there is one, and libvirt has
+        it no more: it may not meet another disk. Raises ComputeFault."""
+        if slot:
+            self.compute.keep_saved_ram(seat.domain_uuid, self._ram_slot(seat.volumes[0], slot))
+        self.compute.drop_saved_ram(seat.domain_uuid)
 
     def put_ram(self, seat: Seat, slot: UndoSlot) -> bool:
         """Whether the slot held RAM, which libvirt has again. Raises ComputeFault."""

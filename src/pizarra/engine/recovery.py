@@ -176,26 +176,48 @@ class _Work:
 
     def rewind(self) -> dict[str, PizarraError | None]:
         """Those that are to do; a fault each, by name."""
-        pairs = {entry.seat: self._targets(entry) for entry, _ in self.to_do}
-        slots = {v.uuid: v.slot for entry, _ in self.to_do for v in entry.volumes if v.slot}
+        ram = {entry.seat: self._drop_ram(entry, seat) for entry, seat in self.to_do}
+        sound = [(entry, seat) for entry, seat in self.to_do if not ram[entry.seat]]
+        pairs = {entry.seat: self._targets(entry) for entry, _ in sound}
+        slots = {v.uuid: v.slot for entry, _ in sound for v in entry.volumes if v.slot}
         every = [pair for these in pairs.values() for pair in these]
-        self._drop_saved_ram()
         faults = self.host.rewind(every, undo=slots)
         changes = self.host.changes([pair for pair in every if not faults[pair.volume.uuid]])
         found = {
             name: next(filter(None, (_fault(pair, faults, changes) for pair in these)), None)
             for name, these in pairs.items()
         }
-        for entry, seat in self.to_do:
+        for entry, seat in sound:
             if not found[entry.seat]:
                 found[entry.seat] = self._write_labels(entry, seat)
-        return found
+        return {**ram, **found}
 
-    def _drop_saved_ram(self) -> None:
-        """RAM that libvirt saved may not meet another disk. Raises ComputeFault."""
-        for _, seat in self.to_do:
+    def _drop_ram(self, entry: SeatEntry, seat: Seat) -> PizarraError | None:
+        """RAM that libvirt saved goes before the disk, into the slot of its record."""
+        slots = {one.uuid: one.slot for one in entry.volumes}
+        try:
             if seat.has_saved_ram:
-                self.host.compute.drop_saved_ram(seat.domain_uuid)
+                self.host.states.drop_ram(seat, slots[seat.volumes[0].uuid])
+        except PizarraError as error:
+            return error
+        return None
+
+    def _put_ram(self, entry: SeatEntry, seat: Seat) -> PizarraError | None:
+        """An undo brings the RAM back that its reset dropped; twice is once."""
+        kept = {one.uuid: one.kept for one in entry.volumes}[seat.volumes[0].uuid]
+        try:
+            if kept:
+                self.host.states.put_ram(seat, kept)
+        except PizarraError as error:
+            return error
+        return None
+
+    def _is_swapped(self, entry: SeatEntry) -> bool:
+        """Whether nothing is left in the slots that an undo takes its contents from."""
+        kept = {one.uuid: one.kept for one in entry.volumes}
+        filled = self.host.undo_slots([self.volumes[uuid] for uuid in kept])
+        return not any(isinstance(one, PizarraError) or kept[uuid] in one
+                       for uuid, one in filled.items())  # fmt: skip
 
     def identity_fault(self, entry: SeatEntry, seat: Seat, own: Own | None) -> PizarraError | None:
         """After a hand-out a machine is made itself again, but for the one that was saved."""
@@ -231,18 +253,27 @@ class _Work:
 
     def swap(self) -> dict[str, PizarraError | None]:
         """Those that are to do change places with what is kept; a fault each, by name."""
+        ram = {  # where the swap was done already, what libvirt has is what the undo brought back
+            entry.seat: self._drop_ram(entry, seat)
+            for entry, seat in self.to_do
+            if seat.has_saved_ram and not self._is_swapped(entry)
+        }
         swaps = [
             UndoSwap(volume=self.volumes[one.uuid], kept=one.kept, to=one.slot)
             for entry, _ in self.to_do
+            if not ram.get(entry.seat)
             for one in entry.volumes
             if one.kept and one.slot
         ]
-        self._drop_saved_ram()
         faults = self.host.swap_with_undo(swaps)
-        return {
-            entry.seat: next(filter(None, (faults.get(one.uuid) for one in entry.volumes)), None)
+        found = {
+            entry.seat: ram.get(entry.seat)
+            or next(filter(None, (faults.get(one.uuid) for one in entry.volumes)), None)
             for entry, _ in self.to_do
         }
+        for entry, seat in self.to_do:
+            found[entry.seat] = found[entry.seat] or self._put_ram(entry, seat)
+        return found
 
 
 def _fault(

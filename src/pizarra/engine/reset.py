@@ -196,9 +196,7 @@ class SeatRun(ABC):
         """RAM that libvirt saved may not meet another disk. An undo brings both back."""
         slot = next(v.slot for e in self._opened.record.seats if e.seat == one.seat.name
                     for v in e.volumes)  # fmt: skip
-        if slot:
-            self.host.states.keep_ram(one.seat, slot)
-        self.host.compute.drop_saved_ram(one.seat.domain_uuid)
+        self.host.states.drop_ram(one.seat, slot)
 
     def _redefine(self, one: SeatPlan) -> SeatPlan:
         """Put the machine's definition right. The plan, with a reason that says what it was."""
