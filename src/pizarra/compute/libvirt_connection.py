@@ -86,28 +86,26 @@ def _is_alive(conn: Connection) -> bool:
     return bool(conn.isAlive())
 
 
-def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
-    """The version of the daemon, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
+def _ask(uri: str, which: str, question: Callable[[Connection], T], limit_s: float) -> T:
+    """One question, on connections of its own."""
     connections = LibvirtConnections(uri, limit_s)
     try:
-        number = connections.do(
-            N_("tell"), Sentence("its version"), lambda conn: int(conn.getLibVersion())
-        )
+        return connections.do(N_("tell"), which, question, limit_s)
     finally:
         connections.close()
+
+
+def libvirt_version(uri: str, limit_s: float = 10) -> tuple[int, int, int]:
+    """The version of the daemon, such as (9, 0, 0). Raises HostNotFit, ComputeFault."""
+    number = _ask(uri, Sentence("its version"), lambda conn: int(conn.getLibVersion()), limit_s)
     return number // 1_000_000, number // 1000 % 1000, number % 1000
 
 
 def qemu_user(uri: str, limit_s: float = 10) -> tuple[int, int] | None:
     """User and group that QEMU runs as (``user`` and ``group`` in qemu.conf), by the capabilities
     of the host; None where libvirt does not say. Raises HostNotFit, ComputeFault."""
-    connections = LibvirtConnections(uri, limit_s)
-    try:
-        xml = connections.do(
-            N_("tell"), Sentence("its capabilities"), lambda conn: str(conn.getCapabilities())
-        )
-    finally:
-        connections.close()
+    which = Sentence("its capabilities")
+    xml = _ask(uri, which, lambda conn: str(conn.getCapabilities()), limit_s)
     for model in etree.fromstring(xml).iterfind("host/secmodel"):
         label = model.findtext("baselabel", "")  # +64055:+108
         if model.findtext("model") == "dac" and (found := _OWNERS.fullmatch(label)):

@@ -14,11 +14,11 @@ from pizarra.compute.definition import definition_of, parse_definition, parse_li
 from pizarra.compute.definition_edit import replace_content
 from pizarra.engine.host import Host
 from pizarra.errors import ComputeFault, PizarraError, Unsupported
-from pizarra.model.definition import NO_DRIFT, Definition, Difference, Drift, Grade
+from pizarra.model.definition import NO_DRIFT, Definition, Difference, Drift
 from pizarra.model.facts import Maintenance, Power, Seat
 from pizarra.model.sentence import join
 from pizarra.planner.definition_diff import adopted_differences, diff_definitions, live_differences
-from pizarra.planner.drift import Judge, to_keep, to_put_right, words
+from pizarra.planner.drift import Judge, of_content, to_keep, to_put_right, words
 from pizarra.planner.maintenance import machine
 from pizarra.planner.provision import domain_spec
 
@@ -69,7 +69,7 @@ def check_maintained(host: Host, maintenance: Maintenance) -> None:
     found = [*diff_definitions(definition_of(machine(maintenance)), present)]
     if maintenance.power not in _OFF:
         found += live_differences(present.disks, parse_live_disks(host.compute.live_xml(uuid)))
-    if wrong := tuple(one for one in found if one.grade is Grade.CONTENT):
+    if wrong := of_content(found):
         raise ComputeFault(
             "The machine {name} does not use the disks of its template: {what}.",
             "After a snapshot: virsh blockcommit {name} vda --active --pivot",

@@ -6,7 +6,7 @@ use, or would call it original. Only a reset puts a machine right.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from pizarra.model.definition import Difference, Grade
 from pizarra.model.facts import Seat
@@ -23,13 +23,13 @@ def any_fault(seat: Seat) -> str | None:
 
 def start_fault(seat: Seat) -> str | None:
     """Of a start: saved RAM is what it goes on with."""
-    return _mendable(tuple(one for one in seat.drift.defined if one.grade is Grade.CONTENT))
+    return _mendable(of_content(seat.drift.defined))
 
 
 def content_fault(seat: Seat) -> str | None:
     """Of who looks into the disks of a seat."""
     every = (*seat.drift.defined, *seat.drift.live)
-    return _mendable(tuple(one for one in every if one.grade is Grade.CONTENT))
+    return _mendable(of_content(every))
 
 
 def redefine_fault(seat: Seat) -> str | None:
@@ -57,13 +57,18 @@ def to_put_right(seat: Seat) -> tuple[Difference, ...]:
     """What a reset changes of the machine's definition, by its classroom's policy."""
     if seat.record.policy.changed_hardware is ChangedHardware.RESET:
         return seat.drift.defined
-    return tuple(one for one in seat.drift.defined if one.grade is Grade.CONTENT)
+    return of_content(seat.drift.defined)
 
 
 def to_keep(seat: Seat) -> tuple[Difference, ...]:
     """What a reset leaves of what somebody changed of the machine's definition."""
     changing = to_put_right(seat)
     return tuple(one for one in seat.drift.defined if one not in changing)
+
+
+def of_content(differences: Iterable[Difference]) -> tuple[Difference, ...]:
+    """Those by which a machine boots, reads or writes something that is not its own."""
+    return tuple(one for one in differences if one.grade is Grade.CONTENT)
 
 
 def words(differences: tuple[Difference, ...]) -> str | None:
