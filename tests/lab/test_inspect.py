@@ -88,17 +88,17 @@ def test_inspect_when_a_student_wrote_then_shows_how_much_and_copies_either_stat
     assert (told["seat"], told["template"], told["power"]) == ("net-01", "t", "off")
     assert told["disks"][0]["size_bytes"] == 64 * MIB
 
-    told: list[Event] = []
+    events: list[Event] = []
     watched: list[str] = []
 
     def watch(event: Event) -> None:
-        told.append(event)
+        events.append(event)
         mounts = Path("/proc/mounts").read_text().splitlines()
         watched.extend(line for line in mounts if VG in line or "/dev/mapper" in line)
 
     copying = Context(lab.host, watch)
     copied = inspect.copy(copying, "net-01", ["/new.txt", "/home"], tmp_path / "out", Where())
-    assert [type(one) for one in told][:2] == [Noted, Began]
+    assert [type(one) for one in events][:2] == [Noted, Began]
     assert watched == [], "nothing of a guest's disk is mounted, at any moment"
     assert copied.files == 2
     assert copied.left_out == ["/home/ana/shadow: a link"]

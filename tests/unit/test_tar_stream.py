@@ -274,13 +274,15 @@ def test_unpack_when_a_header_lies_then_refused_and_no_half_file_is_there(
     assert names(tmp_path / "to") == ["home"]
 
 
-class Endless(io.RawIOBase):
+class Endless(io.BytesIO):
     """An archive without an end."""
 
     def __init__(self, first: bytes, again: bytes) -> None:
+        super().__init__()
         self.rest, self.again = first, again
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int | None = -1) -> bytes:
+        size = size or 0
         while len(self.rest) < size:
             self.rest += self.again
         data, self.rest = self.rest[:size], self.rest[size:]

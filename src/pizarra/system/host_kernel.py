@@ -27,7 +27,9 @@ class HostKernel:
         """What QEMU boots. ``unpacked`` saves an emulated processor the work, where we can."""
         image = (self.root / f"boot/vmlinuz-{self.release}").read_bytes()
         payload = bzimage_payload(image)
-        return lzma.decompress(payload) if unpacked and payload.startswith(_XZ) else image
+        if not unpacked or not payload.startswith(_XZ):
+            return image
+        return lzma.LZMADecompressor().decompress(payload)  # its size stands behind the stream
 
     def module_files(self, names: Sequence[str]) -> list[Path]:
         """The files of these modules and of all that they need, in the order to insert them.
