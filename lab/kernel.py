@@ -3,7 +3,6 @@
 import fcntl
 import lzma
 import shutil
-import struct
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.places import CACHE, LabError
+from pizarra.system.host_kernel import bzimage_payload
 
 META_PACKAGE = "linux-image-amd64"
 
@@ -90,12 +90,8 @@ def vmlinux_from_bzimage(image: bytes) -> bytes:
     """The ELF kernel inside a bzImage. QEMU boots the ELF kernel by PVH.
 
     In software emulation the kernel needs more time to unpack itself than for the rest of its boot.
-    Offsets: the kernel's Documentation/arch/x86/boot.rst, payload_offset and payload_length.
     """
-    setup_sectors = image[0x1F1] or 4
-    offset, length = struct.unpack_from("<II", image, 0x248)
-    start = (setup_sectors + 1) * 512 + offset
-    payload = image[start : start + length]
+    payload = bzimage_payload(image)
     if payload.startswith(b"\xfd7zXZ"):
         return lzma.LZMADecompressor().decompress(payload)
     if payload.startswith(b"\x28\xb5\x2f\xfd"):

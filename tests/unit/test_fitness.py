@@ -67,6 +67,7 @@ MACHINE = MachineSeen(
     systemd=True,
     udev=True,
     uefi=True,
+    kernel_files=True,
     not_writable={},
 )
 HEALTHY = HostSeen(
@@ -85,6 +86,10 @@ SILENT = Trouble(text="libvirt cannot be reached.")
 def lacking(*commands: str, seen: HostSeen = HEALTHY) -> HostSeen:
     machine = replace(seen.machine, commands=seen.machine.commands - set(commands))
     return replace(seen, machine=machine)
+
+
+def with_machine(**more: object) -> HostSeen:
+    return replace(HEALTHY, machine=replace(MACHINE, **more))  # type: ignore[arg-type]
 
 
 def with_kvm(verdict: KvmVerdict, *loadable: str, flag: str = "vmx") -> HostSeen:
@@ -239,26 +244,21 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
         *(lacking("mcopy", "debugfs"), "identities", A, "mcopy, debugfs"),
         *("apt-get install mtools e2fsprogs", True),
     ),
-    "no uefi": (
-        *(replace(HEALTHY, machine=replace(MACHINE, uefi=False)), "uefi", A, "BIOS guests"),
-        *("apt-get install ovmf", True),
+    "no kernel": (
+        *(with_machine(kernel_files=False), "inspect", A, "no kernel in /boot"),
+        *("apt-get install linux-image-amd64", True),
     ),
+    "no uefi": (with_machine(uefi=False), "uefi", A, "BIOS guests", "apt-get install ovmf", True),
     "no udev": (
-        *(replace(HEALTHY, machine=replace(MACHINE, udev=False)), "udev", W, "does not run"),
+        *(with_machine(udev=False), "udev", W, "does not run"),
         *("systemctl start systemd-udevd", True),
     ),
     "a tool that does not take our options": (
-        replace(HEALTHY, machine=replace(MACHINE, broken={"thin_delta": "no such option"})),
+        with_machine(broken={"thin_delta": "no such option"}),
         *("tools", U, "thin_delta: no such option", "", False),
     ),
     "read-only root": (
-        *(
-            replace(
-                HEALTHY, machine=replace(MACHINE, not_writable={"/var": "Read-only file system"})
-            ),
-            "permissions",
-            U,
-        ),
+        *(with_machine(not_writable={"/var": "Read-only file system"}), "permissions", U),
         *("/var (Read-only", "df -h /var; df -i /var; findmnt -T /var", False),
     ),
     "folder nearly full beside lvm": (

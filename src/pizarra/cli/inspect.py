@@ -17,7 +17,7 @@ from pizarra.model.sizes import size_text
 from pizarra.service import inspect as service
 from pizarra.service.inspect import Where
 from pizarra.service.views import Which
-from pizarra.system.guest_files import Copied
+from pizarra.system.tar_stream import Copied
 
 
 @declared("inspect")
@@ -27,9 +27,6 @@ def inspect(
     ],
     attach: Annotated[
         Which | None, typer.Option(help="Give read-only access to this state, until --detach.")
-    ] = None,
-    at: Annotated[
-        Path | None, typer.Option(help="With --attach: mount it at this empty folder.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="End what --attach began.")] = False,
     copy: Annotated[
@@ -46,7 +43,7 @@ def inspect(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    if sum((attach is not None, detach, bool(copy))) > 1 or (at and attach is None):
+    if sum((attach is not None, detach, bool(copy))) > 1:
         raise BadInput("These options do not go together.", "See: pizarra inspect --help")
     if bool(copy) != (to is not None):
         raise BadInput("--copy PATH and --to FOLDER go together.")
@@ -56,7 +53,7 @@ def inspect(
     with root_context(as_json=as_json) as context:
         if attach is not None:
             where = Where(which=attach, disk=disk, partition=partition)
-            _show_attached(service.attach(context, seat, where, at), as_json=as_json)
+            _show_attached(service.attach(context, seat, where), as_json=as_json)
         elif detach:
             _show_detached(seat, service.detach(context, seat), as_json=as_json)
         elif copy and to is not None:
@@ -97,9 +94,11 @@ def _show_attached(view: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(view)
         return
-    out.print(view["mount"] or view["device"])
+    out.print(view["device"])
     text = _("Read-only, until: pizarra inspect {seat} --detach")
     err.print(text.format(seat=view["seat"]))
+    err.print(_("A student made what is on it. Do not mount it here: a file system can be made to "
+                "attack the kernel that reads it. --copy takes files out safely."))  # fmt: skip
 
 
 def _show_detached(seat: str, views: list[dict[str, Any]], *, as_json: bool) -> None:

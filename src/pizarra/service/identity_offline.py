@@ -24,6 +24,14 @@ _ASKED_INSTEAD = (
 _KEYS = ("rsa", "ecdsa", "ed25519")
 _GONE = ("/var/lib/dbus/machine-id",)
 _ACCOUNTS = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
+_SKELETON = (".bashrc", ".profile", ".bash_logout")
+_READ = (  # all that is looked at, to look at it at once
+    *_ASKED_INSTEAD,
+    *("/etc/hostname", "/etc/hosts", "/etc/selinux/config"),
+    *(f"/etc/{name}" for name in _ACCOUNTS),
+    *(f"/etc/skel/{name}" for name in _SKELETON),
+    *(f"/etc/ssh/ssh_host_{kind}_key" for kind in _KEYS),
+)
 _DAY_S = 86_400
 
 
@@ -31,7 +39,10 @@ def write(context: Context, seat: Seat, person: Person) -> bool:
     """False, and nothing is changed, when its system has somebody to ask, or is not one that we
     can read. The machine is off. Raises StorageFault."""
     with _root_of(context, seat) as root:
-        if root is None or any(root.has(name) for name in _ASKED_INSTEAD):
+        if root is None:
+            return False
+        root.load(_READ)
+        if any(root.has(name) for name in _ASKED_INSTEAD):
             return False
         new = _file_names(root, seat)
         kinds = [kind for kind in _KEYS if root.has(f"/etc/ssh/ssh_host_{kind}_key")]
@@ -53,6 +64,7 @@ def restore_own(context: Context, seat: Seat) -> bool:
         if root is None or own is None:
             return False
         names = [name for kind in _KEYS for name in _key_files(kind)]
+        own.load(names)
         keys = {name: own.read(name) for name in names}
         new = _file_names(root, seat)
         for name, data in keys.items():
@@ -132,7 +144,7 @@ def _account(root: ExtFiles, person: Person) -> dict[str, NewFile]:
     if is_new:
         home = f"/home/{person.user}"
         files[home] = NewFile(folder=True, mode=0o700, owner=number)
-        for name in (".bashrc", ".profile", ".bash_logout"):
+        for name in _SKELETON:
             data = root.read(f"/etc/skel/{name}")
             if data is not None:
                 files[f"{home}/{name}"] = NewFile(data=data, owner=number)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pizarra.engine.events import Noted
+from pizarra.compute.kvm_choice import is_kvm_usable
+from pizarra.engine.events import Advanced, Began, Noted
 from pizarra.engine.machines import examine
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.facts import Power, Seat, Volume
@@ -23,8 +24,9 @@ from pizarra.service.views import View, Which
 from pizarra.storage.interface import Change
 from pizarra.storage.registry import technology
 from pizarra.system import guest_files
-from pizarra.system.guest_files import Copied
-from pizarra.system.own_folder import opening_folder
+from pizarra.system.appliance import Appliance, reading_disk
+from pizarra.system.host_kernel import find_kernel
+from pizarra.system.tar_stream import Copied
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,19 +96,13 @@ def _view(view: View) -> dict[str, Any]:
     }
 
 
-def attach(context: Context, name: str, where: Where, at: Path | None = None) -> dict[str, Any]:
-    """A read-only device of one state of a disk, mounted ``at`` a folder if one is named.
-
-    It stays until ``detached``.
-    """
-    folder = _mount_point(at) if at else None
+def attach(context: Context, name: str, where: Where) -> dict[str, Any]:
+    """A read-only device of one state of a disk, until it is detached. Nothing mounts it."""
     seat = find_seat(context, name)
     with _claiming(context, seat):
         seat = find_seat(context, name)
         _check_used(seat, where)
         view = views.make(context, seat, _volume(seat, where), where.which, stays=True)
-        if folder is not None:
-            view = _mount(context, view, folder, where.partition)
     return {"seat": seat.name, **_view(view)}
 
 
@@ -119,22 +115,6 @@ def _check_used(seat: Seat, where: Where) -> None:
 def _claiming(context: Context, seat: Seat) -> AbstractContextManager[None]:
     number = seat_name(seat.classroom, seat.number)
     return context.claim([f"seat:{number}"], N_("inspect"), shared=[f"classroom:{seat.classroom}"])
-
-
-def _mount_point(at: Path) -> Path:
-    folder = at.absolute()
-    if not folder.is_dir() or any(folder.iterdir()) or guest_files.is_mounted(folder):
-        raise BadInput("{at} is no empty folder to mount at.", "Make one: mkdir {at}", at=folder)
-    try:
-        with opening_folder(folder, ours=True):
-            return folder
-    except OSError as error:
-        raise BadInput(
-            "Nothing can be mounted at {at}: {why}.",
-            "This folder and those above must be root's alone to write to: ls -ld",
-            at=folder,
-            why=error.strerror,
-        ) from None
 
 
 def _volume(seat: Seat, where: Where) -> Volume[SeatLabels]:
@@ -150,17 +130,6 @@ def _volume(seat: Seat, where: Where) -> Volume[SeatLabels]:
     )
 
 
-def _mount(context: Context, view: View, folder: Path, partition: int | None) -> View:
-    """Noted before it is mounted; a view that cannot be mounted is taken away again."""
-    noted = replace(view, mount=str(folder)).write()
-    try:
-        guest_files.mount(Path(view.device), folder, partition)
-    except BaseException:
-        views.remove(context, noted)
-        raise
-    return noted
-
-
 def detach(context: Context, name: str) -> list[dict[str, Any]]:
     """Take away every view of a seat; what was there."""
     seat = find_seat(context, name)
@@ -173,10 +142,24 @@ def detach(context: Context, name: str) -> list[dict[str, Any]]:
 
 def copy(context: Context, name: str, paths: Sequence[str], to: Path, where: Where) -> Copied:
     """Copy files and folders out of a seat's disk. Raises NotFound, BadInput, AlreadyExists."""
+    names = [guest_files.names_of(path) for path in paths]
     total = Copied()
-    with _looking_into(context, name, where) as root:
+    with _looking_into(context, name, where) as (appliance, limit_bytes):
+        size_bytes = sum(appliance.size_bytes("/".join(parts) or ".") for parts in names)
+        what = N_("copy")
+        context.emit(Began(what=what, total=size_bytes, unit="bytes"))
+
+        def progress(done: int) -> None:
+            context.emit(Advanced(what=what, done=min(total.size_bytes + done, size_bytes)))
+
         for path in paths:
-            one = guest_files.copy_out(root, path, to.absolute())
+            one = guest_files.copy_out(
+                appliance,
+                path,
+                to.absolute(),
+                limit_bytes=limit_bytes - total.size_bytes,
+                progress=progress,
+            )
             total.files += one.files
             total.size_bytes += one.size_bytes
             total.left_out += one.left_out
@@ -184,24 +167,39 @@ def copy(context: Context, name: str, paths: Sequence[str], to: Path, where: Whe
 
 
 @contextmanager
-def _looking_into(context: Context, name: str, where: Where) -> Iterator[Path]:
-    """The seat's files, for as long as the block lasts. A thin seat may be reset meanwhile."""
+def _looking_into(context: Context, name: str, where: Where) -> Iterator[tuple[Appliance, int]]:
+    """The seat's files, and how many bytes its disk can hold. A thin seat may be reset meanwhile.
+
+    A machine of its own reads them, so that nothing of a guest's disk is mounted here.
+    """
+    kernel = find_kernel()
     seat = find_seat(context, name)
-    with ExitStack() as claim:
+    with ExitStack() as stack:
+        claim = stack.enter_context(ExitStack())
         claim.enter_context(_claiming(context, seat))
         seat = find_seat(context, name)
         _check_used(seat, where)
         volume = _volume(seat, where)
-        view = views.make(context, seat, volume, where.which, stays=False)
-        folder = context.host.settings.view_folder / f"{seat.name}.files"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        view = _mount(context, view, folder, where.partition)
+        disk = _open(context, seat, volume, where.which, stack)
         if context.host.storages.capabilities[volume.kind].live_view:
             claim.close()
-        try:
-            yield folder
-        finally:
-            views.remove(context, view)
+        text = N_("A small machine without a network starts, to read the disk of {seat}.")
+        context.emit(Noted(text=text, facts={"seat": seat.name}))
+        with reading_disk(disk, kernel, kvm=is_kvm_usable()) as appliance:
+            guest_files.mount(appliance, where.partition)
+            yield appliance, volume.size_bytes
+
+
+def _open(
+    context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which, stack: ExitStack
+) -> Path:
+    """A raw disk: a snapshot that nobody disturbs, or the volume itself."""
+    if context.host.storages.capabilities[volume.kind].live_view:
+        view = views.make(context, seat, volume, which, stays=False)
+        stack.callback(views.remove, context, view)
+        return Path(view.device)
+    source = views.source_of(context, seat, volume, which)
+    return stack.enter_context(context.host.storage_of(source).opening(source, raw=True))
 
 
 def remove_views_of(context: Context, seat: Seat) -> None:

@@ -20,7 +20,7 @@ from pizarra.model.labels import InspectionLabels, SeatLabels
 from pizarra.model.sentence import N_
 from pizarra.service.context import Context
 from pizarra.storage.interface import Attachment, NewVolume, ViewStore, raise_first
-from pizarra.system.guest_files import unmount
+from pizarra.system.process import run
 
 
 class Which(StrEnum):
@@ -40,7 +40,7 @@ class View:
     disk: str
     pid: int  # who looks; 0 when it stays until it is detached
     device: str = ""  # where the content can be read
-    mount: str = ""
+    mount: str = ""  # where version ab156f6 mounted it; nothing is mounted since
     loop: str = ""
     nbd: str = ""
     place: str = ""  # of the volume
@@ -92,12 +92,10 @@ def make(
             which=which,
             seat=seat.name,
         )
-    source = volume if which is Which.PRESENT else _original(seat, volume)
+    source = source_of(context, seat, volume, which)
     storage = context.host.storage_of(source)
     if not isinstance(storage, ViewStore):
         raise Unsupported("A disk on {kind} cannot be looked at.", kind=volume.kind)
-    if which is Which.PRESENT and not storage.capabilities.live_view:
-        _check_off(seat)
     view = replace(view, kind=source.kind, place=source.place).write()
     try:
         attachment = storage.attach(
@@ -110,6 +108,18 @@ def make(
         noted = (one for one in views(context, seat.name) if one.note == view.note)
         remove(context, next(noted, view))
         raise
+
+
+def source_of(context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which) -> Volume:
+    """The volume that has a state of a disk. Raises BadInput, StorageFault."""
+    if which is Which.ORIGINAL:
+        baseline = seat.baselines.get(volume.uuid)
+        if baseline is None:
+            raise StorageFault("The original state of {name} is missing.", name=volume.name)
+        return baseline
+    if not context.host.storages.capabilities[volume.kind].live_view:
+        _check_off(seat)
+    return volume
 
 
 def _note(view: View) -> None:
@@ -128,13 +138,6 @@ def _new_snapshot(view: View, source: Volume, seat: SeatLabels) -> NewVolume[Ins
     return NewVolume(labels=labels, size_bytes=source.size_bytes, name=name)
 
 
-def _original(seat: Seat, volume: Volume) -> Volume:
-    baseline = seat.baselines.get(volume.uuid)
-    if baseline is None:
-        raise StorageFault("The original state of {name} is missing.", name=volume.name)
-    return baseline
-
-
 def _check_off(seat: Seat) -> None:
     if seat.power not in (Power.OFF, Power.ABSENT):
         raise BadInput(
@@ -148,9 +151,7 @@ def _check_off(seat: Seat) -> None:
 def remove(context: Context, view: View) -> None:
     """Unmount and remove what there is of it; twice is fine. Raises StorageFault when in use."""
     if view.mount:
-        unmount(Path(view.mount))
-        if Path(view.mount).parent == Path(view.folder):  # one that we made for a copy
-            Path(view.mount).rmdir()
+        _unmount(Path(view.mount))
     attachment = Attachment(
         device=view.device, loop=view.loop, nbd=view.nbd, snapshot=view.snapshot
     )
@@ -160,6 +161,18 @@ def remove(context: Context, view: View) -> None:
         if isinstance(storage, ViewStore):
             storage.detach(attachment)
     view.note.unlink(missing_ok=True)
+
+
+def _unmount(folder: Path) -> None:
+    if os.path.ismount(folder):
+        done = run(["umount", str(folder)], check=False)
+        if done.returncode != 0:
+            raise StorageFault(
+                "{folder} is in use: {said}",
+                "Leave that folder, then try again. Who is in it: fuser -vm {folder}",
+                folder=folder,
+                said=" ".join(done.stderr.split()),
+            )
 
 
 def _remove_snapshots(context: Context, wanted: Callable[[Volume], bool]) -> list[Volume]:

@@ -1,18 +1,23 @@
 """Runs a program that reads hostile data where it can reach nothing but its open descriptors.
 
-The program has a root folder of its own, which holds /usr and /dev/null alone, read-only. It has a
-network of its own without any address, a user number that nothing else on the host has, no
-capability, and no way to get one. Limits hold its memory, its time and what it writes. A process
-in a chroot(2) cannot make a user namespace, and without a capability it does not get out.
+The program has a root folder of its own, which holds /usr and /dev/null, read-only, and what it is
+shown. It has a network of its own without any address, a user number that nothing else on the host
+has, no capability, and no way to get one. Limits hold its memory, its time and what it writes. A
+process in a chroot(2) cannot make a user namespace, and without a capability it does not get out.
 
-Source: unshare(1), chroot(1), setpriv(1), prlimit(1); they are in util-linux and coreutils.
+A program that takes a path to a disk, such as debugfs, cannot be handed a descriptor. It gets the
+disk at /disk, and may open what is in its root folder whatever the mode: CAP_DAC_OVERRIDE.
+
+Source: unshare(1), chroot(1), setpriv(1), prlimit(1), capabilities(7); the programs are in
+util-linux and coreutils.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+import stat
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pizarra.model.sizes import GIB
@@ -33,6 +38,18 @@ _ENTER = "; ".join(
         "ln -s usr/bin usr/lib usr/lib64 .",
         "mount --rbind /usr usr",
         "mount -o remount,bind,ro,nosuid usr",
+        # pairs of what is shown and of its name in here
+        'while [ "$1" != -- ]',
+        'do if [ -d "$1" ]',
+        'then mkdir -p "$2"',
+        'mount --bind "$1" "$2"',
+        'mount -o remount,bind,ro,nosuid,nodev "$2"',
+        'else touch "$2"',
+        'mount --bind "$1" "$2"',
+        "fi",
+        "shift 2",
+        "done",
+        "shift",
         "mount -o remount,ro .",
         'exec chroot . "$@"',
     )
@@ -40,19 +57,46 @@ _ENTER = "; ".join(
 _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "MALLOC_ARENA_MAX=2")
 
 
-def jail(argv: Sequence[str], folder: Path) -> list[str]:
+def jail(
+    argv: Sequence[str],
+    folder: Path,
+    *,
+    shows: Mapping[str, Path] | None = None,
+    disk: Path | None = None,
+) -> list[str]:
     """The command that runs ``argv`` in a jail, whose root folder is mounted on ``folder``.
 
-    Where we are not root, the program is as unprivileged as we are, and has the limits alone.
+    ``shows`` are folders, which are read-only there, and devices, by their names in the jail. A
+    group that may use such a device is the program's group too. ``disk`` is at /disk, to read and
+    write. ``place_in_jail`` tells the program where they are. Where we are not root, the program
+    is as unprivileged as we are, and has the limits alone.
     """
-    limits = limit([], memory_bytes=_MEMORY_BYTES, file_bytes=0, tasks=200)
+    limits = limit([], memory_bytes=_MEMORY_BYTES, file_bytes=None if disk else 0, tasks=200)
     if os.geteuid() != 0:
         return [*_ENVIRONMENT, *limits, *argv]
     user = str(_FIRST_USER + secrets.randbelow(_USERS))
-    drop = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--no-new-privs",
-            "--inh-caps=-all", "--bounding-set=-all", "--pdeathsig", "KILL"]  # fmt: skip
-    enter = [*_UNSHARE, "sh", "-euc", _ENTER, str(folder)]
-    return [*enter, *_ENVIRONMENT, *limits, *drop, *argv]
+    shown = {**(shows or {}), **({"disk": disk} if disk else {})}
+    pairs = [word for name, path in shown.items() for word in (str(path.absolute()), name)]
+    enter = [*_UNSHARE, "sh", "-euc", _ENTER, str(folder), *pairs, "--"]
+    return [*enter, *_ENVIRONMENT, *limits, *_drop(user, shows or {}, disk), *argv]
+
+
+def _drop(user: str, shows: Mapping[str, Path], disk: Path | None) -> list[str]:
+    seen = [path.stat() for path in shows.values()]
+    groups = [str(one.st_gid) for one in seen if stat.S_ISCHR(one.st_mode) and one.st_gid]
+    capabilities = "-all,+dac_override" if disk else "-all"
+    return [
+        *("setpriv", "--reuid", user, "--regid", user, "--no-new-privs"),
+        *(("--groups", ",".join(groups)) if groups else ("--clear-groups",)),
+        *(f"--inh-caps={capabilities}", f"--bounding-set={capabilities}"),
+        *((f"--ambient-caps={capabilities}",) if disk else ()),
+        *("--pdeathsig", "KILL"),
+    ]
+
+
+def place_in_jail(path: Path, name: str) -> str:
+    """How the program calls what it is shown, or its disk."""
+    return f"/{name}" if os.geteuid() == 0 else str(path)
 
 
 def limit(

@@ -1,4 +1,4 @@
-"""Where the partitions of a disk are, by sfdisk(8). The disk may be a hostile guest's."""
+"""Where the partitions of a disk are, by sfdisk(8) in a jail: it may be a hostile guest's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from pizarra.system.process import run
+from pizarra.system.disk_program import run_on_disk
 
 
 class Span(NamedTuple):
@@ -35,7 +35,7 @@ class _Answer(BaseModel):
 def partition_spans(disk: Path) -> tuple[Span, ...] | None:
     """In the order of the table, with (0, 0) for one that cannot be on the disk; None for a disk
     without a table that sfdisk understands."""
-    told = run(["sfdisk", "--json", str(disk)], check=False)
+    told = run_on_disk(["sfdisk", "--json", "{disk}"], disk)
     try:
         table = _Answer.model_validate_json(told.stdout).partitiontable
     except ValidationError:

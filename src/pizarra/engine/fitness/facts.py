@@ -38,6 +38,7 @@ class MachineSeen:
     systemd: bool
     udev: bool
     uefi: bool
+    kernel_files: bool  # of a kernel that a machine of ours can boot
     not_writable: Mapping[str, str]  # of the folders that we need -> why nothing can be written
     closed: tuple[str, ...] = ()  # folders that QEMU's user cannot enter, the outermost first
 

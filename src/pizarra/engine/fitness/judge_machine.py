@@ -32,6 +32,9 @@ def judge_machine(seen: HostSeen) -> Iterator[Finding]:
     if not seen.machine.uefi:
         text = N_("There is no UEFI firmware: only BIOS guests can be started.")
         yield to_install(Level.ADVICE, "uefi", text, "ovmf")
+    if not seen.machine.kernel_files:
+        text = N_("There is no kernel in /boot with its modules: inspect --copy reads no disk.")
+        yield to_install(Level.ADVICE, "inspect", text, "linux-image-amd64")
     yield from _identities(seen)
     yield _udev(seen)
     yield from _permissions(seen)

@@ -23,6 +23,7 @@ from pizarra.errors import CommandFailed, HostNotFit, PizarraError
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB
 from pizarra.system import devmapper
+from pizarra.system.host_kernel import has_kernel
 from pizarra.system.locks import HOST_LOCKS, LVM_LOCKS
 from pizarra.system.process import environment, run
 
@@ -49,6 +50,7 @@ def look_at_machine(folders: Sequence[Path], closed: Sequence[str] = ()) -> Mach
         systemd=Path("/run/systemd/system").is_dir(),
         udev=_succeeds("udevadm", "control", "--ping", "--timeout=5"),
         uefi=any(_FIRMWARE.glob("*x86_64*.json")),
+        kernel_files=has_kernel(),
         not_writable={
             str(path): why for path in (*folders, LVM_LOCKS, HOST_LOCKS) if (why := _refusal(path))
         },

@@ -114,9 +114,9 @@ class Inspect(Arguments):
 def inspect(context: Context, wish: Inspect) -> Document:
     """Show what changed on a seat, look at its disks read-only, copy files out.
 
-    Links in the guest are never followed, and its disk is never written. But this host's kernel
-    reads a file system that a student may have made: if you do not trust them so far, copy the
-    device that --attach prints to another machine, and look at it there.
+    Links in the guest are never followed, and its disk is never written. A small machine without a
+    network reads the file system, as a student may have made it to attack who reads it. --attach
+    gives a device only: do not mount it on this host.
 
     Example: pizarra inspect net-07 --copy /home/ana/report.txt --to ./ana
     """
