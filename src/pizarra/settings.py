@@ -77,6 +77,7 @@ class Settings(BaseModel):
     teacher_bridges: list[str] = Field(
         default_factory=list, description="bridges of the host that teachers may put seats on"
     )
+    teacher_classrooms: int = Field(20, ge=1, le=1000, description="classrooms of a teacher")
     teacher_seats: int = Field(40, ge=1, le=1000, description="seats of a teacher's classroom")
     teacher_vcpus: int = Field(4, ge=1, le=64, description="processors of a teacher's machine")
     teacher_memory_gib: float = Field(

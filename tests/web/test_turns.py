@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
@@ -86,6 +88,22 @@ def test_jobs_when_a_student_has_enough_then_429_and_a_repeated_click_is_fine(
     first = client.post("/api/v1/classrooms/net/seats/1/reset")
     again = client.post("/api/v1/classrooms/net/seats/1/reset")
     assert (first.status_code, again.json()["id"]) == (202, first.json()["id"])
+
+
+def test_classrooms_when_a_teacher_has_enough_then_forbidden_and_a_technician_may(
+    school: School, host: Agent
+) -> None:
+    assert host
+    for number in range(settings.PIZARRA.teacher_classrooms - 2):
+        Room.objects.create(name=f"room-{number}").teachers.add(school["ada"])
+    wish = {"template": "debian", "seats": 1}
+    codes = {}
+    for who, name in (("ada", "last"), ("ada", "more"), ("tec", "another")):
+        client: Any = Client()
+        client.force_login(school[who])
+        sent = json.dumps({**wish, "classroom": name})
+        codes[name] = client.post("/api/v1/classrooms", sent, "application/json").status_code
+    assert codes == {"last": 202, "more": 403, "another": 202}
 
 
 # ---- whose a classroom is

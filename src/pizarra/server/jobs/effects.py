@@ -17,12 +17,12 @@ from django.db.models import F
 from django.utils import timezone
 
 from pizarra.agent.client import HostClient
-from pizarra.errors import BadInput, NotFound, PizarraError
+from pizarra.errors import BadInput, Forbidden, NotFound, PizarraError
 from pizarra.server.hosts import host
-from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.jobs.models import OPEN, AuditEntry, Job, State
 from pizarra.server.jobs.registration import register_room
 from pizarra.server.people.models import User
-from pizarra.server.permissions import Rule, check
+from pizarra.server.permissions import MAKES_CLASSROOM, Rule, check
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.streams import look_again
 from pizarra.service import uploads
@@ -36,6 +36,7 @@ def before_job(user: User, command: Command, wish: Any) -> None:
     """Run the effects that come before a job. Raises PermissionDenied, BadInput, NotFound."""
     if Effect.ADDS_CLASSROOM in command.effects:
         _check_name_free(user, wish.classroom)
+        _check_few_classrooms(user, wish.classroom)
     if Effect.TAKES_UPLOAD in command.effects and wish.upload is not None:
         _check_upload(user, wish.upload)
     if Effect.SHOWS_MESSAGE in command.effects:
@@ -76,10 +77,32 @@ def _check_name_free(user: User, name: str) -> None:
     check(user, Rule.ROOM_TEACHER, name)
 
 
+def _check_few_classrooms(user: User, name: str) -> None:
+    """A limit of seats would be no limit without one of classrooms. A second click on the same
+    name counts as one. Raises Forbidden."""
+    most = settings.PIZARRA.teacher_classrooms
+    making = Job.objects.filter(user=user, use_case=MAKES_CLASSROOM, state__in=OPEN)
+    count = user.rooms_taught.count() + making.exclude(classroom=name).count()
+    if not user.is_technician and count >= most:
+        raise Forbidden(
+            "A teacher may have {most} classrooms at most.",
+            "Delete one that nobody needs, or ask a technician to make this one.",
+            most=most,
+        )
+
+
+def _room_of(job: Job) -> Room | None:
+    """The room of the classroom that a job is about, and of none that has its name later."""
+    rooms = Room.objects.filter(name=job.classroom)
+    if job.classroom_id:
+        rooms = rooms.filter(classroom_id__in=("", job.classroom_id))
+    return rooms.first()
+
+
 def release_consoles_of(job: Job) -> None:
     """Close the consoles of the seats of a job, if the command says so."""
     effects = find_command(job.use_case).effects
-    room = Room.objects.filter(name=job.classroom).first()
+    room = _room_of(job)
     if room and Effect.RELEASES_CONSOLES in effects and job.arguments.get("mode") != "hot":
         release_consoles(room, job.numbers)
 
@@ -109,7 +132,7 @@ def lesson_minutes(job: Job, agent: HostClient) -> int:
 
 def after_job(job: Job, minutes: int) -> None:
     """Run the effects that come after a job. ``minutes`` is the length of a lesson that begins."""
-    room = Room.objects.filter(name=job.classroom).first()
+    room = _room_of(job)
     if room and minutes and not room.is_on:
         room.ends_at = timezone.now() + timedelta(minutes=minutes)
         room.save(update_fields=["ends_at"])

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -32,6 +33,7 @@ from pizarra.server.people.models import User
 AT_ONCE = 4  # jobs that work
 _FOLLOWED_MOST = 40  # with those that wait for seats on the host
 _WAITING_MOST = 2000  # that are looked at for the next turn
+_TURNS_COUNT = timedelta(days=1)  # a turn of before that counts as none
 _POLL_S = 0.2
 _AGAIN_S = 0.5  # the agent does not answer: it is being restarted
 _WAIT_S = 5.0  # for the next event
@@ -81,7 +83,8 @@ class Pump:
         if not waiting:
             return None
         rooms = {job.classroom for job in waiting}
-        began = Job.objects.filter(classroom__in=rooms, started__isnull=False)
+        lately = timezone.now() - _TURNS_COUNT
+        began = Job.objects.filter(classroom__in=rooms, created__gte=lately, started__isnull=False)
         last = dict(
             began.order_by()
             .values("classroom")
