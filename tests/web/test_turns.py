@@ -15,14 +15,16 @@ from django.test import Client
 from django.utils import timezone
 
 from pizarra.agent.agent import Agent
+from pizarra.errors import NotFound
 from pizarra.model.classroom_record import REBUILT
+from pizarra.server.consoles.tickets import admission_of
 from pizarra.server.jobs.audit import audit_for
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.jobs.queue import OPEN_MOST
 from pizarra.server.jobs.registration import register_room
 from pizarra.server.jobs.turns import choose
 from pizarra.server.people.models import Role, User
-from pizarra.server.permissions import Rule, may, meant_id
+from pizarra.server.permissions import NOBODYS_ID, Rule, may, meant_id
 from pizarra.server.rooms.models import Room
 from pizarra.server.serve import demonstration_host
 from pizarra.settings import Settings
@@ -162,6 +164,25 @@ def test_room_when_a_job_made_the_classroom_then_whoever_asked_is_its_teacher(
     room = Room.objects.get(name="new")
     assert ([*room.teachers.all()], room.title) == ([school["bob"]], "New")
     assert not Room.objects.get(name="other").teachers.exists()
+
+
+def test_create_when_it_is_under_way_then_no_right_to_what_has_the_name_on_the_host(
+    school: School, host: Agent
+) -> None:
+    Room.objects.filter(name="net").delete()  # somebody made it at the terminal, just now
+    made = Job.objects.create(host="local", use_case="classroom create", classroom="net",
+                              user=school["bob"], classroom_id="bobs")  # fmt: skip
+    bob: Any = Client()
+    bob.force_login(school["bob"])
+    assert bob.get("/api/v1/classrooms/net").json()["seats"] == [], "his is being made"
+    assert bob.get("/api/v1/classrooms/net/seats/1/screenshot").status_code == 404
+    admission = admission_of(school["bob"], "net", 1)
+    assert admission and admission.classroom_id == "bobs"
+    with pytest.raises(NotFound):
+        host.screenshot("net", 1, "bobs")
+    made.delete()
+    assert admission_of(school["bob"], "net", 1) is None
+    assert meant_id(school["bob"], "net") == NOBODYS_ID, "a question on its way finds nothing"
 
 
 def test_create_when_it_is_under_way_then_no_right_to_a_room_that_is_there(school: School) -> None:

@@ -52,6 +52,7 @@ _ROOM_SETTING = {
     Rule.SEAT_CHECKPOINT: "students_may_checkpoint",
 }
 MAKES_CLASSROOM = "classroom create"
+NOBODYS_ID = "nobodys"
 SEAT_RULES = frozenset({Rule.SEAT_USER, *_ROOM_SETTING})
 ROOM_RULES = frozenset({Rule.ROOM_TEACHER, Rule.ROOM_MEMBER, *SEAT_RULES})
 
@@ -103,7 +104,7 @@ def meant_id(user: User, classroom: str) -> str:
     """The id of the classroom that a user means by a name: the one that gives the user a right.
 
     Empty for a technician, who may work with whichever has the name, and for a room of before
-    there were ids.
+    there were ids. An id that no classroom has for somebody who lost the right meanwhile.
     """
     if user.is_technician or not classroom:
         return ""
@@ -111,7 +112,7 @@ def meant_id(user: User, classroom: str) -> str:
     if room is not None:
         return room.classroom_id
     job = _making(user, classroom)
-    return job.classroom_id if job else ""
+    return job.classroom_id if job else NOBODYS_ID
 
 
 def _sits(user: User, room: Room, number: int | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.core import signing
 
 from pizarra.server.people.models import User
-from pizarra.server.permissions import Rule, may
+from pizarra.server.permissions import Rule, may, meant_id
 from pizarra.server.rooms.models import Room, SeatAssignment
 from pizarra.server.streams import Proof
 
@@ -37,7 +37,7 @@ def admission_of(user: User, classroom: str, number: int) -> Admission | None:
         user_id=user.pk,
         classroom=classroom,
         number=number,
-        classroom_id=room.classroom_id if room else "",
+        classroom_id=room.classroom_id if room else meant_id(user, classroom),
         generation=(room.generation if room else 0) + (seat.generation if seat else 0),
     )
 
