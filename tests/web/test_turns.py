@@ -17,7 +17,7 @@ from django.utils import timezone
 from pizarra.agent.agent import Agent
 from pizarra.errors import NotFound
 from pizarra.model.classroom_record import REBUILT
-from pizarra.server.consoles.tickets import admission_of
+from pizarra.server.consoles.tickets import admission_of, admit, ticket_for
 from pizarra.server.jobs.audit import audit_for
 from pizarra.server.jobs.models import AuditEntry, Job, State
 from pizarra.server.jobs.queue import OPEN_MOST
@@ -147,7 +147,9 @@ def test_room_when_only_the_record_was_lost_then_its_people_stay(now: str, schoo
 
 def test_room_of_before_when_first_seen_then_bound_to_what_is_there(school: School) -> None:
     assert meant_id(school["ada"], "net") == ""
+    ticket = ticket_for(school["ada"], "net", 1)
     register_room("local", "net", "one")
+    assert admit(ticket, school["ada"]), "its consoles stay open"
     assert meant_id(school["ada"], "net") == "one"
     assert meant_id(school["tec"], "net") == "", "technicians work with whichever is there"
 
