@@ -104,6 +104,13 @@ class Busy(PizarraError):
     http_status = 409
 
 
+class TooManyJobs(Busy):
+    """Whoever asks has as many jobs under way as one person may have."""
+
+    code = "too_many_jobs"
+    http_status = 429
+
+
 class Bug(PizarraError):
     """A mistake of ours that the agent met."""
 

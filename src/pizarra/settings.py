@@ -73,6 +73,20 @@ class Settings(BaseModel):
         description="how many machines are started or stopped at the same time",
     )
 
+    # what teachers may ask for from the pages and the API; technicians and root have no limits
+    teacher_bridges: list[str] = Field(
+        default_factory=list, description="bridges of the host that teachers may put seats on"
+    )
+    teacher_classrooms: int = Field(20, ge=1, le=1000, description="classrooms of a teacher")
+    teacher_seats: int = Field(40, ge=1, le=1000, description="seats of a teacher's classroom")
+    teacher_vcpus: int = Field(4, ge=1, le=64, description="processors of a teacher's machine")
+    teacher_memory_gib: float = Field(
+        8, gt=0, le=1024, description="memory of a teacher's machine, in GiB"
+    )
+    teacher_disk_gib: float = Field(
+        100, gt=0, le=65536, description="the disk that a teacher may ask for, in GiB a seat"
+    )
+
     # the server; a host that is only used from its terminal needs none of it
     database: SecretStr = Field(
         SecretStr(""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -80,3 +81,14 @@ def build_package(suite: Suite, folder: Path) -> bytes:
     environment = os.environ | {"DEB_OUT": str(folder)}
     subprocess.run(["packaging/build", suite], cwd=REPO, env=environment, check=True)
     return next(folder.glob("*.deb")).read_bytes()
+
+
+def test_units_when_analyzed_then_no_more_open_than_the_documents_say(
+    host: RunningHost, package: Path
+) -> None:
+    install_package(host, package)
+    limits = {"pizarra-fence": 2.5, "pizarra": 7.3, "pizarra-guard": 7.3, "pizarra-recover": 7.3}
+    for unit, most in limits.items():
+        told = must(host, f"systemd-analyze security --no-pager {unit}.service")
+        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
+        assert found and float(found[1]) <= most, told

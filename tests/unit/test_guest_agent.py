@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from pizarra.compute.guest_words import parse_answer
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.guest_agent import GuestAgent
 from pizarra.errors import ComputeFault
+from pizarra.model.foreign_json import parse_foreign_json
+from pizarra.planner.identity import cloud_init_failure
 
 
 class Guest(MemoryCompute):
@@ -51,3 +54,25 @@ def test_shell_when_a_program_ended_then_its_status_and_words() -> None:
 @pytest.mark.parametrize("told", [[], None, {"id": 7}, "debian"])
 def test_system_when_the_guest_answers_something_else_then_it_is_unknown(told: object) -> None:
     assert agent(guest_get_osinfo=told).system() == ""
+
+
+@pytest.mark.parametrize(
+    "result",
+    ["[" * 200_000, '{"v1": ' * 100_000, "[]", "{}", '{"v1": {"errors": 7}}', "\0", "1" * 9999],
+)
+def test_result_of_cloud_init_when_a_guest_wrote_nonsense_then_it_is_a_fault_of_that_seat(
+    result: str,
+) -> None:
+    assert "cannot be read" in str(cloud_init_failure(result))
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "{", "", "1" * 9999, "NaN,"])
+def test_json_when_a_guest_wrote_it_then_only_one_error_comes_of_it(text: str) -> None:
+    with pytest.raises(ValueError):
+        parse_foreign_json(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[]", "7", "null", "", "{"])
+def test_answer_when_it_is_no_object_then_it_is_a_fault_of_that_machine(text: str) -> None:
+    with pytest.raises(ComputeFault, match="no answer"):
+        parse_answer(text)

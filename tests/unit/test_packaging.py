@@ -15,6 +15,8 @@ from tools.completion import write_scripts
 from tools.manual import write_pages
 from tools.settings_file import settings_text
 
+UNITS = Path(__file__).parents[2] / "packaging/systemd"
+
 
 def test_manual_when_written_then_each_command_has_a_page_with_its_options(tmp_path: Path) -> None:
     pages = {page.name: page.read_text(encoding="utf-8") for page in write_pages(tmp_path)}
@@ -58,3 +60,18 @@ def test_settings_file_when_every_line_is_used_then_nothing_differs_from_the_def
     values = tomllib.loads("\n".join(line for line in lines if not line.endswith("…")))
     assert set(values) | {"at_once"} == set(Settings.model_fields)
     assert Settings(**values) == Settings()
+
+
+@pytest.mark.parametrize("name", ["pizarra", "pizarra-guard", "pizarra-recover"])
+def test_unit_of_roots_work_when_read_then_closed_without_another_view_of_devices(
+    name: str,
+) -> None:
+    text = (UNITS / f"{name}.service").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    for line in ("NoNewPrivileges=yes", "LockPersonality=yes", "RestrictSUIDSGID=yes",
+                 "SystemCallArchitectures=native"):  # fmt: skip
+        assert line in lines
+    # each of these hides device-mapper's devices, or mounts, from LVM and libvirt
+    for word in ("ProtectClock", "PrivateDevices", "DevicePolicy", "ProtectSystem"):
+        assert not any(line.startswith(word) for line in lines)
+        assert word == "DevicePolicy" or word in text, "the unit says why it is open"

@@ -98,9 +98,9 @@ def test_reset_when_a_mode_is_not_allowed_then_nothing_happens(net: Declared) ->
 def test_reset_when_left_to_teachers_then_a_student_is_refused(net: Declared) -> None:
     net.applied("reset_by: teachers")
     with pytest.raises(BadInput, match="teachers"):
-        verbs.reset(net.context, "net", [1], by=ResetBy.STUDENTS)
+        verbs.reset(replace(net.context, by=ResetBy.STUDENTS), "net", [1])
     for by in (ResetBy.TEACHERS, ResetBy.TECHNICIANS, None):
-        assert verbs.reset(net.context, "net", [1], by=by).exit_status == 0
+        assert verbs.reset(replace(net.context, by=by), "net", [1]).exit_status == 0
 
 
 def test_undo_when_the_policy_keeps_nothing_then_cannot_be(net: Declared) -> None:

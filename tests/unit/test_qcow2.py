@@ -85,7 +85,7 @@ def test_folder_when_seats_were_made_then_has_plain_names_and_nothing_else(
         "baseline": pairs[0].source.uuid,
     }
     assert pairs[0].volume.path.stat().st_mode & 0o777 == 0o600
-    assert pairs[0].source.path.stat().st_mode & 0o777 == 0o444
+    assert pairs[0].source.path.stat().st_mode & 0o777 == 0o400
 
 
 def test_overlay_when_made_as_a_copy_then_is_byte_for_byte_what_qemu_img_makes(

@@ -8,7 +8,7 @@ import pytest
 
 from pizarra.engine.events import Event, Noted
 from pizarra.errors import NotOurs
-from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.classroom_record import REBUILT, ClassroomRecord
 from pizarra.model.facts import RecordSeen
 from pizarra.model.outcome import Outcome
 from pizarra.service import classrooms, recover, verbs
@@ -37,7 +37,9 @@ def test_record_when_missing_then_no_seat_is_touched_and_recover_writes_it_from_
     assert "run pizarra recover" in str(report.seats[0].reason)
     events: list[Event] = []
     recover.recover(Context(school.context.host, events.append))
-    assert record(school) == replace(was, network="isolated")
+    again = record(school)
+    assert again == replace(was, id=again.id, network="isolated")
+    assert again.id.startswith(REBUILT), "the pages know that it is no new classroom"
     assert any("policy" in str(one) for one in events if isinstance(one, Noted))
     assert verbs.reset(school.context, "net").exit_status == 0
 

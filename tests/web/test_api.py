@@ -260,11 +260,16 @@ def test_ticket_when_the_seat_is_let_go_or_anothers_then_it_opens_nothing(
 
     assert host
     ticket = ticket_for(school["eva"], "net", 1)
-    assert admit(ticket, school["eva"]) == ("net", 1, 0)
+    found = admit(ticket, school["eva"])
+    assert found and (found.classroom, found.number) == ("net", 1)
     assert admit(ticket, school["leo"]) is None
     assert admit(ticket + "x", school["eva"]) is None
     release_consoles(Room.objects.get(name="net"), [1])
     assert admit(ticket, school["eva"]) is None
+    empty = ticket_for(school["ada"], "net", 4)  # nobody sits there
+    assert admit(empty, school["ada"])
+    release_consoles(Room.objects.get(name="net"), None)
+    assert admit(empty, school["ada"]) is None
 
 
 def test_room_when_a_machine_was_adopted_under_its_own_name_then_its_number_is_told(
@@ -286,8 +291,9 @@ def test_room_when_it_is_being_made_then_its_job_is_told_and_else_404(
     request(ada, "POST", "/classrooms", {"classroom": "fresh"})
     told = ada.get("/api/v1/classrooms/fresh").json()
     assert (told["seats"], [job["use_case"] for job in told["jobs"]]) == ([], ["classroom create"])
+    assert not Room.objects.filter(name="fresh").exists()
     Job.objects.update(state=State.FAILED)
-    assert ada.get("/api/v1/classrooms/fresh").status_code == 404
+    assert ada.get("/api/v1/classrooms/fresh").status_code == 403, "a failed one is nobody's"
 
 
 def test_job_when_it_gives_reasons_then_in_english_with_spanish_beside(

@@ -14,6 +14,7 @@ from pizarra.agent.jobs import Jobs
 from pizarra.agent.translations import with_translations
 from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
+from pizarra.model.classroom_record import check_id
 from pizarra.model.names import check_name
 from pizarra.model.policy import ResetBy
 from pizarra.model.sentence import N_
@@ -39,7 +40,7 @@ class Agent:
         self.host = host
         self._answers: dict[str, tuple[float, Any]] = {}
         self._consoles: set[tuple[str, int]] = set()
-        self.jobs = Jobs(host, self.forget_answers)
+        self.jobs = Jobs(self.forget_answers)
 
     def query(
         self,
@@ -48,13 +49,18 @@ class Agent:
         by: ResetBy = ResetBy.STUDENTS,
         *,
         dry_run: bool = False,
+        classroom_id: str = "",
     ) -> Any:
-        """The answer to a question, or with ``dry_run`` the plan of a command. Nothing changes."""
-        key = json.dumps([command, arguments, dry_run], sort_keys=True)
+        """The answer to a question, or with ``dry_run`` the plan of a command. Nothing changes.
+
+        ``classroom_id`` says which classroom of this name is meant; empty for whichever it is.
+        """
+        key = json.dumps([command, arguments, dry_run, by, classroom_id], sort_keys=True)
         then, known = self._answers.get(key, (0.0, None))
         if time.monotonic() - then < _FRESH_S:
             return known
-        found = with_translations(self._answer(command, arguments, by, dry_run=dry_run))
+        context = context_of(self.host, arguments, by, classroom_id)
+        found = with_translations(self._answer(command, arguments, context, dry_run=dry_run))
         if len(self._answers) > _ANSWERS_KEPT:
             self._answers.clear()
         self._answers[key] = (time.monotonic(), found)
@@ -65,7 +71,7 @@ class Agent:
         self._answers.clear()
 
     def _answer(
-        self, command: str, arguments: Mapping[str, Any], by: ResetBy, *, dry_run: bool
+        self, command: str, arguments: Mapping[str, Any], context: Context, *, dry_run: bool
     ) -> Any:
         if command == "pools":  # of the pages alone: where space comes from
             settings, pools = self.host.settings, self.host.observe().pools
@@ -75,7 +81,7 @@ class Agent:
         known = find_command(command)
         if not (known.is_question or dry_run):
             raise BadInput("The command {name} changes something: submit it.", name=command)
-        return known(Context(self.host, by=by), arguments, dry_run=dry_run)
+        return known(context, arguments, dry_run=dry_run)
 
     def submit(
         self,
@@ -84,25 +90,28 @@ class Agent:
         arguments: Mapping[str, Any],
         by: ResetBy,
         upload: int | None = None,
+        classroom_id: str = "",
     ) -> bool:
         """Begin a job. False when it is known already.
 
-        ``upload`` is the descriptor of a file that the command reads.
+        ``upload`` is the descriptor of a file that the command reads. ``classroom_id`` says which
+        classroom of this name is meant, and is the id of a new one; empty for whichever it is.
         """
         find_command(command)
-        return self.jobs.submit(job_id, command, arguments, by, upload)
+        context = context_of(self.host, arguments, by, classroom_id)
+        return self.jobs.submit(job_id, command, arguments, context, upload)
 
     def events(self, job_id: str, since: int, wait_s: float = 0.0) -> dict[str, Any]:
         """How far a job is: the events after the first ``since``, and its end."""
         return self.jobs.progress(job_id, since, wait_s)
 
-    def screenshot(self, classroom: str, number: int) -> bytes:
+    def screenshot(self, classroom: str, number: int, classroom_id: str = "") -> bytes:
         """What a seat's machine shows now, as an image."""
-        return self.host.compute.screenshot(self._machine(classroom, number))
+        return self.host.compute.screenshot(self._machine(classroom, number, classroom_id))
 
-    def console(self, classroom: str, number: int) -> int:
+    def console(self, classroom: str, number: int, classroom_id: str = "") -> int:
         """A file descriptor that speaks VNC with a seat's machine; the caller closes it."""
-        machine = self._machine(classroom, number)
+        machine = self._machine(classroom, number, classroom_id)
         self._consoles.add((classroom, number))
         return self.host.compute.console(machine)
 
@@ -122,9 +131,10 @@ class Agent:
         path = exported_file(self.host.settings, name)
         return path.stat().st_size, _pieces(path)
 
-    def _machine(self, classroom: str, number: int) -> str:
+    def _machine(self, classroom: str, number: int, classroom_id: str) -> str:
         """The UUID of a seat's machine. Raises NotFound."""
-        for seat in self.host.observe().classroom(classroom).seats:
+        facts = self.host.meaning(classroom, classroom_id).observe()
+        for seat in facts.classroom(classroom).seats:
             if seat.number == number:
                 return seat.domain_uuid
         raise NotFound("There is no such seat.")
@@ -137,6 +147,14 @@ class Agent:
                 guard(context)
             except (PizarraError, OSError) as error:
                 _log.warning("guard: %s", error)
+
+
+def context_of(host: Host, arguments: Mapping[str, Any], by: ResetBy, classroom_id: str) -> Context:
+    """What a command of the pages works with. Raises BadInput for what cannot be an id."""
+    if not classroom_id:
+        return Context(host, by=by)
+    meant = host.meaning(str(arguments.get("classroom", "")), check_id(classroom_id))
+    return Context(meant, by=by, classroom_id=classroom_id)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

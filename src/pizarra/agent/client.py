@@ -42,11 +42,15 @@ class HostClient:
         by: ResetBy = ResetBy.STUDENTS,
         *,
         dry_run: bool = False,
+        classroom_id: str = "",
     ) -> Any:
-        """The answer to a question, or with ``dry_run`` the plan of a command."""
+        """The answer to a question, or with ``dry_run`` the plan of a command.
+
+        Here and below: with ``classroom_id`` another classroom of the same name is NotFound.
+        """
         return self._ask(
             {"ask": "query", "command": command, "arguments": dict(arguments or {}), "by": str(by),
-             "dry_run": dry_run}
+             "dry_run": dry_run, "classroom_id": classroom_id}
         )  # fmt: skip
 
     def submit(
@@ -56,6 +60,7 @@ class HostClient:
         arguments: Mapping[str, Any],
         by: ResetBy,
         upload: int | None = None,
+        classroom_id: str = "",
     ) -> bool:
         """Begin a job. False when the agent knows it already.
 
@@ -63,7 +68,7 @@ class HostClient:
         file, and not a name.
         """
         question = {"ask": "submit", "job": job, "command": command, "arguments": dict(arguments),
-                    "by": str(by)}  # fmt: skip
+                    "by": str(by), "classroom_id": classroom_id}  # fmt: skip
         return bool(self._ask(question, upload))
 
     def events(self, job: str, since: int, wait_s: float = 0.0) -> dict[str, Any]:
@@ -73,14 +78,15 @@ class HostClient:
         )
         return answer
 
-    def seats(self, classroom: str) -> list[dict[str, Any]]:
+    def seats(self, classroom: str, classroom_id: str = "") -> list[dict[str, Any]]:
         """The seats of a classroom, as ``pizarra status --json`` has them."""
-        found: list[dict[str, Any]] = self.query("status", {"classroom": classroom})["seats"]
+        wish = {"classroom": classroom}
+        found: list[dict[str, Any]] = self.query("status", wish, classroom_id=classroom_id)["seats"]
         return found
 
-    def seat_numbers(self, classroom: str) -> list[int]:
+    def seat_numbers(self, classroom: str, classroom_id: str = "") -> list[int]:
         """The numbers of a classroom's seats."""
-        return [seat["number"] for seat in self.seats(classroom)]
+        return [seat["number"] for seat in self.seats(classroom, classroom_id)]
 
     def record_activity(self, classroom: str, number: int) -> None:
         """Note that somebody is active now on a seat."""
@@ -91,19 +97,21 @@ class HostClient:
         question = {"ask": "activity", "classroom": classroom, "numbers": list(numbers)}
         return {int(number): ago for number, ago in self._ask(question).items()}
 
-    def screenshot(self, classroom: str, number: int) -> bytes:
+    def screenshot(self, classroom: str, number: int, classroom_id: str = "") -> bytes:
         """What a seat's machine shows now, as an image."""
-        question = {"ask": "screenshot", "classroom": classroom, "number": number}
+        question = {"ask": "screenshot", "classroom": classroom, "number": number,
+                    "classroom_id": classroom_id}  # fmt: skip
         return b"".join(self._bytes(question))
 
     def file(self, name: str) -> Iterator[bytes]:
         """The content of a file that a command exported, piece by piece."""
         return self._bytes({"ask": "file", "name": name})
 
-    def console(self, classroom: str, number: int) -> socket.socket:
+    def console(self, classroom: str, number: int, classroom_id: str = "") -> socket.socket:
         """A socket that speaks VNC with a seat's machine."""
         with self._connection() as door:
-            question = {"ask": "console", "classroom": classroom, "number": number}
+            question = {"ask": "console", "classroom": classroom, "number": number,
+                        "classroom_id": classroom_id}  # fmt: skip
             _send(door, question)
             data, fds, _, _ = socket.recv_fds(door, 65536, 1)
             _parse(data)

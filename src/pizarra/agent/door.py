@@ -57,17 +57,23 @@ class _Caller(socketserver.StreamRequestHandler):
                 os.close(fd)
 
     def _answer(self, question: dict[str, Any]) -> None:
-        agent = self.server.agent
+        agent, classroom_id = self.server.agent, str(question.get("classroom_id", ""))
         match question.get("ask"):
             case "query":
                 command, by = str(question["command"]), ResetBy(question["by"])
-                dry_run = bool(question.get("dry_run"))
-                answer = agent.query(command, dict(question["arguments"]), by, dry_run=dry_run)
+                answer = agent.query(
+                    command,
+                    dict(question["arguments"]),
+                    by,
+                    dry_run=bool(question.get("dry_run")),
+                    classroom_id=classroom_id,
+                )
                 self._send({"answer": answer})
             case "submit":
                 command, by = str(question["command"]), ResetBy(question["by"])
                 arguments, job = dict(question["arguments"]), str(question["job"])
-                new = agent.submit(job, command, arguments, by, self.fds[0] if self.fds else None)
+                upload = self.fds[0] if self.fds else None
+                new = agent.submit(job, command, arguments, by, upload, classroom_id)
                 self._send({"answer": new})
             case "events":
                 wait_s = min(_WAIT_MOST_S, float(question.get("wait_s", 0)))
@@ -80,12 +86,14 @@ class _Caller(socketserver.StreamRequestHandler):
                 numbers = [int(one) for one in question["numbers"]]
                 self._send({"answer": agent.activity(str(question["classroom"]), numbers)})
             case "screenshot":
-                picture = agent.screenshot(str(question["classroom"]), int(question["number"]))
+                seat = str(question["classroom"]), int(question["number"])
+                picture = agent.screenshot(*seat, classroom_id)
                 self._send_bytes(len(picture), [picture])
             case "file":
                 self._send_bytes(*agent.file(str(question["name"])))
             case "console":
-                self._send_console(str(question["classroom"]), int(question["number"]))
+                seat = str(question["classroom"]), int(question["number"])
+                self._send_console(*seat, classroom_id)
             case other:
                 raise BadInput("Nobody answers the question {name!r}.", name=str(other))
 
@@ -97,8 +105,8 @@ class _Caller(socketserver.StreamRequestHandler):
         for piece in pieces:
             self.wfile.write(piece)
 
-    def _send_console(self, classroom: str, number: int) -> None:
-        fd = self.server.agent.console(classroom, number)
+    def _send_console(self, classroom: str, number: int, classroom_id: str) -> None:
+        fd = self.server.agent.console(classroom, number, classroom_id)
         try:
             socket.send_fds(self.connection, [b'{"answer": true}\n'], [fd])
         finally:

@@ -26,6 +26,7 @@ from pizarra.compute.direct_io import buffered_targets
 from pizarra.compute.domain_edit import agent_listens
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.fence import raise_fence
+from pizarra.compute.guest_words import parse_answer
 from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.kvm_choice import is_kvm_usable
 from pizarra.compute.libvirt_connection import (
@@ -341,8 +342,7 @@ class LibvirtCompute:
         answer = self._connections.do(
             N_("speak to the agent of"), uuid, work, timeout_s + _AGENT_MARGIN_S
         )
-        parsed: dict[str, Any] = json.loads(answer)
-        return parsed
+        return parse_answer(answer)
 
     def screenshot(self, uuid: str) -> bytes:
         """The screen as QEMU draws it."""

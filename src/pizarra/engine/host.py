@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
@@ -93,10 +94,22 @@ class Host:
         self.journal = Journal(settings.journal_folder)
         self.undo_index = UndoIndex(state / "undo")
         self.definitions = DefinitionFiles(state / "definitions")
+        self._meant = ("", "")
+
+    def meaning(self, classroom: str, id_: str) -> Host:
+        """The same host, for somebody who means one classroom and none that has its name later:
+        the classroom of this name is not there unless its record has this id."""
+        host = copy(self)
+        host._meant = (classroom, id_)
+        return host
 
     def observe(self) -> HostFacts:
-        """What LVM, the folder and libvirt say now."""
-        return assemble(self.storages.observe(), self.compute.observe())
+        """What LVM, the folder and libvirt say now. Raises NotFound when another classroom has the
+        name of the one that is meant."""
+        facts = assemble(self.storages.observe(), self.compute.observe())
+        if self._meant[1]:
+            facts.check_id(*self._meant)
+        return facts
 
     def storage_of(self, volume: Volume) -> Storage:
         """The backend that has this volume."""

@@ -6,6 +6,8 @@ On LVM the record is a tag of the volume group, in a folder of images a file. Wh
 
 from __future__ import annotations
 
+import re
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -33,9 +35,11 @@ POLICY_KEYS = (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassroomRecord:
     """One classroom. ``template`` is empty and the sizes are of the first machine where the
-    machines were adopted."""
+    machines were adopted. ``id`` tells the classroom from others that have its name before or
+    after it; it is empty in a record of before there were such ids."""
 
     classroom: str
+    id: str = ""
     template: str = ""
     version: int = 0  # of the template, that seats made from now on get
     memory_bytes: int = 0
@@ -46,6 +50,24 @@ class ClassroomRecord:
     def to_dict(self) -> dict[str, str]:
         """The keys of the format, in order; what has its default is left out."""
         return {"format": str(FORMAT), **plain_fields_to_dict(self), **policy_to_dict(self.policy)}
+
+
+_ID = re.compile("[0-9a-z-]{1,36}", re.ASCII)
+
+
+REBUILT = "again-"  # an id of a classroom whose record was lost, and its id with it
+
+
+def new_id(*, rebuilt: bool = False) -> str:
+    """An id that no other classroom has or gets."""
+    return REBUILT + uuid.uuid4().hex[:30] if rebuilt else str(uuid.uuid4())
+
+
+def check_id(text: str) -> str:
+    """Raises BadInput unless a record can keep this id."""
+    if _ID.fullmatch(text):
+        return text
+    raise BadInput("{text!r} cannot be an id.", "Use a UUID.", text=text)
 
 
 RECORD_KEYS = ("format", *plain_fields(ClassroomRecord), *POLICY_KEYS)

@@ -12,7 +12,8 @@ from pizarra.model.policy import Policy
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB, MIB, TIB, size_text
 
-_BRIDGE = re.compile(r"bridge=[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
+BRIDGE = "bridge="  # before the name of a bridge of the host
+_BRIDGE = re.compile(BRIDGE + r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}", re.ASCII)
 NETWORKS = "isolated, nat, none or bridge=NAME"
 VCPUS_MAX = 64
 VERSION_MAX = 99_999

@@ -47,6 +47,16 @@ class HostFacts:
     classrooms: Mapping[str, Classroom] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()  # that there is more, which could not be looked at, and why
 
+    def check_id(self, name: str, id_: str) -> None:
+        """Raises NotFound when another classroom than the one with this id has the name."""
+        there = self.classrooms.get(name)
+        if there is not None and there.record.id != id_:
+            raise NotFound(
+                "The classroom {name} is another one now.",
+                "The one that was meant has gone. Ask a technician who owns the new one.",
+                name=name,
+            )
+
     def classroom(self, name: str) -> Classroom:
         """Raises NotFound with the names that there are, HostNotFit."""
         if name in self.classrooms:

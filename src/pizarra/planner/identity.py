@@ -10,9 +10,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pizarra.errors import BadInput, NotOurs, Unsupported
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
+from pizarra.model.foreign_json import parse_foreign_json
 from pizarra.model.outcome import Mode
 from pizarra.model.sentence import Sentence
 from pizarra.planner.reset import ResetPlan, SeatPlan, Step, not_undoable, untouchable_plan
@@ -137,7 +139,8 @@ def cloud_init_failure(result: str | None) -> str | None:
     if result is None:
         return Sentence("it switched itself off before cloud-init had ended")
     try:
-        errors = [str(one) for one in json.loads(result)["v1"]["errors"]]
+        told: Any = parse_foreign_json(result)
+        errors = [str(one) for one in told["v1"]["errors"]]
     except (ValueError, KeyError, TypeError):
         return Sentence("cloud-init's result cannot be read")
     return "; ".join(one for one in errors if _module_of(one) in _OF_AN_IDENTITY) or None

@@ -149,10 +149,12 @@ def _seat_volume(
     return NewVolume(labels=labels, size_bytes=size_bytes, name=name)
 
 
-def record_of(spec: ClassroomSpec, version: int) -> ClassroomRecord:
-    """What is said once for a classroom that is made as wished, of this version."""
+def record_of(spec: ClassroomSpec, version: int, id_: str) -> ClassroomRecord:
+    """What is said once for a classroom that is made as wished, of this version. ``id_`` is its
+    own for good."""
     return ClassroomRecord(
         classroom=spec.name,
+        id=id_,
         template=spec.template,
         version=version,
         memory_bytes=spec.memory_bytes,

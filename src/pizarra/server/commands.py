@@ -14,7 +14,7 @@ from pizarra.server.jobs.models import Job
 from pizarra.server.jobs.pump import rank_of
 from pizarra.server.jobs.queue import enqueue
 from pizarra.server.people.models import User
-from pizarra.server.permissions import Rule
+from pizarra.server.permissions import Rule, meant_id
 from pizarra.service.commands.declaration import Command, Who
 from pizarra.service.commands.table import find_command
 
@@ -37,7 +37,7 @@ def submit(
     key: str = "",
 ) -> Job:
     """Queue a command, and return its job. The caller has checked the rule. Raises BadInput,
-    KeyReused."""
+    KeyReused, TooManyJobs."""
     command = find_command(name)
     check_text(arguments)
     wish = command.parse(arguments)
@@ -62,4 +62,11 @@ def ask(
 ) -> Any:
     """The answer to a question, or the plan of a command. Raises HostRefused, HostNotFit."""
     wish = find_command(name).parse(arguments or {})
-    return host().query(name, wish.model_dump(mode="json"), rank_of(user), dry_run=dry_run)
+    classroom_id = meant_id(user, str(getattr(wish, "classroom", "")))
+    return host().query(
+        name,
+        wish.model_dump(mode="json"),
+        rank_of(user),
+        dry_run=dry_run,
+        classroom_id=classroom_id,
+    )

@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 
+from pizarra.server.jobs.models import OPEN, Job
 from pizarra.server.people.models import User
 from pizarra.server.rooms.models import Room
 
@@ -50,6 +51,8 @@ _ROOM_SETTING = {
     Rule.SEAT_RESET: "students_may_reset",
     Rule.SEAT_CHECKPOINT: "students_may_checkpoint",
 }
+MAKES_CLASSROOM = "classroom create"
+NOBODYS_ID = "nobodys"
 SEAT_RULES = frozenset({Rule.SEAT_USER, *_ROOM_SETTING})
 ROOM_RULES = frozenset({Rule.ROOM_TEACHER, Rule.ROOM_MEMBER, *SEAT_RULES})
 
@@ -80,7 +83,7 @@ def rooms_of(user: User) -> list[Room]:
 def _may_in_room(user: User, rule: Rule, classroom: str, number: int | None) -> bool:
     room = Room.objects.filter(name=classroom).first()
     if room is None:
-        return False
+        return user.is_teacher and _making(user, classroom) is not None
     if user.is_teacher and room.teachers.filter(pk=user.pk).exists():
         return True
     if rule is Rule.ROOM_MEMBER:
@@ -89,6 +92,27 @@ def _may_in_room(user: User, rule: Rule, classroom: str, number: int | None) -> 
         return False
     setting = _ROOM_SETTING.get(rule)
     return setting is None or bool(getattr(room, setting))
+
+
+def _making(user: User, classroom: str) -> Job | None:
+    """The job by which a user is making a classroom that nobody has a room for."""
+    mine = Job.objects.filter(user=user, classroom=classroom, state__in=OPEN)
+    return mine.filter(use_case=MAKES_CLASSROOM).first()
+
+
+def meant_id(user: User, classroom: str) -> str:
+    """The id of the classroom that a user means by a name: the one that gives the user a right.
+
+    Empty for a technician, who may work with whichever has the name, and for a room of before
+    there were ids. An id that no classroom has for somebody who lost the right meanwhile.
+    """
+    if user.is_technician or not classroom:
+        return ""
+    room = Room.objects.filter(name=classroom).first()
+    if room is not None:
+        return room.classroom_id
+    job = _making(user, classroom)
+    return job.classroom_id if job else NOBODYS_ID
 
 
 def _sits(user: User, room: Room, number: int | None) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pizarra.compute.domain_edit import (
@@ -24,6 +24,7 @@ from pizarra.engine import undo
 from pizarra.engine.events import Advanced, Began, Settled
 from pizarra.engine.stopwatch import Stopwatch
 from pizarra.errors import BadInput, NotFound, PizarraError, StorageFault, Unsupported
+from pizarra.model.classroom_record import new_id
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import Role
 from pizarra.model.names import check_name
@@ -238,7 +239,7 @@ def _write_record(context: Context, plan: MachinePlan) -> None:
     record = plan.record
     present = context.host.observe().classrooms.get(record.classroom) if record else None
     if record and present and not present.recorded_at:
-        write_record(context, present, record)
+        write_record(context, present, replace(record, id=new_id()))
 
 
 def _check_space(context: Context, disk: DiskPlan) -> None:

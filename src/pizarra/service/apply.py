@@ -23,6 +23,7 @@ from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.context import Context
+from pizarra.service.limits import check_limits, check_policy
 from pizarra.service.strict_yaml import load_yaml
 from pizarra.storage.registry import is_known, kinds
 from pizarra.system.text_files import read_text_file
@@ -191,6 +192,9 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     """Compare the wish with what there is. Raises BadInput for what cannot be changed in place."""
     facts = context.host.observe()
     present = facts.classrooms.get(spec.name)
+    check_limits(context, spec, present)
+    if present is None and context.classroom_id:
+        facts.classroom(spec.name)  # one that is there was meant, and has gone
     if present is None:
         check_new(facts, spec)
         template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
@@ -203,6 +207,7 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
         )
     is_now = classrooms.spec_of(present)
     _check_fixed(spec, is_now)
+    check_policy(context, spec.policy, is_now.policy)
     version = spec.version or is_now.version
     template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
     creation.check_possible(context, template, spec)

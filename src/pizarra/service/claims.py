@@ -15,6 +15,7 @@ from pizarra.engine import recovery
 from pizarra.engine.journal import DISK_ACTIONS, Action
 from pizarra.engine.machines import examine
 from pizarra.engine.recovery import Completed, Result
+from pizarra.errors import Forbidden
 from pizarra.model.facts import Seat
 from pizarra.model.names import check_name, seat_name
 from pizarra.model.sentence import N_, join
@@ -59,8 +60,12 @@ def claiming_to_rewind(
     context: Context, classroom: str, numbers: Numbers, verb: str, judge: Judge = any_fault
 ) -> Iterator[tuple[Seat, ...]]:
     """For who rewinds these seats: a rewind that was cut off is left to that one, who goes on with
-    it by its record. What is left of it at the end is completed."""
+    it by its record. What is left of it at the end is completed.
+
+    Whatever takes the content of a seat away is a reset to the policy. Raises Forbidden.
+    """
     with _claiming(context, classroom, numbers, verb):
+        _check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
         seats = _complete(context, classroom, numbers, {Action.UNDO}, judge).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
@@ -71,9 +76,23 @@ def claiming_to_rewind(
 
 @contextmanager
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
-    """For an undo, which goes on with one that was cut off."""
+    """For an undo, which goes on with one that was cut off. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
+        _check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
         yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
+
+
+def _check_may_reset(context: Context, seats: Sequence[Seat]) -> None:
+    by = context.by
+    for seat in seats:
+        policy = seat.record.policy
+        if by is not None and not policy.may_reset(by):
+            raise Forbidden(
+                "The policy of {name} leaves resets to its {those}.",
+                "Ask one of them.",
+                name=seat.classroom,
+                those=policy.reset_by,
+            )
 
 
 def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:

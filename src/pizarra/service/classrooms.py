@@ -12,6 +12,7 @@ from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.machines import examine
 from pizarra.engine.power import each_seat
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
+from pizarra.model.classroom_record import ClassroomRecord, new_id
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Classroom, Power, Seat, Template
 from pizarra.model.labels import IDENTITY
@@ -27,13 +28,18 @@ from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
 from pizarra.service.claims import complete_cut_off
 from pizarra.service.context import Context
+from pizarra.service.limits import check_disk, check_limits
 from pizarra.service.look import look_at_all
 from pizarra.service.networks import macs_by_number, make_class_network
 from pizarra.storage.interface import Faults, RewindTarget
 
 
-def create(context: Context, spec: ClassroomSpec) -> Report:
-    """Make N seats of a template, all or none."""
+def create(context: Context, spec: ClassroomSpec, id_: str = "") -> Report:
+    """Make N seats of a template, all or none. ``id_`` is the new classroom's; else one is made.
+
+    Raises Forbidden for what the limits of a teacher do not allow.
+    """
+    check_limits(context, spec)
     began = time.perf_counter()
     with context.claim(
         [f"classroom:{spec.name}"],
@@ -44,7 +50,9 @@ def create(context: Context, spec: ClassroomSpec) -> Report:
         facts = context.host.observe()
         provision.check_new(facts, spec)
         template = _template(context, facts, spec)
-        seats = _make_seats(context, facts, template, spec, list(range(1, spec.seats + 1)))
+        record = provision.record_of(spec, template.version, id_ or new_id())
+        numbers = list(range(1, spec.seats + 1))
+        seats = _make_seats(context, facts, template, spec, numbers, record)
     return _report(spec.name, "create", seats, began)
 
 
@@ -60,13 +68,14 @@ def _make_seats(
     template: Template,
     spec: ClassroomSpec,
     numbers: Sequence[int],
+    record: ClassroomRecord,
 ) -> tuple[SeatOutcome, ...]:
     """Volumes, then the network, then machines; taken back in reverse when one cannot be made."""
     context.emit(Began(what=N_("create"), total=len(numbers)))
     try:
         storage = context.host.storages.at(template.kind, template.place)
         if spec.name not in facts.classrooms:  # first: no seat is ever without
-            storage.write_record(provision.record_of(spec, template.version))
+            storage.write_record(record)
         macs = context.host.compute.macs()
         uuids = provision.choose_uuids(facts, spec.name, numbers, context.host.identity, macs)
         for golden, new in provision.seat_volumes(template, spec, uuids):
@@ -190,6 +199,7 @@ def classroom_json(classroom: Classroom) -> dict[str, Any]:
     record = classroom.record
     return {
         "classroom": classroom.name,
+        "id": record.id,
         "template": record.template,
         "version": record.version,
         "at_next_reset": sum(bool(seat.labels.content_version) for seat in classroom.seats),
@@ -249,7 +259,8 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
             if seat.fault
         }
         version = classroom.record.version or classroom.seats[0].labels.version
-        records.write_record(context, classroom, provision.record_of(spec, version))
+        record = provision.record_of(spec, version, classroom.record.id or new_id())
+        records.write_record(context, classroom, record)
         facts = context.host.observe()
         seats = facts.classroom(spec.name).seats
         make_class_network(context, spec.name, spec.network, seats)
@@ -279,6 +290,7 @@ def resize(
         _check_not_adopted(classroom, N_("resized"))
         outcomes: tuple[SeatOutcome, ...] = ()
         if disk_bytes is not None:
+            check_disk(context, disk_bytes)
             outcomes += _grow_disks(context, classroom, disk_bytes)
         if seats is not None and seats > len(classroom.seats):
             outcomes += _add_seats(context, facts, classroom, seats)
@@ -312,12 +324,13 @@ def _add_seats(
     if classroom.record_fault:
         raise NotOurs("{name}: {why}.", name=classroom.name, why=classroom.record_fault)
     spec = spec_of(classroom, seats=seats)
+    check_limits(context, spec, classroom)
     numbers = provision.missing_numbers(classroom, seats)
     provision.check_names_free(facts, spec, numbers)
     template = _template(context, facts, spec)
     if not classroom.recorded_at:
         records.write_record(context, classroom, classroom.record)
-    made = _make_seats(context, facts, template, spec, numbers)
+    made = _make_seats(context, facts, template, spec, numbers, classroom.record)
     if any(seat.identity for seat in classroom.seats):
         text = N_("The new ones have no identity yet: pizarra classroom identify {name} {seats}")
         seats_text = ",".join(map(str, numbers))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pizarra.engine.events import Emit, silent
-from pizarra.errors import HostNotFit
+from pizarra.engine.events import Emit, Noted, silent
+from pizarra.errors import Busy, HostNotFit
 from pizarra.model.policy import ResetBy
+from pizarra.model.sentence import N_
 from pizarra.settings import Settings, read_settings
 from pizarra.system.hangup import ignoring_hangup
 from pizarra.system.identity import host_identity
@@ -32,6 +34,8 @@ class Context:
     wait_s: float = 0  # for others who work on the same seats
     by: ResetBy | None = None  # what whoever asks is to policies; None is root, who always may
     upload: int | None = None  # the descriptor of a file that came with the command
+    while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    classroom_id: str = ""  # of the classroom that is meant, or that a new one gets
 
     @contextmanager
     def claim(
@@ -39,10 +43,21 @@ class Context:
     ) -> Iterator[None]:
         """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``.
 
-        Whoever has claimed something finishes, also when the terminal closes meanwhile.
+        Whoever has claimed something finishes, also when the terminal closes meanwhile. Whoever
+        must wait does so in ``while_waiting``.
         """
-        folder = self.host.settings.lock_folder
-        with claiming(names, verb, shared=shared, wait_s=wait_s, folder=folder), ignoring_hangup():
+        names, shared = tuple(names), tuple(shared)
+        its = partial(claiming, names, verb, shared=shared, folder=self.host.settings.lock_folder)
+        with ExitStack() as held:
+            try:
+                held.enter_context(its())
+            except Busy as busy:
+                if wait_s <= 0:
+                    raise
+                with self.while_waiting():
+                    self.emit(Noted(text=N_("It waits: {why}"), facts={"why": busy}))
+                    held.enter_context(its(wait_s=wait_s))
+            held.enter_context(ignoring_hangup())
             yield
 
 

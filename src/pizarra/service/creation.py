@@ -21,14 +21,17 @@ from pizarra.service.identity import identify
 from pizarra.service.warm import warm
 
 
-def create(context: Context, spec: ClassroomSpec, person: Person | None = None) -> Report:
-    """Seats are made all or none; what one of them lacks after that is told of it."""
+def create(
+    context: Context, spec: ClassroomSpec, person: Person | None = None, id_: str = ""
+) -> Report:
+    """Seats are made all or none; what one of them lacks after that is told of it. ``id_`` is the
+    new classroom's; else one is made."""
     began = time.perf_counter()
     facts = context.host.observe()
     template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
     wish = replace(spec, warm=spec.warm or template.warm)
     check_possible(context, template, wish)
-    report = classrooms.create(context, spec)
+    report = classrooms.create(context, spec, id_)
     numbers = list(range(1, spec.seats + 1))
     outcomes = {one.seat: one for one in report.seats}
     if wish.identify:

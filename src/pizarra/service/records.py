@@ -13,7 +13,7 @@ from functools import partial
 from pizarra.compute.domain_edit import network_of, resources_of
 from pizarra.engine.events import Noted
 from pizarra.errors import Busy, ComputeFault
-from pizarra.model.classroom_record import ClassroomRecord
+from pizarra.model.classroom_record import ClassroomRecord, new_id
 from pizarra.model.facts import Classroom, Power, Seat, Volume
 from pizarra.model.labels import (
     CheckpointLabels,
@@ -53,7 +53,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     """Records that are missing are written, those of no classroom removed, and labels of an older
     format written anew. What somebody works on stays as it is until the next time."""
     for name, classroom in facts.classrooms.items():
-        if not classroom.recorded_at or _carries(classroom):
+        if not classroom.recorded_at or not classroom.record.id or _carries(classroom):
             _unless_busy(context, f"classroom:{name}", partial(_recover_classroom, context, name))
     mentioned = {labels.classroom for v in facts.volumes.values()
                  if (labels := seat_labels_of(v.labels))}  # fmt: skip
@@ -93,7 +93,8 @@ def _recover_classroom(context: Context, name: str) -> None:
             "pizarra classroom apply FILE"
         )
         context.emit(Noted(text=text, facts={"name": classroom.name}))
-    write_record(context, classroom, record)
+    id_ = record.id or new_id(rebuilt=bool(classroom.record_fault))
+    write_record(context, classroom, replace(record, id=id_))
 
 
 def _rebuilt(context: Context, classroom: Classroom) -> ClassroomRecord | None:

@@ -50,17 +50,31 @@ _COMMANDS = {
     ],
 }
 _EACH_S = 20
-# what a person would not send to others: passwords in addresses and in words like password=…
-_SECRET = re.compile(
-    r"(://[^:/@\s]*:)[^@\s]+(@)|((?:passw(?:or)?d|passphrase|secret|token)\S*?[=:]\s*)\S+", re.I
+# what a person would not send to others. A group "keep" stays: it says what was left out
+_WORDS = r"passw(?:or)?d|passphrase|passwd|secret|token|api[-_]?key|psk|sessionid|csrftoken"
+_VALUE = r"""(?!\[left out\])(?:"[^"\n]*"|'[^'\n]*'|[^\s,;}]+)"""
+_SECRETS = tuple(
+    re.compile(one, re.I)
+    for one in (
+        r"(?P<keep>://[^:/@\s]*:)[^@\s]+(?=@)",  # of an address
+        rf"(?P<keep>(?:{_WORDS})[\w-]*[\"']?\s*[=:]\s*){_VALUE}",
+        rf"(?P<keep>(?<!\S)--?[\w-]*(?:{_WORDS})[\w-]*[= ]+)(?!-){_VALUE}",  # an option
+        r"(?P<keep>\bbearer\s+)[\w.~+/=-]{6,}",
+        r"(?P<keep>\b(?:proxy-)?authorization:\s*)[^\r\n]+",
+        r"(?P<keep>\b(?:set-)?cookie:\s*)[^\r\n]+",
+        r"(?P<keep>(?:__host-|__secure-)?\bpizarra=)[\w.-]{8,}",  # our session
+        r"(?P<keep>)\bpiz_[\w-]{8,}",  # our tokens
+        r"(?P<keep>)\$(?:\d\w?|y|gy|sha1|md5|argon2\w*)\$[\w./$=,+-]{8,}",  # crypt(5)
+        r"(?P<keep>)-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*-----|\Z)",
+    )
 )
 
 
 def remove_secrets(text: str) -> str:
     """The text without what looks like a secret."""
-    return _SECRET.sub(
-        lambda found: f"{found[1] or found[3] or ''}[left out]{found[2] or ''}", text
-    )
+    for one in _SECRETS:
+        text = one.sub(r"\g<keep>[left out]", text)
+    return text
 
 
 def report(settings: Settings, target: Path, told: Callable[[str], None]) -> Path:

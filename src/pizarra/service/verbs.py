@@ -11,10 +11,10 @@ from pizarra.engine.events import Began, Noted, Settled
 from pizarra.engine.power import start_seats, stop_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.engine.undo import discard_old_undo
-from pizarra.errors import BadInput, OtherOriginal, PizarraError, Unsupported
+from pizarra.errors import OtherOriginal, PizarraError, Unsupported
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome
-from pizarra.model.policy import After, Policy, ResetBy
+from pizarra.model.policy import After, Policy
 from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner.drift import Judge, no_fault, reset_fault, start_fault, to_keep, words
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
@@ -140,12 +140,10 @@ def reset(
     *,
     mode: Mode | None = None,
     after: After | None = None,
-    by: ResetBy | None = None,
 ) -> Report:
-    """Put seats back to their original state, and prove it. ``by`` None is root, who always may."""
+    """Put seats back to their original state, and prove it."""
     began = time.perf_counter()
     with claiming_to_rewind(context, classroom, numbers, N_("reset"), reset_fault) as seats:
-        _check_allowed(seats, by)
         discard_old_undo(context.host, seats, context.emit)
         plan = _plan(context, classroom, seats, mode, after)
         _warn_no_undo(context, plan)
@@ -165,18 +163,6 @@ def reset(
         seats=outcomes,
         extra={"disks_ms": round(run.watch.wall_ms(Step.REWIND), 1)},
     )
-
-
-def _check_allowed(seats: Sequence[Seat], by: ResetBy | None) -> None:
-    for seat in seats:
-        policy = seat.record.policy
-        if by is not None and not policy.may_reset(by):
-            raise BadInput(
-                "The policy of {name} leaves resets to its {those}.",
-                "Ask one of them.",
-                name=seat.classroom,
-                those=policy.reset_by,
-            )
 
 
 def _warn_no_undo(context: Context, plan: ResetPlan) -> None:

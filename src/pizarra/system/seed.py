@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pizarra.errors import CommandFailed, StorageFault
+from pizarra.system.jail import limit
 from pizarra.system.process import run
 
 _BYTES = 1 << 20
@@ -34,8 +35,8 @@ def make_seed(path: Path, label: str, files: Mapping[str, str]) -> None:
 
 
 def read_seed(path: Path, name: str) -> str | None:
-    """The text of a file on the seed, or None."""
+    """The text of a file on the seed, or None. The guest could write anything to the seed."""
     try:
-        return run(["mtype", "-i", str(path), f"::{name}"]).stdout
+        return run(limit(["mtype", "-i", str(path), f"::{name}"], file_bytes=0)).stdout
     except CommandFailed:
         return None

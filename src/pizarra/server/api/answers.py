@@ -24,6 +24,7 @@ def own_classrooms(user: User, arguments: Mapping[str, Any], ask: Ask) -> list[d
         {**one, "title": rooms[one["classroom"]].display_title}
         for one in ask()
         if one["classroom"] in rooms
+        and (user.is_technician or rooms[one["classroom"]].classroom_id in ("", one["id"]))
     ]
 
 

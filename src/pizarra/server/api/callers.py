@@ -16,6 +16,7 @@ from ninja.utils import check_csrf
 
 from pizarra.server.people.models import ApiToken, Scope, User
 from pizarra.server.permissions import NotSignedIn, Rule, check
+from pizarra.server.streams import Proof
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ENOUGH = {
@@ -42,12 +43,21 @@ def caller(request: HttpRequest) -> User | None:
 def _of_token(request: HttpRequest, token: str) -> User | None:
     found = ApiToken.objects.select_related("user").filter(digest=ApiToken.digest_of(token)).first()
     now = timezone.now()
-    if found is None or not found.user.is_active or (found.expires and found.expires < now):
+    if found is None or not found.is_good(now):
         return None
     with suppress(OperationalError), transaction.atomic():  # a disk that is full keeps nobody out
         ApiToken.objects.filter(pk=found.pk).update(last_used=now)
     request.scopes = frozenset(map(Scope, found.scopes))  # type: ignore[attr-defined]
+    request.token_id = found.pk  # type: ignore[attr-defined]
     return found.user
+
+
+def proof_of(request: HttpRequest) -> Proof:
+    """What ``caller`` let the user in by, for a stream that goes on."""
+    token_id: int | None = getattr(request, "token_id", None)
+    if token_id is not None:
+        return Proof(token_id=token_id)
+    return Proof(session_key=request.session.session_key or "")
 
 
 def user_of(request: HttpRequest) -> User:

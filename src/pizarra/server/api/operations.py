@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
@@ -24,14 +24,16 @@ from pizarra.errors import PizarraError
 from pizarra.model.names import parse_number
 from pizarra.server import hosts
 from pizarra.server.api import seats, shapes, uploads
-from pizarra.server.api.callers import caller, rule, user_of
+from pizarra.server.api.callers import caller, proof_of, rule, user_of
 from pizarra.server.api.commands import add_commands
+from pizarra.server.jobs.audit import audit_for
 from pizarra.server.jobs.models import OPEN, AuditEntry, Job, JobEvent
 from pizarra.server.people import acts as people
-from pizarra.server.people.models import ApiToken, Scope
-from pizarra.server.permissions import Rule, check, rooms_of
+from pizarra.server.people.models import ApiToken, Scope, User
+from pizarra.server.permissions import Rule, check, meant_id
 from pizarra.server.rooms import acts as rooms
 from pizarra.server.rooms.models import Room
+from pizarra.server.streams import LOOK_EVERY_S, Proof, looking
 
 api = NinjaAPI(
     title="Pizarra",
@@ -44,6 +46,7 @@ api = NinjaAPI(
 api.add_router("", uploads.router)
 api.add_router("", seats.router)
 add_commands(api)
+_EVENTS_EVERY_S = 0.2
 _CODES = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 409: "conflict"}
 
 
@@ -147,9 +150,7 @@ def export_show(request: HttpRequest, name: str) -> StreamingHttpResponse:
 @rule(Rule.STAFF)
 def audit(request: HttpRequest, classroom: str = "", limit: int = 100) -> list[AuditEntry]:
     """The audit, newest first: for a teacher of their own classrooms, for a technician of all."""
-    entries = AuditEntry.objects.all()
-    if not user_of(request).is_technician:
-        entries = entries.filter(classroom__in=[one.name for one in rooms_of(user_of(request))])
+    entries = audit_for(user_of(request))
     if classroom:
         entries = entries.filter(classroom=classroom)
     return list(entries[: max(1, min(limit, 1000))])
@@ -158,12 +159,24 @@ def audit(request: HttpRequest, classroom: str = "", limit: int = 100) -> list[A
 # ---- jobs
 
 
-def _job_of(request: HttpRequest, job_id: UUID) -> Job:
+def _job_of(user: User, job_id: UUID) -> Job:
     job = get_object_or_404(Job, id=job_id)
-    user = user_of(request)
     if job.user_id != user.pk:
         check(user, Rule.ROOM_TEACHER if job.classroom else Rule.TECHNICIAN, job.classroom)
+        if job.classroom_id and meant_id(user, job.classroom) not in ("", job.classroom_id):
+            raise PermissionDenied  # it was about another classroom of this name
     return job
+
+
+def _may_follow(proof: Proof, job_id: UUID) -> bool:
+    """Whether whoever asked for the events of a job may still see them."""
+    user = proof.user()
+    if user is None:
+        return False
+    try:
+        return bool(_job_of(user, job_id))
+    except (PermissionDenied, Http404):
+        return False
 
 
 @api.get("/jobs", response=list[shapes.JobOut])
@@ -179,7 +192,7 @@ def jobs(request: HttpRequest, limit: int = 50) -> list[Job]:
 @rule(Rule.SIGNED_IN)
 def job(request: HttpRequest, job_id: UUID) -> Job:
     """The state of a job, and its result."""
-    return _job_of(request, job_id)
+    return _job_of(user_of(request), job_id)
 
 
 @api.get("/jobs/{uuid:job_id}/events", response={200: None})
@@ -187,23 +200,28 @@ def job(request: HttpRequest, job_id: UUID) -> Job:
 def job_events(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """Server-sent events: `told` for each event of the job, then `ended` with the job."""
     after = parse_number(request.headers.get("Last-Event-ID", "")) or 0
-    stream = _event_lines(_job_of(request, job_id).id, after)
+    stream = _event_lines(_job_of(user_of(request), job_id).id, after, proof_of(request))
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 
-async def _event_lines(job_id: UUID, after: int) -> AsyncIterator[str]:
-    while True:
-        now = await Job.objects.aget(id=job_id)  # before its events: none of them is missed
-        news = JobEvent.objects.filter(job_id=job_id, seq__gt=after).order_by("seq")
-        async for one in news:
-            after = one.seq
-            yield f"id: {after}\nevent: told\ndata: {json.dumps(one.event)}\n\n"
-        if now.state not in OPEN:
-            shown = await sync_to_async(shapes.JobOut.from_orm)(now)
-            yield f"event: ended\ndata: {shown.model_dump_json()}\n\n"
-            return
-        await asyncio.sleep(0.2)
+async def _event_lines(job_id: UUID, after: int, proof: Proof) -> AsyncIterator[str]:
+    due = time.monotonic() + LOOK_EVERY_S
+    with looking() as look:
+        while True:
+            now = await Job.objects.aget(id=job_id)  # before its events: none of them is missed
+            news = JobEvent.objects.filter(job_id=job_id, seq__gt=after).order_by("seq")
+            async for one in news:
+                after = one.seq
+                yield f"id: {after}\nevent: told\ndata: {json.dumps(one.event)}\n\n"
+            if now.state not in OPEN:
+                shown = await sync_to_async(shapes.JobOut.from_orm)(now)
+                yield f"event: ended\ndata: {shown.model_dump_json()}\n\n"
+                return
+            if await look.next(_EVENTS_EVERY_S) or time.monotonic() > due:
+                if not await sync_to_async(_may_follow)(proof, job_id):
+                    return
+                due = time.monotonic() + LOOK_EVERY_S
 
 
 # ---- tokens
@@ -220,8 +238,10 @@ def tokens(request: HttpRequest) -> list[ApiToken]:
 @rule(Rule.SIGNED_IN, Scope.MANAGE)
 def token_make(request: HttpRequest, wish: shapes.TokenIn) -> Status[dict[str, Any]]:
     """Make a token. Only this answer shows the token itself."""
-    record, token = people.make_token(user_of(request), wish.name, list(wish.scopes), request)
-    shown = {"id": record.pk, "name": record.name, "scopes": record.scopes, "token": token}
+    scopes = list(wish.scopes)
+    record, token = people.make_token(user_of(request), wish.name, scopes, request, wish.days)
+    shown = {"id": record.pk, "name": record.name, "scopes": record.scopes,
+             "expires": record.expires, "token": token}  # fmt: skip
     return Status(201, shown)
 
 

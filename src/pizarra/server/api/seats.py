@@ -22,7 +22,7 @@ from pizarra.server.hosts import host
 from pizarra.server.jobs.models import Job
 from pizarra.server.jobs.queue import write_audit
 from pizarra.server.people.models import Scope, User
-from pizarra.server.permissions import Rule
+from pizarra.server.permissions import Rule, meant_id
 from pizarra.server.rooms.models import Room
 
 router = Router()
@@ -64,9 +64,9 @@ def seat_reset(request: HttpRequest, classroom: str, number: int) -> Status[Job]
 @rule(Rule.SEAT_USER)
 def screenshot(request: HttpRequest, classroom: str, number: int) -> HttpResponse:
     """A picture of the screen of a machine."""
-    _ = request
     try:
-        picture = host().screenshot(classroom, number)
+        meant = meant_id(user_of(request), classroom)
+        picture = host().screenshot(classroom, number, meant)
     except HostRefused as refused:
         raise HttpError(404, f"There is nothing to see now: {refused}") from None
     kind = "image/png" if picture.startswith(b"\x89PNG") else "image/x-portable-pixmap"

@@ -9,6 +9,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import Field
 
+from pizarra.server.people.models import TOKEN_DAYS, TOKEN_DAYS_MAX
 from pizarra.service.uploads import PIECE_BYTES
 
 
@@ -79,6 +80,7 @@ class TokenIn(Schema):
 
     name: Annotated[str, Field(min_length=1, max_length=80)]
     scopes: list[Literal["read", "operate", "manage"]]
+    days: int = Field(TOKEN_DAYS, ge=1, le=TOKEN_DAYS_MAX)  # that it is good for
 
 
 class TokenOut(Schema):
@@ -87,6 +89,7 @@ class TokenOut(Schema):
     id: int
     name: str
     scopes: list[str]
+    expires: datetime | None = None
     token: str = ""
 
 

@@ -8,13 +8,14 @@ import socket
 
 from asgiref.sync import sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 
 from pizarra.errors import PizarraError
 from pizarra.server.consoles.activity import Activity
-from pizarra.server.consoles.tickets import admit, generation
+from pizarra.server.consoles.tickets import Admission, admit, is_still_admitted
 from pizarra.server.hosts import host
+from pizarra.server.streams import Proof, looking
 
-_LOOK_EVERY_S = 2.0
 NOT_ADMITTED, NO_MACHINE, LET_GO = 4403, 4404, 4410
 
 
@@ -22,7 +23,7 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
     """One browser that looks at one machine."""
 
     vnc: socket.socket | None = None
-    seat: tuple[str, int] = ("", 0)
+    admission: Admission | None = None
     tasks: tuple[asyncio.Task[None], ...] = ()
 
     def __init__(self) -> None:
@@ -37,16 +38,18 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
         if found is None:
             await self.close(NOT_ADMITTED)
             return
-        self.seat = found[:2]
+        self.admission = found
         try:
-            self.vnc = await sync_to_async(host().console)(*self.seat)
+            self.vnc = await sync_to_async(host().console)(
+                found.classroom, found.number, found.classroom_id
+            )
         except PizarraError:
             await self.close(NO_MACHINE)
             return
         self.vnc.setblocking(False)
         self.tasks = (
             asyncio.create_task(self._to_browser(self.vnc)),
-            asyncio.create_task(self._let_go(*found)),
+            asyncio.create_task(self._let_go(found)),
         )
 
     async def _to_browser(self, vnc: socket.socket) -> None:
@@ -56,18 +59,23 @@ class Console(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.send(bytes_data=data)
         await self.close(NO_MACHINE)
 
-    async def _let_go(self, classroom: str, number: int, then: int) -> None:
-        while await sync_to_async(generation)(classroom, number) == then:
-            await asyncio.sleep(_LOOK_EVERY_S)
+    async def _let_go(self, admission: Admission) -> None:
+        """Close it when the user may not look any longer, or nobody can tell: the database is
+        gone. Whoever may asks for another ticket."""
+        proof = Proof(session_key=self.scope["session"].session_key or "")
+        with contextlib.suppress(DatabaseError), looking() as look:
+            while await sync_to_async(is_still_admitted)(admission, proof):
+                await look.next()
         await self.close(LET_GO)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """Send keys and the mouse to the machine."""
         _ = text_data
-        if self.vnc is not None and bytes_data:
+        if self.vnc is not None and self.admission is not None and bytes_data:
             if self.activity.is_due(bytes_data):
+                seat = self.admission.classroom, self.admission.number
                 with contextlib.suppress(PizarraError):  # a note; the keys go on all the same
-                    await sync_to_async(host().record_activity)(*self.seat)
+                    await sync_to_async(host().record_activity)(*seat)
             with contextlib.suppress(OSError):
                 await asyncio.get_running_loop().sock_sendall(self.vnc, bytes_data)
 

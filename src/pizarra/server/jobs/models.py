@@ -31,6 +31,7 @@ class Job(models.Model):
     use_case = models.CharField(max_length=40)
     arguments = models.JSONField(default=dict)
     classroom = models.CharField(max_length=24, blank=True)  # when it is about one
+    classroom_id = models.CharField(max_length=36, blank=True)  # the one that is meant; or any
     numbers = models.JSONField(null=True, blank=True)  # seats of it; null is all
     wish = models.CharField(max_length=64, blank=True)  # digest of host, command and arguments
     state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)

@@ -2,28 +2,38 @@
 
 The pump runs as the user of the pages. A job is a row: it survives a restart of anything. A job
 that an agent forgot, because the agent was restarted, is submitted again, three times at most.
-Seats are claimed on the host, so two jobs on one seat follow each other.
+Seats are claimed on the host, so two jobs on one seat follow each other. Few jobs work at once;
+one that waits on the host for seats, which a terminal may have claimed, leaves its place to others.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import OperationalError, close_old_connections, connection, transaction
+from django.db.models import Max
 from django.utils import timezone
 
 from pizarra.agent.client import HostClient, HostRefused
 from pizarra.agent.translations import error_json
-from pizarra.errors import HostNotFit, NotFound, PizarraError
+from pizarra.errors import HostNotFit, NotFound
 from pizarra.model.policy import ResetBy
 from pizarra.server.jobs.effects import after_job, lesson_minutes, opening_upload
 from pizarra.server.jobs.models import Job, JobEvent, State
+from pizarra.server.jobs.registration import register_rooms
+from pizarra.server.jobs.turns import choose
 from pizarra.server.people.models import User
-from pizarra.server.rooms.models import Room
 
-AT_ONCE = 4
+AT_ONCE = 4  # jobs that work
+_FOLLOWED_MOST = 40  # with those that wait for seats on the host
+_WAITING_MOST = 2000  # that are looked at for the next turn
+_TURNS_COUNT = timedelta(days=1)  # a turn of before that counts as none
 _POLL_S = 0.2
 _AGAIN_S = 0.5  # the agent does not answer: it is being restarted
 _WAIT_S = 5.0  # for the next event
@@ -37,13 +47,12 @@ class Pump:
     def __init__(self, agent: HostClient, name: str = "local") -> None:
         self.agent = agent
         self.name = name
-        self._slots = threading.Semaphore(AT_ONCE)
+        self._waits: dict[UUID, bool] = {}  # of the jobs under way: whether it waits for seats
         self.stopping = threading.Event()
 
     def run(self) -> None:
         """Carry jobs until ``stopping`` is set."""
         for job in Job.objects.filter(host=self.name, state=State.RUNNING):
-            self._slots.acquire(blocking=False)  # they run already
             self._follow_beside(job)
         looked = 0.0
         while not self.stopping.is_set():
@@ -58,59 +67,69 @@ class Pump:
                 self.stopping.wait(_AGAIN_S)
 
     def begin_one(self) -> bool:
-        """Begin the oldest job that waits, if there is one and a thread is free."""
-        if not self._slots.acquire(blocking=False):
+        """Begin the job whose turn it is, if there is one and a place is free."""
+        followed = list(self._waits.values())
+        if followed.count(False) >= AT_ONCE or len(followed) >= _FOLLOWED_MOST:
             return False
-        job = None
-        try:
-            job = self.take()
-        finally:
-            if job is None:
-                self._slots.release()
+        job = self.take()
         if job is not None:
             self._follow_beside(job)
         return job is not None
 
     def take(self) -> Job | None:
-        """The oldest waiting job, marked as running; None when no job waits."""
-        with transaction.atomic():
-            waiting = Job.objects.filter(host=self.name, state=State.QUEUED).order_by("created")
-            if connection.features.has_select_for_update_skip_locked:
-                waiting = waiting.select_for_update(skip_locked=True)
-            job = waiting.first()
-            if job is not None:
-                job.state, job.started = State.RUNNING, timezone.now()
-                job.save(update_fields=["state", "started"])
-            return job
+        """The job whose turn it is, marked as running; None when no job can begin."""
+        here = Job.objects.filter(host=self.name).defer("arguments", "result", "error")
+        waiting = list(here.filter(state=State.QUEUED).order_by("created")[:_WAITING_MOST])
+        if not waiting:
+            return None
+        rooms = {job.classroom for job in waiting}
+        lately = timezone.now() - _TURNS_COUNT
+        began = Job.objects.filter(classroom__in=rooms, created__gte=lately, started__isnull=False)
+        last = dict(
+            began.order_by()
+            .values("classroom")
+            .annotate(Max("started"))
+            .values_list("classroom", "started__max")
+        )
+        job = choose(waiting, list(here.filter(state=State.RUNNING)), last)
+        if job is None:
+            return None
+        job.state, job.started = State.RUNNING, timezone.now()
+        still = Job.objects.filter(pk=job.pk, state=State.QUEUED)
+        return job if still.update(state=job.state, started=job.started) else None
 
     def _follow_beside(self, job: Job) -> None:
+        self._waits[job.pk] = False
         threading.Thread(target=self._follow, args=(job,), daemon=True).start()
 
     def _follow(self, job: Job) -> None:
         close_old_connections()
         try:
-            follow(job, self.agent, self.stopping)
+            follow(job, self.agent, self.stopping, partial(self._note, job.pk))
         finally:
-            self._slots.release()
+            del self._waits[job.pk]
             connection.close()
 
-
-def register_rooms(agent: HostClient, name: str) -> None:
-    """Make a room for each classroom that somebody made at a terminal."""
-    try:
-        there = agent.query("classroom list")
-    except PizarraError:
-        return  # the pages say that the host does not answer
-    for one in there:
-        Room.objects.get_or_create(name=one["classroom"], defaults={"host": name})
+    def _note(self, job_id: UUID, waits: bool) -> None:
+        self._waits[job_id] = waits
 
 
-def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None) -> None:
-    """Submit a job, and write its events and its result to the database."""
+def _pass_over(waits: bool) -> None:
+    _ = waits
+
+
+def follow(
+    job: Job,
+    agent: HostClient,
+    stopping: threading.Event | None = None,
+    note: Callable[[bool], None] = _pass_over,
+) -> None:
+    """Submit a job, and write its events and its result to the database. ``note`` is told whether
+    the job waits for seats."""
     stopping = stopping or threading.Event()
     while not stopping.is_set():
         try:
-            if _write_news(job, agent):
+            if _write_news(job, agent, note):
                 return
         except HostNotFit:
             stopping.wait(_AGAIN_S)
@@ -122,7 +141,7 @@ def follow(job: Job, agent: HostClient, stopping: threading.Event | None = None)
             return
 
 
-def _write_news(job: Job, agent: HostClient) -> bool:
+def _write_news(job: Job, agent: HostClient, note: Callable[[bool], None]) -> bool:
     """Write new events. True when the job has ended. Raises HostNotFit, HostRefused."""
     try:
         news = agent.events(str(job.id), job.events.count() - job.first_seq, _WAIT_S)
@@ -130,6 +149,7 @@ def _write_news(job: Job, agent: HostClient) -> bool:
         if refused.http_status != 404:
             raise
         return _submit(job, agent)
+    note(bool(news["waits"]))
     before = job.events.count()
     JobEvent.objects.bulk_create(
         JobEvent(job=job, seq=before + number, event=event)
@@ -152,7 +172,8 @@ def _submit(job: Job, agent: HostClient) -> bool:
     job.save(update_fields=["attempts", "first_seq"])
     try:
         with opening_upload(job) as upload:
-            agent.submit(str(job.id), job.use_case, job.arguments, rank_of(job.user), upload)
+            by = rank_of(job.user)
+            agent.submit(str(job.id), job.use_case, job.arguments, by, upload, job.classroom_id)
     except NotFound as error:  # HostRefused is of the agent
         _write_end(job, agent, None, error_json(error))
         return True

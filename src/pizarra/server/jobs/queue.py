@@ -9,14 +9,17 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
 
-from pizarra.errors import KeyReused
+from pizarra.errors import KeyReused, TooManyJobs
 from pizarra.server.jobs.effects import outcome_of, release_consoles_of
 from pizarra.server.jobs.models import OPEN, AuditEntry, Job, JobKey
-from pizarra.server.people.models import User
+from pizarra.server.people.models import Role, User
+from pizarra.server.permissions import meant_id
 from pizarra.server.rooms.models import Room
-from pizarra.service.commands.declaration import Arguments, Command
+from pizarra.service.commands.declaration import Arguments, Command, Effect
 
 _TRIES = 5  # each lost race is won by somebody
+# jobs of one person that have not ended
+OPEN_MOST = {Role.STUDENT: 4, Role.TEACHER: 40, Role.TECHNICIAN: 200}
 
 
 def enqueue(
@@ -31,7 +34,7 @@ def enqueue(
     of an idempotency key that was used before, or a new one. Every request is audited.
 
     The database keeps both unique, so that two requests at once get one job. Raises KeyReused
-    (409) when the key was used for another wish.
+    (409) when the key was used for another wish, TooManyJobs (429).
     """
     classroom = str(getattr(wish, "classroom", ""))
     room = Room.objects.filter(name=classroom).first()
@@ -43,7 +46,10 @@ def enqueue(
         numbers=getattr(wish, "numbers", None),
         user=user,
     )
+    job.classroom_id = meant_id(user, classroom)
     job.wish = _digest(job)
+    if Effect.ADDS_CLASSROOM in command.effects:
+        job.classroom_id = str(job.id)  # of the new one, so that everybody knows who made it
     found, is_new = _find_or_create(user, job, key)
     facts = wish.facts()
     write_audit(user, command.name, classroom, facts=facts, job=found, request=request)
@@ -53,8 +59,8 @@ def enqueue(
 
 
 def _digest(job: Job) -> str:
-    """A digest of host, command and arguments."""
-    told = json.dumps([job.host, job.use_case, job.arguments], sort_keys=True)
+    """A digest of host, command, arguments and the classroom that is meant."""
+    told = json.dumps([job.host, job.use_case, job.arguments, job.classroom_id], sort_keys=True)
     return hashlib.sha256(told.encode()).hexdigest()
 
 
@@ -67,6 +73,7 @@ def _find_or_create(user: User, job: Job, key: str) -> tuple[Job, bool]:
         try:
             with transaction.atomic():
                 if same is None:
+                    _check_few(user)
                     job.save(force_insert=True)
                 if key:
                     JobKey.objects.create(user=user, key=key, job=same or job)
@@ -76,6 +83,21 @@ def _find_or_create(user: User, job: Job, key: str) -> tuple[Job, bool]:
         else:
             return same or job, same is None
     raise AssertionError("the last attempt returns or raises")
+
+
+def _check_few(user: User) -> None:
+    """In the transaction that adds the job: requests at once are counted one after another.
+
+    Raises TooManyJobs.
+    """
+    User.objects.select_for_update().filter(pk=user.pk).first()
+    most = OPEN_MOST[Role(user.role)]
+    if Job.objects.filter(user=user, state__in=OPEN).count() >= most:
+        raise TooManyJobs(
+            "{n} things that you asked for are under way or wait.",
+            "Wait until one of them has ended.",
+            n=most,
+        )
 
 
 def _of_key(user: User, job: Job, key: str) -> Job | None:

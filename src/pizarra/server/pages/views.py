@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_list_or_404, get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
@@ -25,13 +25,14 @@ from pizarra.model.policy import MINUTES_MAX
 from pizarra.server.api.answers import own_classrooms
 from pizarra.server.commands import ask, submit
 from pizarra.server.hosts import host, in_language
-from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.jobs.audit import audit_for
+from pizarra.server.jobs.models import OPEN, Job, State
 from pizarra.server.jobs.queue import write_audit
 from pizarra.server.pages.words import console_words, upload_words, wall_words
 from pizarra.server.people.acts import make_token, revoke_token
 from pizarra.server.people.models import Role, Scope, User
 from pizarra.server.people.usernames import parse_username, username_fault
-from pizarra.server.permissions import Rule, may, rooms_of, rule
+from pizarra.server.permissions import Rule, may, rule
 from pizarra.server.rooms import acts
 from pizarra.server.rooms.models import Room
 
@@ -101,8 +102,14 @@ def _card(told: dict[str, Any]) -> dict[str, Any]:
 @rule(Rule.ROOM_TEACHER)
 def wall(request: HttpRequest, classroom: str) -> HttpResponse:
     """The wall of a classroom. Its script fills in the machines."""
-    room = get_object_or_404(Room, name=classroom)
+    room = Room.objects.filter(name=classroom).first() or _room_being_made(classroom)
     return render(request, "wall.html", {"room": room, "words": wall_words()})
+
+
+def _room_being_made(classroom: str) -> Room:
+    """Raises Http404."""
+    get_list_or_404(Job, classroom=classroom, state__in=OPEN)
+    return Room(name=classroom)
 
 
 @rule(Rule.SEAT_USER)
@@ -156,7 +163,7 @@ def room(request: HttpRequest, classroom: str) -> HttpResponse:
     except PizarraError as error:
         shown["problem"] = _problem_page(error)
     shown["seats"] = found.assignments.select_related("student")
-    shown["entries"] = AuditEntry.objects.filter(classroom=classroom)[:30]
+    shown["entries"] = audit_for(_user(request)).filter(classroom=classroom)[:30]
     return render(request, "room.html", shown)
 
 
@@ -206,26 +213,32 @@ def classroom_new(request: HttpRequest) -> HttpResponse:
         shown["pools"] = host().query("pools")
         if request.method == "POST":
             wish = {**form, "identify": bool(form["identify"]), "warm": bool(form["warm"])}
-            wish |= {"seats": int(form["seats"]), "memory_mib": int(form["memory_mib"])}
+            wish |= {name: _number(form[name]) for name in ("seats", "memory_mib")}
             submit(user, "classroom create", wish, request=request)
-            return redirect("wall", classroom=form["classroom"])
+            if may(user, Rule.ROOM_TEACHER, form["classroom"]):
+                return redirect("wall", classroom=form["classroom"])
+            messages.info(request, _("It is under way."))
+            return redirect("home")
     except PizarraError as error:
         shown["problem"] = _problem_page(error)
     except PermissionDenied:  # it is another teacher's
         shown["problem"] = _("There is a classroom of this name already.")
         return render(request, "classroom_new.html", shown, status=409)
-    except ValueError:
-        shown["problem"] = _("Machines and memory are numbers.")
     return render(request, "classroom_new.html", shown, status=400 if "problem" in shown else 200)
+
+
+def _number(text: str) -> int:
+    """Raises BadInput."""
+    number = parse_number(text.strip())
+    if number is None:
+        raise BadInput("Machines and memory are numbers.", "Write digits from 0 to 9.")
+    return number
 
 
 @rule(Rule.STAFF)
 def activity(request: HttpRequest) -> HttpResponse:
     """The audit: for a teacher of their own classrooms, for a technician of all."""
-    user, entries = _user(request), AuditEntry.objects.all()
-    if not user.is_technician:
-        entries = entries.filter(classroom__in=[one.name for one in rooms_of(user)])
-    return render(request, "activity.html", {"entries": entries[:200]})
+    return render(request, "activity.html", {"entries": audit_for(_user(request))[:200]})
 
 
 @rule(Rule.TECHNICIAN)

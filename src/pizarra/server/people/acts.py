@@ -5,14 +5,14 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from pizarra.server.jobs.queue import write_audit
-from pizarra.server.people.models import ApiToken, User
+from pizarra.server.people.models import TOKEN_DAYS, ApiToken, User
 
 
 def make_token(
-    user: User, name: str, scopes: list[str], request: HttpRequest
+    user: User, name: str, scopes: list[str], request: HttpRequest, days: int = TOKEN_DAYS
 ) -> tuple[ApiToken, str]:
     """The record, and the token itself, which is shown once."""
-    record, token = ApiToken.issue(user, name, scopes)
+    record, token = ApiToken.issue(user, name, scopes, days)
     write_audit(user, "token", target=name, request=request)
     return record, token
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -61,6 +62,8 @@ class Scope(models.TextChoices):
 
 
 TOKEN_PREFIX = "piz_"
+TOKEN_DAYS = 90  # that a token is good for, unless its maker says otherwise
+TOKEN_DAYS_MAX = 400  # a school year and the summer
 
 
 class ApiToken(models.Model):
@@ -79,16 +82,26 @@ class ApiToken(models.Model):
         """The scopes in the reader's language."""
         return "; ".join(str(Scope(one).label) for one in self.scopes)
 
+    def is_good(self, now: datetime) -> bool:
+        """Whether it lets its user in."""
+        return self.user.is_active and self.expires is not None and now < self.expires
+
     @staticmethod
     def digest_of(token: str) -> str:
         """The digest of a token. A token has 256 random bits, so the hash need not be slow."""
         return hashlib.sha256(token.encode()).hexdigest()
 
     @classmethod
-    def issue(cls, user: User, name: str, scopes: list[str]) -> tuple[ApiToken, str]:
-        """Make a token: its record, and the token itself."""
+    def issue(
+        cls, user: User, name: str, scopes: list[str], days: int = TOKEN_DAYS
+    ) -> tuple[ApiToken, str]:
+        """Make a token that is good for so many days: its record, and the token itself."""
         token = TOKEN_PREFIX + secrets.token_urlsafe(32)
         record = cls.objects.create(
-            user=user, name=name, scopes=sorted(set(scopes)), digest=cls.digest_of(token)
+            user=user,
+            name=name,
+            scopes=sorted(set(scopes)),
+            digest=cls.digest_of(token),
+            expires=timezone.now() + timedelta(days=days),
         )
         return record, token

@@ -14,6 +14,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings
 _pages = get_asgi_application()  # sets Django up; what follows needs that
 
 from pizarra.server.project.urls import websocket_urlpatterns  # noqa: E402
+from pizarra.server.streams import watch_changes  # noqa: E402
+
+watch_changes()
 
 application: Any = ProtocolTypeRouter(
     {

@@ -15,7 +15,7 @@ HERE = Path(__file__).parents[1]
 
 SECRET_KEY = secret_key(PIZARRA.pages_folder)
 DEBUG = False
-ALLOWED_HOSTS = [*PIZARRA.server_names, "127.0.0.1", "localhost", "[::1]", "testserver"]
+ALLOWED_HOSTS = [*PIZARRA.server_names, "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [f"https://{name}" for name in PIZARRA.server_names if name != "*"]
 ROOT_URLCONF = "pizarra.server.project.urls"
 ASGI_APPLICATION = "pizarra.server.project.asgi.application"

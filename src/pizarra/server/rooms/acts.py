@@ -15,7 +15,7 @@ def put_roster(
     user: User, room: Room, csv: str, *, apply: bool, request: HttpRequest
 ) -> tuple[roster.Roster, bool]:
     """Check a roster, or apply all of it. The second value says whether it was applied."""
-    read = roster.read_roster(room, csv, set(host().seat_numbers(room.name)))
+    read = roster.read_roster(room, csv, _numbers(room))
     applied = apply and bool(read.rows) and not read.errors
     if applied:
         first_passwords = roster.apply_roster(room, read)
@@ -23,6 +23,11 @@ def put_roster(
             row["first_password"] = first_passwords.get(row["username"], "")
         write_audit(user, "roster", room.name, facts={"n": len(read.rows)}, request=request)
     return read, applied
+
+
+def _numbers(room: Room) -> set[int]:
+    """Of the seats of the room's own classroom. Raises NotFound when it has gone."""
+    return set(host().seat_numbers(room.name, room.classroom_id))
 
 
 def renew_code(user: User, room: Room, request: HttpRequest) -> str:
@@ -34,6 +39,6 @@ def renew_code(user: User, room: Room, request: HttpRequest) -> str:
 def join(user: User, code: str, request: HttpRequest) -> SeatAssignment:
     """Take a free machine of the class with this code. A second call gives the same one. Raises
     BadInput."""
-    seat = roster.join(user, code, host().seat_numbers)
+    seat = roster.join(user, code, _numbers)
     write_audit(user, "join", seat.room.name, target=seat.seat, request=request)
     return seat

@@ -16,6 +16,8 @@ class Room(models.Model):
     """The people's side of a classroom on a host, by the classroom's name."""
 
     name = models.CharField(max_length=NAME_LENGTH_MAX, unique=True)  # on all hosts together
+    # in the classroom's record on its host; empty for one of before there were such ids
+    classroom_id = models.CharField(max_length=36, blank=True)
     host = models.CharField(max_length=64, default="local")
     title = models.CharField(max_length=80, blank=True)
     teachers = models.ManyToManyField(settings.AUTH_USER_MODEL, related_name="rooms_taught")
@@ -32,6 +34,7 @@ class Room(models.Model):
     )  # "eyes on me": while machines stand still
     message_seats = models.JSONField(default=list, blank=True)  # who reads it; empty: everybody
     created = models.DateTimeField(default=timezone.now)
+    generation = models.PositiveIntegerField(default=0)  # grows when all consoles must be closed
 
     class Meta:
         ordering = ("name",)

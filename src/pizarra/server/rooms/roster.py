@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,16 +131,17 @@ def make_code(room: Room) -> str:
 
 
 @transaction.atomic
-def join(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
+def join(user: User, code: str, seats_of: Callable[[Room], Collection[int]]) -> SeatAssignment:
     """Give a student the first free seat of a class. Raises BadInput."""
-    room = Room.objects.filter(class_code=code.strip().upper()).first()
-    if room is None or not code.strip():
+    wanted = code.strip().upper()
+    room = Room.objects.filter(class_code=wanted).first() if code.isascii() and wanted else None
+    if room is None:
         raise BadInput("There is no class with this code.", "Ask your teacher for it again.")
     own = room.assignments.filter(student=user).first()
     if own is not None:
         return own
     taken = {one.number for one in room.assignments.exclude(student=None)}
-    free = [number for number in seats_of(room.name) if number not in taken]
+    free = sorted(number for number in seats_of(room) if number not in taken)
     if not free:
         raise BadInput("Every machine of this class is taken.", "Tell your teacher.")
     room.students.add(user)

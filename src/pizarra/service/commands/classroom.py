@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pizarra.errors import BadInput
-from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
+from pizarra.model.classroom_spec import FILE_BYTES_MAX, VERSION_MAX, ClassroomSpec
 from pizarra.model.names import SEATS_MAX
 from pizarra.model.sizes import MIB, parse_size
 from pizarra.service.commands.arguments import (
@@ -105,7 +105,7 @@ def create(context: Context, wish: Create) -> Document:
     from pizarra.service import creation
 
     person = Person(user=wish.user, password_hash=wish.password_hash)
-    return creation.create(context, wish.spec, person).to_json()
+    return creation.create(context, wish.spec, person, context.classroom_id).to_json()
 
 
 class Apply(OfClassroom):
@@ -220,7 +220,9 @@ def resize(context: Context, wish: Resize) -> Document:
 class Upgrade(OfSeats):
     """Which seats, and to which version."""
 
-    version: int = Field(0, description="The version; 0 is the newest. It may be an older one.")
+    version: int = Field(
+        0, ge=0, le=VERSION_MAX, description="The version; 0 is the newest. It may be an older one."
+    )
 
 
 def _plan_upgrade(context: Context, wish: Upgrade) -> Document:

@@ -88,12 +88,7 @@ def reset(context: Context, wish: Reset) -> Document:
     from pizarra.service import verbs
 
     return verbs.reset(
-        context,
-        wish.classroom,
-        wish.numbers,
-        mode=wish.mode,
-        after=wish.after,
-        by=context.by,
+        context, wish.classroom, wish.numbers, mode=wish.mode, after=wish.after
     ).to_json()
 
 

@@ -8,6 +8,7 @@ would go on writing to it, so a file that is held open is left alone.
 from __future__ import annotations
 
 import re
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -88,6 +89,9 @@ from pizarra.system.file_copies import sync
 
 _Found = TypeVar("_Found")
 THREADS = 16
+# of templates and checkpoints: libvirt gives a file that a machine stands on to QEMU's user, and
+# nobody else on the host reads a student's disk
+_SEALED = 0o400
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}", re.ASCII)
 
 
@@ -163,7 +167,7 @@ class Qcow2Store:
         flatten(volume.path, progress)
         with refusals(N_("seal"), volume.path):
             sync(volume.path)
-            volume.path.chmod(0o444)
+            volume.path.chmod(_SEALED)
             replace_sidecar(volume.path, Sidecar(volume.uuid, labels))
         return self._find(volume.path)
 
@@ -290,6 +294,7 @@ class Qcow2Store:
     def repair_after_crash(self, volumes: Sequence[Volume], in_records: InRecords) -> Sequence[str]:
         """By the files that are there."""
         with refusals(N_("read"), self.folder):
+            _close_to_others(self.folder)
             count = qcow2_undo.repair_after_crash(self.folder / SEATS, volumes, in_records)
         text = N_("{n} undos that were cut off or left behind are settled")
         return (Sentence(text, n=count),) if count else ()
@@ -308,7 +313,7 @@ class Qcow2Store:
             self._claiming(image, names[volume.uuid].labels)
             try:
                 copy_over(image, volume.path)
-                image.chmod(0o444)
+                image.chmod(_SEALED)
             except (PizarraError, OSError):
                 _forget(image)
                 raise
@@ -449,6 +454,15 @@ def _each(volumes: Sequence[Volume], ask: Callable[[Volume], _Found]) -> dict[st
     """By UUID. In threads: each waits for the disk or for a process."""
     with ThreadPoolExecutor(THREADS) as threads:
         return dict(zip((one.uuid for one in volumes), threads.map(ask, volumes), strict=True))
+
+
+def _close_to_others(folder: Path) -> None:
+    """Versions before left templates and checkpoints open for everybody on the host to read."""
+    for part in (TEMPLATES, SEATS):
+        for path in (folder / part).glob(f"*{IMAGE}"):
+            mode = path.lstat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                path.chmod(stat.S_IMODE(mode) & 0o700)
 
 
 def _forget(image: Path) -> None:
