@@ -104,6 +104,14 @@ class Busy(PizarraError):
     http_status = 409
 
 
+class TooOften(PizarraError):
+    """Somebody guesses. The hint says when they can try again."""
+
+    code = "too_often"
+    exit_status = 4
+    http_status = 429
+
+
 class Bug(PizarraError):
     """A mistake of ours that the agent met."""
 

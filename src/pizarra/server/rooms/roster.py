@@ -130,12 +130,15 @@ def make_code(room: Room) -> str:
         return room.class_code
 
 
+def room_of_code(code: str) -> Room | None:
+    """The class with this code."""
+    code = code.strip().upper()
+    return Room.objects.filter(class_code=code).first() if code else None
+
+
 @transaction.atomic
-def join(user: User, code: str, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
+def join(user: User, room: Room, seats_of: Callable[[str], Sequence[int]]) -> SeatAssignment:
     """Give a student the first free seat of a class. Raises BadInput."""
-    room = Room.objects.filter(class_code=code.strip().upper()).first()
-    if room is None or not code.strip():
-        raise BadInput("There is no class with this code.", "Ask your teacher for it again.")
     own = room.assignments.filter(student=user).first()
     if own is not None:
         return own
