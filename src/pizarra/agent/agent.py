@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pizarra.agent.jobs import Jobs
+from pizarra.agent.pictures import Pictures
 from pizarra.agent.translations import with_translations
 from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
@@ -24,7 +25,6 @@ from pizarra.service.context import Context
 from pizarra.service.guard import guard, pool_json, sample
 
 _FRESH_S = 1.0  # a wall of three teachers looks at the host once a second, not three times
-_ANSWERS_KEPT = 500
 _GUARD_EVERY_S = 60.0
 _PIECE_BYTES = 1 << 20
 _log = logging.getLogger("pizarra.agent")
@@ -39,6 +39,7 @@ class Agent:
         self.host = host
         self._answers: dict[str, tuple[float, Any]] = {}
         self._consoles: set[tuple[str, int]] = set()
+        self._pictures = Pictures(host.compute.screenshot)
         self.jobs = Jobs(host, self.forget_answers)
 
     def query(
@@ -55,9 +56,10 @@ class Agent:
         if time.monotonic() - then < _FRESH_S:
             return known
         found = with_translations(self._answer(command, arguments, by, dry_run=dry_run))
-        if len(self._answers) > _ANSWERS_KEPT:
-            self._answers.clear()
-        self._answers[key] = (time.monotonic(), found)
+        now = time.monotonic()
+        for old in [key for key, (then, _) in list(self._answers.items()) if now - then > _FRESH_S]:
+            self._answers.pop(old, None)
+        self._answers[key] = (now, found)
         return found
 
     def forget_answers(self) -> None:
@@ -97,8 +99,8 @@ class Agent:
         return self.jobs.progress(job_id, since, wait_s)
 
     def screenshot(self, classroom: str, number: int) -> bytes:
-        """What a seat's machine shows now, as an image."""
-        return self.host.compute.screenshot(self._machine(classroom, number))
+        """What a seat's machine shows now, as a small PNG."""
+        return self._pictures.of(self._machine(classroom, number))
 
     def console(self, classroom: str, number: int) -> int:
         """A file descriptor that speaks VNC with a seat's machine; the caller closes it."""

@@ -40,12 +40,12 @@ _ENTER = "; ".join(
 _ENVIRONMENT = ("env", "-i", "PATH=/usr/sbin:/usr/bin", "LC_ALL=C", "MALLOC_ARENA_MAX=2")
 
 
-def jail(argv: Sequence[str], folder: Path) -> list[str]:
+def jail(argv: Sequence[str], folder: Path, *, memory_bytes: int = _MEMORY_BYTES) -> list[str]:
     """The command that runs ``argv`` in a jail, whose root folder is mounted on ``folder``.
 
     Where we are not root, the program is as unprivileged as we are, and has the limits alone.
     """
-    limits = limit([], memory_bytes=_MEMORY_BYTES, file_bytes=0, tasks=200)
+    limits = limit([], memory_bytes=memory_bytes, file_bytes=0, tasks=200)
     if os.geteuid() != 0:
         return [*_ENVIRONMENT, *limits, *argv]
     user = str(_FIRST_USER + secrets.randbelow(_USERS))
