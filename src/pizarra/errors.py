@@ -111,6 +111,14 @@ class TooManyJobs(Busy):
     http_status = 429
 
 
+class TooOften(PizarraError):
+    """Somebody guesses. The hint says when they can try again."""
+
+    code = "too_often"
+    exit_status = 4
+    http_status = 429
+
+
 class Bug(PizarraError):
     """A mistake of ours that the agent met."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import suppress
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +29,12 @@ def _check_range(range_: IPv4Network) -> IPv4Network:
     if range_.prefixlen > _SUBNET_PREFIX:
         raise ValueError(f"{range_} is too small: a classroom needs a /{_SUBNET_PREFIX}")
     return range_
+
+
+def _check_address(text: str) -> str:
+    """Raises ValueError for what is no address or network."""
+    ip_network(text, strict=False)
+    return text
 
 
 class Settings(BaseModel):
@@ -103,6 +109,11 @@ class Settings(BaseModel):
     )
     server_names: list[str] = Field(
         default_factory=list, description="names that browsers call the server by"
+    )
+    server_proxies: list[Annotated[str, AfterValidator(_check_address)]] = Field(
+        default_factory=list,
+        description="addresses of the proxies in front of the server, such as 127.0.0.1; what a"
+        " proxy says of its visitors' addresses is believed, and nobody else's word",
     )
     server_https: bool = Field(
         False, description="whether browsers come by TLS, so that cookies go no other way"

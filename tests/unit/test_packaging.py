@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import tomllib
@@ -28,6 +29,26 @@ def test_manual_when_written_then_each_command_has_a_page_with_its_options(tmp_p
         for example in command.examples:
             assert example.replace("-", "\\-").replace("'", "\\(aq") in text
     assert "pizarra\\-classroom\\-create" in pages["pizarra-classroom.1"]
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    """A unit of systemd, with its sections; names are in small letters."""
+    read = configparser.ConfigParser(strict=False, interpolation=None)
+    read.read(Path("packaging/systemd") / name)
+    return read
+
+
+def test_pages_when_systemd_runs_them_then_as_their_user_and_within_limits() -> None:
+    pages, agent = unit("pizarra-pages.service"), unit("pizarra.service")
+    assert pages["Service"]["User"] == Settings.model_fields["server_user"].default
+    assert {"memorymax", "tasksmax", "limitnofile"} <= set(pages["Service"])
+    assert "pizarra-pages.service" in agent["Unit"]["Wants"]
+    assert pages["Unit"]["PartOf"] == "pizarra.service"
+    assert agent["Service"]["ExecStart"].endswith("serve --part agent")
+    assert pages["Service"]["ExecStart"].endswith("serve --part pages")
+    rules = Path("packaging/debian/rules").read_text(encoding="utf-8")
+    for name in (path.name for path in Path("packaging/systemd").glob("*.*") if path.is_file()):
+        assert f" {name}" in rules or f"\t{name}" in rules, name
 
 
 def completed(script: Path, *words: str) -> list[str]:

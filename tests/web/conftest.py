@@ -19,6 +19,7 @@ import pytest
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.core.cache import cache  # noqa: E402
 
 from pizarra.agent.agent import Agent  # noqa: E402
 from pizarra.agent.client import HostClient  # noqa: E402
@@ -67,3 +68,9 @@ def school(db: None) -> dict[str, User]:
         net.students.add(users[name])
         SeatAssignment.objects.create(room=net, number=number, student=users[name])
     return users
+
+
+@pytest.fixture(autouse=True)
+def no_guesses() -> None:
+    """The throttles of guesses begin anew with each test."""
+    cache.clear()

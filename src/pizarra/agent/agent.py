@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pizarra.agent.jobs import Jobs
+from pizarra.agent.pictures import Pictures
 from pizarra.agent.translations import with_translations
 from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
@@ -25,7 +26,6 @@ from pizarra.service.context import Context
 from pizarra.service.guard import guard, pool_json, sample
 
 _FRESH_S = 1.0  # a wall of three teachers looks at the host once a second, not three times
-_ANSWERS_KEPT = 500
 _GUARD_EVERY_S = 60.0
 _PIECE_BYTES = 1 << 20
 _log = logging.getLogger("pizarra.agent")
@@ -40,6 +40,7 @@ class Agent:
         self.host = host
         self._answers: dict[str, tuple[float, Any]] = {}
         self._consoles: set[tuple[str, int]] = set()
+        self._pictures = Pictures(host.compute.screenshot)
         self.jobs = Jobs(self.forget_answers)
 
     def query(
@@ -61,9 +62,10 @@ class Agent:
             return known
         context = context_of(self.host, arguments, by, classroom_id)
         found = with_translations(self._answer(command, arguments, context, dry_run=dry_run))
-        if len(self._answers) > _ANSWERS_KEPT:
-            self._answers.clear()
-        self._answers[key] = (time.monotonic(), found)
+        now = time.monotonic()
+        for old in [key for key, (then, _) in list(self._answers.items()) if now - then > _FRESH_S]:
+            self._answers.pop(old, None)
+        self._answers[key] = (now, found)
         return found
 
     def forget_answers(self) -> None:
@@ -106,8 +108,8 @@ class Agent:
         return self.jobs.progress(job_id, since, wait_s)
 
     def screenshot(self, classroom: str, number: int, classroom_id: str = "") -> bytes:
-        """What a seat's machine shows now, as an image."""
-        return self.host.compute.screenshot(self._machine(classroom, number, classroom_id))
+        """What a seat's machine shows now, as a small PNG."""
+        return self._pictures.of(self._machine(classroom, number, classroom_id))
 
     def console(self, classroom: str, number: int, classroom_id: str = "") -> int:
         """A file descriptor that speaks VNC with a seat's machine; the caller closes it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,10 +137,12 @@ class HostClient:
     @contextmanager
     def _connection(self) -> Iterator[socket.socket]:
         door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        door.settimeout(_LIMIT_S)
+        # unix(7): when the queue is full, a socket that does not block is refused at once
+        door.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", int(_LIMIT_S), 0))
         try:
             with door:
                 door.connect(str(self.socket_path))
+                door.settimeout(_LIMIT_S)
                 yield door
         except (OSError, ValueError) as error:  # an answer that is cut off is no JSON
             why = error.strerror if isinstance(error, OSError) else None

@@ -2,6 +2,9 @@
 
 A question is one line of JSON, the answer too. The bytes of a picture or a file follow the answer;
 a console comes with it as a file descriptor.
+
+The door answers so many callers at once, and each of them has so many seconds to ask and to read.
+The next caller waits in the kernel's queue of the socket.
 """
 
 from __future__ import annotations
@@ -12,103 +15,124 @@ import socket
 import socketserver
 import stat
 import struct
+import threading
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from pizarra.agent.agent import Agent
+from pizarra.agent.questions import (
+    Activity,
+    Console,
+    Events,
+    File,
+    Query,
+    RecordActivity,
+    Screenshot,
+    Submit,
+    parse_question,
+)
 from pizarra.agent.translations import error_json
 from pizarra.errors import BadInput, HostNotFit, PizarraError
-from pizarra.model.policy import ResetBy
 from pizarra.system.own_folder import opening_folder
 
 _CREDENTIALS = struct.Struct("3i")  # struct ucred of unix(7)
 _LINE_BYTES_MOST = 256 * 1024  # a classroom's file may be 64 KiB
 _WAIT_MOST_S = 10.0
 _FDS_MOST = 1  # with a question
+CALLERS_AT_ONCE = 64  # more than the pages answer at once, with the pump's jobs
+ASKING_S = 5.0
+_READING_S = 60.0  # for a piece of the answer, at most 1 MiB
+_QUEUE_S = 10.0
 
 
-class _Caller(socketserver.StreamRequestHandler):
+class _Caller(socketserver.BaseRequestHandler):
     """One question."""
 
     server: Door
+    request: socket.socket
     fds: list[int]
 
     def handle(self) -> None:
-        peer = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        peer = self.request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         if _CREDENTIALS.unpack(peer)[1] not in (0, self.server.user_id):
             return
-        first, fds, _, _ = socket.recv_fds(self.connection, 1, _FDS_MOST)
-        self.fds = fds
-        for fd in fds:
-            os.set_inheritable(fd, False)
-        try:
-            line = first if first == b"\n" else first + self.rfile.readline(_LINE_BYTES_MOST)
-            self._answer(dict(json.loads(line)))
-        except PizarraError as error:
-            self._send({"error": error_json(error)})
-        except (ValueError, TypeError, KeyError) as error:
-            bad = BadInput("The question cannot be understood: {why}.", why=repr(error))
-            self._send({"error": error_json(bad)})
-        except BrokenPipeError:
-            return  # whoever asked has gone
-        finally:
-            for fd in fds:
-                os.close(fd)
+        self.fds = []
+        # whoever asked may have gone, or neither ask nor read
+        with suppress(BrokenPipeError, ConnectionResetError, TimeoutError):
+            try:
+                line = self._read_line()
+                self.request.settimeout(_READING_S)
+                self._answer(line)
+            except PizarraError as error:
+                self._send({"error": error_json(error)})
+            finally:
+                for fd in self.fds:
+                    os.close(fd)
 
-    def _answer(self, question: dict[str, Any]) -> None:
-        agent, classroom_id = self.server.agent, str(question.get("classroom_id", ""))
-        match question.get("ask"):
-            case "query":
-                command, by = str(question["command"]), ResetBy(question["by"])
+    def _read_line(self) -> bytes:
+        """The question, whole within a few seconds. Raises TimeoutError, BadInput."""
+        due, line = time.monotonic() + ASKING_S, bytearray()
+        while not line.endswith(b"\n"):
+            self.request.settimeout(max(0.001, due - time.monotonic()))
+            piece, fds, _, _ = socket.recv_fds(self.request, 1 << 16, _FDS_MOST)
+            self.fds += fds
+            for fd in fds:
+                os.set_inheritable(fd, False)
+            line += piece
+            if time.monotonic() > due:
+                raise TimeoutError
+            if len(self.fds) > _FDS_MOST or len(line) > _LINE_BYTES_MOST:
+                raise BadInput("A question has at most {n} bytes and a file.", n=_LINE_BYTES_MOST)
+            if not piece:
+                break
+        return bytes(line)
+
+    def _answer(self, line: bytes) -> None:
+        agent = self.server.agent
+        match parse_question(line):
+            case Query(command=command, arguments=arguments, by=by) as query:
                 answer = agent.query(
                     command,
-                    dict(question["arguments"]),
+                    arguments,
                     by,
-                    dry_run=bool(question.get("dry_run")),
-                    classroom_id=classroom_id,
+                    dry_run=query.dry_run,
+                    classroom_id=query.classroom_id,
                 )
                 self._send({"answer": answer})
-            case "submit":
-                command, by = str(question["command"]), ResetBy(question["by"])
-                arguments, job = dict(question["arguments"]), str(question["job"])
+            case Submit(job=job, command=command, arguments=arguments, by=by) as wish:
                 upload = self.fds[0] if self.fds else None
-                new = agent.submit(job, command, arguments, by, upload, classroom_id)
+                new = agent.submit(job, command, arguments, by, upload, wish.classroom_id)
                 self._send({"answer": new})
-            case "events":
-                wait_s = min(_WAIT_MOST_S, float(question.get("wait_s", 0)))
-                job, since = str(question["job"]), int(question["since"])
-                self._send({"answer": agent.events(job, since, wait_s)})
-            case "record_activity":
-                agent.record_activity(str(question["classroom"]), int(question["number"]))
+            case Events(job=job, since=since, wait_s=wait_s):
+                self._send({"answer": agent.events(job, since, min(_WAIT_MOST_S, wait_s))})
+            case RecordActivity(classroom=classroom, number=number):
+                agent.record_activity(classroom, number)
                 self._send({"answer": True})
-            case "activity":
-                numbers = [int(one) for one in question["numbers"]]
-                self._send({"answer": agent.activity(str(question["classroom"]), numbers)})
-            case "screenshot":
-                seat = str(question["classroom"]), int(question["number"])
-                picture = agent.screenshot(*seat, classroom_id)
+            case Activity(classroom=classroom, numbers=numbers):
+                self._send({"answer": agent.activity(classroom, numbers)})
+            case Screenshot(classroom=classroom, number=number, classroom_id=room):
+                picture = agent.screenshot(classroom, number, room)
                 self._send_bytes(len(picture), [picture])
-            case "file":
-                self._send_bytes(*agent.file(str(question["name"])))
-            case "console":
-                seat = str(question["classroom"]), int(question["number"])
-                self._send_console(*seat, classroom_id)
-            case other:
-                raise BadInput("Nobody answers the question {name!r}.", name=str(other))
+            case File(name=name):
+                self._send_bytes(*agent.file(name))
+            case Console(classroom=classroom, number=number, classroom_id=room):
+                self._send_console(classroom, number, room)
 
     def _send(self, document: dict[str, Any]) -> None:
-        self.wfile.write(json.dumps(document).encode() + b"\n")
+        self.request.sendall(json.dumps(document).encode() + b"\n")
 
     def _send_bytes(self, size_bytes: int, pieces: Iterable[bytes]) -> None:
         self._send({"bytes": size_bytes})
         for piece in pieces:
-            self.wfile.write(piece)
+            self.request.sendall(piece)
 
     def _send_console(self, classroom: str, number: int, classroom_id: str) -> None:
         fd = self.server.agent.console(classroom, number, classroom_id)
         try:
-            socket.send_fds(self.connection, [b'{"answer": true}\n'], [fd])
+            socket.send_fds(self.request, [b'{"answer": true}\n'], [fd])
         finally:
             os.close(fd)
 
@@ -136,3 +160,18 @@ class Door(socketserver.ThreadingUnixStreamServer):
         path.chmod(0o600)
         self.agent = agent
         self.user_id = user_id
+        self._free = threading.BoundedSemaphore(CALLERS_AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer a caller in a thread, when one of the few is free."""
+        if self._free.acquire(timeout=_QUEUE_S):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The thread of a caller."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()

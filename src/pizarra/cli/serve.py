@@ -11,13 +11,16 @@ import typer
 from pizarra.cli.options import Json
 from pizarra.cli.output import err, out, print_json, reporting_errors
 from pizarra.cli.words import _
-from pizarra.errors import HostNotFit
+from pizarra.errors import BadInput, HostNotFit
 
 
 def serve(
     demonstration: Annotated[
         int, typer.Option(help="Without any machine: so many seats that are only remembered.")
     ] = 0,
+    part: Annotated[
+        str, typer.Option(help="Only a part, as a unit of systemd does: agent or pages.")
+    ] = "all",
     as_json: Json = False,
 ) -> None:
     """Serve the dashboard, the students' pages and the REST API of this host.
@@ -39,7 +42,7 @@ def serve(
         try:
             import django as _django  # noqa: F401 - is it there?
 
-            from pizarra.server.serve import demonstration_host, serve
+            from pizarra.server import serve as server
         except ModuleNotFoundError as error:
             raise HostNotFit(
                 "The server's libraries are not installed: {name}.",
@@ -49,11 +52,22 @@ def serve(
         from pizarra.service.context import context_here
         from pizarra.settings import read_settings
 
+        if part not in list(server.Part) or (demonstration and part != server.Part.ALL):
+            raise BadInput(
+                "A part of the server is agent or pages; a demonstration has no parts.",
+                "pizarra serve; or systemctl start pizarra",
+            )
         settings = read_settings()
+        err.print(_("Starting the server …"))
+        if part == server.Part.PAGES:
+            server.serve_pages(settings, told)
+            return
         if demonstration:
-            host = demonstration_host(settings, demonstration)
+            host = server.demonstration_host(settings, demonstration)
         else:
             host = context_here(settings=settings).host
-        err.print(_("Starting the server …"))
         gc.enable()  # all is imported, and this process goes on for days
-        serve(settings, host, told)
+        if part == server.Part.AGENT:
+            server.serve_agent(settings, host)
+        else:
+            server.serve(settings, host, told)

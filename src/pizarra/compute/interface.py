@@ -169,7 +169,7 @@ class Compute(Protocol):
         ...
 
     def screenshot(self, uuid: str) -> bytes:
-        """A picture (PNG or PPM) of the screen of a machine that is on."""
+        """A small picture (PNG) of the screen of a machine that is on."""
         ...
 
     def console(self, uuid: str) -> int:

@@ -46,6 +46,7 @@ from pizarra.compute.libvirt_networks import (
 )
 from pizarra.compute.libvirt_storage import volume_path
 from pizarra.compute.seat_metadata import NAMESPACE
+from pizarra.compute.small_picture import make_small, receive_picture
 from pizarra.errors import ComputeFault, NotOurs
 from pizarra.model.facts import Domain, Power
 from pizarra.model.sentence import N_, Sentence
@@ -345,17 +346,14 @@ class LibvirtCompute:
         return parse_answer(answer)
 
     def screenshot(self, uuid: str) -> bytes:
-        """The screen as QEMU draws it."""
+        """The screen as QEMU draws it, made small by a child that has nothing else."""
 
         def work(conn: Connection) -> bytes:
-            stream, data = conn.newStream(), bytearray()
+            stream = conn.newStream()
             _find_domain(conn, uuid).screenshot(stream, 0)
-            while part := stream.recv(1 << 18):
-                data += part
-            stream.finish()
-            return bytes(data)
+            return receive_picture(stream)
 
-        return self._connections.do(N_("draw"), uuid, work)
+        return make_small(self._connections.do(N_("draw"), uuid, work))
 
     def console(self, uuid: str) -> int:
         """One end of a new socket pair; libvirtd hands the other end to QEMU."""

@@ -1,7 +1,8 @@
 """`pizarra serve`: the agent here, as root; the pages and the pump beside it, as an ordinary user.
 
 The user's processes read and write the database and speak with the agent's door; they can do
-nothing to the host. Where we are not root ourselves (a demonstration), all are the same user.
+nothing to the host. Where we are not root ourselves (a demonstration), all are the same user. With
+systemd the user's processes have a unit of their own (``serve_pages``).
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +37,21 @@ from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.demonstration import demonstration_store
 from pizarra.storage.interface import NewVolume
+from pizarra.system.notify import tell_systemd
 from pizarra.system.process import beside, run_as
 
 _PREPARE_S = 300.0
 _PAGES_S = 120.0  # a slow machine's Python takes its time
 Say = Callable[[str, str], None]  # the address, and a password that was made
+
+
+class Part(StrEnum):
+    """What of the server a process serves. The units of systemd have the agent and the pages each
+    in one, with limits of its own."""
+
+    ALL = "all"
+    AGENT = "agent"
+    PAGES = "pages"
 
 
 def serve(
@@ -49,30 +62,89 @@ def serve(
 
     Raises HostNotFit when the pages cannot be served.
     """
-    user = lay_out(settings)
-    if user:
-        _check_readable(user)
-    os.environ |= {"PIZARRA_SERVER_FOLDER": str(settings.server_folder),
-                   "PIZARRA_RUN_FOLDER": str(host.settings.run_folder),
-                   "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings"}  # fmt: skip
+    user = _lay_out(settings)
+    _name_folders(settings, host.settings)
     first = _prepare(user)
     if ready is not None and not run_as(user, ready):
         raise HostNotFit("The server's database could not be filled.", "What it said is above.")
-    agent, stopping = Agent(host), threading.Event()
-    user_id = pwd.getpwnam(user).pw_uid if user else os.geteuid()
-    door = Door(host.settings.agent_socket, agent, user_id)
+    stopping = _stopping_at_signals()
+    with _serving_agent(host, user, stopping):
+        _run_pages(settings, user, partial(say, _address(settings), first), stopping)
+
+
+def serve_agent(settings: Settings, host: Host) -> None:
+    """Serve the agent alone, as root, until a signal ends the process. Raises HostNotFit."""
+    user = _lay_out(settings)
+    stopping = _stopping_at_signals()
+    with _serving_agent(host, user, stopping):
+        tell_systemd("READY=1")
+        stopping.wait()
+
+
+def serve_pages(settings: Settings, say: Say) -> None:
+    """Serve the pages alone, as their user, until a signal ends the process. Raises HostNotFit."""
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    if user != settings.server_user:
+        raise HostNotFit(
+            "The pages run as {user}, and the setting server_user names {other}.",
+            "Say the same in both: systemctl edit pizarra-pages",
+            user=user,
+            other=settings.server_user,
+        )
+    _name_folders(settings, settings)
+    first = _prepare("")
+    _run_pages(settings, "", partial(say, _address(settings), first), _stopping_at_signals())
+
+
+def _lay_out(settings: Settings) -> str:
+    user = lay_out(settings)
+    if user:
+        _check_readable(user)
+    return user
+
+
+def _name_folders(settings: Settings, host: Settings) -> None:
+    """For the children: the folders of the server, and of the agent's host (in memory or not)."""
+    os.environ |= {"PIZARRA_SERVER_FOLDER": str(settings.server_folder),
+                   "PIZARRA_RUN_FOLDER": str(host.run_folder),
+                   "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings"}  # fmt: skip
+
+
+def _address(settings: Settings) -> str:
+    return f"http{'s' * settings.server_self_signed}://{settings.server_listen}/"
+
+
+def _stopping_at_signals() -> threading.Event:
+    stopping = threading.Event()
     for signalled in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signalled, lambda *_: stopping.set())
+    return stopping
+
+
+@contextmanager
+def _serving_agent(host: Host, user: str, stopping: threading.Event) -> Iterator[None]:
+    agent = Agent(host)
+    user_id = pwd.getpwnam(user).pw_uid if user else os.geteuid()
+    door = Door(host.settings.agent_socket, agent, user_id)
     threading.Thread(target=door.serve_forever, daemon=True).start()
     threading.Thread(target=agent.run_guard, args=(stopping,), daemon=True).start()
+    try:
+        yield
+    finally:
+        door.shutdown()
+
+
+def _run_pages(
+    settings: Settings, user: str, say: Callable[[], None], stopping: threading.Event
+) -> None:
+    """Run the pages and the pump until we are told to stop, or one of them ends."""
     with _child("pump", user) as pump, _child("web", user) as web:
         _answers(settings.server_listen, lambda: web.poll() is not None)
-        say(f"http{'s' * settings.server_self_signed}://{settings.server_listen}/", first)
+        say()
         for child in (pump, web):
             threading.Thread(target=_watch, args=(child.wait, stopping), daemon=True).start()
         stopping.wait()
         failed = any(child.poll() not in (None, 0) for child in (pump, web))
-    door.shutdown()
     if failed:
         raise HostNotFit("The pages ended by themselves.", "What they said is above.")
 

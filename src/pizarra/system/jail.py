@@ -63,6 +63,7 @@ def jail(
     *,
     shows: Mapping[str, Path] | None = None,
     disk: Path | None = None,
+    memory_bytes: int = _MEMORY_BYTES,
 ) -> list[str]:
     """The command that runs ``argv`` in a jail, whose root folder is mounted on ``folder``.
 
@@ -71,7 +72,7 @@ def jail(
     write. ``place_in_jail`` tells the program where they are. Where we are not root, the program
     is as unprivileged as we are, and has the limits alone.
     """
-    limits = limit([], memory_bytes=_MEMORY_BYTES, file_bytes=None if disk else 0, tasks=200)
+    limits = limit([], memory_bytes=memory_bytes, file_bytes=None if disk else 0, tasks=200)
     if os.geteuid() != 0:
         return [*_ENVIRONMENT, *limits, *argv]
     user = str(_FIRST_USER + secrets.randbelow(_USERS))

@@ -115,7 +115,7 @@ def _of_key(user: User, job: Job, key: str) -> Job | None:
 
 
 def write_audit(
-    user: User,
+    user: User | None,
     action: str,
     classroom: str = "",
     *,
@@ -123,16 +123,17 @@ def write_audit(
     facts: dict[str, Any] | None = None,
     job: Job | None = None,
     request: HttpRequest | None = None,
+    outcome: str = "done",
 ) -> AuditEntry:
-    """Add an entry to the audit."""
+    """Add an entry to the audit. ``user`` is None for a visitor who has not signed in."""
     return AuditEntry.objects.create(
         user=user,
-        who=user.username,
+        who=user.username if user else "",
         address=request.META.get("REMOTE_ADDR") or None if request else None,
         action=action,
         target=target,
         classroom=classroom,
         facts=facts or {},
-        outcome=outcome_of(job) if job else "done",
+        outcome=outcome_of(job) if job else outcome,
         job=job,
     )

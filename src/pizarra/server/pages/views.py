@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
@@ -29,6 +30,7 @@ from pizarra.server.jobs.audit import audit_for
 from pizarra.server.jobs.models import OPEN, Job, State
 from pizarra.server.jobs.queue import write_audit
 from pizarra.server.pages.words import console_words, upload_words, wall_words
+from pizarra.server.people import guesses
 from pizarra.server.people.acts import make_token, revoke_token
 from pizarra.server.people.models import Role, Scope, User
 from pizarra.server.people.usernames import parse_username, username_fault
@@ -38,17 +40,54 @@ from pizarra.server.rooms.models import Room
 
 
 class SignIn(LoginView):
-    """The form with name and password."""
+    """The form with name and password. Each try is in the audit, and counts for the throttles."""
 
     rule = Rule.ANYBODY
     template_name = "sign_in.html"
     redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Check the password, unless too many wrong ones came."""
+        if guesses.is_closed(self._counts()):
+            wait = {"Retry-After": str(guesses.WINDOW_S)}
+            shown = {"is_throttled": True, "next": ""}
+            return self.render_to_response(shown, status=429, headers=wait)
+        return super().post(request, *args, **kwargs)
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Sign in, and remember the browser."""
+        guesses.forget(self._counts())
+        answer, user = super().form_valid(form), _user(self.request)
+        write_audit(user, "sign-in", request=self.request)
+        guesses.remember_browser(self.request, answer, user)
+        return answer
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Count the guess."""
+        was_last = guesses.count_wrong(self._counts())
+        # what is no user's name may be a password that somebody typed in the wrong field
+        known = User.objects.filter(username=self._name()).values_list("username", flat=True)
+        write_audit(None, "sign-in", target=(known.first() or "")[:80], request=self.request,
+                    outcome="throttled" if was_last else "refused")  # fmt: skip
+        return super().form_invalid(form)
+
+    def _name(self) -> str:
+        return self.request.POST.get("username", "").strip()
+
+    def _counts(self) -> guesses.Counts:
+        return guesses.password_counts(self.request, self._name())
 
 
 class SignOut(LogoutView):
     """Sign out, by POST only."""
 
     rule = Rule.ANYBODY
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Sign out whoever is signed in."""
+        if isinstance(request.user, User):
+            write_audit(request.user, "sign-out", request=request)
+        return super().post(request, *args, **kwargs)
 
 
 @rule(Rule.ANYBODY)
@@ -139,9 +178,12 @@ def join(request: HttpRequest) -> HttpResponse:
         seat = acts.join(user, code, request)
     except PizarraError as error:
         seats = user.assignments.select_related("room")
-        problem = _(error.text).format(**error.facts) + " " + _(error.hint or " ")
+        problem = _problem_page(error)
         return render(
-            request, "home_student.html", {"seats": seats, "problem": problem}, status=400
+            request,
+            "home_student.html",
+            {"seats": seats, "problem": problem},
+            status=error.http_status,
         )
     return redirect("console", classroom=seat.room.name, number=seat.number)
 

@@ -1,4 +1,4 @@
-"""The application that uvicorn runs: pages, API and console sockets."""
+"""The application that uvicorn runs: pages, API and console sockets, behind the gate."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings")
 _pages = get_asgi_application()  # sets Django up; what follows needs that
 
+from pizarra.server.gate.requests import Gate  # noqa: E402
 from pizarra.server.project.urls import websocket_urlpatterns  # noqa: E402
 from pizarra.server.streams import watch_changes  # noqa: E402
 
 watch_changes()
 
-application: Any = ProtocolTypeRouter(
-    {
-        "http": _pages,
-        "websocket": AllowedHostsOriginValidator(
-            AuthMiddlewareStack(URLRouter(websocket_urlpatterns))
-        ),
-    }
-)
+_sockets = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+application: Any = Gate(ProtocolTypeRouter({"http": _pages, "websocket": _sockets}))

@@ -16,7 +16,8 @@ from pizarra.server.permissions import Rule, rule
 @rule(Rule.ANYBODY)
 def metrics(request: HttpRequest) -> HttpResponse:
     """Metrics for Prometheus, for this machine only. A proxy must not pass them on."""
-    if request.META.get("REMOTE_ADDR") not in ("127.0.0.1", "::1"):
+    is_passed_on = "X-Forwarded-For" in request.headers or "Forwarded" in request.headers
+    if is_passed_on or request.META.get("REMOTE_ADDR") not in ("127.0.0.1", "::1"):
         return HttpResponse(status=403)
     registry = CollectorRegistry()
     for name, what, values in _gauges():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
+from pizarra.errors import BadInput
 from pizarra.server.hosts import host
 from pizarra.server.jobs.queue import write_audit
+from pizarra.server.people import guesses
 from pizarra.server.people.models import User
 from pizarra.server.rooms import roster
 from pizarra.server.rooms.models import Room, SeatAssignment
@@ -38,7 +40,13 @@ def renew_code(user: User, room: Room, request: HttpRequest) -> str:
 
 def join(user: User, code: str, request: HttpRequest) -> SeatAssignment:
     """Take a free machine of the class with this code. A second call gives the same one. Raises
-    BadInput."""
-    seat = roster.join(user, code, _numbers)
+    TooOften for one who guesses, BadInput."""
+    guesses.check_code_guesses(request, user)
+    room = roster.room_of_code(code)
+    if room is None:
+        if guesses.count_wrong(guesses.code_counts(request, user)):
+            write_audit(user, "join", request=request, outcome="throttled")
+        raise BadInput("There is no class with this code.", "Ask your teacher for it again.")
+    seat = roster.join(user, room, _numbers)
     write_audit(user, "join", seat.room.name, target=seat.seat, request=request)
     return seat

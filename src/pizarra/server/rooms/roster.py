@@ -130,13 +130,15 @@ def make_code(room: Room) -> str:
         return room.class_code
 
 
-@transaction.atomic
-def join(user: User, code: str, seats_of: Callable[[Room], Collection[int]]) -> SeatAssignment:
-    """Give a student the first free seat of a class. Raises BadInput."""
+def room_of_code(code: str) -> Room | None:
+    """The class with this code."""
     wanted = code.strip().upper()
-    room = Room.objects.filter(class_code=wanted).first() if code.isascii() and wanted else None
-    if room is None:
-        raise BadInput("There is no class with this code.", "Ask your teacher for it again.")
+    return Room.objects.filter(class_code=wanted).first() if code.isascii() and wanted else None
+
+
+@transaction.atomic
+def join(user: User, room: Room, seats_of: Callable[[Room], Collection[int]]) -> SeatAssignment:
+    """Give a student the first free seat of a class. Raises BadInput."""
     own = room.assignments.filter(student=user).first()
     if own is not None:
         return own
