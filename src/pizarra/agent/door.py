@@ -79,6 +79,9 @@ class _Caller(socketserver.StreamRequestHandler):
             case "activity":
                 numbers = [int(one) for one in question["numbers"]]
                 self._send({"answer": agent.activity(str(question["classroom"]), numbers)})
+            case "halt":
+                answer = agent.halt(str(question["classroom"]), int(question["number"]))
+                self._send({"answer": answer})
             case "screenshot":
                 picture = agent.screenshot(str(question["classroom"]), int(question["number"]))
                 self._send_bytes(len(picture), [picture])
