@@ -12,9 +12,9 @@ no set sends nothing. On a network of a classroom a seat speaks IPv4 and ARP onl
 address; nobody there has an IPv6 address. On a bridge of the host Pizarra knows a seat's MAC
 address and no other.
 
-libvirt's own ``clean-traffic`` was weighed (https://libvirt.org/formatnwfilter.html): its rules do
-not come back after ``nft flush ruleset``, and each start of a machine runs ebtables and iptables
-many times under one lock. docs/security.md has what that costs.
+libvirt's own ``clean-traffic`` was weighed (https://libvirt.org/formatnwfilter.html). libvirt makes
+its rules when a machine starts, so they are gone after ``nft flush ruleset``. Our two tables are
+written in one transaction, whatever the number of machines, and a start can look at them.
 """
 
 from __future__ import annotations
