@@ -72,6 +72,13 @@ class Settings(BaseModel):
     undo_hours: float = Field(
         24, ge=0, le=8760, description="how long a reset can be undone; 0 keeps nothing"
     )
+    pool_reserve_percent: float = Field(
+        5,
+        ge=1,
+        le=90,
+        description="how much of a pool stays free: nothing starts or is imported below that, and"
+        " the machines that write fastest are paused",
+    )
     at_once: int = Field(
         default_factory=lambda: min(20, 2 * (os.cpu_count() or 2)),
         ge=1,
@@ -143,6 +150,11 @@ class Settings(BaseModel):
     def activity_folder(self) -> Path:
         """The folder of the notes of who was active lately."""
         return self.run_folder / "activity"
+
+    @property
+    def halt_folder(self) -> Path:
+        """The folder of the notes of machines that the guard paused."""
+        return self.run_folder / "halts"
 
     @property
     def lock_folder(self) -> Path:

@@ -71,9 +71,12 @@ def test_host_check_when_installed_then_fit_after_fix(host: RunningHost) -> None
 
 def test_fence_when_nftables_is_restarted_then_its_rules_are_back(host: RunningHost) -> None:
     for verb in ("start", "restart", "reload"):
-        done = host.shell.run(f"systemctl {verb} nftables && nft list table inet pizarra", _SLOW_S)
+        tables = "nft list table inet pizarra && nft list table bridge pizarra"
+        done = host.shell.run(f"systemctl {verb} nftables && {tables}", _SLOW_S)
         assert done.returncode == 0, done.stderr.decode()
         assert b"chain forward" in done.stdout
+        guarded = "systemctl show -P ExecMainStartTimestamp pizarra-guard"
+        assert host.shell.run(guarded).stdout.strip(), "it puts the addresses of seats into them"
 
 
 @pytest.mark.parametrize("kind", ["lvm-thin", "lvm-thick", "qcow2"])

@@ -60,7 +60,7 @@ def test_export_when_it_is_a_checkpoint_of_a_thin_volume_then_a_template_is_made
     folder = tmp_path / "usb"
     done = pizarra("checkpoint", "export", "net", "lesson-3", str(folder), "--from", "1")
     assert done.status == 0, done.err
-    assert image_info(next(folder.glob("*.qcow2"))).actual_bytes < 8 << 20
+    assert image_info(next(folder.glob("*.qcow2"))).content_bytes < 8 << 20
     assert pizarra("template", "import", "lesson", str(folder), "--vg", VG).status == 0
     golden = lab.host.observe().template("lesson").volumes[0]
     with lab.host.storage_of(golden).opening(golden) as path:

@@ -1,15 +1,17 @@
-"""Classic stores that fill up: guard extends them, or pauses their machine in time."""
+"""What fills up: guard extends classic stores, and pauses machines in time."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from pizarra.service.context import Context
 from pizarra.storage.dm_snapshot.store import cow_bytes
 from tests.contract.storage_lvm import VG, direct_write, lvm
 from tests.fixtures.command import pizarra
-from tests.lab.conftest import command
+from tests.lab.conftest import command, empty_lab
 from tests.lab.school import direct_read
 from tests.lab.test_firmware import run_seats
 
@@ -63,3 +65,65 @@ def test_guard_when_a_classic_store_fills_then_extends_it_or_stops_its_machine(
     assert "running" in command("virsh", "domstate", "full-01")
     assert run_seats("reset", "full", "--off")["full-01"]["verified"] is True
     assert pizarra("classroom", "delete", "full", "--yes").status == 0
+
+
+def fast(number: int) -> Path:
+    return Path(f"/dev/{VG}/fast-{number:02d}.vda")
+
+
+@pytest.fixture
+def small_pool(lab: Context, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A thin pool of 128 MiB, half of which stays free."""
+    _ = lab
+    monkeypatch.setenv("PIZARRA_POOL", "small")
+    monkeypatch.setenv("PIZARRA_POOL_RESERVE_PERCENT", "50")
+    lvm("lvcreate", "-y", "--type", "thin-pool", "-L", "128m", "-n", "small", VG)
+    yield
+    empty_lab()
+    lvm("lvremove", "-ff", "-y", f"{VG}/small")
+
+
+@pytest.mark.usefixtures("small_pool")
+def test_guard_when_a_thin_pool_is_at_its_reserve_then_its_fastest_writer_stands_still(
+    tmp_path: Path,
+) -> None:
+    image = tmp_path / "blank.img"
+    with image.open("wb") as file:
+        file.truncate(100 * MIB)
+    how = ("--storage", "lvm-thin", "--vg", VG)
+    assert pizarra("template", "import", "blank", str(image), *how).status == 0
+    wish = ("--template", "blank", "--seats", "2", "--memory", "16M", "--network", "none")
+    run_seats("classroom", "create", "fast", *wish, "--vcpus", "1")
+    run_seats("start", "fast")
+    told = pizarra("guard")
+    assert (told.status, "paused" in told.err) == (0, False), told.err
+
+    for at in range(80):
+        direct_write(fast(1), at * MIB, bytes([at + 1]) * MIB)
+    direct_write(fast(2), 0, b"x" * MIB)
+    told = pizarra("guard")
+    assert "small is nearly full" in told.err, told.err
+    assert "fast-01, which wrote" in told.err, told.err
+    assert "paused" in command("virsh", "domstate", "fast-01")
+    assert "running" in command("virsh", "domstate", "fast-02")
+    seen = run_seats("status", "fast")
+    assert [seen[one]["halt"] for one in sorted(seen)] == ["space", None]
+    assert direct_read(fast(1), 79 * MIB, 4096) == bytes([80]) * 4096, "nothing is lost"
+
+    assert run_seats("unfreeze", "fast", status=1)["fast-01"]["outcome"] == "skipped"
+    assert pizarra("start", "fast", "1").status == 3
+    assert "paused" in command("virsh", "domstate", "fast-01")
+
+    lvm("lvextend", "-y", "-L", "384m", f"{VG}/small")
+    packed = tmp_path / "packed.qcow2"
+    image.write_bytes(b"A" * 150 * MIB)
+    command("qemu-img", "convert", "-c", "-O", "qcow2", image, packed)
+    assert packed.stat().st_size < 2 * MIB
+    refused = pizarra("template", "import", "bomb", str(packed), *how)
+    assert (refused.status, "stay free" in refused.err) == (3, True), refused.err
+
+    run_seats("start", "fast", "1")
+    assert "running" in command("virsh", "domstate", "fast-01")
+    assert pizarra("guard").status == 0
+    assert run_seats("reset", "fast", "--off")["fast-01"]["verified"] is True
+    assert pizarra("classroom", "delete", "fast", "--yes").status == 0

@@ -15,7 +15,7 @@ _HEAD = """# A classroom as a file
 `pizarra classroom apply FILE.yaml` makes a classroom, or changes it. A second run changes nothing.
 `--dry-run` shows what would change.
 
-The table has all keys. The last six keys are the *policies* of the classroom. Policies are labels
+The table has all keys. The last nine keys are the *policies* of the classroom. Policies are labels
 on the disks, so they hold for the terminal, the pages and the API. `pizarra classroom show` shows
 them.
 
@@ -35,9 +35,10 @@ minutes: 50
 |---|---|---|
 """
 _TAIL = """
-A machine cannot use more than its `memory`, `vcpus` and `disk`. The network keeps seats apart,
-whatever students do. The classroom's page sets how many checkpoints a student may keep, and whether
-students may restart their machine or save checkpoints.
+A machine cannot use more than its `memory`, `vcpus` and `disk`. A network of the classroom keeps
+seats apart, whatever students do; [security.md](security.md) says what `bridge=` does not. The
+classroom's page sets how many checkpoints a student may keep, and whether students may restart
+their machine or save checkpoints.
 """
 
 

@@ -76,7 +76,7 @@ def seen(**changes: Any) -> DiskSeen:
 
 
 def file_disk(**changes: Any) -> DiskFound:
-    image = ImageInfo(path=FILE, format="qcow2", virtual_size_bytes=GIB, actual_bytes=MIB)
+    image = ImageInfo(path=FILE, format="qcow2", virtual_size_bytes=GIB, content_bytes=MIB)
     return DiskFound(seen=seen(**changes), image=image)
 
 

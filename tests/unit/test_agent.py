@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
@@ -34,6 +35,26 @@ def client(agent: Agent, tmp_path: Path) -> Iterator[HostClient]:
     path = tmp_path / "agent.sock"
     with closing_door(Door(path, agent, os.geteuid())):
         yield HostClient(path)
+
+
+class OneMinute(threading.Event):
+    """Set at the second look."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        _ = timeout
+        was = self.is_set()
+        self.set()
+        return was
+
+
+def test_guard_when_it_has_something_to_say_then_the_log_keeps_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    school = School()
+    school.compute.has_fence = False
+    with caplog.at_level(logging.WARNING):  # that of the server, and of most others
+        Agent(school.context.host).run_guard(OneMinute(), every_s=0)
+    assert "guard: The firewall between seats was not whole: it stands again." in caplog.messages
 
 
 def closing_door(door: Door) -> closing[Any]:

@@ -10,6 +10,7 @@ import pytest
 from pizarra.compute.definition import definition_of, parse_definition
 from pizarra.compute.domain_xml import domain_xml
 from pizarra.compute.interface import DomainSpec
+from pizarra.compute.network_xml import port_name
 from pizarra.errors import BadInput
 from pizarra.model.definition import Definition, Grade
 from pizarra.model.disk_source import ImageFile
@@ -119,6 +120,18 @@ CHANGES = {
         MADE_XML.replace('machine="q35"', 'machine="pc-i440fx-7.2"'),
         (Grade.HARDWARE, "its machine type is i440fx"),
     ),
+    "nested": (
+        MADE_XML.replace('policy="disable" name="vmx"', 'policy="require" name="vmx"'),
+        (Grade.LIMIT, "it may run machines of its own"),
+    ),
+    "not isolated": (
+        MADE_XML.replace('<port isolated="yes"/>', ""),
+        (Grade.LIMIT, f"its network card {SEAT.mac} is not held to its own addresses"),
+    ),
+    "another port": (
+        MADE_XML.replace(port_name(SEAT.mac), "tap7"),
+        (Grade.LIMIT, f"its network card {SEAT.mac} is not held to its own addresses"),
+    ),
 }
 
 
@@ -131,6 +144,8 @@ CHANGES = {
         replace(SEAT, disks=(replace(LVM, source=ImageFile(Path("/x.qcow2"), "qcow2")),)),
         *(replace(SEAT, network=one) for one in ("none", "nat", "isolated", "bridge=br0")),
         replace(SEAT, hardware=WINDOWS),
+        replace(SEAT, nested=True),
+        replace(SEAT, weight=300),
         replace(SEAT, hardware=Hardware(machine="i440fx", nic="e1000"), network="bridge=b"),
         replace(SEAT, disks=(LVM, replace(DATA, bus="sata")), hardware=Hardware(boot=DATA.target)),
         replace(SEAT, firmware=Firmware.UEFI, hardware=Hardware(secure_boot="yes")),

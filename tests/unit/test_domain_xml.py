@@ -97,6 +97,8 @@ VARIANTS = {
     "qcow2-buffered": domain_xml(replace(SEAT, disks=(QCOW2,)), kvm=True, buffered=("vda",)),
     "rbd": domain_xml(replace(SEAT, disks=(RBD,)), kvm=True),
     "bridge": domain_xml(replace(SEAT, network="bridge=br0"), kvm=True),
+    "nested-weight": domain_xml(replace(SEAT, nested=True, weight=300), kvm=True),
+    "weight-of-processors": domain_xml(replace(SEAT, weight=50), kvm=True, controllers=("cpu",)),
     "no-network": domain_xml(replace(SEAT, network="none"), kvm=True),
     "windows-bios": domain_xml(WINDOWS_SEAT, kvm=True),
     "windows-emulated": domain_xml(WINDOWS_SEAT, kvm=False),

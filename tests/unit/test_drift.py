@@ -9,8 +9,10 @@ from functools import partial
 from itertools import count
 
 import pytest
+from lxml import etree
 
 from pizarra.errors import ComputeFault, PizarraError, Unsupported
+from pizarra.model.definition import Grade
 from pizarra.model.facts import Power
 from pizarra.model.labels import CheckpointLabels
 from pizarra.model.names import seat_uuid
@@ -395,6 +397,44 @@ def test_reset_when_content_and_hardware_were_changed_then_only_content_is_put_r
     assert seat.fault is None
     if hardware != "another bus":
         assert seat.drift.defined, "the hardware stays as it was"
+
+
+# ---- what keeps a machine from others
+
+
+def older(xml: str) -> str:
+    """The same machine, as a version before defined it."""
+    root = etree.fromstring(xml)
+    for part in (*root.iterfind("devices/interface"), *root.iterfind("cpu")):
+        for tag in ("target", "port", "feature"):
+            for one in part.findall(tag):
+                part.remove(one)
+    return etree.tostring(root, encoding="unicode")
+
+
+def test_reset_when_an_older_version_made_the_machine_then_original_and_its_limits_come() -> None:
+    room = School()
+    room.compute.change(UUID, older)
+    verbs.start(room.context, "net", [2])
+    (seen,) = verbs.status(room.context, "net", [2]).seats
+    assert (seen.outcome, seen.verified) == (Outcome.DONE, True)
+    assert checkpoints.save(room.context, "net", "now", [2]).exit_status == 0
+    assert room.reset([2], Mode.HOT).exit_status == 0, "which defines nothing"
+    plan = verbs.reset_plan(room.context, "net", [2], mode=Mode.COLD)
+    assert "not held to its own addresses" in str(plan.seats[0].redefined)
+    assert room.reset([2]).exit_status == 0
+    (seat,) = look_at_seats(room.context, "net", [2], any_fault)[1]
+    assert (seat.fault, bool(seat.drift)) == (None, False)
+
+
+@every_hardware
+def test_reset_when_limits_and_hardware_were_changed_then_only_limits_are_put_right(
+    room: Tampered,
+) -> None:
+    room.compute.change(UUID, older)
+    assert room.reset([2]).exit_status == 0
+    (seat,) = look_at_seats(room.context, "net", [2], content_fault)[1]
+    assert {one.grade for one in seat.drift.defined} <= {Grade.HARDWARE}
 
 
 @pytest.mark.parametrize("edit", [overlay, CONTENT["no disk"]])

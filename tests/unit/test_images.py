@@ -53,7 +53,16 @@ def test_info_when_of_a_known_format_then_says_which_and_how_large(
     info = image_info(created(tmp_path / "disk", form))
     assert (info.format, info.backing) == (form, "")
     assert SIZE <= info.virtual_size_bytes < SIZE + MIB  # a VHD has whole cylinders
-    assert info.actual_bytes < 3 * MIB
+    assert info.content_bytes < 3 * MIB
+
+
+def test_info_when_compressed_then_what_it_unpacks_to_is_said(tmp_path: Path) -> None:
+    """24 MiB of one letter, in some 30 KiB."""
+    raw, packed = tmp_path / "raw", tmp_path / "packed"
+    raw.write_bytes(b"A" * 24 * MIB + bytes(40 * MIB))
+    subprocess.run(["qemu-img", "convert", "-c", "-O", "qcow2", raw, packed], check=True)
+    assert packed.stat().st_size < MIB
+    assert 24 * MIB <= image_info(packed).content_bytes < 26 * MIB
 
 
 def test_info_when_vhd_is_of_fixed_size_then_is_told_by_its_end(tmp_path: Path) -> None:
@@ -70,7 +79,7 @@ def test_info_when_path_is_relative_then_answer_is_absolute(
         path=tmp_path / "-o",
         format="qcow2",
         virtual_size_bytes=SIZE,
-        actual_bytes=(tmp_path / "-o").stat().st_blocks * 512,
+        content_bytes=image_info(tmp_path / "-o").content_bytes,
     )
 
 
@@ -88,7 +97,7 @@ def test_info_when_source_is_a_block_device_then_is_raw(tmp_path: Path) -> None:
     file.write_bytes(bytes(MIB))
     with loop_device(file) as device:
         info = image_info(device)
-    assert (info.format, info.virtual_size_bytes, info.actual_bytes) == ("raw", MIB, MIB)
+    assert (info.format, info.virtual_size_bytes, info.content_bytes) == ("raw", MIB, MIB)
 
 
 @pytest.mark.parametrize(

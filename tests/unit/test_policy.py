@@ -13,7 +13,14 @@ from pizarra.errors import BadInput, Unsupported
 from pizarra.model.classroom_record import policy_from_dict, policy_to_dict
 from pizarra.model.facts import Power
 from pizarra.model.outcome import Mode, Outcome
-from pizarra.model.policy import After, Policy, ResetBy
+from pizarra.model.policy import (
+    GROWTH_LEAST_BYTES,
+    WEIGHT_LEAST,
+    WEIGHT_MOST,
+    After,
+    Policy,
+    ResetBy,
+)
 from pizarra.service import apply, classrooms, verbs
 from pizarra.service.undo import undo
 from tests.unit.test_reset import School
@@ -25,6 +32,9 @@ POLICIES = st.builds(
     reset_by=st.sampled_from(ResetBy),
     undo_hours=st.none() | st.integers(0, 8760),
     minutes=st.integers(0, 1440),
+    growth_bytes=st.none() | st.integers(GROWTH_LEAST_BYTES, 1 << 40),
+    weight=st.integers(WEIGHT_LEAST, WEIGHT_MOST),
+    nested=st.booleans(),
 )
 
 
@@ -74,6 +84,9 @@ def test_apply_when_a_policy_changes_then_says_so_once_and_show_tells_it(net: De
         "undo_hours": 48,
         "minutes": 50,
         "changed_hardware": "keep",
+        "growth_bytes": None,
+        "weight": 100,
+        "nested": False,
     }
 
 
@@ -114,7 +127,8 @@ def test_undo_when_the_policy_keeps_nothing_then_cannot_be(net: Declared) -> Non
 @pytest.mark.parametrize(
     "line",
     ["after_reset: sometimes", "modes: [lukewarm]", "modes: []", "modes: cold", "minutes: -1",
-     "reset_by: everybody", "undo_hours: 99999", "undo_hours: 1.5", "minutes: soon"],
+     "reset_by: everybody", "undo_hours: 99999", "undo_hours: 1.5", "minutes: soon",
+     "weight: 0", "weight: 5000", "growth: 1K", "growth: much", "nested: perhaps"],
 )  # fmt: skip
 def test_apply_when_a_policy_cannot_be_then_names_it(net: Declared, line: str) -> None:
     before = classrooms.show(net.context, "net")

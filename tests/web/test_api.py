@@ -11,6 +11,7 @@ import pytest
 from django.test import Client
 
 from pizarra.agent.agent import Agent
+from pizarra.engine.halts import Halt, forget_halts, put_halt
 from pizarra.errors import ComputeFault
 from pizarra.server import hosts
 from pizarra.server.api import answers
@@ -340,6 +341,25 @@ def test_room_when_a_console_was_touched_then_how_long_ago_is_told(
         hosts.host().record_activity("net", number)
     seats = sign_in("ada", school).get("/api/v1/classrooms/net").json()["seats"]
     assert [seat["number"] for seat in seats if seat["active_s_ago"] is not None] == [2]
+
+
+def test_seat_when_the_guard_paused_its_machine_then_student_and_teacher_are_told(
+    school: School, host: Agent
+) -> None:
+    path, compute = "/api/v1/classrooms/net/seats/1", host.host.compute
+    (seat,) = [one for one in host.host.observe().classroom("net").seats if one.number == 1]
+    compute.start(seat.domain_uuid)
+    assert sign_in("eva", school).get(path).json()["reason"] is None
+    compute.pause(seat.domain_uuid)
+    put_halt(host.host.settings.halt_folder, seat, Halt.SPACE)
+    host.forget_answers()
+    for told in (
+        sign_in("eva", school).get(path).json(),
+        sign_in("ada", school).get("/api/v1/classrooms/net").json()["seats"][0],
+    ):
+        assert told["reason"].startswith("it is paused, for its storage is nearly full")
+        assert told["reason_in"]["es"].startswith("está en pausa")
+    forget_halts(host.host.settings.halt_folder, [seat])
 
 
 def test_own_checkpoint_when_a_student_keeps_work_then_within_the_quota_and_only_their_own(

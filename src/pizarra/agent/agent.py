@@ -13,6 +13,8 @@ from typing import Any
 from pizarra.agent.jobs import Jobs
 from pizarra.agent.pictures import Pictures
 from pizarra.agent.translations import with_translations
+from pizarra.engine.events import Event, Noted
+from pizarra.engine.halts import halt_of, sentence
 from pizarra.engine.host import Host
 from pizarra.errors import BadInput, NotFound, PizarraError
 from pizarra.model.classroom_record import check_id
@@ -33,8 +35,8 @@ _log = logging.getLogger("pizarra.agent")
 
 class Agent:
     """Its methods are the protocol: ``query``, ``submit``, ``events``, ``screenshot``, ``console``,
-    ``record_activity``, ``activity``, ``file``. Each raises PizarraError. Arguments come from the
-    unprivileged side: the command checks each of them again."""
+    ``record_activity``, ``activity``, ``halt``, ``file``. Each raises PizarraError. Arguments come
+    from the unprivileged side: the command checks each of them again."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -128,6 +130,12 @@ class Agent:
         check_name(classroom, N_("classroom"))
         return {str(one): activity.active_s_ago(folder, classroom, one) for one in numbers}
 
+    def halt(self, classroom: str, number: int) -> dict[str, Any]:
+        """Why the guard paused the machine of a seat: ``reason``, and the same in languages."""
+        check_name(classroom, N_("classroom"))
+        why = halt_of(self.host.settings.halt_folder, classroom, number)
+        return dict(with_translations({"reason": sentence(why) if why else None}))
+
     def file(self, name: str) -> tuple[int, Iterator[bytes]]:
         """Size in bytes and content of a file that a command exported."""
         path = exported_file(self.host.settings, name)
@@ -141,10 +149,10 @@ class Agent:
                 return seat.domain_uuid
         raise NotFound("There is no such seat.")
 
-    def run_guard(self, stopping: threading.Event) -> None:
+    def run_guard(self, stopping: threading.Event, every_s: float = _GUARD_EVERY_S) -> None:
         """Guard the space each minute, also where no timer of the system does."""
-        context = Context(self.host, lambda event: _log.info("guard: %s", event))
-        while not stopping.wait(_GUARD_EVERY_S):
+        context = Context(self.host, _log_note)
+        while not stopping.wait(every_s):
             try:
                 guard(context)
             except (PizarraError, OSError) as error:
@@ -157,6 +165,12 @@ def context_of(host: Host, arguments: Mapping[str, Any], by: ResetBy, classroom_
         return Context(host, by=by)
     meant = host.meaning(str(arguments.get("classroom", "")), check_id(classroom_id))
     return Context(meant, by=by, classroom_id=classroom_id)
+
+
+def _log_note(event: Event) -> None:
+    """What the guard has to say is kept: somebody looks for it when a class stands still."""
+    if isinstance(event, Noted):
+        _log.warning("guard: %s", event)
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -98,6 +98,13 @@ class HostClient:
         question = {"ask": "activity", "classroom": classroom, "numbers": list(numbers)}
         return {int(number): ago for number, ago in self._ask(question).items()}
 
+    def halt(self, classroom: str, number: int) -> dict[str, Any]:
+        """Why the guard paused the machine of a seat: ``reason``, None when it did not."""
+        answer: dict[str, Any] = self._ask(
+            {"ask": "halt", "classroom": classroom, "number": number}
+        )
+        return answer
+
     def screenshot(self, classroom: str, number: int, classroom_id: str = "") -> bytes:
         """What a seat's machine shows now, as an image."""
         question = {"ask": "screenshot", "classroom": classroom, "number": number,

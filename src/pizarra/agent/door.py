@@ -28,6 +28,7 @@ from pizarra.agent.questions import (
     Console,
     Events,
     File,
+    Halt,
     Query,
     RecordActivity,
     Screenshot,
@@ -113,6 +114,8 @@ class _Caller(socketserver.BaseRequestHandler):
                 self._send({"answer": True})
             case Activity(classroom=classroom, numbers=numbers):
                 self._send({"answer": agent.activity(classroom, numbers)})
+            case Halt(classroom=classroom, number=number):
+                self._send({"answer": agent.halt(classroom, number)})
             case Screenshot(classroom=classroom, number=number, classroom_id=room):
                 picture = agent.screenshot(classroom, number, room)
                 self._send_bytes(len(picture), [picture])

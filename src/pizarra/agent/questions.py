@@ -65,6 +65,14 @@ class Activity(_Question):
     numbers: list[_Number] = Field(max_length=_SEATS_MAX)
 
 
+class Halt(_Question):
+    """Why the guard paused a machine."""
+
+    ask: Literal["halt"]
+    classroom: str
+    number: _Number
+
+
 class Screenshot(_Question):
     """A picture of a screen. Its bytes follow the answer."""
 
@@ -90,7 +98,7 @@ class Console(_Question):
     classroom_id: str = ""
 
 
-Question = Query | Submit | Events | RecordActivity | Activity | Screenshot | File | Console
+Question = Query | Submit | Events | RecordActivity | Activity | Halt | Screenshot | File | Console
 _PARSER: TypeAdapter[Question] = TypeAdapter(Annotated[Question, Field(discriminator="ask")])
 
 

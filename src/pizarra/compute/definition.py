@@ -17,9 +17,9 @@ from pizarra.compute.domain_edit import (
     read_resources,
     read_state_files,
 )
-from pizarra.compute.domain_xml import BRIDGE
+from pizarra.compute.domain_xml import BRIDGE, NESTING
 from pizarra.compute.interface import DiskSpec, DomainSpec
-from pizarra.compute.network_xml import network_name
+from pizarra.compute.network_xml import network_name, port_name
 from pizarra.model.definition import (
     Definition,
     DiskDefinition,
@@ -84,6 +84,7 @@ def parse_definition(xml: str) -> Definition:
         machine=_machine(root),
         memory_bytes=memory_bytes,
         vcpus=vcpus,
+        nested=_is_nesting(root),
         nics=tuple(map(_nic, root.iterfind("devices/interface"))),
         others=tuple(_others(root)),
     )
@@ -109,6 +110,7 @@ def definition_of(spec: DomainSpec) -> Definition:
         machine=spec.hardware.machine,
         memory_bytes=spec.memory_bytes // KIB * KIB,
         vcpus=spec.vcpus,
+        nested=spec.nested,
         nics=_made_nics(spec),
         others=(),
     )
@@ -146,6 +148,8 @@ def _made_nics(spec: DomainSpec) -> tuple[NicDefinition, ...]:
             else network_name(spec.classroom),
             model=spec.hardware.nic,
             boot=0,
+            port=port_name(spec.mac),
+            is_isolated=True,
         ),
     )  # fmt: skip
 
@@ -188,6 +192,7 @@ def _backing(disk: etree._Element) -> Iterator[str]:
 def _nic(nic: etree._Element) -> NicDefinition:
     kind = nic.get("type", "")
     source, mac, model = nic.find("source"), nic.find("mac"), nic.find("model")
+    target = nic.find("target")
     named = "" if source is None else source.get({"direct": "dev"}.get(kind, kind), "")
     return NicDefinition(
         mac="" if mac is None else mac.get("address", "").lower(),
@@ -195,6 +200,8 @@ def _nic(nic: etree._Element) -> NicDefinition:
         source=named,
         model="" if model is None else model.get("type", ""),
         boot=_boot_order(nic),
+        port="" if target is None else target.get("dev", ""),
+        is_isolated=nic.find("port[@isolated='yes']") is not None,
     )
 
 
@@ -209,6 +216,12 @@ def _tpm(root: etree._Element) -> str:
     if backend is None:
         return ""
     return f"{backend.get('type', '')} {backend.get('version', '')}".strip()
+
+
+def _is_nesting(root: etree._Element) -> bool:
+    """Whether its processor has what it takes, whoever made it."""
+    features = root.iterfind("cpu/feature[@policy='disable']")
+    return not {one.get("name") for one in features}.issuperset(NESTING)
 
 
 def _machine(root: etree._Element) -> str:

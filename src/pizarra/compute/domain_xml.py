@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from lxml.etree import _Element
@@ -10,11 +10,12 @@ from lxml.etree import _Element
 from pizarra.compute.elements import element as el
 from pizarra.compute.elements import text_of
 from pizarra.compute.interface import DiskSpec, DomainSpec
-from pizarra.compute.network_xml import network_name
+from pizarra.compute.network_xml import network_name, port_name
 from pizarra.compute.seat_metadata import SeatMetadata, seat_element
 from pizarra.model.disk_source import BlockDevice, DiskSource, ImageFile, RbdImage
 from pizarra.model.hardware import Hardware
 from pizarra.model.labels import Firmware
+from pizarra.model.policy import WEIGHT_USUAL
 from pizarra.model.sizes import KIB
 
 AGENT = "org.qemu.guest_agent.0"  # name of the guest agent's channel
@@ -25,14 +26,23 @@ _HYPERV_CLOCK = "hypervclock"
 _ENLIGHTENED = {"state": "on"}
 # the controller of USB 2 is one function of a device, and these are the others
 _SLOW_USB = (("ich9-uhci1", "0"), ("ich9-uhci2", "2"), ("ich9-uhci3", "4"))
+NESTING = ("vmx", "svm")  # the features with which a processor runs machines: Intel's, AMD's
+CONTROLLERS = frozenset({"cpu", "io"})  # of the kernel, which divide processors and disks
 _RETRIES = {"spinlocks": {"retries": "8191"}}
 
 
-def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -> str:
+def domain_xml(
+    spec: DomainSpec,
+    *,
+    kvm: bool,
+    buffered: Collection[str] = (),
+    controllers: Collection[str] = CONTROLLERS,
+) -> str:
     """The persistent definition of a seat's machine.
 
     ``kvm`` False means software emulation. ``buffered`` has the targets (``vda``) of disks whose
-    file system refuses O_DIRECT, as tmpfs does before Linux 6.6.
+    file system refuses O_DIRECT, as tmpfs does before Linux 6.6. ``controllers`` has those of
+    ``CONTROLLERS`` that the host has: libvirt starts no machine with a weight of another.
     """
     domain = el(
         "domain",
@@ -43,6 +53,7 @@ def domain_xml(spec: DomainSpec, *, kvm: bool, buffered: Collection[str] = ()) -
         el("metadata", seat_element(_metadata(spec))),
         el("memory", {"unit": "KiB"}, str(spec.memory_bytes // KIB)),
         el("vcpu", str(spec.vcpus)),
+        *_weights(spec.weight, controllers),
         *_firmware(spec),
         _features(spec.hardware, kvm),
         _cpu(spec, kvm),
@@ -64,6 +75,16 @@ def _metadata(spec: DomainSpec) -> SeatMetadata:
         template=spec.template,
         version=spec.version,
     )
+
+
+def _weights(weight: int, controllers: Collection[str]) -> Iterator[_Element]:
+    """The usual weight is the kernel's own. https://libvirt.org/formatdomain.html#cpu-tuning"""
+    if weight == WEIGHT_USUAL:
+        return
+    if "cpu" in controllers:
+        yield el("cputune", el("shares", str(weight)))
+    if "io" in controllers:
+        yield el("blkiotune", el("weight", str(weight)))
 
 
 def _firmware(spec: DomainSpec) -> tuple[_Element, ...]:
@@ -112,6 +133,8 @@ def _cpu(spec: DomainSpec, kvm: bool) -> _Element:
         cpu.append(el("model", {"fallback": "allow"}, spec.hardware.cpu))
     if spec.hardware.sockets == "one":
         cpu.append(el("topology", {"sockets": "1", "cores": str(spec.vcpus), "threads": "1"}))
+    for name in () if spec.nested else NESTING:
+        cpu.append(el("feature", {"policy": "disable", "name": name}))
     return cpu
 
 
@@ -229,14 +252,21 @@ def _rbd_source(source: RbdImage) -> _Element:
 
 
 def _interfaces(spec: DomainSpec) -> tuple[_Element, ...]:
-    """On a classroom's own network a seat's port is isolated: it reaches the host only."""
+    """A seat's port is isolated from those of other seats. Its name is how ``fence`` knows it."""
     if spec.network == "none":
         return ()
-    card = (el("model", {"type": spec.hardware.nic}), el("rom", {"enabled": "no"}))
-    mac = el("mac", {"address": spec.mac})
     if spec.network.startswith(BRIDGE):
-        source = el("source", {"bridge": spec.network.removeprefix(BRIDGE)})
-        return (el("interface", {"type": "bridge"}, mac, source, *card),)
-    source = el("source", {"network": network_name(spec.classroom)})
-    isolated = el("port", {"isolated": "yes"})
-    return (el("interface", {"type": "network"}, mac, source, *card, isolated),)
+        kind, source = "bridge", spec.network.removeprefix(BRIDGE)
+    else:
+        kind, source = "network", network_name(spec.classroom)
+    card = el(
+        "interface",
+        {"type": kind},
+        el("mac", {"address": spec.mac}),
+        el("source", {kind: source}),
+        el("target", {"dev": port_name(spec.mac)}),
+        el("model", {"type": spec.hardware.nic}),
+        el("rom", {"enabled": "no"}),
+        el("port", {"isolated": "yes"}),
+    )
+    return (card,)

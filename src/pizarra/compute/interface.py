@@ -15,6 +15,7 @@ from pizarra.model.disk_source import DiskSource
 from pizarra.model.facts import Domain
 from pizarra.model.hardware import USUAL, Hardware
 from pizarra.model.labels import Firmware
+from pizarra.model.policy import WEIGHT_USUAL
 from pizarra.model.taken_subnet import TakenSubnet
 
 
@@ -43,6 +44,8 @@ class DomainSpec:
     disks: Sequence[DiskSpec]
     tpm: bool = False  # an emulated TPM 2.0
     hardware: Hardware = USUAL  # what its system was installed for
+    weight: int = WEIGHT_USUAL  # for processors and disks, beside other machines
+    nested: bool = False  # whether it may run machines of its own
     seed: Path | None = None  # a small disk for cloud-init, while a machine is given its identity
     network: str  # "none", "bridge=br0", or the mode of the classroom's own network
     mac: str
@@ -142,6 +145,11 @@ class Compute(Protocol):
 
     def agent(self, uuid: str, command: Mapping[str, Any], timeout_s: float = 5) -> dict[str, Any]:
         """Send a command to the guest's QEMU agent. Raises ComputeFault when none answers."""
+        ...
+
+    def raise_fence(self) -> bool:
+        """The firewall stands as a whole, with the addresses of all machines. Whether it stood
+        already. Raises CommandFailed, HostNotFit."""
         ...
 
     def define_network(self, spec: NetworkSpec) -> None:

@@ -22,10 +22,11 @@ import libvirt_qemu
 from lxml import etree
 
 from pizarra.compute import libvirt_ram
+from pizarra.compute.controllers import weight_controllers
 from pizarra.compute.direct_io import buffered_targets
 from pizarra.compute.domain_edit import agent_listens
 from pizarra.compute.domain_xml import domain_xml
-from pizarra.compute.fence import raise_fence
+from pizarra.compute.fence import FENCE, Fence
 from pizarra.compute.guest_words import parse_answer
 from pizarra.compute.interface import DomainSpec, NetworkSpec
 from pizarra.compute.kvm_choice import is_kvm_usable
@@ -38,10 +39,12 @@ from pizarra.compute.libvirt_connection import (
     or_none,
 )
 from pizarra.compute.libvirt_networks import (
+    admit,
     define_network,
     gateways,
     machine_macs,
     network_subnets,
+    rebuild_fence,
     remove_network,
 )
 from pizarra.compute.libvirt_storage import volume_path
@@ -89,17 +92,16 @@ class LibvirtCompute:
         *,
         kvm: bool | None = None,
         quick_s: float = QUICK_S,
-        fence: Callable[[], None] = raise_fence,
+        fence: Fence = FENCE,
     ) -> None:
         """Make the driver; it connects at its first call.
 
         ``kvm`` None means: probe when the first machine is defined. ``quick_s`` is the limit of a
-        call that waits for no guest. ``fence`` raises the firewall, before the first start.
+        call that waits for no guest. ``fence`` is the firewall where libvirt runs.
         """
         self._kvm = kvm
         self._kvm_lock = threading.Lock()  # one probe, however many threads define machines
         self._fence = fence
-        self._fence_is_up = threading.Event()
         self._connections = LibvirtConnections(uri, quick_s)
 
     def close(self) -> None:
@@ -135,7 +137,8 @@ class LibvirtCompute:
         with self._kvm_lock:
             if self._kvm is None:
                 self._kvm = is_kvm_usable()
-        return domain_xml(spec, kvm=self._kvm, buffered=buffered_targets(spec.disks))
+        buffered, controllers = buffered_targets(spec.disks), weight_controllers()
+        return domain_xml(spec, kvm=self._kvm, buffered=buffered, controllers=controllers)
 
     def undefine(self, uuid: str) -> None:
         """Remove the definition, NVRAM, TPM and saved state.
@@ -204,10 +207,9 @@ class LibvirtCompute:
         self._create(uuid, 0)
 
     def _create(self, uuid: str, flags: int) -> None:
-        self._fence_once()
-
         def work(conn: Connection) -> None:
             domain = _find_domain(conn, uuid)
+            admit(self._fence, conn, domain)
             try:
                 domain.createWithFlags(flags)
             except libvirt.libvirtError:
@@ -223,7 +225,6 @@ class LibvirtCompute:
 
     def put_saved_ram(self, uuid: str, path: Path) -> None:
         """A start goes on with it."""
-        self._fence_once()
 
         def work(conn: Connection) -> None:
             libvirt_ram.put(conn, _find_domain(conn, uuid), path)
@@ -298,9 +299,9 @@ class LibvirtCompute:
 
     def restore_ram(self, uuid: str, path: Path) -> None:
         """libvirt finds the machine by the name in the file; a domain keeps its name."""
-        self._fence_once()
 
         def work(conn: Connection) -> None:
+            admit(self._fence, conn, _find_domain(conn, uuid))
             conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
         self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
@@ -363,19 +364,18 @@ class LibvirtCompute:
             lambda conn: int(_find_domain(conn, uuid).openGraphicsFD(0, 0)),
         )
 
-    def _fence_once(self) -> None:
-        """Raise the firewall, once a process. Two threads may both do so; that does no harm."""
-        if not self._fence_is_up.is_set():
-            self._fence()
-            self._fence_is_up.set()
-
     # ---- networks
+
+    def raise_fence(self) -> bool:
+        """The ports of machines that are off have names too."""
+        rebuild = partial(rebuild_fence, self._fence)
+        return self._connections.do(N_("list"), Sentence("all domains"), rebuild)
 
     def define_network(self, spec: NetworkSpec) -> None:
         """Make, update and start a network. New seats do not disturb those that run."""
-        self._fence_once()
 
         def work(conn: Connection) -> None:
+            admit(self._fence, conn)
             define_network(conn, spec)
 
         self._connections.do(N_("define the network of"), spec.classroom, work, SLOW_S)

@@ -7,9 +7,11 @@ from functools import partial
 
 import libvirt
 
+from pizarra.compute.fence import Fence, Port, read_ports
 from pizarra.compute.interface import Lease, NetworkSpec
-from pizarra.compute.libvirt_connection import Connection, VirNetwork, or_none
+from pizarra.compute.libvirt_connection import Connection, VirDomain, VirNetwork, or_none
 from pizarra.compute.network_xml import (
+    NETWORK_PREFIX,
     NetworkInfo,
     lease_xml,
     names_by_mac,
@@ -120,6 +122,36 @@ def machine_macs(conn: Connection) -> dict[str, frozenset[str]]:
         for flags in (0, libvirt.VIR_DOMAIN_XML_INACTIVE)
         for xml in _if_there(partial(domain.XMLDesc, flags))
     )
+
+
+def admit(fence: Fence, conn: Connection, *domains: VirDomain) -> None:
+    """Before a network or these machines start: somebody may have flushed the rules."""
+    if not fence.admit(_seat_ports(conn, domains)):
+        rebuild_fence(fence, conn)
+
+
+def rebuild_fence(fence: Fence, conn: Connection) -> bool:
+    """All rules stand, for the machines that there are. Whether they stood already."""
+    ports = _seat_ports(conn, conn.listAllDomains())
+    stood = fence.admit(ports)
+    fence.build(ports)
+    return stood
+
+
+def _seat_ports(conn: Connection, domains: Iterable[VirDomain]) -> list[Port]:
+    """The ports of machines: as they run, or as they will."""
+    leases = {
+        lease.mac: lease.address
+        for _, name, info in _networks(conn)
+        if name.startswith(NETWORK_PREFIX)
+        for lease in info.leases
+    }
+    return [
+        port
+        for domain in domains
+        for xml in _if_there(domain.XMLDesc)
+        for port in read_ports(xml, leases)
+    ]
 
 
 def _networks(conn: Connection) -> Iterator[tuple[str, str, NetworkInfo]]:

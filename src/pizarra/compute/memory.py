@@ -77,6 +77,7 @@ class MemoryCompute:
         self.program: Callable[[str, str], int] = lambda _uuid, _script: (
             0
         )  # exit status of a script in a guest
+        self.has_fence = True  # somebody may flush it
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
         self._taken: tuple[TakenSubnet, ...] = ()
@@ -319,6 +320,12 @@ class MemoryCompute:
         with self._record_call("console", uuid):
             name = self._machine(uuid).name
         raise ComputeFault("{name} is only remembered and has no console.", name=name)
+
+    def raise_fence(self) -> bool:
+        """Whether it stood; it does afterwards."""
+        with self._record_call("raise_fence", ""):
+            stood, self.has_fence = self.has_fence, True
+            return stood
 
     def define_network(self, spec: NetworkSpec) -> None:
         """Define a network. Raises NotOurs if its name is taken."""

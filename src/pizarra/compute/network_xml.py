@@ -16,6 +16,7 @@ from pizarra.compute.interface import Lease, NetworkSpec
 
 BRIDGE_PREFIX = "pz-"
 NETWORK_PREFIX = "pizarra-"
+PORT_PREFIX = "pzs"  # no bridge of ours begins so
 _BRIDGE_LENGTH_MAX = 15  # IFNAMSIZ less the final zero
 
 
@@ -31,6 +32,11 @@ def bridge_name(classroom: str) -> str:
         return plain
     hashed = f"{BRIDGE_PREFIX}-{hashlib.sha256(classroom.encode()).hexdigest()}"
     return hashed[:_BRIDGE_LENGTH_MAX]
+
+
+def port_name(mac: str) -> str:
+    """The name of the port of a bridge that a network card is on: ``pzs5254000a0b0c``."""
+    return PORT_PREFIX + mac.lower().replace(":", "")
 
 
 def network_xml(spec: NetworkSpec) -> str:

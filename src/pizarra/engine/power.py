@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from pizarra.engine.events import Began, Emit, Settled
+from pizarra.engine.halts import forget_halts
 from pizarra.engine.host import Host
 from pizarra.engine.recovery import ensure_startable
 from pizarra.engine.stopwatch import Stopwatch
@@ -60,6 +61,7 @@ def start_seats(host: Host, seats: Sequence[Seat], emit: Emit) -> tuple[SeatOutc
                 host.compute.wake(seat.domain_uuid)
             else:
                 host.compute.start(seat.domain_uuid)
+            forget_halts(host.settings.halt_folder, [seat])
         return SeatOutcome(
             seat=seat.name, outcome=Outcome.DONE, timings_ms=dict(watch.of(seat.name))
         )

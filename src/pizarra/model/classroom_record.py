@@ -20,7 +20,7 @@ from pizarra.model.label_text import (
     value_parsed,
 )
 from pizarra.model.outcome import Mode
-from pizarra.model.policy import After, ChangedHardware, Policy, ResetBy
+from pizarra.model.policy import WEIGHT_USUAL, After, ChangedHardware, Policy, ResetBy
 
 POLICY_KEYS = (
     "power_after_reset",
@@ -29,6 +29,9 @@ POLICY_KEYS = (
     "undo_hours",
     "minutes",
     "changed_hardware",
+    "growth_bytes",
+    "weight",
+    "nested",
 )
 
 
@@ -100,6 +103,12 @@ def policy_to_dict(policy: Policy) -> dict[str, str]:
         written["minutes"] = str(policy.minutes)
     if policy.changed_hardware is not ChangedHardware.KEEP:
         written["changed_hardware"] = str(policy.changed_hardware)
+    if policy.growth_bytes is not None:
+        written["growth_bytes"] = str(policy.growth_bytes)
+    if policy.weight != WEIGHT_USUAL:
+        written["weight"] = str(policy.weight)
+    if policy.nested:
+        written["nested"] = "yes"
     return written
 
 
@@ -121,6 +130,11 @@ def policy_from_dict(raw: Mapping[str, str]) -> Policy:
                 raw.get("changed_hardware", ChangedHardware.KEEP.value),
                 ChangedHardware,
             ),
+            growth_bytes=value_parsed("growth_bytes", raw["growth_bytes"], int)
+            if "growth_bytes" in raw
+            else None,
+            weight=value_parsed("weight", raw.get("weight", str(WEIGHT_USUAL)), int),
+            nested=value_parsed("nested", raw.get("nested", "no"), ("no", "yes").index) == 1,
         )
     except BadInput as error:
         raise NotOurs("the policy cannot be read: {why}", why=error) from None

@@ -14,6 +14,7 @@ class Grade(StrEnum):
 
     CONTENT = "content"  # what the machine boots, or reads and writes as its own
     HARDWARE = "hardware"  # what else is plugged in: a technician may have meant it
+    LIMIT = "limit"  # what keeps the machine from others: a reset puts it right in any case
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +41,8 @@ class NicDefinition:
     source: str
     model: str
     boot: int
+    port: str = ""  # of the bridge; empty: libvirt chooses a name at each start
+    is_isolated: bool = False  # its port is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ class Definition:
     machine: str  # q35, i440fx
     memory_bytes: int
     vcpus: int
+    nested: bool  # it may run machines of its own
     nics: tuple[NicDefinition, ...]
     others: tuple[OtherDevice, ...]
 

@@ -8,9 +8,12 @@ from enum import StrEnum
 
 from pizarra.errors import BadInput
 from pizarra.model.outcome import Mode
+from pizarra.model.sizes import MIB, size_text
 
 UNDO_HOURS_MAX = 8760
 MINUTES_MAX = 24 * 60
+WEIGHT_LEAST, WEIGHT_USUAL, WEIGHT_MOST = 10, 100, 1000  # as libvirt and the kernel have them
+GROWTH_LEAST_BYTES = MIB
 
 
 class After(StrEnum):
@@ -47,6 +50,9 @@ class Policy:
     undo_hours: int | None = None  # as the host is set
     minutes: int = 0  # of a lesson; no limit
     changed_hardware: ChangedHardware = ChangedHardware.KEEP
+    growth_bytes: int | None = None  # that a seat may write over its original; no limit
+    weight: int = WEIGHT_USUAL  # of each machine, for processors and disks, beside other machines
+    nested: bool = False  # whether machines may run machines of their own
 
     def __post_init__(self) -> None:
         if not self.modes:
@@ -59,6 +65,18 @@ class Policy:
             if not 0 <= number <= most:
                 raise BadInput("{what} cannot be {number}.", "Choose from 0 to {most}.",
                                what=what, number=number, most=most)  # fmt: skip
+        self._check_shares()
+
+    def _check_shares(self) -> None:
+        if not WEIGHT_LEAST <= self.weight <= WEIGHT_MOST:
+            raise BadInput("The weight of a classroom cannot be {number}.",
+                           "Choose from {least} to {most}; {usual} is usual.", number=self.weight,
+                           least=WEIGHT_LEAST, most=WEIGHT_MOST, usual=WEIGHT_USUAL)  # fmt: skip
+        if self.growth_bytes is not None and self.growth_bytes < GROWTH_LEAST_BYTES:
+            raise BadInput("A seat cannot be held to {size} of growth.",
+                           "Choose at least {least}, or leave it out.",
+                           size=size_text(self.growth_bytes),
+                           least=size_text(GROWTH_LEAST_BYTES))  # fmt: skip
 
     def mode(self, wished: Mode | None) -> Mode:
         """The wished one if it is allowed, or the one that is usual. Raises BadInput."""

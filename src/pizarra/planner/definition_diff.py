@@ -19,8 +19,9 @@ def diff_definitions(made: Definition, now: Definition) -> tuple[Difference, ...
         *_disk_differences(made, now),
         *_boot_differences(made, now),
         *_hardware_differences(made, now),
+        *_limit_differences(made, now),
     ]
-    return tuple(sorted(found, key=lambda one: one.grade is Grade.HARDWARE))
+    return tuple(sorted(found, key=lambda one: one.grade is not Grade.CONTENT))
 
 
 def live_differences(
@@ -68,6 +69,10 @@ def _content(text: str, **facts: object) -> Difference:
 
 def _hardware(text: str, **facts: object) -> Difference:
     return Difference(grade=Grade.HARDWARE, what=Sentence(text, **facts))
+
+
+def _limit(text: str, **facts: object) -> Difference:
+    return Difference(grade=Grade.LIMIT, what=Sentence(text, **facts))
 
 
 def _disk_differences(made: Definition, now: Definition) -> Iterator[Difference]:
@@ -121,6 +126,20 @@ def _order(one: Definition) -> tuple[str, ...]:
     devices = [(disk.boot, disk.target) for disk in one.disks if disk.boot]
     devices += [(nic.boot, nic.mac) for nic in one.nics if nic.boot]
     return tuple(name for _, name in sorted(devices)) or one.boot
+
+
+def _limit_differences(made: Definition, now: Definition) -> Iterator[Difference]:
+    """What kept it from others and is gone; also of a machine that an older version made."""
+    if now.nested and not made.nested:
+        yield _limit(N_("it may run machines of its own"))
+    if made.nested and not now.nested:
+        yield _limit(N_("it may not run machines of its own"))
+    present = {nic.mac: nic for nic in now.nics}
+    for nic in made.nics:
+        other = present.get(nic.mac, nic)
+        if (nic.port, nic.is_isolated) != (other.port, other.is_isolated):
+            text = N_("its network card {mac} is not held to its own addresses")
+            yield _limit(text, mac=nic.mac)
 
 
 def _hardware_differences(made: Definition, now: Definition) -> Iterator[Difference]:

@@ -18,7 +18,8 @@ Judge = Callable[[Seat], str | None]
 
 def any_fault(seat: Seat) -> str | None:
     """Of a verb that acts on the content of a seat, or says what that is."""
-    return reset_fault(seat) or _mendable((*to_put_right(seat), *seat.drift.live)) or _ram(seat)
+    wrong = [one for one in to_put_right(seat) if one.grade is not Grade.LIMIT]
+    return reset_fault(seat) or _mendable((*wrong, *seat.drift.live)) or _ram(seat)
 
 
 def start_fault(seat: Seat) -> str | None:
@@ -57,7 +58,7 @@ def to_put_right(seat: Seat) -> tuple[Difference, ...]:
     """What a reset changes of the machine's definition, by its classroom's policy."""
     if seat.record.policy.changed_hardware is ChangedHardware.RESET:
         return seat.drift.defined
-    return of_content(seat.drift.defined)
+    return tuple(one for one in seat.drift.defined if one.grade is not Grade.HARDWARE)
 
 
 def to_keep(seat: Seat) -> tuple[Difference, ...]:

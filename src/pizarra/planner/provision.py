@@ -181,6 +181,8 @@ def domain_spec(seat: Seat) -> DomainSpec:
         tpm="tpm" in labels.firmware_state,
         hardware=labels.hardware,
         disks=[disk_spec(volume) for volume in seat.all_volumes],
+        weight=record.policy.weight,
+        nested=record.policy.nested,
         network=record.network,
         mac=mac_of(seat),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from pizarra.model.definition import Grade
 from pizarra.model.facts import Power, Seat, StorageKind, Volume
 from pizarra.model.labels import ResetMethod
 from pizarra.model.outcome import Mode, Outcome
@@ -173,7 +174,7 @@ def _seat_plan(
         seat=seat,
         steps=steps,
         no_undo=no_undo,
-        redefined=words(to_put_right(seat)),
+        redefined=words(to_put_right(seat)) if Step.REDEFINE in steps else None,
         kept=words(to_keep(seat)),
     )
 
@@ -214,7 +215,8 @@ def _is_original(change: Change | Exception | None) -> bool:
 
 
 def _not_hot(seat: Seat, capabilities: Mapping[StorageKind, Capabilities]) -> str | None:
-    if wrong := (*to_put_right(seat), *seat.drift.live):
+    defined = [one for one in to_put_right(seat) if one.grade is not Grade.LIMIT]
+    if wrong := (*defined, *seat.drift.live):
         return Sentence("{what}: use --mode cold", what=words(wrong))
     if seat.labels.content_version:
         return Sentence("it goes to another version of its template: use --mode cold")

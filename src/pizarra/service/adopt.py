@@ -46,6 +46,7 @@ from pizarra.planner.placement import fits, place_for
 from pizarra.planner.reset import pairs_of
 from pizarra.service.adoption_ends import finish_adoption
 from pizarra.service.context import Context
+from pizarra.service.import_room import check_room, keeping_reserve
 from pizarra.service.records import write_record
 from pizarra.storage.images import (
     ImageInfo,
@@ -249,10 +250,10 @@ def _check_space(context: Context, disk: DiskPlan) -> None:
     if disk.image is not None:
         what: str = Sentence("The disk {disk}", disk=disk.labels.disk)
         fits(context.host.observe().pools, disk.kind, disk.place, disk.size_bytes, what)
-        new = disk.image.actual_bytes if storage.capabilities.new_is_zero else disk.size_bytes
+        new = disk.image.content_bytes if storage.capabilities.new_is_zero else disk.size_bytes
     if new + store:
         names = {"name": disk.labels.name, "disk": disk.labels.disk}
-        storage.check_space(new + store, Sentence("{name}, its disk {disk},", **names))
+        check_room(context, storage, new + store, Sentence("{name}, its disk {disk},", **names))
 
 
 def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatch) -> Volume:
@@ -266,6 +267,10 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
     source, size_bytes = disk.image, disk.image.virtual_size_bytes
     what = f"{plan.name} {disk.labels.disk}"
     context.emit(Began(what=what, total=size_bytes, unit="bytes"))
+
+    def progress(share: float) -> None:
+        context.emit(Advanced(what=what, done=share * size_bytes))
+
     with watch.timing(N_("copy"), [plan.name]):
         copy(
             source.path,
@@ -273,7 +278,7 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
             volume.path,
             "raw",
             target_is_zero=storage.capabilities.new_is_zero,
-            progress=lambda share: context.emit(Advanced(what=what, done=share * size_bytes)),
+            progress=keeping_reserve(context, storage, progress),
             seen=source,
         )
         flush(volume.path)

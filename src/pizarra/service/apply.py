@@ -16,7 +16,7 @@ from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome, outcomes_for
-from pizarra.model.policy import After, ChangedHardware, Policy, ResetBy
+from pizarra.model.policy import WEIGHT_USUAL, After, ChangedHardware, Policy, ResetBy
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
@@ -45,7 +45,8 @@ class Declared(BaseModel):
     network: str = Field(
         "isolated",
         description="`isolated`: a network of its own, no seat reaches another, no way out; "
-        "`nat`: the same with a way out; `bridge=NAME`: the host's; `none`",
+        "`nat`: the same with a way out; `bridge=NAME`: the host's, where only "
+        "frames from seat to seat are stopped; `none`",
     )
     storage: str | None = Field(
         None, description="`lvm-thin`, `lvm-thick` or `qcow2`; where the template is"
@@ -86,6 +87,19 @@ class Declared(BaseModel):
         "keep",
         description="what a reset does with memory, network cards, CDs that somebody gave a "
         "machine: `keep` or `reset`",
+    )
+    growth: str | None = Field(
+        None,
+        description="how much a machine may write over its original, at least `1M`; a machine "
+        "that wrote more is paused; no limit",
+    )
+    weight: int = Field(
+        WEIGHT_USUAL,
+        description="how much of processors and disks each machine gets beside the machines of "
+        "other classrooms, when there is not enough: 10 to 1000",
+    )
+    nested: bool = Field(
+        False, description="whether machines may run machines of their own (nested virtualisation)"
     )
 
 
@@ -157,6 +171,9 @@ def _spec(path: str, raw: object) -> ClassroomSpec:
             changed_hardware=_one_of(
                 ChangedHardware, path, "changed_hardware", told.changed_hardware
             ),
+            growth_bytes=parse_size(told.growth) if told.growth else None,
+            weight=told.weight,
+            nested=told.nested,
         ),
     )
 

@@ -225,6 +225,9 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "undo_hours": policy.undo_hours,
         "minutes": policy.minutes,
         "changed_hardware": str(policy.changed_hardware),
+        "growth_bytes": policy.growth_bytes,
+        "weight": policy.weight,
+        "nested": policy.nested,
     }
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from pizarra.engine.events import Noted
+from pizarra.engine.halts import halt_seen, sentence
 from pizarra.engine.power import each_seat
 from pizarra.engine.recovery import ensure_startable
 from pizarra.model.facts import Power, Seat
@@ -31,11 +32,13 @@ def freeze(context: Context, classroom: str, numbers: Numbers = None, message: s
 
 
 def unfreeze(context: Context, classroom: str, numbers: Numbers = None) -> Report:
-    """Resume every machine that is paused."""
+    """Resume every machine that is paused, but for those that the guard paused."""
 
     def resume(seat: Seat) -> SeatOutcome:
         if seat.power is not Power.PAUSED:
             return SeatOutcome(seat=seat.name, outcome=Outcome.UNCHANGED)
+        if why := halt_seen(context.host.settings.halt_folder, seat):
+            return SeatOutcome(seat=seat.name, outcome=Outcome.SKIPPED, reason=sentence(why))
         ensure_startable(context.host, seat)  # a hot reset may have been cut off in it
         context.host.compute.resume(seat.domain_uuid)
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)

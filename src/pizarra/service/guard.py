@@ -10,15 +10,16 @@ from typing import Any
 
 from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
+from pizarra.engine.halts import Halt
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
-from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed, needs
+from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed
 from pizarra.planner.host_facts import HostFacts
-from pizarra.service import data_disks
+from pizarra.service import data_disks, halting
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.settings import Settings
@@ -33,8 +34,8 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
     that are ``claimed`` may have something kept, too. Raises NoSpace."""
     if not seats:
         return
-    for seen in needs(context.host.observe().pools, seats, context.host.storages.capabilities):
-        need = _discard_undos(context, seen, seats, claimed) if seen.is_full else seen
+    for seen in halting.pools_in_need(context, context.host.observe().pools, seats):
+        need = _discard_undos(context, seen, claimed) if seen.is_full else seen
         if need.is_full:
             raise NoSpace(
                 "{n} seats need up to {needs}, {free} are free in {place}/{pool}: not started.",
@@ -67,9 +68,7 @@ def _numbers(need: PoolNeed) -> dict[str, object]:
     }
 
 
-def _discard_undos(
-    context: Context, need: PoolNeed, seats: Sequence[Seat], claimed: Sequence[Seat]
-) -> PoolNeed:
+def _discard_undos(context: Context, need: PoolNeed, claimed: Sequence[Seat]) -> PoolNeed:
     """The oldest first, one by one, until it is not full any more. What another command works on
     stays; what is ``claimed`` is ours."""
     host, facts = context.host, context.host.observe()
@@ -80,7 +79,7 @@ def _discard_undos(
         if seat.volumes[0].place == need.pool.place and not seat.fault
     }
     if not any(host.reclaim_space([v for one in everybody.values() for v in one.volumes]).values()):
-        need = _again(context, need, seats)  # what a reset that was cut off had not given back yet
+        need = _again(context, need)  # what a reset that was cut off had not given back yet
     kept = undo.undo_ages(host, list(everybody.values())) if need.is_full else {}
     for name, since in kept.items():
         seat = everybody[name]
@@ -93,7 +92,7 @@ def _discard_undos(
             continue
         text = N_("{pool} is nearly full: the last reset of {name} can be undone no more.")
         context.emit(Noted(text=text, facts={"pool": need.pool.name, "name": name}))
-        need = _again(context, need, seats)
+        need = _again(context, need)
         if not need.is_full:
             break
     return need
@@ -109,11 +108,10 @@ def _claimable(
     return claiming_seats(quick, seat.classroom, numbers, N_("guard"), completes=False)
 
 
-def _again(context: Context, need: PoolNeed, seats: Sequence[Seat]) -> PoolNeed:
+def _again(context: Context, need: PoolNeed) -> PoolNeed:
     """The same pool, as it is now."""
-    pools, can = context.host.observe().pools, context.host.storages.capabilities
-    now = {(one.pool.place, one.pool.name): one for one in needs(pools, seats, can)}
-    return now[need.pool.place, need.pool.name]
+    pools = {(one.place, one.name): one for one in context.host.observe().pools}
+    return replace(need, pool=pools[need.pool.place, need.pool.name])
 
 
 def guard(context: Context) -> dict[str, Any]:
@@ -123,21 +121,39 @@ def guard(context: Context) -> dict[str, Any]:
     """
     host = context.host
     facts = host.observe()
-    growth.record(host.settings.growth_folder, facts.pools)
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
+    running = [seat for seat in seats if seat.power is Power.RUNNING]
+    halting.forget_left_over(context, seats)
+    seen = halting.pools_in_need(context, facts.pools, running)
+    halted = halting.halt_writers(context, seen, running)  # first: the rest takes its time
+    growth.record(host.settings.growth_folder, facts.pools)
+    raise_fence(context)
     for seat in seats:
         _guard_stores(context, seat)
     _complete_records(context, facts)
     for room in facts.classrooms.values():
         _discard_old(context, room)
-    running = [seat for seat in seats if seat.power is Power.RUNNING]
-    for need in needs(facts.pools, running, host.storages.capabilities):
+    for need in seen:
         if need.is_full:
-            _full(context, need, running)
+            _full(context, need)
+    halting.let_go_on(context, halted)
     return {
         "verb": "guard",
         "pools": [pool_json(host.settings, pool) for pool in host.observe().pools],
     }
+
+
+def raise_fence(context: Context) -> None:
+    """Somebody may have taken the rules between seats away. What keeps them away is told."""
+    try:
+        stood = context.host.compute.raise_fence()
+    except PizarraError as error:
+        text = N_("The firewall between seats cannot be raised: {why}")
+        context.emit(Noted(text=text, facts={"why": error}))
+        return
+    if not stood:
+        text = N_("The firewall between seats was not whole: it stands again.")
+        context.emit(Noted(text=text, facts={}))
 
 
 def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:
@@ -182,9 +198,8 @@ def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> No
     text = N_("{name} is {percent:.0f} % full of changes, and cannot grow: {why}")
     context.emit(Noted(text=text, facts=facts))
     if seat.power is Power.RUNNING and float(str(facts["percent"])) >= 100 * STORE_LAST_SHARE:
-        context.host.compute.pause(seat.domain_uuid)
         text = N_("{seat} stands still before its data is lost: make room, then `pizarra start`.")
-        context.emit(Noted(text=text, facts=facts))
+        halting.halt(context, seat, Halt.SPACE, text, {})
 
 
 def _discard_old(context: Context, room: Classroom) -> None:
@@ -232,9 +247,9 @@ def _tell_not_completed(context: Context, record: Record, name: str, why: Pizarr
     context.emit(Noted(text=text, facts=facts))
 
 
-def _full(context: Context, need: PoolNeed, running: Sequence[Seat]) -> None:
+def _full(context: Context, need: PoolNeed) -> None:
     """Undos go first; then it is said, every time, to whoever reads the journal."""
-    left = _discard_undos(context, need, running, ())
+    left = _discard_undos(context, need, ())
     if left.is_full:
         text = N_(
             "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."

@@ -32,6 +32,7 @@ from pizarra.service.adoption_ends import finish_adoptions
 from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
+from pizarra.service.guard import raise_fence
 from pizarra.service.identity_ends import take_back_cut_off
 
 
@@ -48,6 +49,7 @@ def recover(context: Context) -> list[Report]:
         except PizarraError as error:
             faults.append(error)
     faults += _forget_records(context)
+    raise_fence(context)  # machines that run already have their addresses again
     for fault in faults:
         context.emit(Noted(text=N_("Not recovered: {why}"), facts={"why": fault}))
     if faults:

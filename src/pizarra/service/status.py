@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from pizarra.engine.halts import Halt, halt_seen, sentence
 from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
@@ -21,7 +22,8 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     began = time.perf_counter()
     facts, seats = look_at_seats(context, classroom, numbers)
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
-    outcomes = tuple(_status_of(seat, changes) for seat in seats)
+    folder = context.host.settings.halt_folder
+    outcomes = tuple(_status_of(seat, changes, halt_seen(folder, seat)) for seat in seats)
     labels = facts.classrooms[classroom].record
     going = sum(one.extra["next_version"] is not None for one in outcomes)
     return Report(
@@ -38,7 +40,9 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     )
 
 
-def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> SeatOutcome:
+def _status_of(
+    seat: Seat, changes: Mapping[str, Change | PizarraError], halt: Halt | None
+) -> SeatOutcome:
     answers = [changes.get(volume.uuid) for volume in seat.volumes]
     labels = seat.labels
     errors = [
@@ -63,13 +67,18 @@ def _status_of(seat: Seat, changes: Mapping[str, Change | PizarraError]) -> Seat
     return SeatOutcome(
         seat=seat.name,
         outcome=Outcome.UNKNOWN if fault else Outcome.DONE,
-        reason=fault or going or beside or words(to_keep(seat)),
+        reason=fault
+        or (sentence(halt) if halt else None)
+        or going
+        or beside
+        or words(to_keep(seat)),
         verified=False if following and not fault else original,
         extra={
             "number": seat.number,
             "version": labels.content_version if following else labels.version,
             "next_version": following,
             "power": str(seat.power),
+            "halt": halt and str(halt),
             "changed_bytes": changed_bytes if is_known else None,
             "size_bytes": sum(volume.size_bytes for volume in seat.volumes),
         },

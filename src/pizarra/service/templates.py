@@ -20,6 +20,7 @@ from pizarra.planner.maintenance import nobody_maintains
 from pizarra.planner.placement import fits, place_for
 from pizarra.planner.provision import golden_name
 from pizarra.service.context import Context
+from pizarra.service.import_room import check_room, keeping_reserve
 from pizarra.service.look import look_at_all
 from pizarra.storage.images import ImageInfo, copy, image_info
 from pizarra.storage.interface import NewVolume, Storage
@@ -190,13 +191,13 @@ def _check_space(
 ) -> None:
     sparse = storage.capabilities.new_is_zero
     needs = sum(
-        source.image.actual_bytes if sparse else source.image.virtual_size_bytes
+        source.image.content_bytes if sparse else source.image.virtual_size_bytes
         for source in sources
     )
     for source in sources:
         what = Sentence("The disk of {name}", name=source.image.path.name)
         fits(facts.pools, storage.kind, storage.place, source.image.virtual_size_bytes, what)
-    storage.check_space(needs, N_("the template"))
+    check_room(context, storage, needs, N_("the template"))
     shown = ", ".join(f"{one.image.format}, {size_text(one.image.virtual_size_bytes)}"
                       for one in sources)  # fmt: skip
     context.emit(
@@ -216,13 +217,17 @@ def _fill(context: Context, storage: Storage, labels: TemplateLabels, source: So
     volume = storage.create_golden(new)
     size_bytes = source.image.virtual_size_bytes
     context.emit(Began(what=N_("import"), total=size_bytes, unit="bytes"))
+
+    def progress(share: float) -> None:
+        context.emit(Advanced(what="import", done=share * size_bytes))
+
     copy(
         source.image.path,
         source.image.format,
         volume.path,
         volume.source.format,
         target_is_zero=storage.capabilities.new_is_zero,
-        progress=lambda share: context.emit(Advanced(what="import", done=share * size_bytes)),
+        progress=keeping_reserve(context, storage, progress),
         seen=source.image,
     )
     return volume

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from pizarra.engine import recovery
 from pizarra.engine.events import Began, Noted, Settled
+from pizarra.engine.halts import Halt, forget_halts, halt_seen, sentence
 from pizarra.engine.power import start_seats, stop_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.engine.undo import discard_old_undo
@@ -19,7 +20,7 @@ from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner.drift import Judge, no_fault, reset_fault, start_fault, to_keep, words
 from pizarra.planner.reset import ResetPlan, Step, pairs_of, plan_reset, worth_proving
 from pizarra.planner.warm import plan_warm
-from pizarra.service import activity
+from pizarra.service import activity, halting
 from pizarra.service.claims import (
     Numbers,
     claiming_seats,
@@ -72,9 +73,20 @@ def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
 
 
 def _start(context: Context, seats: tuple[Seat, ...]) -> _Outcomes:
-    off = [seat for seat in seats if seat.power is Power.OFF and not seat.fault]
-    ensure_room(context, off, seats)
-    return start_seats(context.host, seats, context.emit)
+    folder = context.host.settings.halt_folder
+    waiting = [one for one in seats if one.power is Power.OFF or halt_seen(folder, one)]
+    ensure_room(context, [one for one in waiting if not one.fault], seats)
+    over = halting.over_growth(context, seats)
+    held = {
+        name: SeatOutcome(seat=name, outcome=Outcome.SKIPPED, reason=sentence(Halt.GROWTH))
+        for name in over
+    }
+    going = [seat for seat in seats if seat.name not in over]
+    started = start_seats(context.host, going, context.emit)
+    for outcome in held.values():
+        context.emit(Settled(outcome=outcome))
+    every = held | {one.seat: one for one in started}
+    return tuple(every[seat.name] for seat in seats)
 
 
 def stop(
@@ -155,6 +167,7 @@ def reset(
         outcomes = run.run()
         done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}
         activity.forget(context, [seat for seat in seats if seat.name in done])
+        forget_halts(context.host.settings.halt_folder, [s for s in seats if s.name in done])
     return Report(
         classroom=classroom,
         verb="reset",

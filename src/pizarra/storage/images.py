@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from pydantic import BaseModel, ValidationError
+
 from pizarra.errors import BadInput, StorageFault
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import GIB
@@ -49,10 +51,17 @@ FORMATS = ("qcow2", "raw", "vmdk", "vdi", "vhdx", "vpc")
 _PROGRESS = re.compile(r"\(\s*([0-9.]+)/100%\)")
 _COPY_LIMIT_S = 24 * 3600
 _CHECK_STATUS = (0, 2, 3)  # of qemu-img check: no errors, corruptions, leaks; it has reported
+_MAY_COMPRESS = ("qcow2", "vmdk")
 _HAVE_TABLES = ("qcow2", "vmdk", "vdi", "vhdx")
 _CONVERT_HINT = N_(
     "If you trust it, make one file of it first: qemu-img convert -O qcow2 {path} NEW"
 )
+
+
+class _Measured(BaseModel):
+    """What we read of ``qemu-img measure``: the bytes of a qcow2 with the content."""
+
+    required: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +71,7 @@ class ImageInfo:
     path: Path
     format: str
     virtual_size_bytes: int
-    actual_bytes: int
+    content_bytes: int  # that are no zeros, unpacked: what a copy of it writes, at most
     backing: str = ""  # always so: what has one is refused
     stamp: tuple[int, ...] = field(default=(), compare=False)  # of the file, when it was looked at
 
@@ -85,15 +94,26 @@ def image_info(path: Path, form: str = "") -> ImageInfo:
         raise _refuse(path, str(error), again) from None
     with _reading(path, form) as image:
         _check_tables(path, form, image)
-        # only a file can be sparse
-        sparse_bytes = seen.st_blocks * 512
         return ImageInfo(
             path=path,
             format=form,
             virtual_size_bytes=image.size_bytes,
-            actual_bytes=sparse_bytes if stat.S_ISREG(seen.st_mode) else image.size_bytes,
+            content_bytes=min(image.size_bytes, _content_bytes(path, form, image, seen)),
             stamp=image.stamp,
         )
+
+
+def _content_bytes(path: Path, form: str, image: OpenImage, seen: os.stat_result) -> int:
+    """A compressed file holds far more than it is long. Raises BadInput."""
+    if form not in _MAY_COMPRESS:  # only a file can be sparse
+        return seen.st_blocks * 512 if stat.S_ISREG(seen.st_mode) else image.size_bytes
+    argv = ["qemu-img", "measure", "--output=json", "-O", "qcow2", "-f", "raw", image.url]
+    done = run(limit(argv), check=False, timeout_s=_COPY_LIMIT_S)
+    try:
+        return _Measured.model_validate_json(done.stdout).required
+    except ValidationError:
+        why = Sentence("qemu-img measure cannot read it: {said}", said=_words(done.stderr))
+        raise _refuse(path, why, AGAIN) from None
 
 
 @contextmanager

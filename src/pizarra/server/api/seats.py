@@ -11,6 +11,7 @@ from ninja.errors import HttpError
 from ninja.responses import Status
 
 from pizarra.agent.client import HostRefused
+from pizarra.errors import PizarraError
 from pizarra.model.names import check_name, seat_name
 from pizarra.model.sentence import N_
 from pizarra.server.api import shapes
@@ -38,12 +39,16 @@ def _job(request: HttpRequest, name: str, number: int, **arguments: Any) -> Stat
 
 @router.get("/classrooms/{classroom}/seats/{int:number}", response=shapes.SeatTold)
 @rule(Rule.SEAT_USER)
-def seat_show(request: HttpRequest, classroom: str, number: int) -> Room:
-    """What the page of a seat shows: the teacher's message and the end of the lesson."""
+def seat_show(request: HttpRequest, classroom: str, number: int) -> dict[str, Any]:
+    """What the page of a seat shows: the teacher's message, the end of the lesson, and why the
+    machine stands still if the host paused it."""
     _ = request
     room = get_object_or_404(Room, name=classroom)
-    room.message = room.message_to(number)  # for this answer only
-    return room
+    try:
+        halt = host().halt(classroom, number)
+    except PizarraError:
+        halt = {}  # the message comes all the same
+    return {**halt, "message": room.message_to(number), "ends_at": room.ends_at}
 
 
 @router.post("/classrooms/{classroom}/seats/{int:number}/restart", response={202: shapes.JobOut})

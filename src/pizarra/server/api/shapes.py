@@ -67,6 +67,8 @@ class SeatTold(Schema):
 
     message: str
     ends_at: datetime | None
+    reason: str | None = None  # why its machine was paused, which nobody asked for
+    reason_in: dict[str, str] = Field(default_factory=dict)
 
 
 class TicketOut(Schema):

@@ -39,6 +39,7 @@ def wall_words() -> str:
             "eyes_title": _("Let {n} machines stand still?"),
             "eyes_message": _("A message for the students (or none)"),
             "class": _("Reset class"), "freeze": _("Eyes on me"), "unfreeze": _("Go on"),
+            "halted": _("The host paused these machines: {who}"),
             "unreachable": _("The server does not answer. Trying again …"),
         }
     )  # fmt: skip
@@ -61,6 +62,7 @@ def console_words() -> str:
             "done": _("Done."), "failed": _("It did not work: {why}"),
             "minutes": _("{n} min left"), "over": _("The lesson is over"),
             "paste": _("Text to type on the machine"),
+            "halted": _("Your machine: {why}. Ask your teacher."),
         }
     )  # fmt: skip
 

@@ -152,8 +152,9 @@ def recover(context: Context, wish: NoArguments) -> Document:
     effects=(Effect.RUNS_AS_JOB,),
 )
 def guard(context: Context, wish: NoArguments) -> Document:
-    """Look after space: extend classic stores before they overflow, drop undos of yesterday, and
-    say when a pool will be full. The timer pizarra-guard runs it each minute.
+    """Look after space: pause the machines that fill a pool, extend classic stores before they
+    overflow, drop undos of yesterday; and raise the firewall between seats if somebody took it
+    away. The timer pizarra-guard runs it each minute.
 
     Example: pizarra guard
     """

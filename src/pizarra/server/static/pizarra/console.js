@@ -111,8 +111,10 @@ keptShown().catch(() => {});
 async function look() {
   let now;
   try { now = await call("GET", seat); } catch { return; }
-  byId("eyes").textContent = now.message;
-  byId("eyes").hidden = !now.message;
+  const why = spoken(now, "reason"); // the host paused the machine
+  const shown = why ? said(words.halted, { why }) : now.message;
+  byId("eyes").textContent = shown;
+  byId("eyes").hidden = !shown;
   const n = now.ends_at ? Math.ceil((new Date(now.ends_at) - Date.now()) / 60000) : null;
   byId("left").textContent = n === null ? "" : n > 0 ? said(words.minutes, { n }) : words.over;
 }

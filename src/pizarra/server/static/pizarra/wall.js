@@ -59,6 +59,7 @@ function badge(one) {
   if (one.failed || seat.outcome === "unknown") return ["✘", one.failed || spoken(seat, "reason") || words.failed, "is-failed"];
   if (seat.power === "off") return seat.verified ? ["✔", words.original, "is-original"] : ["○", `${words.off} · ${words.changed}`, "is-off"];
   if (seat.power === "running") return ["●", seat.verified ? words.original : words.running, seat.verified ? "is-original" : ""];
+  if (seat.halt) return ["‖", spoken(seat, "reason"), "is-failed"];
   return ["‖", words[seat.power] || seat.power, "is-busy"];
 }
 
@@ -110,9 +111,13 @@ async function look() {
   const original = room.seats.filter((seat) => seat.verified).length;
   byId("summary").textContent = said(words.summary, { n: on, of: room.seats.length, original })
     + (selected.size ? ` · ${said(words.selected, { n: selected.size })}` : "");
+  const halted = room.seats.filter((seat) => seat.halt);
+  byId("halted").hidden = !halted.length;
+  const who = halted.map((seat) => `${seat.student || seat.number} (${spoken(seat, "reason")})`).join(", ");
+  if (byId("halted").textContent !== said(words.halted, { who })) byId("halted").textContent = said(words.halted, { who });
   // a machine that is being started or reset stands still for a moment too
   const worked = (number) => room.jobs.some((job) => !job.numbers || job.numbers.includes(number));
-  const frozen = room.seats.some((seat) => seat.power === "paused" && !worked(seat.number));
+  const frozen = room.seats.some((seat) => seat.power === "paused" && !seat.halt && !worked(seat.number));
   byId("freeze").setAttribute("aria-pressed", String(frozen));
   byId("freeze").textContent = frozen ? words.unfreeze : words.freeze;
   for (const job of room.jobs) if (!following.has(job.id)) follow(job);
