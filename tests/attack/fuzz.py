@@ -272,8 +272,8 @@ def ask_door(path: Path, many: int, seed: int) -> list[str]:
 
 
 def _question(dice: Dice, names: Sequence[str], keys: Sequence[str], job: str) -> Any:
-    ask = dice.choice(("query", "query", "query", "submit", "events", "record_activity", "activity", "halt",
-                       "screenshot", "file", "console", dice.word()))  # fmt: skip
+    ask = dice.choice(("query", "query", "query", "submit", "events", "record_activity", "activity",
+                       "halt", "screenshot", "file", "console", dice.word()))  # fmt: skip
     right: dict[str, Any] = {
         "ask": ask,
         "command": dice.choice(names),

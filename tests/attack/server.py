@@ -126,7 +126,10 @@ class Browser:
             f"{self.server.url}api/v1{path}",
             json=body if method in ("POST", "PUT") else None,
             timeout=LIMIT_S,
-            headers={"X-CSRFToken": self.session.cookies["csrftoken"], "Referer": self.server.url},
+            headers={
+                "X-CSRFToken": self.session.cookies["csrftoken"] or "",
+                "Referer": self.server.url,
+            },
         )
 
     def run(self, method: str, path: str, body: Wish | None = None) -> Wish:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def test_reset_by_when_left_to_technicians_then_no_other_verb_goes_around_it(
     strict = apply.read_spec(file)
     apply.carry_out(school.context, apply.plan(school.context, strict))
     teacher = asked_by(school, ResetBy.TEACHERS)
-    acts = (
+    acts: tuple[Callable[[], object], ...] = (
         lambda: verbs.reset(teacher, "net", [1]),
         lambda: checkpoints.restore(teacher, "net", "own-1", [1]),
         lambda: checkpoints.hand_out(teacher, "net", "own-1", 1, [2]),

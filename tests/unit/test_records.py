@@ -38,6 +38,7 @@ def test_record_when_missing_then_no_seat_is_touched_and_recover_writes_it_from_
     events: list[Event] = []
     recover.recover(Context(school.context.host, events.append))
     again = record(school)
+    assert again is not None
     assert again == replace(was, id=again.id, network="isolated")
     assert again.id.startswith(REBUILT), "the pages know that it is no new classroom"
     assert any("policy" in str(one) for one in events if isinstance(one, Noted))

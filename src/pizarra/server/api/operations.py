@@ -238,7 +238,7 @@ def tokens(request: HttpRequest) -> list[ApiToken]:
 @rule(Rule.SIGNED_IN, Scope.MANAGE)
 def token_make(request: HttpRequest, wish: shapes.TokenIn) -> Status[dict[str, Any]]:
     """Make a token. Only this answer shows the token itself."""
-    scopes = list(wish.scopes)
+    scopes: list[str] = list(wish.scopes)
     record, token = people.make_token(user_of(request), wish.name, scopes, request, wish.days)
     shown = {"id": record.pk, "name": record.name, "scopes": record.scopes,
              "expires": record.expires, "token": token}  # fmt: skip
