@@ -140,8 +140,10 @@ class Browser:
 
     def end_of(self, job: str) -> Wish:
         """Wait for the end of a job."""
-        told: Wish = until(lambda: self.call("GET", f"/jobs/{job}").json(),
-                           lambda now: now["state"] not in ("queued", "running"))  # fmt: skip
+        told: Wish = until(
+            lambda: self.call("GET", f"/jobs/{job}").json(),
+            lambda now: now["state"] not in ("queued", "running"),
+        )
         return told
 
     def console(self, classroom: str, number: int) -> ClientConnection:
