@@ -165,6 +165,31 @@ def test_body_when_it_is_too_long_then_the_answer_says_how_long_it_may_be(served
         assert answer.json()["error"]["code"] == "too_long"
 
 
+# the journal
+
+_REFUSED = {
+    b"GET / HTTP/1.1\r\nHost: no such host\r\nConnection: close\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n": 400,
+    b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": 403,
+    b"no request at all\r\n\r\n": 400,
+}
+
+
+def test_journal_when_a_visitor_sends_what_is_refused_on_and_on_then_few_lines_are_written(
+    served: Served,
+) -> None:
+    before = served.log.stat().st_size
+    for request, status in _REFUSED.items():
+        for _ in range(60):
+            with connect(served, "127.0.3.1") as visitor:
+                visitor.sendall(request)
+                assert status_of(visitor) == status
+    said = served.log.read_bytes()[before:].decode()
+    assert 3 <= said.count("\n") <= 120, said  # of 240; each minute begins anew
+    assert "evil.example" in said or "no such host" in said
+    assert "Traceback" not in said
+
+
 # passwords
 
 
