@@ -176,6 +176,7 @@ _REFUSED = {
 }
 
 
+@pytest.mark.long
 def test_journal_when_a_visitor_sends_what_is_refused_on_and_on_then_few_lines_are_written(
     served: Served,
 ) -> None:

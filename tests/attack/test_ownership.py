@@ -102,6 +102,7 @@ def reset_of(who: Browser, path: str) -> object:
     return (who.end_of(answer.json()["id"])["error"] or {}).get("code")
 
 
+@pytest.mark.long
 def test_classroom_when_deleted_then_its_room_goes_with_it(school: School) -> None:
     assert school.create(school.bob, "gone")["state"] == "ended"
     assert school.bob.run("DELETE", "/classrooms/gone")["state"] == "ended"
@@ -134,6 +135,7 @@ def test_reset_by_when_left_to_teachers_then_no_checkpoint_of_a_student_goes_aro
 # ---- turns
 
 
+@pytest.mark.long
 def test_jobs_when_one_student_asks_for_hundreds_then_few_are_taken_and_a_teacher_comes_through(
     school: School, served: Served
 ) -> None:
