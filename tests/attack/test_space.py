@@ -10,7 +10,7 @@ import pytest
 from pizarra.errors import NoSpace
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After, ResetBy
-from pizarra.service import checkpoints, verbs
+from pizarra.service import checkpoints, maintenance, upgrade, verbs
 from tests.unit.test_guard import Lesson
 
 
@@ -59,3 +59,19 @@ def test_writer_when_a_student_restores_a_checkpoint_then_the_paused_machine_doe
     with pytest.raises(NoSpace):
         checkpoints.restore(student, "net", "own-1", [2])
     assert lesson.powers()[1] == "paused"
+
+
+def test_writer_when_its_class_goes_to_another_version_at_the_next_reset_then_is_paused(
+    lesson: Lesson,
+) -> None:
+    """Until then its disk stands on another original than its label names."""
+    context = lesson.context
+    maintenance.begin(context, "t")
+    maintenance.publish(context, "t")
+    assert upgrade.upgrade(context, "net").exit_status == 0
+    lesson.write(4, 60)
+    assert lesson.guard(free_share=0.9) == []
+    lesson.a_minute_passes()
+    lesson.write(2, 40)
+    told = lesson.guard(free_share=0.4)
+    assert lesson.powers() == ["running", "paused", "running", "running", "running"], told

@@ -50,7 +50,8 @@ def halt_writers(
     look; and who is over its growth. What was paused for a pool."""
     host = context.host
     written = writers.written_bytes(host, running)
-    grown = writers.grown_bytes(host.settings.growth_folder, written)
+    held = writers.held_bytes([seat for seat in running if seat.name not in written])
+    grown = writers.grown_bytes(host.settings.growth_folder, written, held)
     halted = []
     for need in seen:
         its = {seat.name: seat for seat in running if writes_to(seat, need.pool)}
