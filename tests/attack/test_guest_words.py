@@ -24,6 +24,8 @@ def test_hosts_when_the_old_name_is_made_to_take_hours_then_it_is_no_name() -> N
 
 def test_passwd_when_a_number_is_none_then_its_line_counts_for_nothing() -> None:
     big = "9" * 5000
-    passwd = f"root:x:0:0::/root:/bin/sh\nodd:x:\xb2:0::/:\nbig:x:{big}:0::/:\nana:x:1000:1000::/:\n"
+    passwd = (
+        f"root:x:0:0::/root:/bin/sh\nodd:x:\xb2:0::/:\nbig:x:{big}:0::/:\nana:x:1000:1000::/:\n"
+    )
     assert identity_files.user_id(passwd, "eva") == (1001, True)
     assert identity_files.user_id(passwd, "ana") == (1000, False)
