@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pizarra.server.consoles.relay import LET_GO, NO_MACHINE, Console
 from pizarra.server.consoles.tickets import ticket_for
 from pizarra.server.jobs.models import Job
 from pizarra.server.people.models import User
-from pizarra.server.serve import demonstration_host
+from pizarra.server.serve import demonstration_host, demonstration_settings
 from pizarra.server.streams import check_few, look_again, looking
 from pizarra.settings import Settings
 from tests.web.conftest import serving
@@ -27,6 +28,7 @@ from tests.web.conftest import serving
 School = dict[str, User]
 pytestmark = pytest.mark.django_db(transaction=True)
 _MOST = 8
+_DISK_BYTES = 64 << 20
 
 
 class Screens(MemoryCompute):
@@ -149,3 +151,38 @@ def test_events_when_one_user_follows_by_the_dozen_then_others_have_their_places
 
     assert asyncio.run(statuses()) == [429, 200]
     check_few(("events", eva.pk))  # they are closed again
+
+
+def test_export_when_it_is_a_whole_disk_then_the_pages_hold_a_piece_of_it(
+    school: School, screens: Screens, client: Client
+) -> None:
+    assert screens
+    folder = Settings(server_folder=Settings().server_folder)
+    exports = demonstration_settings(folder).export_folder
+    exports.mkdir(parents=True, exist_ok=True)
+    with (exports / "disk.raw").open("wb") as file:
+        file.truncate(_DISK_BYTES)
+
+    async def fetch() -> tuple[int, int]:
+        browser = AsyncClient()
+        await browser.aforce_login(school["tec"])
+        tracemalloc.start()
+        answer = await browser.get("/api/v1/exports/disk.raw")
+        count = 0
+        async for piece in answer.streaming_content:
+            count += len(piece)
+        return count, tracemalloc.get_traced_memory()[1]
+
+    count, most = asyncio.run(fetch())
+    tracemalloc.stop()
+    assert count == _DISK_BYTES
+    assert most < _DISK_BYTES / 4
+
+
+def test_export_when_its_name_cannot_be_one_then_not_found(
+    school: School, screens: Screens, client: Client
+) -> None:
+    assert screens
+    client.force_login(school["tec"])
+    for name in ("%00", "a" * 300, "../" * 20 + "etc/shadow"):
+        assert client.get(f"/api/v1/exports/{name}").status_code == 404
