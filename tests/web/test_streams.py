@@ -154,7 +154,7 @@ def test_events_when_one_user_follows_by_the_dozen_then_others_have_their_places
 
 
 def test_export_when_it_is_a_whole_disk_then_the_pages_hold_a_piece_of_it(
-    school: School, screens: Screens, client: Client
+    school: School, screens: Screens
 ) -> None:
     assert screens
     folder = Settings(server_folder=Settings().server_folder)
