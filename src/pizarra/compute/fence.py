@@ -16,7 +16,8 @@ libvirt's own ``clean-traffic`` was weighed (https://libvirt.org/formatnwfilter.
 its rules when a machine starts, so they are gone after ``nft flush ruleset``. Our two tables are
 written in one transaction, whatever the number of machines, and a start can look at them. And
 libvirt 9.0 runs a program for each of its rules: a start of a machine took 13 processes with
-neither, 14 with our fence, and 139 with ``clean-traffic``.
+neither, 14 with our fence, and 139 with ``clean-traffic``. On a machine with much other work this
+was 5.0, 5.4 and 10.6 s; to stop a machine took 0.4, 1.0 and 23 s.
 """
 
 from __future__ import annotations
