@@ -147,7 +147,7 @@ def complaining(line: str) -> HostSeen:
 # seen, check, level, words that must be there, the command, whether --fix may
 CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "two volume groups of one name": (
-        *(with_lvm(groups=TWINS), "volume-group vg_class", W, "Pizarra goes on with the one"),
+        *(with_lvm(groups=TWINS), "namesake vg_class", W, "Pizarra goes on with the one"),
         *("vgrename theirs vg_class_2", False),
     ),
     "two volume groups of one name with volumes of ours": (

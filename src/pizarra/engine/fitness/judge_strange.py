@@ -113,14 +113,15 @@ def _namesakes(seen: HostSeen, name: str, groups: tuple[GroupSeen, ...]) -> Find
         " vgs -o +vg_uuid,pv_name"
     )
     level = Level.UNFIT if ours or name == seen.vg else Level.WARNING
+    check = f"volume-group {name}"
     if len(ours) == 1:
-        level = Level.WARNING
+        level, check = Level.WARNING, f"namesake {name}"
         text = N_(
             "{n} volume groups are called {vg}, so LVM does nothing with that name. Pizarra goes on"
             " with the one that its volumes are in; your own commands do not."
         )
     mend = f"vgrename {other.uuid} {name}_2"
-    return finding(level, f"volume-group {name}", text, mend, n=len(groups), vg=name)
+    return finding(level, check, text, mend, n=len(groups), vg=name)
 
 
 def _unreadable(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
