@@ -12,7 +12,8 @@ import pytest
 from lxml import etree
 
 from pizarra.compute.domain_edit import disks_of
-from pizarra.errors import ComputeFault, PizarraError, Unsupported
+from pizarra.engine.events import Event, Noted
+from pizarra.errors import ComputeFault, Unsupported
 from pizarra.model.definition import Grade
 from pizarra.model.facts import Power
 from pizarra.model.labels import CheckpointLabels
@@ -26,6 +27,7 @@ from pizarra.service.records import write_record
 from pizarra.service.recover import recover
 from pizarra.service.undo import undo
 from pizarra.service.warm import warm
+from tests.fixtures.host_state import host_state
 from tests.fixtures.kills import dies_before, dies_before_text
 from tests.unit.test_reset import School
 
@@ -442,19 +444,53 @@ def test_reset_when_limits_and_hardware_were_changed_then_only_limits_are_put_ri
     assert {one.grade for one in seat.drift.defined} <= {Grade.HARDWARE}
 
 
-@pytest.mark.parametrize("edit", [overlay, CONTENT["no disk"]])
-def test_publish_when_the_machine_writes_elsewhere_then_it_is_refused(edit: Edit) -> None:
-    school = School()
-    made = maintenance.begin(school.context, "t")
-    school.compute.change(made.domain_uuid, lambda xml: edit(xml.replace("t.v2.vda", "t.v2.vda")))
-    with pytest.raises(ComputeFault, match="does not use the disks"):
-        maintenance.publish(school.context, "t")
-    assert maintenance.discard(school.context, "t").version == 2
+# ---- the machine in which the next version of a template is made
 
 
-def test_publish_when_ram_is_saved_then_it_is_refused() -> None:
-    school = School()
-    made = maintenance.begin(school.context, "t")
-    school.compute.happen_to(made.domain_uuid, ram=True)
-    with pytest.raises(PizarraError, match="is saved"):
-        maintenance.publish(school.context, "t")
+class Maintained(School):
+    """A template whose next version is being made; its machine was changed."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.told = list[Event]()
+        self.context = replace(self.context, emit=self.told.append)
+        made = maintenance.begin(self.context, "t")
+        self.storage.write("t.v2.vda", 0, b"teacher!")
+        self.uuid = made.domain_uuid
+        if way not in LIVE:
+            self.compute.kill(self.uuid)
+        if way in ("saved RAM", "a snapshot"):
+            self.compute.happen_to(self.uuid, ram=way == "saved RAM", snapshot=way == "a snapshot")
+        else:
+            self.compute.change(self.uuid, {**CONTENT, **HARDWARE, **LIVE}[way], live=way in LIVE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_publish_when_the_machine_was_changed_then_nothing_is_published(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CONTENT, "another seat's disk", swap("t.v2.vda", "net-03.vda"))
+    monkeypatch.setitem(CONTENT, "a disk of somebody else", swap("t.v2.vda", "mine.img"))
+    host = Maintained(way)
+    before = host_state(host.context.host)
+    with pytest.raises(ComputeFault):
+        maintenance.publish(host.context, "t")
+    assert host_state(host.context.host) == before, "its disks and its machine are as they were"
+    assert [one.version for one in host.context.host.observe().versions("t")] == [1]
+    assert maintenance.discard(host.context, "t").version == 2
+
+
+@pytest.mark.parametrize("way", HARDWARE)
+def test_publish_when_hardware_was_changed_then_it_is_said(way: str) -> None:
+    host = Maintained(way)
+    assert maintenance.publish(host.context, "t").version == 2
+    said = [str(one.facts.get("what")) for one in host.told if isinstance(one, Noted)]
+    assert len(said) == 1, "that the version is made without that"
+    assert host.storage.read("t.v2.vda", 0, 8) == b"teacher!"
+
+
+def test_publish_when_nothing_was_changed_then_nothing_is_said() -> None:
+    host = Maintained("a CD")
+    host.compute.change(host.uuid, swap(CDROM.format(boot=""), ""))
+    maintenance.publish(host.context, "t")
+    assert not [one for one in host.told if isinstance(one, Noted)]

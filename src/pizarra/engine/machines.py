@@ -61,11 +61,20 @@ def _differences(host: Host, seat: Seat, present: Definition) -> tuple[Differenc
     return adopted_differences({one.labels.disk: one.path for one in seat.all_volumes}, present)
 
 
-def check_maintained(host: Host, maintenance: Maintenance) -> None:
-    """Raises ComputeFault when the machine of a version that is being made does not write to the
-    disks that the version will be made of."""
+def check_maintained(host: Host, maintenance: Maintenance) -> str | None:
+    """What was changed of the hardware of the machine of a version that is being made, in words.
+
+    Raises ComputeFault when that machine does not write to the disks that the version will be made
+    of, or when somebody means to go back to what it was.
+    """
     if maintenance.power is Power.ABSENT:
-        return
+        return None
+    if maintenance.has_snapshots:
+        raise ComputeFault(
+            "The machine {name} has snapshots of libvirt's own, which would be forgotten.",
+            "See virsh snapshot-list {name}; then virsh snapshot-delete {name} SNAPSHOT --metadata",
+            name=maintenance.name,
+        )
     uuid = maintenance.domain_uuid
     present = parse_definition(host.compute.xml(uuid))
     found = [*diff_definitions(definition_of(machine(maintenance)), present)]
@@ -84,6 +93,7 @@ def check_maintained(host: Host, maintenance: Maintenance) -> None:
             "Start it, and shut it down: virsh start {name}; virsh shutdown {name}",
             name=maintenance.name,
         )
+    return words(tuple(one for one in found if one.grade is Grade.HARDWARE))
 
 
 def redefine(host: Host, was: Seat, now: Seat, seed: Path | None = None) -> str | None:
