@@ -166,6 +166,31 @@ def test_copy_when_vfat_then_names_are_right(place: Path, kernel: HostKernel) ->
     assert names(place / "out" / "disk") == {"informe del a\xf1o.txt"}
 
 
+def test_copy_when_ntfs_then_names_and_content_are_right(place: Path, kernel: HostKernel) -> None:
+    """By ntfs-3g in the appliance: the lab's kernel, Debian 12's, has no driver."""
+    disk = place / "disk"
+    with disk.open("wb") as file:
+        file.truncate(32 * MIB)
+    (place / "file").write_text("what I did")
+    command("mkntfs", "-q", "-F", "-Q", disk)
+    command("ntfscp", "-q", disk, place / "file", "informe del a\xf1o.txt")
+    with reading(disk, kernel) as appliance:
+        copy(appliance, "/informe del a\xf1o.txt", place / "out")
+    assert (place / "out" / "informe del a\xf1o.txt").read_text() == "what I did"
+
+
+def test_copy_when_exfat_then_it_is_read(place: Path, kernel: HostKernel) -> None:
+    """Nothing but a kernel writes files to it, so the disk has none."""
+    disk = place / "disk"
+    with disk.open("wb") as file:
+        file.truncate(32 * MIB)
+    command("mkfs.exfat", disk)
+    with reading(disk, kernel) as appliance:
+        assert copy(appliance, "/", place / "out").files == 0
+        with pytest.raises(NotFound):
+            copy(appliance, "/nothing", place / "no")
+
+
 def corrupt_report(disk: Path) -> None:
     """An inode whose extents are nonsense, and a folder that holds itself."""
     where = f"{disk}?offset={8192 * 512}"
