@@ -551,3 +551,23 @@ def test_export_when_somebody_made_the_golden_disk_writable_then_it_is_refused(
     with pytest.raises(NotOurs, match="sealed no more"):
         export.export_template(site.context, "t", tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+# ---- adopted machines
+
+
+def test_status_when_an_older_version_adopted_the_machine_then_it_is_said_until_recover() -> None:
+    school = School()
+    volume = school.context.host.observe().classroom("net").seats[1].volumes[0]
+    labels = replace(volume.labels, name="net-02")
+    school.storage.set_labels({volume.uuid: labels}, school.storage.observe())
+    reasons = []
+    for _ in range(2):
+        seats = verbs.status(school.context, "net").seats
+        assert {one.verified for one in seats} == {True}
+        reasons.append([one.reason for one in seats])
+        recover(school.context)
+    assert [str(why).partition(":")[0] for why in reasons[0]] == [
+        "None", "only its disks are known, not its machine", "None", "None", "None",
+    ]  # fmt: skip
+    assert reasons[1] == [None] * 5

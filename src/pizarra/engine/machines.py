@@ -169,9 +169,17 @@ def _made_xml(host: Host, seat: Seat) -> str:
     )
 
 
+def is_known_by_disks_only(host: Host, seat: Seat) -> bool:
+    """Whether it was adopted by a version that did not keep how its machine was."""
+    return seat.is_adopted and host.definitions.get(seat.domain_uuid) is None
+
+
 def keep_adopted(host: Host, seat: Seat) -> None:
     """Of an adopted machine of which nobody keeps how it was: it is so from now on, if it uses its
     disks. Raises StorageFault, ComputeFault."""
-    unknown = seat.is_adopted and host.definitions.get(seat.domain_uuid) is None
-    if unknown and seat.power is not Power.ABSENT and not _drift(host, seat):
+    if (
+        is_known_by_disks_only(host, seat)
+        and seat.power is not Power.ABSENT
+        and not _drift(host, seat)
+    ):
         host.definitions.put(seat.domain_uuid, host.compute.xml(seat.domain_uuid))
