@@ -253,7 +253,7 @@ def _changed_machines(
             continue
         stays, goes = plan_redefinition(context.host, seat, replace(seat, record=record))
         if stays:
-            kept.append(f"{seat.name}: {stays}")
+            kept.append(Sentence("{name}: {what}", name=seat.name, what=stays))
         if goes:
             going.append(Sentence("~ {name}: {what}: goes", name=seat.name, what=goes))
     return going, kept

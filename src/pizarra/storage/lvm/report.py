@@ -108,8 +108,11 @@ def _is_ours(group: Group) -> bool:
 
 
 def _namesake(vg: VgRow) -> str:
-    text = "A second volume group is called {vg}; it is left alone. Rename it: vgrename {uuid} NAME"
-    return Sentence(text, vg=vg.vg_name, uuid=vg.vg_uuid)
+    return Sentence(
+        "A second volume group is called {vg}; it is left alone. Rename it: vgrename {uuid} NAME",
+        vg=vg.vg_name,
+        uuid=vg.vg_uuid,
+    )
 
 
 def _group_fault(vg: VgRow, namesakes: Sequence[Group]) -> str | None:
