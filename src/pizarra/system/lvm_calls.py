@@ -9,7 +9,7 @@ of LVM's shell takes too; ``process.environment`` passes no variable of LVM's on
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -49,21 +49,23 @@ PARTLY = 5  # ECMD_FAILED: of a report, that something could not be shown, and t
 def pinned(argv: Sequence[str], devices: Sequence[str] = ()) -> list[str]:
     """The process for one command of LVM, whatever the host's files say. What matters comes first,
     for whoever reads the flight record. LVM sees only ``devices``, if any are named."""
-    return ["lvm", *argv, "--config", _config(devices)]
+    return ["lvm", *argv, "--config", _config(PINNED, devices)]
 
 
 def pinned_lines(commands: Sequence[Sequence[str]], devices: Sequence[str] = ()) -> str:
-    """The same for many commands on the standard input of LVM's shell, a line each.
+    """The same for many commands on the standard input of LVM's shell, a line each. What these
+    print is nobody's matter: the shell refuses ``log/report_command_log`` for a single command.
 
     No argument may have a blank or a quote: the shell knows no backslash.
     """
     assert not any({" ", "'", '"'} & {*part} for argv in commands for part in argv)
-    return "".join(f"{' '.join(argv)} --config '{_config(devices)}'\n" for argv in commands)
+    config = _config({}, devices)
+    return "".join(f"{' '.join(argv)} --config '{config}'\n" for argv in commands)
 
 
-def _config(devices: Sequence[str]) -> str:
+def _config(printing: Mapping[str, str], devices: Sequence[str]) -> str:
     """``--devices`` would be shorter; LVM 2.03.16 crashes with it in its shell."""
-    these = PINNED | PINNED_TO_ACT
+    these = {**printing, **PINNED_TO_ACT}
     if devices:
         allowed = (f'"a|^{re.escape(device)}$|"' for device in devices)
         these |= {"devices/use_devicesfile": "0", "devices/filter": _list(*allowed, '"r|.*|"')}
