@@ -132,7 +132,6 @@ THICK = with_group(thick_seats=30)
 TWO_GROUPS = with_lvm(groups=(replace(GROUP, pools=()), replace(GROUP, name="b", pools=())))
 
 TWINS = (replace(GROUP, uuid="ours", ours=True), replace(GROUP, uuid="theirs", pools=()))
-BOTH_OURS = (replace(GROUP, uuid="a", ours=True), replace(GROUP, uuid="b", ours=True))
 LOCAL = ">>/etc/lvm/lvmlocal.conf"
 
 
@@ -149,10 +148,6 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "two volume groups of one name": (
         *(with_lvm(groups=TWINS), "namesake vg_class", W, "Pizarra goes on with the one"),
         *("vgrename theirs vg_class_2", False),
-    ),
-    "two volume groups of one name with volumes of ours": (
-        *(with_lvm(groups=BOTH_OURS), "volume-group vg_class", U, "2 volume groups are called"),
-        *("vgrename b vg_class_2", False),
     ),
     "an exported volume group": (
         *(with_group(exported=True), "volume-group vg_class", U, "exported"),
