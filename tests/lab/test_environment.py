@@ -103,6 +103,12 @@ def no_classroom_is_left() -> Iterator[None]:
     pizarra("classroom", "delete", "env", "--yes")
 
 
+def disk_of(uuid: str) -> str:
+    """The physical volume of a group."""
+    select = ("-S", f"vg_uuid={uuid}")
+    return command("pvs", "--noheadings", "-o", "pv_name", *select).strip()
+
+
 def live(name: str, kind: StorageKind) -> None:
     """The life of a classroom: nothing of it may be refused."""
     where = ("--storage", kind, "--vg", VG)
@@ -205,14 +211,39 @@ def test_classroom_when_two_groups_of_others_have_one_name_then_it_lives(
         assert findings()["volume-group vg_twin"]["level"] == "good"
 
 
+@both
+@pytest.mark.usefixtures("template")
+def test_classroom_when_another_group_has_the_name_of_ours_then_it_lives(
+    kind: StorageKind, tmp_path: Path
+) -> None:
+    with group(tmp_path, VG, "twin") as uuid:
+        live("env", kind)
+        assert f"vgrename {uuid}" in pizarra("template", "list").err
+        found = findings()[f"namesake {VG}"]
+        assert (found["level"], found["mend"]) == ("warning", f"vgrename {uuid} {VG}_2")
+        image = tmp_path / "new.img"
+        image.write_bytes(bytes(MIB))
+        where = ("--storage", kind, "--vg", VG)
+        assert pizarra("template", "import", "new", str(image), *where).status == 0
+        assert pizarra("template", "delete", "new", "--yes").status == 0
+        theirs = command("vgs", "--noheadings", "-o", "vg_seqno", "-S", f"vg_uuid={uuid}")
+        assert theirs.strip() == "1", "nobody wrote to it"
+        command("sh", "-c", found["mend"])
+        assert f"namesake {VG}" not in findings()
+
+
 @thin
 @pytest.mark.usefixtures("kind", "template")
-def test_seats_when_another_group_has_the_name_of_ours_then_they_say_so_until_it_is_renamed(
+def test_seats_when_nobody_can_tell_which_group_is_ours_then_they_say_so_until_one_is_renamed(
     tmp_path: Path,
 ) -> None:
     wish = ("--template", "boot", "--seats", "2", "--memory", "16M", "--network", "none")
     assert pizarra("classroom", "create", "env", *wish).status == 0
     with group(tmp_path, VG, "twin") as uuid:
+        # as of another host of ours, whose disk somebody has plugged in
+        only = ("--config", f'devices/filter=["a|^{disk_of(uuid)}$|","r|.*|"]')
+        tag = ("--addtag", "pizarra.role=golden")
+        command("lvcreate", "-q", "-an", "-Zn", "-Wn", "-l1", "-n", "x", *tag, VG, *only)
         (template,) = pizarra("template", "list", "--json").document
         assert uuid in template["fault"]
         said = pizarra("status", "env", "--json")
@@ -227,3 +258,16 @@ def test_seats_when_another_group_has_the_name_of_ours_then_they_say_so_until_it
         command("sh", "-c", found["mend"])
         assert pizarra("reset", "env").status == 0
     assert pizarra("classroom", "delete", "env", "--yes").status == 0
+
+
+@both
+@pytest.mark.usefixtures("template")
+def test_classroom_when_lvm_is_in_test_mode_then_it_lives_and_host_check_says_so(
+    kind: StorageKind,
+) -> None:
+    with settings("global/test=1", "global/wait_for_locks=0"):
+        live("env", kind)
+        found = findings()["lvm-setting global/test"]
+        assert found["level"] == "warning"
+        command("sh", "-c", found["mend"])
+        assert "lvm-setting global/test" not in findings()

@@ -144,7 +144,7 @@ def test_swap_when_killed_in_it_then_no_machine_shows_anothers_data_and_recover_
         return done
 
     with monkeypatch.context() as broken:
-        broken.setattr(site.compute, "define", killing(site.compute.define))
+        broken.setattr(site.compute, "redefine", killing(site.compute.redefine))
         broken.setattr("pizarra.storage.qcow2.store.replace_sidecar", killing(replace_sidecar))
         with pytest.raises(Crash):
             swap(site.context, "net", 1, 2)
@@ -163,7 +163,7 @@ def test_swap_when_killed_in_it_then_no_machine_shows_anothers_data_and_recover_
 def test_recover_when_the_classroom_of_a_swap_is_gone_then_nothing_is_left_of_it(
     site: Site,
 ) -> None:
-    assert dies_before_text("memory define", lambda: swap(site.context, "net", 1, 2))
+    assert dies_before_text("memory redefine", lambda: swap(site.context, "net", 1, 2))
     classrooms.delete(site.context, "net", with_data=True)
     recover.recover(site.context)
     assert not list(site.context.host.journal.folder.iterdir())

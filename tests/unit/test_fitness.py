@@ -146,7 +146,7 @@ def complaining(line: str) -> HostSeen:
 # seen, check, level, words that must be there, the command, whether --fix may
 CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "two volume groups of one name": (
-        *(with_lvm(groups=TWINS), "volume-group vg_class", U, "2 volume groups are called"),
+        *(with_lvm(groups=TWINS), "namesake vg_class", W, "Pizarra goes on with the one"),
         *("vgrename theirs vg_class_2", False),
     ),
     "an exported volume group": (
@@ -186,7 +186,7 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
         *(set_locally("log/command_names=0"), False),
     ),
     "lvm in test mode": (
-        *(with_lvm(settings={"global/test": "1"}), "lvm-setting global/test", U, "test mode"),
+        *(with_lvm(settings={"global/test": "1"}), "lvm-setting global/test", W, "test mode"),
         *(set_locally("global/test=0"), False),
     ),
     "locks of lvm elsewhere": (

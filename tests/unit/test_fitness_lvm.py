@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from pizarra.engine.fitness.findings import Level
 from pizarra.engine.fitness.lvm_parsed import (
     parse_difference,
     parse_groups,
@@ -15,6 +17,7 @@ from pizarra.engine.fitness.lvm_parsed import (
 from pizarra.errors import StorageFault
 from pizarra.model.labels import FillingLabels, Labels, SeatLabels, TemplateLabels
 from pizarra.model.sizes import MIB
+from tests.unit.test_fitness import GROUP, finding, with_lvm
 
 
 def report(*rows: dict[str, str], attr: str = "wz--n-") -> str:
@@ -137,3 +140,9 @@ def test_version_parsed_when_lvm_complains_too_then_it_is_still_found() -> None:
 def test_settings_parsed_when_values_are_quoted_then_they_are_bare() -> None:
     text = 'monitoring=1\narchive_dir="/etc/lvm/archive"\n'
     assert parse_settings(text) == {"monitoring": "1", "archive_dir": "/etc/lvm/archive"}
+
+
+def test_namesakes_when_volumes_of_ours_are_in_both_then_nobody_can_tell_which_is_ours() -> None:
+    both = tuple(replace(GROUP, uuid=uuid, ours=True) for uuid in ("a", "b"))
+    found = finding(with_lvm(groups=both), "volume-group vg_class")
+    assert (found.level, found.mend) == (Level.UNFIT, "vgrename b vg_class_2")

@@ -64,6 +64,23 @@ def test_facts_when_two_groups_have_one_name_then_both_are_there_at_fault_and_a_
     assert [bool(pool.fault) for pool in seen.pools] == [True, True, False]
 
 
+def ours(name: str) -> dict[str, object]:
+    return volume(name, "p", 3) | {"lv_tags": "pizarra.role=golden"}
+
+
+def test_facts_when_two_groups_have_one_name_and_one_is_ours_then_it_goes_on() -> None:
+    seen = facts_of(group("vg", "1", ours("v")), group("vg", "2", volume("v", "p", 3)))
+    assert [(one.uuid, one.place) for one in seen.volumes] == [("v", "vg")]
+    assert [(pool.name, pool.fault) for pool in seen.pools] == [("vg", None)]
+    assert [str(one).rpartition(": ")[2] for one in seen.strange] == ["vgrename 2 NAME"]
+
+
+def test_facts_when_two_groups_have_one_name_and_both_are_ours_then_neither_is_touched() -> None:
+    seen = facts_of(group("vg", "1", ours("v")), group("vg", "2", ours("w")))
+    assert all("vgrename" in str(one.fault) for one in seen.volumes)
+    assert (len(seen.volumes), seen.strange) == (2, ())
+
+
 def test_facts_when_a_group_is_exported_then_its_volumes_say_so() -> None:
     seen = facts_of(group("vg", "1", volume("v", "p", 3), vg_attr="wzx-n-"))
     assert "vgimport vg" in str(seen.volumes[0].fault)

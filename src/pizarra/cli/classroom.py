@@ -104,7 +104,7 @@ def apply(
         wish = _declared(file)
     plan = ask("classroom apply", wish, as_json=as_json, dry_run=True)
     if not as_json:
-        for line in plan["changes"]:
+        for line in (*plan["changes"], *(f"= {say(kept)}" for kept in plan["kept"])):
             err.print(f"  {say(line)}")
     if dry_run:
         if as_json:

@@ -8,6 +8,7 @@ from lxml import etree
 
 NAMESPACE = "urn:pizarra:1"
 _PREFIX = "pizarra"
+SEAT = f"{{{NAMESPACE}}}seat"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,4 +33,4 @@ def seat_element(seat: SeatMetadata) -> etree._Element:
 
 def is_ours(domain: etree._Element) -> bool:
     """Whether a parsed domain has the element."""
-    return domain.find(f"metadata/{{{NAMESPACE}}}seat") is not None
+    return domain.find(f"metadata/{SEAT}") is not None

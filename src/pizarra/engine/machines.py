@@ -11,14 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from pizarra.compute.definition import definition_of, parse_definition, parse_live_disks
-from pizarra.compute.definition_edit import replace_content
+from pizarra.compute.definition_edit import carry_changes, replace_content
+from pizarra.compute.domain_edit import parse_domain
+from pizarra.compute.seat_metadata import is_ours
 from pizarra.engine.host import Host
 from pizarra.errors import ComputeFault, PizarraError, Unsupported
-from pizarra.model.definition import NO_DRIFT, Definition, Difference, Drift
+from pizarra.model.definition import NO_DRIFT, Definition, Difference, Drift, Grade
 from pizarra.model.facts import Maintenance, Power, Seat
 from pizarra.model.sentence import join
 from pizarra.planner.definition_diff import adopted_differences, diff_definitions, live_differences
-from pizarra.planner.drift import Judge, of_content, to_keep, to_put_right, words
+from pizarra.planner.drift import Judge, is_kept, of_content, to_put_right, words
 from pizarra.planner.maintenance import machine
 from pizarra.planner.provision import domain_spec
 
@@ -59,11 +61,20 @@ def _differences(host: Host, seat: Seat, present: Definition) -> tuple[Differenc
     return adopted_differences({one.labels.disk: one.path for one in seat.all_volumes}, present)
 
 
-def check_maintained(host: Host, maintenance: Maintenance) -> None:
-    """Raises ComputeFault when the machine of a version that is being made does not write to the
-    disks that the version will be made of."""
+def check_maintained(host: Host, maintenance: Maintenance) -> str | None:
+    """What was changed of the hardware of the machine of a version that is being made, in words.
+
+    Raises ComputeFault when that machine does not write to the disks that the version will be made
+    of, or when somebody means to go back to what it was.
+    """
     if maintenance.power is Power.ABSENT:
-        return
+        return None
+    if maintenance.has_snapshots:
+        raise ComputeFault(
+            "The machine {name} has snapshots of libvirt's own, which would be forgotten.",
+            "See virsh snapshot-list {name}; then virsh snapshot-delete {name} SNAPSHOT --metadata",
+            name=maintenance.name,
+        )
     uuid = maintenance.domain_uuid
     present = parse_definition(host.compute.xml(uuid))
     found = [*diff_definitions(definition_of(machine(maintenance)), present)]
@@ -82,6 +93,55 @@ def check_maintained(host: Host, maintenance: Maintenance) -> None:
             "Start it, and shut it down: virsh start {name}; virsh shutdown {name}",
             name=maintenance.name,
         )
+    return words(tuple(one for one in found if one.grade is Grade.HARDWARE))
+
+
+def redefine(host: Host, was: Seat, now: Seat, seed: Path | None = None) -> str | None:
+    """Define the machine of a seat that was made as ``was`` says as ``now`` says. What somebody did
+    to its hardware meanwhile stays, if the policy of ``now`` keeps that; what stays, in words.
+
+    The machine has the disk ``seed``, if one is named. Raises ComputeFault, NotOurs.
+    """
+    xml = _next_xml(host, was, now, seed)
+    if xml is None:
+        host.compute.define(replace(domain_spec(now), seed=seed))
+        return None
+    host.compute.redefine(xml)
+    return words(_hardware(now, parse_definition(xml)))
+
+
+def plan_redefinition(host: Host, was: Seat, now: Seat) -> tuple[str | None, str | None]:
+    """What of the machine's hardware ``redefine`` would keep, and what would go, in words.
+
+    ``was`` has its drift. Raises ComputeFault.
+    """
+    changed = tuple(one for one in was.drift.defined if one.grade is Grade.HARDWARE)
+    if not changed:
+        return None, None
+    xml = _next_xml(host, was, now)
+    after = parse_definition(xml) if xml else definition_of(domain_spec(now))
+    stays = {str(one.what) for one in _hardware(was, after)}
+    return words(_hardware(now, after)), words(
+        tuple(one for one in changed if str(one.what) not in stays)
+    )
+
+
+def _next_xml(host: Host, was: Seat, now: Seat, seed: Path | None = None) -> str | None:
+    """None for a machine that is to be defined whole."""
+    if now.power is Power.ABSENT or not is_kept(now):
+        return None
+    present = host.compute.xml(now.domain_uuid)
+    if not is_ours(parse_domain(present)):
+        return None  # ``define`` refuses it
+    made = host.compute.made_xml(replace(domain_spec(now), seed=seed))
+    carried = carry_changes(present, host.compute.made_xml(domain_spec(was)), made)
+    return replace_content(carried, made)
+
+
+def _hardware(seat: Seat, present: Definition) -> tuple[Difference, ...]:
+    """What hardware a machine with this definition has that it was not made with."""
+    differences = diff_definitions(definition_of(domain_spec(seat)), present)
+    return tuple(one for one in differences if one.grade is Grade.HARDWARE)
 
 
 def put_right(host: Host, seat: Seat) -> Path:
@@ -90,7 +150,7 @@ def put_right(host: Host, seat: Seat) -> Path:
     present = host.compute.xml(seat.domain_uuid)
     made = _made_xml(host, seat)
     before = host.definitions.put_before(seat.domain_uuid, present)
-    host.compute.redefine(replace_content(present, made) if to_keep(seat) else made)
+    host.compute.redefine(replace_content(present, made) if is_kept(seat) else made)
     left = to_put_right(replace(seat, drift=_drift(host, replace(seat, power=Power.OFF))))
     if left:
         raise ComputeFault("{name}: {what}.", name=seat.name, what=words(left))
@@ -109,9 +169,17 @@ def _made_xml(host: Host, seat: Seat) -> str:
     )
 
 
+def is_known_by_disks_only(host: Host, seat: Seat) -> bool:
+    """Whether it was adopted by a version that did not keep how its machine was."""
+    return seat.is_adopted and host.definitions.get(seat.domain_uuid) is None
+
+
 def keep_adopted(host: Host, seat: Seat) -> None:
     """Of an adopted machine of which nobody keeps how it was: it is so from now on, if it uses its
     disks. Raises StorageFault, ComputeFault."""
-    unknown = seat.is_adopted and host.definitions.get(seat.domain_uuid) is None
-    if unknown and seat.power is not Power.ABSENT and not _drift(host, seat):
+    if (
+        is_known_by_disks_only(host, seat)
+        and seat.power is not Power.ABSENT
+        and not _drift(host, seat)
+    ):
         host.definitions.put(seat.domain_uuid, host.compute.xml(seat.domain_uuid))

@@ -115,6 +115,7 @@ class StorageFacts:
     pools: tuple[Pool, ...] = ()
     records: tuple[RecordSeen, ...] = ()
     unseen: tuple[str, ...] = ()  # that there is more, which could not be looked at, and why
+    strange: tuple[str, ...] = ()  # what is there and is nobody's, and what to do about it
 
 
 class Power(StrEnum):

@@ -56,9 +56,14 @@ def no_fault(_: Seat) -> str | None:
 
 def to_put_right(seat: Seat) -> tuple[Difference, ...]:
     """What a reset changes of the machine's definition, by its classroom's policy."""
-    if seat.record.policy.changed_hardware is ChangedHardware.RESET:
+    if not is_kept(seat):
         return seat.drift.defined
     return tuple(one for one in seat.drift.defined if one.grade is not Grade.HARDWARE)
+
+
+def is_kept(seat: Seat) -> bool:
+    """Whether hardware that somebody changed stays, by its classroom's policy."""
+    return seat.record.policy.changed_hardware is ChangedHardware.KEEP
 
 
 def to_keep(seat: Seat) -> tuple[Difference, ...]:

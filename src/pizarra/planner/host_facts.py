@@ -46,6 +46,7 @@ class HostFacts:
     records: tuple[RecordSeen, ...] = ()
     classrooms: Mapping[str, Classroom] = field(default_factory=dict)
     unseen: tuple[str, ...] = ()  # that there is more, which could not be looked at, and why
+    strange: tuple[str, ...] = ()  # what is there and is nobody's, and what to do about it
 
     def check_id(self, name: str, id_: str) -> None:
         """Raises NotFound when another classroom than the one with this id has the name."""
@@ -155,6 +156,7 @@ def assemble(storage: Iterable[StorageFacts], domains: Sequence[Domain]) -> Host
         records=records,
         classrooms=_classrooms(_seats(volumes, by_uuid, by_name), records),
         unseen=tuple(why for part in parts for why in part.unseen),
+        strange=tuple(why for part in parts for why in part.strange),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pizarra.engine.events import Noted
+from pizarra.engine.machines import examine, plan_redefinition
 from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
@@ -19,8 +20,9 @@ from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome, outcomes_f
 from pizarra.model.policy import WEIGHT_USUAL, After, ChangedHardware, Policy, ResetBy
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
+from pizarra.planner.drift import redefine_fault
 from pizarra.planner.host_facts import HostFacts
-from pizarra.planner.provision import check_new, check_template
+from pizarra.planner.provision import check_new, check_template, record_of
 from pizarra.service import classrooms, creation, upgrade
 from pizarra.service.claims import check_may_reset
 from pizarra.service.context import Context
@@ -111,6 +113,7 @@ class ApplyPlan:
     spec: ClassroomSpec
     present: Classroom | None
     lines: tuple[str, ...]
+    kept: tuple[str, ...] = ()  # of machines that somebody changed, what apply leaves so
 
     @property
     def asks(self) -> bool:
@@ -120,7 +123,7 @@ class ApplyPlan:
     def to_json(self) -> dict[str, Any]:
         """For ``--dry-run --json``."""
         return {"classroom": self.spec.name, "verb": "apply", "dry_run": True,
-                "changes": list(self.lines)}  # fmt: skip
+                "changes": list(self.lines), "kept": list(self.kept)}  # fmt: skip
 
 
 def read_spec(path: Path) -> ClassroomSpec:
@@ -231,10 +234,29 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     version = spec.version or is_now.version
     template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
     creation.check_possible(context, template, spec)
-    lines = [*_differences(spec, is_now, present), *_wish(facts, spec)]
+    going, kept = _changed_machines(context, spec, present)
+    lines = [*_differences(spec, is_now, present), *going, *_wish(facts, spec)]
     if present.record_fault:
         lines.insert(0, Sentence("~ the record of {name} is written again", name=spec.name))
-    return ApplyPlan(spec=spec, present=present, lines=tuple(lines))
+    return ApplyPlan(spec=spec, present=present, lines=tuple(lines), kept=tuple(kept))
+
+
+def _changed_machines(
+    context: Context, spec: ClassroomSpec, present: Classroom
+) -> tuple[list[str], list[str]]:
+    """Of machines that somebody changed, what goes, and what stays."""
+    record = record_of(spec, present.record.version, present.record.id)
+    going, kept = list[str](), list[str]()
+    for seat in examine(context.host, present.seats, redefine_fault):
+        if seat.fault:
+            kept.append(Sentence("{name} is left alone: {why}", name=seat.name, why=seat.fault))
+            continue
+        stays, goes = plan_redefinition(context.host, seat, replace(seat, record=record))
+        if stays:
+            kept.append(Sentence("{name}: {what}", name=seat.name, what=stays))
+        if goes:
+            going.append(Sentence("~ {name}: {what}: goes", name=seat.name, what=goes))
+    return going, kept
 
 
 def _check_fixed(spec: ClassroomSpec, is_now: ClassroomSpec) -> None:

@@ -65,8 +65,9 @@ def claiming_to_rewind(
     Whatever takes the content of a seat away is a reset to the policy. Raises Forbidden.
     """
     with _claiming(context, classroom, numbers, verb):
-        check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
-        seats = _complete(context, classroom, numbers, {Action.UNDO}, judge).seats
+        seats = _complete(
+            context, classroom, numbers, {Action.UNDO}, judge, check=check_may_reset
+        ).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
         there = context.host.journal.entries()
@@ -78,8 +79,16 @@ def claiming_to_rewind(
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
     """For an undo, which goes on with one that was cut off. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
-        check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
-        yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
+        yield _complete(
+            context, classroom, numbers, DISK_ACTIONS, notice=False, check=check_may_reset
+        )
+
+
+_Check = Callable[[Context, Sequence[Seat]], None]
+
+
+def _check_nothing(context: Context, seats: Sequence[Seat]) -> None:
+    """Whoever asks may."""
 
 
 def check_may_reset(context: Context, seats: Sequence[Seat]) -> None:
@@ -123,8 +132,10 @@ def _complete(
     judge: Judge = any_fault,
     *,
     notice: bool = True,
+    check: _Check = _check_nothing,
 ) -> Claimed:
-    seats = _awake(context, classroom, numbers)
+    """``check`` raises before anything is done with the seats."""
+    seats = _awake(context, classroom, numbers, check)
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
@@ -136,8 +147,10 @@ def _complete(
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
 
 
-def _awake(context: Context, classroom: str, numbers: Numbers) -> tuple[Seat, ...]:
+def _awake(context: Context, classroom: str, numbers: Numbers, check: _Check) -> tuple[Seat, ...]:
+    """One look, and another one only where somebody was asleep."""
     seats = look_at_disks(context, classroom, numbers)[1]
+    check(context, seats)
     return look_at_disks(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 

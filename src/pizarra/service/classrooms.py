@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from pizarra.engine.events import Began, Noted, Settled
-from pizarra.engine.machines import examine
+from pizarra.engine.machines import examine, redefine
 from pizarra.engine.power import each_seat
 from pizarra.errors import BadInput, NotOurs, PizarraError, Unsupported
 from pizarra.model.classroom_record import ClassroomRecord, new_id
@@ -109,22 +110,23 @@ def restore_network(context: Context, classroom: Classroom) -> None:
     make_class_network(context, classroom.name, classroom.record.network, classroom.seats)
 
 
-def _make_machines(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
+def _make_machines(
+    context: Context, seats: Sequence[Seat], record: ClassroomRecord | None = None
+) -> tuple[SeatOutcome, ...]:
+    """As the seats say; or, of machines that may be there, as ``record`` says from now on."""
+
     def make(seat: Seat) -> SeatOutcome:
-        context.host.compute.define(provision.domain_spec(seat))
-        _give_state(context, seat)
-        outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+        outcome = SeatOutcome(seat=seat.name, outcome=Outcome.UNKNOWN, reason=seat.fault)
+        if not seat.fault:
+            kept = redefine(context.host, seat, replace(seat, record=record or seat.record))
+            _give_state(context, seat)
+            why = Sentence("kept: {what}", what=kept) if kept else None
+            outcome = SeatOutcome(seat=seat.name, outcome=Outcome.DONE, reason=why)
         context.emit(Settled(outcome=outcome))
         return outcome
 
     with ThreadPoolExecutor(context.host.settings.at_once) as threads:
         return tuple(threads.map(make, seats))
-
-
-def _left_alone(context: Context, seat: str, why: str) -> SeatOutcome:
-    outcome = SeatOutcome(seat=seat, outcome=Outcome.UNKNOWN, reason=why)
-    context.emit(Settled(outcome=outcome))
-    return outcome
 
 
 def _give_state(context: Context, seat: Seat) -> None:
@@ -257,22 +259,15 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
         check_limits(context, spec, classroom)  # again: it may be another one than was planned for
         check_policy(context, spec.policy, classroom.record.policy)
         _check_not_adopted(classroom, N_("changed"))
-        sound = [seat for seat in classroom.seats if not seat.fault]
-        faults = {
-            seat.name: seat.fault
-            for seat in examine(context.host, sound, redefine_fault)
-            if seat.fault
-        }
         version = classroom.record.version or classroom.seats[0].labels.version
         record = provision.record_of(spec, version, classroom.record.id or new_id())
-        records.write_record(context, classroom, record)
-        facts = context.host.observe()
-        seats = facts.classroom(spec.name).seats
-        make_class_network(context, spec.name, spec.network, seats)
-        outcomes = (
-            *(_left_alone(context, name, why) for name, why in sorted(faults.items())),
-            *_make_machines(context, [seat for seat in seats if seat.name not in faults]),
-        )
+        if classroom.record_fault:  # nobody knows what its machines were made as
+            records.write_record(context, classroom, record)
+            classroom = context.host.observe().classroom(spec.name)
+        make_class_network(context, spec.name, spec.network, classroom.seats)
+        seats = examine(context.host, classroom.seats, redefine_fault)
+        outcomes = _make_machines(context, seats, record)
+        records.write_record(context, classroom, record)  # last: a repetition goes on until then
         if spec.network not in provision.OWN_NETWORKS:
             context.host.compute.remove_network(spec.name, provision.network_uuid(spec.name))
     return outcomes

@@ -13,12 +13,12 @@ from dataclasses import replace
 
 from pizarra.engine.events import Noted
 from pizarra.engine.journal import Action, Record, SeatEntry, VolumeEntry
+from pizarra.engine.machines import redefine
 from pizarra.errors import BadInput, Busy, NotFound
 from pizarra.model.facts import Power, Seat, Volume, has_labels
 from pizarra.model.labels import Labels, SeatLabels
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
 from pizarra.model.sentence import N_
-from pizarra.planner import provision
 from pizarra.service.claims import claiming_seats, look_at_seats
 from pizarra.service.context import Context
 from pizarra.system.locks import who
@@ -112,8 +112,7 @@ def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping
     facts, seats = look_at_seats(context, classroom, numbers)
     by_number = {seat.number: seat for seat in seats}
     for seat in seats:
-        bare = provision.domain_spec(replace(seat, data=()))
-        context.host.compute.define(bare)
+        redefine(context.host, seat, replace(seat, data=()))
     wished: dict[Volume, Labels] = {}
     for uuid, number in going.items():
         volume = facts.volumes.get(uuid)
@@ -122,7 +121,7 @@ def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping
             wished[volume] = replace(volume.labels, seat=number, domain=machine)
     context.host.set_labels(wished)
     for seat in look_at_seats(context, classroom, numbers)[1]:
-        context.host.compute.define(provision.domain_spec(seat))
+        redefine(context.host, seat, seat)
 
 
 def _check_ready(seat: Seat) -> None:

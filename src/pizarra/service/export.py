@@ -126,6 +126,8 @@ _Exported = Volume[TemplateLabels] | Volume[CheckpointLabels]
 def _export(
     context: Context, title: str, version: int, volumes: Sequence[_Exported], to: Path
 ) -> Manifest:
+    for volume in volumes:
+        _check_sealed(volume)
     to = to.absolute()
     _check_new(to)
     try:
@@ -135,6 +137,16 @@ def _export(
     except OSError as error:
         raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
     return manifest
+
+
+def _check_sealed(volume: Volume) -> None:
+    """Raises NotOurs for a volume that somebody can write to: nobody knows what is in it."""
+    if not volume.read_only:
+        raise NotOurs(
+            "{name} is sealed no more: somebody has made it writable since.",
+            "Make it read-only again if you know what is in it; import or save it anew if not.",
+            name=volume.name,
+        )
 
 
 @contextmanager

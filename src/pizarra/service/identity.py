@@ -16,6 +16,7 @@ from pizarra.engine import recovery
 from pizarra.engine.entries import standing_undo_entry
 from pizarra.engine.guest_agent import GuestAgent
 from pizarra.engine.journal import Action, PowerAfter
+from pizarra.engine.machines import redefine
 from pizarra.engine.power import each_seat, shut_down_and_wait, start_seats
 from pizarra.engine.reset import ResetRun
 from pizarra.errors import BadInput, ComputeFault, PizarraError, Unsupported
@@ -24,7 +25,6 @@ from pizarra.model.labels import IDENTITY
 from pizarra.model.outcome import WELL, Outcome, Report, SeatOutcome
 from pizarra.model.sentence import N_, Sentence, join
 from pizarra.planner import identity as planner
-from pizarra.planner import provision
 from pizarra.planner.checkpoints import checkpoints
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.identity import Person
@@ -105,7 +105,6 @@ def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatO
     host = context.host
     if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
-    spec = provision.domain_spec(seat)
     path = seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid)
     files = {
         "meta-data": planner.meta_data(seat),
@@ -113,13 +112,13 @@ def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatO
     }
     try:
         seed.make_seed(path, planner.SEED_LABEL, files)
-        host.compute.define(replace(spec, seed=path))
+        redefine(host, seat, seat, seed=path)
         host.compute.start(seat.domain_uuid)
         _wait_for(context, seat, person, limit_s)
     finally:
         with suppress(PizarraError):
             host.compute.kill(seat.domain_uuid)
-        host.compute.define(spec)
+        redefine(host, seat, seat)
         path.unlink(missing_ok=True)
     return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pizarra.engine import recovery
 from pizarra.engine.events import Noted
 from pizarra.engine.journal import Action, PowerAfter, Record
+from pizarra.engine.machines import redefine
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.sentence import N_
-from pizarra.planner import provision
 from pizarra.service.context import Context
 from pizarra.storage.interface import raise_first
 from pizarra.system import seed
@@ -53,7 +53,7 @@ def take_back(context: Context, seat: Seat) -> None:
     """Off, without a seed, and original. Raises ComputeFault, StorageFault."""
     host = context.host
     host.compute.kill(seat.domain_uuid)
-    host.compute.define(provision.domain_spec(seat))
+    redefine(host, seat, seat)
     raise_first(recovery.rewind_again(host, "classroom identify", [seat], PowerAfter.OFF))
     seed.seed_path(context.host.settings.seed_folder, seat.domain_uuid).unlink(missing_ok=True)
     text = N_("{name}: giving it an identity was cut off, and is taken back.")

@@ -35,8 +35,8 @@ def look_at_disks(
 
 
 def look_at_all(context: Context) -> HostFacts:
-    """Observe the host, and tell what could not be seen."""
+    """Observe the host, and tell what could not be seen, or is strange."""
     facts = context.host.observe()
-    for why in facts.unseen:
+    for why in (*facts.unseen, *facts.strange):
         context.emit(Noted(text="{why}", facts={"why": why}))
     return facts

@@ -143,7 +143,9 @@ def publish(context: Context, name: str, *, warm: bool = False) -> Template:
                 name=name,
                 kind=present.kind,
             )
-        check_maintained(context.host, present)
+        if changed := check_maintained(context.host, present):
+            text = N_("{name}: {what}; the version is made without that.")
+            context.emit(Noted(text=text, facts={"name": present.name, "what": changed}))
         _shut_down(context, present)
         context.host.states.save(present.volumes[0], present.volumes[0])
         context.host.compute.undefine(present.domain_uuid)

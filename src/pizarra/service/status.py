@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 
 from pizarra.engine.halts import Halt, halt_seen, sentence
+from pizarra.engine.machines import is_known_by_disks_only
 from pizarra.errors import OtherOriginal, PizarraError
 from pizarra.model.facts import Power, Seat
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
@@ -23,7 +24,9 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     facts, seats = look_at_seats(context, classroom, numbers)
     changes = context.host.changes([pair for seat in seats for pair in pairs_of(seat)])
     folder = context.host.settings.halt_folder
-    outcomes = tuple(_status_of(seat, changes, halt_seen(folder, seat)) for seat in seats)
+    outcomes = tuple(
+        _status_of(seat, changes, halt_seen(folder, seat), _note(context, seat)) for seat in seats
+    )
     labels = facts.classrooms[classroom].record
     going = sum(one.extra["next_version"] is not None for one in outcomes)
     return Report(
@@ -40,8 +43,15 @@ def status(context: Context, classroom: str, numbers: Numbers = None) -> Report:
     )
 
 
+def _note(context: Context, seat: Seat) -> str | None:
+    """What of a seat is not looked at, and what to do about it."""
+    if not is_known_by_disks_only(context.host, seat):
+        return None
+    return Sentence("only its disks are known, not its machine: pizarra recover keeps that too")
+
+
 def _status_of(
-    seat: Seat, changes: Mapping[str, Change | PizarraError], halt: Halt | None
+    seat: Seat, changes: Mapping[str, Change | PizarraError], halt: Halt | None, note: str | None
 ) -> SeatOutcome:
     answers = [changes.get(volume.uuid) for volume in seat.volumes]
     labels = seat.labels
@@ -71,7 +81,8 @@ def _status_of(
         or (sentence(halt) if halt else None)
         or going
         or beside
-        or words(to_keep(seat)),
+        or words(to_keep(seat))
+        or note,
         verified=False if following and not fault else original,
         extra={
             "number": seat.number,

@@ -6,14 +6,15 @@ import time
 from dataclasses import replace
 
 from pizarra.engine.events import Noted
+from pizarra.engine.machines import examine, redefine
 from pizarra.engine.power import each_seat
 from pizarra.errors import PizarraError, Unsupported
 from pizarra.model.classroom_spec import check_version
 from pizarra.model.facts import Classroom, Seat
 from pizarra.model.names import check_name
 from pizarra.model.outcome import Outcome, Report, SeatOutcome
-from pizarra.model.sentence import N_, join
-from pizarra.planner import provision
+from pizarra.model.sentence import N_, Sentence, join
+from pizarra.planner.drift import redefine_fault
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
 from pizarra.service import records
@@ -40,7 +41,7 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
         classroom = facts.classroom(name)
         storage = _storage(context, classroom)
         target = facts.template(classroom.record.template, storage.kind, storage.place, version)
-        seats = choose_seats(classroom, numbers)
+        seats = examine(context.host, choose_seats(classroom, numbers), redefine_fault)
         for present in {seat.labels.version for seat in seats}:
             its = facts.template(target.name, target.kind, target.place, present)
             check_target(target, its)
@@ -106,10 +107,9 @@ def _move(
             return SeatOutcome(seat=seat.name, outcome=plan.outcome, reason=plan.reason)
         if fault := _first(faults, plan):
             return SeatOutcome(seat=seat.name, outcome=Outcome.FAILED, reason=join([fault]))
-        now = present.get(seat.name, seat)
-        spec = provision.domain_spec(now)
-        context.host.compute.define(spec)
-        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
+        kept = redefine(context.host, seat, present.get(seat.name, seat))
+        why = Sentence("kept: {what}", what=kept) if kept else None
+        return SeatOutcome(seat=seat.name, outcome=Outcome.DONE, reason=why)
 
     return each_seat(context.host, N_("upgrade"), [one.seat for one in plans], settle, context.emit)
 

@@ -1,13 +1,15 @@
 """How ``lvm`` is asked, so that its answer depends on nothing but what is there.
 
 lvm.conf(5) can change every report: the name of the command before each line, prefixes, separators,
-fields that are left out when they are empty. Each call says all of that itself with ``--config``,
-which stands above every file and profile; ``process.environment`` passes no variable of LVM's on.
+fields that are left out when they are empty. It can also make a command do nothing. Each call says
+all of that itself with ``--config``, which stands above every file and profile, and which each line
+of LVM's shell takes too; ``process.environment`` passes no variable of LVM's on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -38,15 +40,40 @@ PINNED = {
     "report/prefixes": "0",
     "report/quoted": "1",
 }
-_PINNED = " ".join(f"{name}={value}" for name, value in PINNED.items())
+# with another value LVM says that it did what was asked, and did nothing; or it does not wait
+PINNED_TO_ACT = {"global/test": "0", "global/wait_for_locks": "1"}
 _FORM = ("--reportformat", "json", "--units", "b", "--nosuffix")
 PARTLY = 5  # ECMD_FAILED: of a report, that something could not be shown, and the rest is there
 
 
-def pinned(argv: Sequence[str]) -> list[str]:
-    """The process for one command of LVM, whatever the host's files say of its output. What matters
-    comes first, for whoever reads the flight record."""
-    return ["lvm", *argv, "--config", _PINNED]
+def pinned(argv: Sequence[str], devices: Sequence[str] = ()) -> list[str]:
+    """The process for one command of LVM, whatever the host's files say. What matters comes first,
+    for whoever reads the flight record. LVM sees only ``devices``, if any are named."""
+    return ["lvm", *argv, "--config", _config(PINNED, devices)]
+
+
+def pinned_lines(commands: Sequence[Sequence[str]], devices: Sequence[str] = ()) -> str:
+    """The same for many commands on the standard input of LVM's shell, a line each. What these
+    print is nobody's matter: the shell refuses ``log/report_command_log`` for a single command.
+
+    No argument may have a blank or a quote: the shell knows no backslash.
+    """
+    assert not any({" ", "'", '"'} & {*part} for argv in commands for part in argv)
+    config = _config({}, devices)
+    return "".join(f"{' '.join(argv)} --config '{config}'\n" for argv in commands)
+
+
+def _config(printing: Mapping[str, str], devices: Sequence[str]) -> str:
+    """``--devices`` would be shorter; LVM 2.03.16 crashes with it in its shell."""
+    these = {**printing, **PINNED_TO_ACT}
+    if devices:
+        allowed = (f'"a|^{re.escape(device)}$|"' for device in devices)
+        these |= {"devices/use_devicesfile": "0", "devices/filter": _list(*allowed, '"r|.*|"')}
+    return " ".join(f"{name}={value}" for name, value in these.items())
+
+
+def _list(*values: str) -> str:
+    return f"[{','.join(values)}]"
 
 
 def report(kind: str, fields: str, *rest: str) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
@@ -172,15 +172,16 @@ class HostSeen:
     @property
     def groups(self) -> tuple[GroupSeen, ...]:
         """The volume groups that matter: the one of the settings and those we are in, else all.
-        Those that share a name are ``namesakes``."""
+        Of ``namesakes`` only the one that is ours."""
         if isinstance(self.lvm, Trouble):
             return ()
-        known = [group for group in self.lvm.groups if group.name not in self.namesakes]
+        alone = {its[0].uuid for its in map(ours_of, self.namesakes.values()) if len(its) == 1}
+        known = [g for g in self.lvm.groups if g.name not in self.namesakes or g.uuid in alone]
         return tuple(one for one in known if not self.vg or one.name == self.vg or one.ours)
 
     @property
     def namesakes(self) -> Mapping[str, tuple[GroupSeen, ...]]:
-        """Volume groups that have one name, by that name. LVM does nothing with such a name."""
+        """Volume groups that have one name, by that name. LVM refuses such a name."""
         if isinstance(self.lvm, Trouble):
             return {}
         names = Counter(group.name for group in self.lvm.groups)
@@ -189,3 +190,8 @@ class HostSeen:
             for name, count in names.items()
             if count > 1
         }
+
+
+def ours_of(groups: Iterable[GroupSeen]) -> tuple[GroupSeen, ...]:
+    """Those that volumes of ours are in."""
+    return tuple(group for group in groups if group.ours)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen
+from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, ours_of
 from pizarra.engine.fitness.findings import Finding, Level, finding
 from pizarra.model.sentence import N_
 from pizarra.system.locks import LVM_LOCKS
@@ -21,10 +21,6 @@ _PRINTING = {
 }
 # a setting -> the only value with which a class can be made, and what happens with another
 _NEEDED = {
-    "global/test": (
-        "0",
-        N_("LVM is in test mode: it says that it did what was asked, and does nothing."),
-    ),
     "global/metadata_read_only": ("0", N_("LVM may not change anything: metadata_read_only.")),
     "global/activation": ("1", N_("LVM may not activate any volume: activation.")),
     "global/locking_dir": (
@@ -59,6 +55,12 @@ def _settings(lvm: LvmSeen) -> Iterator[Finding]:
     for name, (value, text) in _NEEDED.items():
         if lvm.settings.get(name, value) != value:
             yield finding(Level.UNFIT, f"lvm-setting {name}", text, _set(f"{name}={value}"))
+    if lvm.settings.get("global/test", "0") != "0":
+        text = N_(
+            "LVM is in test mode: it says that it did what was asked, and does nothing. Pizarra"
+            " goes on without; but full pools do not grow, and your own commands make nothing."
+        )
+        yield finding(Level.WARNING, "lvm-setting global/test", text, _set("global/test=0"))
     for name in _LISTS:
         if only := lvm.settings.get(name):
             text = N_("LVM activates or writes only what {name} names: {value}. Are all groups of"
@@ -103,16 +105,23 @@ def _mend_of(said: list[str]) -> str:
 
 
 def _namesakes(seen: HostSeen, name: str, groups: tuple[GroupSeen, ...]) -> Finding:
-    """The one to rename is one that we are not in."""
-    matter = name == seen.vg or any(group.ours for group in groups)
+    """The one to rename is one that we are not in. Without it, or with two, nobody can tell."""
+    ours = ours_of(groups)
     other = next((group for group in groups if not group.ours), groups[-1])
     text = N_(
         "{n} volume groups are called {vg}, so LVM does nothing with that name. Which is which:"
         " vgs -o +vg_uuid,pv_name"
     )
-    level = Level.UNFIT if matter else Level.WARNING
+    level = Level.UNFIT if ours or name == seen.vg else Level.WARNING
+    check = f"volume-group {name}"
+    if len(ours) == 1:
+        level, check = Level.WARNING, f"namesake {name}"
+        text = N_(
+            "{n} volume groups are called {vg}, so LVM does nothing with that name. Pizarra goes on"
+            " with the one that its volumes are in; your own commands do not."
+        )
     mend = f"vgrename {other.uuid} {name}_2"
-    return finding(level, f"volume-group {name}", text, mend, n=len(groups), vg=name)
+    return finding(level, check, text, mend, n=len(groups), vg=name)
 
 
 def _unreadable(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ def wall_words() -> str:
         {
             "off": _("off"), "running": _("in use"), "paused": _("frozen"), "crashed": _("crashed"),
             "absent": _("machine is gone"), "original": _("original"), "changed": _("changed"),
+            "not_original": _("not original"),
             "resetting": _("resetting"), "failed": _("failed"), "busy": _("busy"),
             "console": _("Console"), "reset": _("Reset"), "machine": _("Machine {n}"),
             "summary": _("{n} of {of} on, {original} original"),
@@ -25,6 +26,10 @@ def wall_words() -> str:
             "nobody_on": _("Nobody's machine is on."),
             "no_undo": _("This cannot be undone: {why}"),
             "can_undo": _("You can take it back for a day with Undo."),
+            "put_right": _("Machines that somebody changed are put right: {who}."),
+            "ram_goes": _("RAM that was saved goes; an undo brings it back: {who}."),
+            "kept": _("Hardware that somebody changed stays: {who}."),
+            "left_alone": _("Left alone: {who}. Their tiles say why."),
             "last_took": _("Last time it took {s} s."),
             "yes_reset": _("Reset"), "yes_stop": _("Stop"), "yes_save": _("Save"),
             "stop_title": _("Switch {n} machines off?"),

@@ -106,7 +106,7 @@ class DmSnapshotStore(LvmVolumes):
         if source is not None:
             self.check_space(new.size_bytes, Sentence("a copy of {name}", name=source.name))
         lvm(lvm_commands.linear_create(self.place, new))
-        volume = self.find(new.name)
+        volume = self.find_made(new)
         if source is not None:
             with self.opening(source) as path:
                 copy(path, "raw", volume.path, "raw", target_is_zero=False, progress=progress)
@@ -131,7 +131,7 @@ class DmSnapshotStore(LvmVolumes):
         store = self.baseline_bytes(seat.size_bytes)
         self.check_space(store, Sentence("the snapshot of {name}", name=seat.name))
         lvm(lvm_commands.cow_snapshot(self.place, seat.name, new, store))
-        return self.find(new.name)
+        return self.find_made(new)
 
     def grow(self, volume: Volume, size_bytes: int) -> None:
         """Of a plain volume; a snapshot is as large as its origin (LVM would grow its store)."""

@@ -134,7 +134,7 @@ class DmThinStore(LvmVolumes):
             if new.size_bytes > source.size_bytes:
                 lvm(lvm_commands.extend(self.place, new.name, new.size_bytes))
         progress(1.0)
-        return self.find(new.name)
+        return self.find_made(new)
 
     def _deactivate(self, volume: Volume) -> None:
         """Inactive: a snapshot of an active origin would copy a moving target."""
@@ -161,7 +161,7 @@ class DmThinStore(LvmVolumes):
     def create_baseline(self, seat: Volume, new: NewVolume[BaselineLabels]) -> Volume:
         """The original state of an adopted volume: a snapshot that is only ever a source."""
         lvm(lvm_commands.thin_baseline(self.place, seat.name, new))
-        return self.find(new.name)
+        return self.find_made(new)
 
     def baseline_bytes(self, size_bytes: int) -> int:
         """None: blocks are shared until they are written."""

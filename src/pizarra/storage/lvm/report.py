@@ -8,9 +8,9 @@ A group that is strange stops no other: it is a pool with a fault, and so are it
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -79,25 +79,46 @@ class Groups:
 
     readable: tuple[Group, ...]
     unreadable: tuple[Unreadable, ...] = ()
+    strange: tuple[str, ...] = ()  # groups that have the name of ours, in words
 
 
 def parse_groups(text: str) -> Groups:
     """``lvm fullreport --reportformat json``. Raises StorageFault for a text that is none."""
     good, bad = read_groups(text, VgRow, LvRow)
-    uuids: dict[str, list[str]] = {}
-    for vg, _ in good:
-        uuids.setdefault(vg.vg_name, []).append(vg.vg_uuid)
-    readable = (
-        Group(vg, tuple(_first_segments(rows)), _group_fault(vg, uuids[vg.vg_name]))
-        for vg, rows in good
+    by_name: dict[str, list[Group]] = defaultdict(list)
+    for vg, rows in good:
+        by_name[vg.vg_name].append(Group(vg, tuple(_first_segments(rows))))
+    readable, strange = list[Group](), list[str]()
+    for its in by_name.values():
+        chosen = _choose(its)
+        readable += [replace(one, fault=_group_fault(one.vg, chosen)) for one in chosen]
+        strange += [_namesake(one.vg) for one in its if one not in chosen]
+    return Groups(tuple(readable), tuple(bad), tuple(strange))
+
+
+def _choose(namesakes: Sequence[Group]) -> Sequence[Group]:
+    """Of groups of one name the one that is ours; all when that cannot be told."""
+    ours = [one for one in namesakes if _is_ours(one)]
+    return ours if len(ours) == 1 else namesakes
+
+
+def _is_ours(group: Group) -> bool:
+    """Whether any volume in it is."""
+    return any(tag.startswith(PREFIX) for row in group.lvs for tag in row.lv_tags.split(","))
+
+
+def _namesake(vg: VgRow) -> str:
+    return Sentence(
+        "A second volume group is called {vg}; it is left alone. Rename it: vgrename {uuid} NAME",
+        vg=vg.vg_name,
+        uuid=vg.vg_uuid,
     )
-    return Groups(tuple(readable), tuple(bad))
 
 
-def _group_fault(vg: VgRow, namesakes: Sequence[str]) -> str | None:
-    """LVM refuses every command that names such a group."""
+def _group_fault(vg: VgRow, namesakes: Sequence[Group]) -> str | None:
+    """LVM refuses every command that names one of several, and nobody can tell which is ours."""
     if len(namesakes) > 1:
-        other = next((uuid for uuid in namesakes if uuid != vg.vg_uuid), vg.vg_uuid)
+        other = next(one.vg.vg_uuid for one in namesakes if one.vg.vg_uuid != vg.vg_uuid)
         return Sentence(
             "another volume group is called {vg} too: see vgs -o +vg_uuid,pv_name, then"
             " vgrename {uuid} NEW_NAME",
@@ -137,6 +158,7 @@ def facts(groups: Groups) -> StorageFacts:
             for group in groups.readable
             for record in records_seen(group.vg.vg_name, group.vg.vg_tags.split(","))
         ),
+        strange=groups.strange,
     )
 
 

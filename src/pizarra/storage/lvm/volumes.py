@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 from pizarra.errors import (
     BadInput,
-    CommandFailed,
     HostNotFit,
     NoSpace,
     NotOurs,
@@ -38,6 +39,8 @@ from pizarra.system import devmapper, lvm_calls
 from pizarra.system.process import Completed, run
 
 _NO_CONTENT = "No data available"  # ENODATA, of loading a thin table whose id is not in the pool
+_NO_LOCK = "--nolocking"
+_NAMESAKES = re.compile(r"Multiple VGs found with the same name: skipping (\S+)")
 NO_SIZES: Mapping[str, int] = MappingProxyType({})
 LVM_TIMEOUT_S = 600  # it queues on its own lock behind others; nobody times out under load
 
@@ -45,10 +48,10 @@ LVM_TIMEOUT_S = 600  # it queues on its own lock behind others; nobody times out
 def lvm(argv: Sequence[str]) -> Completed:
     """One LVM command. Raises StorageFault with LVM's own words; what it prints beside is no
     matter."""
-    try:
-        return run(lvm_calls.pinned(argv), timeout_s=LVM_TIMEOUT_S)
-    except CommandFailed as error:
-        raise _in_words(argv[0], str(error.facts.get("stderr", error))) from None
+    done = _ask(argv)
+    if done.returncode != 0:
+        raise _in_words(argv[0], done.stderr)
+    return done
 
 
 def lvm_batch(commands: Sequence[Sequence[str]]) -> str:
@@ -57,16 +60,46 @@ def lvm_batch(commands: Sequence[Sequence[str]]) -> str:
     LVM's shell ends well whatever became of its commands, and says much that is no refusal. So
     whoever calls looks what is there: ``LvmVolumes.unmade`` and ``unlabelled``.
 
-    Every argument is validated upstream; one with a blank could not be written on a line.
+    Every argument is validated upstream.
     """
     if not commands:
         return ""
-    assert not any(" " in part for argv in commands for part in argv)
-    text = "".join(" ".join(argv) + "\n" for argv in commands)
-    done = run(["lvm"], input_text=text, check=False, timeout_s=LVM_TIMEOUT_S)
+    done = _among_namesakes(partial(_run_lines, commands))
     if done.returncode != 0:
         raise _in_words(commands[0][0], done.stderr)
     return done.stderr
+
+
+def _run_lines(commands: Sequence[Sequence[str]], devices: Sequence[str]) -> Completed:
+    text = lvm_calls.pinned_lines(commands, devices)
+    return run(["lvm"], input_text=text, check=False, timeout_s=LVM_TIMEOUT_S)
+
+
+def _ask(argv: Sequence[str]) -> Completed:
+    """One command, however it ended."""
+    return _among_namesakes(
+        lambda devices: run(lvm_calls.pinned(argv, devices), check=False, timeout_s=LVM_TIMEOUT_S)
+    )
+
+
+def _among_namesakes(ask: Callable[[Sequence[str]], Completed]) -> Completed:
+    """LVM refuses every command that names a volume group of which there are two. If one of them
+    is ours, ``ask`` is called again, so that LVM sees only the disks of that one."""
+    done = ask(())
+    refused = _NAMESAKES.search(done.stderr)
+    if refused and (devices := _disks_of_ours(refused[1])):
+        return ask(devices)
+    return done
+
+
+def _disks_of_ours(vg: str) -> list[str]:
+    """The physical volumes of the group of this name that is ours; none when nobody can tell.
+    Whoever asks may hold LVM's lock."""
+    groups = _ask([*lvm_commands.full_report(), _NO_LOCK])
+    told = lvm_report.parse_groups(groups.stdout).readable
+    uuids = [one.vg.vg_uuid for one in told if one.vg.vg_name == vg and not one.fault]
+    disks = lvm_calls.rows(_ask([*lvm_calls.report("pvs", "pv_name,vg_uuid"), _NO_LOCK]).stdout)
+    return [row["pv_name"] for row in disks if [row["vg_uuid"]] == uuids]
 
 
 def _in_words(verb: str, stderr: str) -> PizarraError:
@@ -93,7 +126,7 @@ def lvm_facts(*rest: str) -> StorageFacts:
     """All volume groups, or one, in one report. Of all groups, one that LVM cannot show stops no
     other: the facts say that it is missing. Raises StorageFault, HostNotFit."""
     argv = lvm_commands.full_report(*rest)
-    done = run(lvm_calls.pinned(argv), check=False, timeout_s=LVM_TIMEOUT_S)
+    done = _ask(argv)
     partly = done.returncode == lvm_calls.PARTLY and not rest and bool(done.stdout.strip())
     if done.returncode != 0 and not partly:
         raise _in_words(argv[0], done.stderr)
@@ -113,7 +146,7 @@ def lvm_facts_here(settings: Settings) -> StorageFacts:
 
 def lvm_facts_unlocked(vg: str) -> StorageFacts:
     """The same for whoever holds the group's lock already: LVM would wait for us for ever."""
-    return lvm_facts(vg, "--nolocking")
+    return lvm_facts(vg, _NO_LOCK)
 
 
 class LvmVolumes:
@@ -135,6 +168,16 @@ class LvmVolumes:
                 return volume
         raise StorageFault("{vg}/{name} is not there after all.", vg=self.place, name=name)
 
+    def find_made(self, new: NewVolume) -> Volume:
+        """A volume that LVM says it made. Raises StorageFault when it is not there as wished."""
+        return self._check(self.find(new.name), new.labels, new.size_bytes)
+
+    def _check(self, volume: Volume, labels: Labels, size_bytes: int = 0) -> Volume:
+        """LVM ends well whatever came of it. Raises StorageFault."""
+        if not _is_as_wished(volume, labels, size_bytes):
+            raise _undone(self.place, volume.name)
+        return volume
+
     def space_of_group(self, new_bytes: int, what: str) -> None:
         """Raises NoSpace unless the group has room."""
         group = next(pool for pool in self.observe().pools if pool.name == self.place)
@@ -150,7 +193,7 @@ class LvmVolumes:
         if argv := lvm_commands.set_labels(volume, labels):
             lvm(argv)
         progress(1.0)
-        return self.find(volume.name)
+        return self._check(self.find(volume.name), labels)
 
     def _deactivate(self, volume: Volume) -> None:
         """A classic golden stays active: its snapshots read through it."""
@@ -199,6 +242,8 @@ class LvmVolumes:
         """All tags of ours off; those of others stay. Raises StorageFault."""
         if volume.labels and volume.tags:
             lvm(lvm_commands.unlabel(volume.place, volume.name, volume.tags))
+            if self.find(volume.name).tags:
+                raise _undone(self.place, volume.name)
 
     def write_record(self, record: ClassroomRecord) -> None:
         """One change of the group's metadata, or none."""
@@ -209,13 +254,18 @@ class LvmVolumes:
         self._replace_record(classroom, [])
 
     def _replace_record(self, classroom: str, wanted: Sequence[str]) -> None:
-        told = lvm_calls.rows(lvm(lvm_commands.group_tags(self.place)).stdout)
-        there = [tag for row in told for tag in row["vg_tags"].split(",")]
-        old = tags_of_classroom(there, classroom)
+        old = self._records_of(classroom)
         gone = [tag for tag in old if tag not in wanted]
         added = [tag for tag in wanted if tag not in old]
         if gone or added:
             lvm(lvm_commands.set_group_tags(self.place, gone, added))
+            if {*self._records_of(classroom)} != {*wanted}:
+                raise _undone(self.place, classroom)
+
+    def _records_of(self, classroom: str) -> list[str]:
+        told = lvm_calls.rows(lvm(lvm_commands.group_tags(self.place)).stdout)
+        there = [tag for row in told for tag in row["vg_tags"].split(",")]
+        return tags_of_classroom(there, classroom)
 
     def remove(self, volumes: Sequence[Volume]) -> Faults:
         """What is gone already is fine; what is not ours, or another by now, stays."""
@@ -231,9 +281,13 @@ class LvmVolumes:
         if names:
             try:
                 lvm(lvm_commands.remove(self.place, names))
+                why = None
             except PizarraError as error:
-                left = {volume.uuid for volume in self.observe().volumes}
-                faults |= {volume.uuid: error for volume in volumes if volume.uuid in left}
+                why = error
+            left = {volume.uuid for volume in self.observe().volumes}
+            for volume in volumes:
+                if volume.uuid in left and faults[volume.uuid] is None:
+                    faults[volume.uuid] = why or _undone(self.place, volume.name)
         return faults
 
     def changed_since_observed(self, volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
@@ -258,6 +312,8 @@ class LvmVolumes:
             )
         if size_bytes > volume.size_bytes:
             lvm(lvm_commands.extend(self.place, volume.name, size_bytes))
+            if self.find(volume.name).size_bytes < size_bytes:
+                raise _undone(self.place, volume.name)
 
     def has_error_table(self, volume: Volume) -> bool:
         """It stands on ``error``, or is suspended."""
@@ -310,6 +366,16 @@ class LvmVolumes:
         finally:
             if not volume.active:
                 lvm(lvm_commands.change(self.place, volume.name, "-an"))
+
+
+def _undone(vg: str, name: str) -> StorageFault:
+    """LVM ended well, and what it was to do is not done."""
+    return StorageFault(
+        "LVM said that {vg}/{name} was changed, and it is not.",
+        "Run: pizarra host check",
+        vg=vg,
+        name=name,
+    )
 
 
 def _is_as_wished(volume: Volume | None, labels: Labels, size_bytes: int) -> bool:

@@ -29,6 +29,9 @@ function tile(number) {
   const sign = element("span", { class: "sign" });
   const amount = element("span", { class: "faint" });
   const bar = element("span");
+  const note = element("div", { class: "reason faint" });
+  const why = element("button", { tabindex: "-1", "aria-label": `${words.why} ${number}`, onclick: () => told(tiles.get(number)) }, words.why);
+  why.hidden = true;
   const made = element("div",
     { class: "tile", role: "group", tabindex: "0", "data-selected": "false", "data-number": number,
       onclick: (event) => event.target.closest("a,button") || select(number, event),
@@ -36,14 +39,14 @@ function tile(number) {
     picture, off,
     element("div", { class: "changed" }, bar),
     element("div", { class: "line" }, element("strong", {}, String(number)), who),
-    element("div", { class: "state" }, sign, amount),
+    element("div", { class: "state" }, sign, amount), note,
     element("div", { class: "acts" },
       element("a", { class: "button", href: `${base}/${number}/`, tabindex: "-1", "aria-label": `${words.console} ${number}` }, words.console),
-      element("button", { tabindex: "-1", "aria-label": `${words.reset} ${number}`, onclick: () => resetAsked([number]) }, words.reset)));
+      element("button", { tabindex: "-1", "aria-label": `${words.reset} ${number}`, onclick: () => resetAsked([number]) }, words.reset), why));
   picture.hidden = true;
   wall.append(made);
   seen.observe(made);
-  return { element: made, parts: { picture, off, who, sign, amount, bar }, seat: null, visible: false };
+  return { element: made, parts: { picture, off, who, sign, amount, bar, note, why }, seat: null, visible: false };
 }
 
 const seen = new IntersectionObserver((entries) => {
@@ -56,19 +59,26 @@ const seen = new IntersectionObserver((entries) => {
 function badge(one) {
   const seat = one.seat;
   if (one.busy) return ["…", one.busy, "is-busy"];
-  if (one.failed || seat.outcome === "unknown") return ["✘", one.failed || spoken(seat, "reason") || words.failed, "is-failed"];
+  if (one.failed) return ["✘", words.failed, "is-failed"];
+  if (seat.outcome === "unknown") return ["✘", words.not_original, "is-failed"];
   if (seat.power === "off") return seat.verified ? ["✔", words.original, "is-original"] : ["○", `${words.off} · ${words.changed}`, "is-off"];
   if (seat.power === "running") return ["●", seat.verified ? words.original : words.running, seat.verified ? "is-original" : ""];
-  if (seat.halt) return ["‖", spoken(seat, "reason"), "is-failed"];
+  if (seat.halt) return ["‖", words.paused, "is-failed"];
   return ["‖", words[seat.power] || seat.power, "is-busy"];
 }
 
+/** What a tile has room for in part only: why a machine is not original, or what somebody changed of it. */
+const reason = (one) => one.busy ? "" : one.failed || spoken(one.seat, "reason") || "";
+
+const told = (one) => sheet(said(words.machine, { n: one.seat.number }), [element("p", {}, reason(one))], words.dismiss);
 
 function show(one) {
   const { parts, seat } = one;
   const [sign, text, kind] = badge(one);
   parts.sign.className = `sign ${kind}`;
   parts.sign.textContent = `${sign} ${text}`;
+  parts.note.textContent = parts.note.title = reason(one);
+  parts.why.hidden = !reason(one);
   parts.who.textContent = seat.student || "";
   parts.amount.textContent = seat.changed_bytes ? size(seat.changed_bytes) : "";
   parts.bar.style.width = `${Math.min(100, seat.changed_bytes ? 4 + 100 * seat.changed_bytes / seat.size_bytes : 0)}%`;
@@ -76,7 +86,7 @@ function show(one) {
   parts.picture.hidden = !on || !parts.picture.src;
   parts.off.hidden = !parts.picture.hidden;
   parts.off.textContent = on ? "" : words.off;
-  one.element.setAttribute("aria-label", [said(words.machine, { n: seat.number }), seat.student, text, selected.has(seat.number) ? words.chosen : ""].filter(Boolean).join(", "));
+  one.element.setAttribute("aria-label", [said(words.machine, { n: seat.number }), seat.student, text, reason(one), selected.has(seat.number) ? words.chosen : ""].filter(Boolean).join(", "));
 }
 
 function draw(one) {
@@ -128,7 +138,8 @@ function fitted() {
   const room = Math.max(200, innerHeight - wall.getBoundingClientRect().top - scrollY - 16), gap = 10;
   let across = 1;
   const width = (n) => (wall.clientWidth - gap * (n - 1)) / n;
-  const height = (n) => (width(n) * 10 / 16 + 66 + gap) * Math.ceil(tiles.size / n);
+  const foot = [...tiles.values()].some((one) => one.seat && reason(one)) ? 104 : 66;
+  const height = (n) => (width(n) * 10 / 16 + foot + gap) * Math.ceil(tiles.size / n);
   while (across < 12 && height(across) > room && width(across + 1) >= 118) across += 1;
   wall.style.setProperty("--tile", `${Math.floor(width(across))}px`);
 }
@@ -182,8 +193,15 @@ async function resetAsked(numbers) {
   const on = plan.seats.filter((seat) => seat.steps.includes("stop")).map(who);
   const lately = plan.seats.filter((seat) => (named(seat.seat)?.seat.active_s_ago ?? Infinity) < 600).map(who);
   const reasons = [...new Set(plan.seats.map((seat) => spoken(seat, "no_undo")).filter(Boolean))];
+  const those = (is) => plan.seats.filter(is).map(who);
+  const changed = [
+    [words.put_right, those((seat) => seat.redefined)],
+    [words.ram_goes, those((seat) => seat.steps.includes("drop RAM"))],
+    [words.kept, those((seat) => seat.kept && seat.outcome !== "unknown")],
+    [words.left_alone, those((seat) => seat.outcome === "unknown")],
+  ].filter(([, which]) => which.length).map(([text, which]) => said(text, { who: which.join(", ") }));
   const lines = [on.length ? said(words.on_now, { who: on.join(", ") }) : words.nobody_on,
-    ...(lately.length ? [said(words.lately, { who: lately.join(", ") })] : []),
+    ...(lately.length ? [said(words.lately, { who: lately.join(", ") })] : []), ...changed,
     ...(reasons.length ? reasons.map((why) => said(words.no_undo, { why })) : [words.can_undo])];
   if (last?.result?.elapsed_s) lines.push(said(words.last_took, { s: last.result.elapsed_s.toFixed(1) }));
   const title = numbers?.length === 1 ? said(words.reset_one, { n: numbers[0] }) : said(words.reset_title, { n: count(numbers) });
