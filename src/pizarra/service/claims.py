@@ -65,8 +65,9 @@ def claiming_to_rewind(
     Whatever takes the content of a seat away is a reset to the policy. Raises Forbidden.
     """
     with _claiming(context, classroom, numbers, verb):
-        _check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
-        seats = _complete(context, classroom, numbers, {Action.UNDO}, judge).seats
+        seats = _complete(
+            context, classroom, numbers, {Action.UNDO}, judge, check=_check_may_reset
+        ).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
         there = context.host.journal.entries()
@@ -78,8 +79,9 @@ def claiming_to_rewind(
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
     """For an undo, which goes on with one that was cut off. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
-        _check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
-        yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
+        yield _complete(
+            context, classroom, numbers, DISK_ACTIONS, notice=False, check=_check_may_reset
+        )
 
 
 def _check_may_reset(context: Context, seats: Sequence[Seat]) -> None:
@@ -122,8 +124,14 @@ def _complete(
     judge: Judge = any_fault,
     *,
     notice: bool = True,
+    check: Callable[[Context, Sequence[Seat]], None] | None = None,
 ) -> Claimed:
-    seats = _awake(context, classroom, numbers)
+    """One look, unless something is woken or completed. ``check`` comes before both."""
+    seats = look_at_disks(context, classroom, numbers)[1]
+    if check:
+        check(context, seats)
+    if context.host.wake(seats):
+        seats = look_at_disks(context, classroom, numbers)[1]
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
@@ -133,11 +141,6 @@ def _complete(
     faults = {name: one.reason for name, one in completed.items() if one.result is Result.LEFT}
     faults |= {name: join([why]) for name, why in taken_back.items() if why}
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
-
-
-def _awake(context: Context, classroom: str, numbers: Numbers) -> tuple[Seat, ...]:
-    seats = look_at_disks(context, classroom, numbers)[1]
-    return look_at_disks(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 
 def _complete_names(
