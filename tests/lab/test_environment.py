@@ -177,6 +177,26 @@ def test_classroom_when_a_disk_is_in_no_group_then_it_lives(
         assert found["mend"] == f"vgextend {VG} {device}"
 
 
+def test_host_check_when_lvm_lost_its_metadata_then_its_mend_brings_the_volumes_back(
+    tmp_path: Path,
+) -> None:
+    """What the disk holds when the power fails between the metadata and their header."""
+    with disk(tmp_path, "lost.img") as device:
+        command("vgcreate", "-q", "lost", device)
+        command("lvcreate", "-q", "-y", "-L", "8m", "-n", "work", "lost")
+        Path("/dev/lost/work").write_bytes(b"a student's work")
+        command("vgchange", "-q", "-an", "lost")
+        with Path(device).open("r+b") as raw:
+            raw.seek(4096 + 512)  # behind the header of the metadata area
+            raw.write(bytes(MIB - 4096 - 512))
+        found = findings()["volume-group lost"]
+        assert device in found["says"]
+        command("sh", "-c", found["mend"])
+        assert Path("/dev/lost/work").read_bytes().startswith(b"a student's work")
+        assert "volume-group lost" not in findings()
+        command("vgremove", "-q", "-y", "lost")
+
+
 @thin
 @pytest.mark.usefixtures("template")
 def test_classroom_when_our_own_environment_is_strange_then_it_lives(

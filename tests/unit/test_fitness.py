@@ -157,6 +157,10 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
         *(with_lvm(unreadable=(Unreadable(name="b", where="vg", why="odd"),)), "volume-group b"),
         *(W, "cannot be read at vg: odd", "vgck b", False),
     ),
+    "a disk of a group whose metadata are lost": (
+        *(with_lvm(groups=(), lost_disks={"/dev/sdb": "vg_class"}), "volume-group vg_class", U),
+        *("make no group on it", "vgcfgrestore --force vg_class && vgchange -ay vg_class", False),
+    ),
     "a disk of LVM in no group": (
         *(with_lvm(loose_disks=("/dev/sdb",)), "loose-disks", A, "/dev/sdb"),
         *("vgextend vg_class /dev/sdb", False),

@@ -132,6 +132,8 @@ class LvmSeen:
     partly: bool = False  # it could not show all
     unreadable: tuple[Unreadable, ...] = ()  # groups
     loose_disks: tuple[str, ...] = ()  # physical volumes of no group
+    # those of a group whose metadata LVM cannot read, with its name, empty where nothing tells
+    lost_disks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

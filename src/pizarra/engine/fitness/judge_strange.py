@@ -46,6 +46,8 @@ def judge_strange(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
     for name, groups in seen.namesakes.items():
         yield _namesakes(seen, name, groups)
     yield from _unreadable(seen, lvm)
+    for disk, group in lvm.lost_disks.items():
+        yield _lost_disk(disk, group)
     if lvm.loose_disks:
         yield _loose_disks(seen, lvm.loose_disks)
 
@@ -121,6 +123,18 @@ def _unreadable(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
         level = Level.UNFIT if one.name == seen.vg else Level.WARNING
         facts = {"vg": one.name, "where": one.where, "why": one.why}
         yield finding(level, f"volume-group {one.name}", text, f"vgck {one.name}", **facts)
+
+
+def _lost_disk(disk: str, group: str) -> Finding:
+    """A loss of power can do this: LVM writes its metadata and the header that points to them
+    without a flush between the two."""
+    text = N_(
+        "{disk} is of a volume group whose metadata LVM cannot read. The volumes are still there:"
+        " make no group on it. Put back the copy that LVM keeps, then run pizarra recover."
+    )
+    name = group or "GROUP"
+    mend = f"vgcfgrestore --force {name} && vgchange -ay {name}"
+    return finding(Level.UNFIT, f"volume-group {name}", text, mend, disk=disk)
 
 
 def _loose_disks(seen: HostSeen, disks: tuple[str, ...]) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +26,7 @@ _SETTINGS = (
     "activation/snapshot_autoextend_threshold",
     "activation/monitoring",
     "backup/archive_dir",
+    "backup/backup_dir",
     "backup/retain_min",
     "backup/retain_days",
 )
@@ -36,7 +38,7 @@ def look_at_lvm(pool: str) -> LvmSeen:
     folder = Path(settings["archive_dir"])
     told = _report(lvm_calls.full_report(VG_FIELDS, LV_FIELDS))
     groups, unreadable = parse_groups(told.stdout, pool, cache(_threshold_of))
-    disks = _report(lvm_calls.report("pvs", "pv_name,vg_name"))
+    disks = _report(lvm_calls.report("pvs", "pv_name,pv_uuid,vg_name,pv_in_use"))
     return LvmSeen(
         version=parse_version(_lvm("version", check=False)),  # 5 without device-mapper
         groups=groups,
@@ -50,7 +52,11 @@ def look_at_lvm(pool: str) -> LvmSeen:
         complaints=_complaints(told, disks),
         partly=told.returncode != 0,
         unreadable=unreadable,
-        loose_disks=_loose_disks(disks.stdout),
+        loose_disks=tuple(_disks_of_no_group(disks.stdout, in_use=False).values()),
+        lost_disks={
+            disk: _group_of(uuid, Path(settings["backup_dir"]))
+            for uuid, disk in _disks_of_no_group(disks.stdout, in_use=True).items()
+        },
     )
 
 
@@ -71,8 +77,19 @@ def _complaints(*reports: Completed) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
-def _loose_disks(text: str) -> tuple[str, ...]:
-    return tuple(row["pv_name"] for row in lvm_calls.rows(text) if not row.get("vg_name"))
+def _disks_of_no_group(text: str, *, in_use: bool) -> dict[str, str]:
+    """Paths by UUID. A disk knows that it is of a group also when the group's metadata are gone."""
+    rows = [row for row in lvm_calls.rows(text) if not row.get("vg_name")]
+    return {row["pv_uuid"]: row["pv_name"] for row in rows if bool(row["pv_in_use"]) is in_use}
+
+
+def _group_of(disk_uuid: str, backups: Path) -> str:
+    """The name of the group of a disk, by the copies of metadata that LVM keeps."""
+    for copy in sorted(backups.glob("*")):
+        with suppress(OSError, UnicodeDecodeError):
+            if disk_uuid in copy.read_text(encoding="utf-8"):
+                return copy.name
+    return ""
 
 
 def _read_settings() -> dict[str, str]:
