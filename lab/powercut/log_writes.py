@@ -60,8 +60,8 @@ def survivors(all_entries: list[Entry], cut: int, some: random.Random | None = N
 
     These are the writes up to the last flush. Later writes were in the disk's cache: none of them
     survives, or with ``some`` each survives by chance. Those to LVM's own metadata survive in the
-    order in which LVM made them: LVM writes a text and the header that points to the text without
-    a flush between the two, so no volume group outlives a disk that turns them round.
+    order in which LVM made them. LVM writes a text, and then the header that points to the text,
+    without a flush between the two: no volume group outlives a disk that turns them round.
     """
     flushed = max((n for n in range(cut) if all_entries[n].is_flush), default=-1)
     cached = all_entries[flushed + 1 : cut]
