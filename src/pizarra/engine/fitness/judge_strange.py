@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen
+from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LostDisk, LvmSeen
 from pizarra.engine.fitness.findings import Finding, Level, finding
 from pizarra.model.sentence import N_
 from pizarra.system.locks import LVM_LOCKS
@@ -46,8 +47,7 @@ def judge_strange(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
     for name, groups in seen.namesakes.items():
         yield _namesakes(seen, name, groups)
     yield from _unreadable(seen, lvm)
-    for disk, group in lvm.lost_disks.items():
-        yield _lost_disk(disk, group)
+    yield from map(_lost_disk, lvm.lost_disks)
     if lvm.loose_disks:
         yield _loose_disks(seen, lvm.loose_disks)
 
@@ -125,16 +125,16 @@ def _unreadable(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
         yield finding(level, f"volume-group {one.name}", text, f"vgck {one.name}", **facts)
 
 
-def _lost_disk(disk: str, group: str) -> Finding:
+def _lost_disk(disk: LostDisk) -> Finding:
     """A loss of power can do this: LVM writes its metadata and the header that points to them
     without a flush between the two."""
     text = N_(
         "{disk} is of a volume group whose metadata LVM cannot read. The volumes are still there:"
         " make no group on it. Put back the copy that LVM keeps, then run pizarra recover."
     )
-    name = group or "GROUP"
-    mend = f"vgcfgrestore --force {name} && vgchange -ay {name}"
-    return finding(Level.UNFIT, f"volume-group {name}", text, mend, disk=disk)
+    copy = disk.copy or Path("/etc/lvm/backup/GROUP")
+    mend = f"pvck --repair -f {copy} {disk.path} && vgchange -ay {copy.name}"
+    return finding(Level.UNFIT, f"volume-group {copy.name}", text, mend, disk=disk.path)
 
 
 def _loose_disks(seen: HostSeen, disks: tuple[str, ...]) -> Finding:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from pizarra.engine.fitness.facts import LvmSeen
+from pizarra.engine.fitness.facts import LostDisk, LvmSeen
 from pizarra.engine.fitness.lvm_parsed import (
     LV_FIELDS,
     VG_FIELDS,
@@ -30,6 +30,7 @@ _SETTINGS = (
     "backup/retain_min",
     "backup/retain_days",
 )
+_UNKNOWN = "[unknown]"  # LVM's name for a group whose metadata it cannot read
 
 
 def look_at_lvm(pool: str) -> LvmSeen:
@@ -38,7 +39,7 @@ def look_at_lvm(pool: str) -> LvmSeen:
     folder = Path(settings["archive_dir"])
     told = _report(lvm_calls.full_report(VG_FIELDS, LV_FIELDS))
     groups, unreadable = parse_groups(told.stdout, pool, cache(_threshold_of))
-    disks = _report(lvm_calls.report("pvs", "pv_name,pv_uuid,vg_name,pv_in_use"))
+    disks = _report(lvm_calls.report("pvs", "pv_name,pv_uuid,vg_name"))
     return LvmSeen(
         version=parse_version(_lvm("version", check=False)),  # 5 without device-mapper
         groups=groups,
@@ -52,11 +53,11 @@ def look_at_lvm(pool: str) -> LvmSeen:
         complaints=_complaints(told, disks),
         partly=told.returncode != 0,
         unreadable=unreadable,
-        loose_disks=tuple(_disks_of_no_group(disks.stdout, in_use=False).values()),
-        lost_disks={
-            disk: _group_of(uuid, Path(settings["backup_dir"]))
-            for uuid, disk in _disks_of_no_group(disks.stdout, in_use=True).items()
-        },
+        loose_disks=tuple(_disks_by_uuid(disks.stdout, "").values()),
+        lost_disks=tuple(
+            LostDisk(path=path, copy=_copy_of(uuid, Path(settings["backup_dir"])))
+            for uuid, path in _disks_by_uuid(disks.stdout, _UNKNOWN).items()
+        ),
     )
 
 
@@ -77,19 +78,19 @@ def _complaints(*reports: Completed) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
-def _disks_of_no_group(text: str, *, in_use: bool) -> dict[str, str]:
-    """Paths by UUID. A disk knows that it is of a group also when the group's metadata are gone."""
-    rows = [row for row in lvm_calls.rows(text) if not row.get("vg_name")]
-    return {row["pv_uuid"]: row["pv_name"] for row in rows if bool(row["pv_in_use"]) is in_use}
+def _disks_by_uuid(text: str, group: str) -> dict[str, str]:
+    """The paths of the disks of a volume group of this name."""
+    rows = lvm_calls.rows(text)
+    return {row["pv_uuid"]: row["pv_name"] for row in rows if row["vg_name"] == group}
 
 
-def _group_of(disk_uuid: str, backups: Path) -> str:
-    """The name of the group of a disk, by the copies of metadata that LVM keeps."""
+def _copy_of(disk_uuid: str, backups: Path) -> Path | None:
+    """The copy of the metadata of a disk's group."""
     for copy in sorted(backups.glob("*")):
         with suppress(OSError, UnicodeDecodeError):
             if disk_uuid in copy.read_text(encoding="utf-8"):
-                return copy.name
-    return ""
+                return copy
+    return None
 
 
 def _read_settings() -> dict[str, str]:
