@@ -16,6 +16,7 @@ MAGIC = 0x6A736677736872
 _SUPER = struct.Struct("<QQQI")
 _ENTRY = struct.Struct("<QQQQ")
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
+_LVM_SECTORS = 2048  # before the first extent, where pvcreate puts it: LVM's label and metadata
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +59,19 @@ def survivors(all_entries: list[Entry], cut: int, some: random.Random | None = N
     """The writes that are on the disk when the power fails before entry ``cut``.
 
     These are the writes up to the last flush. Later writes were in the disk's cache: none of them
-    survives, or with ``some`` each survives by chance.
+    survives, or with ``some`` each survives by chance. Those to LVM's own metadata survive in the
+    order in which LVM made them. LVM writes a text, and then the header that points to the text,
+    without a flush between the two: no volume group outlives a disk that turns them round.
     """
     flushed = max((n for n in range(cut) if all_entries[n].is_flush), default=-1)
     cached = all_entries[flushed + 1 : cut]
-    lucky = [one for one in cached if one.flags & FUA or (some and some.random() < 0.5)]
-    return all_entries[: flushed + 1] + lucky
+    by_lvm = [one for one in cached if one.sectors and one.sector < _LVM_SECTORS]
+    if some:
+        lucky = {*by_lvm[: some.randint(0, len(by_lvm))]}
+        lucky |= {one for one in cached if one not in by_lvm and some.random() < 0.5}
+    else:
+        lucky = set()
+    return all_entries[: flushed + 1] + [one for one in cached if one.flags & FUA or one in lucky]
 
 
 def replay(log: Path, disk: Path, these: list[Entry], sector_bytes: int = 512) -> None:

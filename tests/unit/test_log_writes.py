@@ -68,12 +68,20 @@ def test_survivors_when_the_power_fails_then_what_was_flushed_and_no_more() -> N
 
 
 def test_survivors_when_the_disk_had_written_some_then_any_of_the_cached() -> None:
-    all_of_them = [Entry(n, 1, 0, 0) for n in range(1, 4)]
-    seen = {
+    assert len(_seen_sectors([9001, 9002, 9003])) == 8
+
+
+def test_survivors_when_lvm_wrote_its_metadata_then_what_survives_is_in_its_order() -> None:
+    seen = _seen_sectors([100, 9001, 8])
+    assert seen == {(), (100,), (9001,), (100, 9001), (100, 8), (100, 9001, 8)}
+
+
+def _seen_sectors(sectors: list[int]) -> set[tuple[int, ...]]:
+    all_of_them = [Entry(sector, 1, 0, 0) for sector in sectors]
+    return {
         tuple(one.sector for one in survivors(all_of_them, 3, random.Random(seed)))
         for seed in range(200)
     }
-    assert len(seen) == 8
 
 
 def test_replayed_when_put_on_a_disk_then_it_is_as_then(tmp_path: Path) -> None:

@@ -35,6 +35,14 @@ def test_facts_when_a_thin_id_is_one_that_undos_have_then_its_whole_pool_is_left
     assert "so high" in str(faults["ours"])
 
 
+def test_facts_when_lvm_remarks_something_between_the_lines_then_they_are_read() -> None:
+    vg = row(VG_FIELDS, vg_name="vg", vg_size="9", vg_free="9", vg_extent_size="4")
+    text = json.dumps({"report": [{"vg": [vg], "seg": [volume("fine", "q", 3)]}]}, indent=2)
+    first, rest = text.split("\n", 1)
+    report = f"{first}\n  Retrying metadata scan.\n{rest}"
+    assert [one.name for one in facts(parse_groups(report)).volumes] == ["fine"]
+
+
 def group(name: str, uuid: str, *volumes: dict[str, object], **values: object) -> dict[str, object]:
     numbers = {"vg_size": "9", "vg_free": "9", "vg_extent_size": "4", "vg_attr": "wz--n-"}
     vg = row(VG_FIELDS, vg_name=name, vg_uuid=uuid, **{**numbers, **values})

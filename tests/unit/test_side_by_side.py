@@ -12,13 +12,12 @@ from pizarra.errors import StorageFault
 from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Volume
 from pizarra.storage.batches import AtOnce, run_in_phases
-from pizarra.storage.interface import RewindTarget
 from pizarra.storage.kinds import Kind
 from pizarra.system import rcu
 
 
-def _pair(name: str) -> RewindTarget:
-    volume = Volume(
+def _volume(name: str) -> Volume:
+    return Volume(
         kind=Kind.MEMORY,
         place="memory",
         name=name,
@@ -27,23 +26,22 @@ def _pair(name: str) -> RewindTarget:
         size_bytes=0,
         labels=None,
     )
-    return RewindTarget(volume=volume, source=volume)
 
 
 def test_in_phases_when_some_fail_then_their_later_steps_are_left_out() -> None:
     did: list[tuple[str, str]] = []
 
-    def step(name: str, fails: str) -> Callable[[RewindTarget], None]:
-        def act(pair: RewindTarget) -> None:
-            did.append((name, pair.volume.name))
-            if pair.volume.name == fails:
+    def step(name: str, fails: str) -> Callable[[Volume], None]:
+        def act(volume: Volume) -> None:
+            did.append((name, volume.name))
+            if volume.name == fails:
                 raise StorageFault("{step}", step=name)
 
         return act
 
-    pairs = [_pair(name) for name in "abcd"]
+    volumes = [_volume(name) for name in "abcd"]
     faults = run_in_phases(
-        pairs, AtOnce(step("before", "a")), step("between", "b"), AtOnce(step("after", "c"))
+        volumes, AtOnce(step("before", "a")), step("between", "b"), AtOnce(step("after", "c"))
     )
     assert {uuid: str(fault) if fault else None for uuid, fault in faults.items()} == {
         "a": "before",
@@ -57,16 +55,16 @@ def test_in_phases_when_some_fail_then_their_later_steps_are_left_out() -> None:
 
 
 def test_in_phases_when_all_wait_for_each_other_before_then_between_is_done_by_one_thread() -> None:
-    pairs = [_pair(str(number)) for number in range(16)]
-    together, threads = threading.Barrier(len(pairs), timeout=60), set()
+    volumes = [_volume(str(number)) for number in range(16)]
+    together, threads = threading.Barrier(len(volumes), timeout=60), set()
 
-    def before(_: RewindTarget) -> None:
+    def before(_: Volume) -> None:
         together.wait()
 
-    def between(_: RewindTarget) -> None:
+    def between(_: Volume) -> None:
         threads.add(threading.get_ident())
 
-    faults = run_in_phases(pairs, AtOnce(before), between)
+    faults = run_in_phases(volumes, AtOnce(before), between)
     assert set(faults.values()) == {None}
     assert threads == {threading.get_ident()}
 

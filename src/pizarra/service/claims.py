@@ -66,7 +66,11 @@ def claiming_to_rewind(
     """
     with _claiming(context, classroom, numbers, verb):
         seats = _complete(
+<<<<<<< HEAD
             context, classroom, numbers, {Action.UNDO}, judge, check=check_may_reset
+=======
+            context, classroom, numbers, {Action.UNDO}, judge, check=_check_may_reset
+>>>>>>> h
         ).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
@@ -80,7 +84,11 @@ def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iter
     """For an undo, which goes on with one that was cut off. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
         yield _complete(
+<<<<<<< HEAD
             context, classroom, numbers, DISK_ACTIONS, notice=False, check=check_may_reset
+=======
+            context, classroom, numbers, DISK_ACTIONS, notice=False, check=_check_may_reset
+>>>>>>> h
         )
 
 
@@ -132,10 +140,21 @@ def _complete(
     judge: Judge = any_fault,
     *,
     notice: bool = True,
+<<<<<<< HEAD
     check: _Check = _check_nothing,
 ) -> Claimed:
     """``check`` raises before anything is done with the seats."""
     seats = _awake(context, classroom, numbers, check)
+=======
+    check: Callable[[Context, Sequence[Seat]], None] | None = None,
+) -> Claimed:
+    """One look, unless something is woken or completed. ``check`` comes before both."""
+    seats = look_at_disks(context, classroom, numbers)[1]
+    if check:
+        check(context, seats)
+    if context.host.wake(seats):
+        seats = look_at_disks(context, classroom, numbers)[1]
+>>>>>>> h
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
@@ -147,6 +166,7 @@ def _complete(
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
 
 
+<<<<<<< HEAD
 def _awake(context: Context, classroom: str, numbers: Numbers, check: _Check) -> tuple[Seat, ...]:
     """One look, and another one only where somebody was asleep."""
     seats = look_at_disks(context, classroom, numbers)[1]
@@ -154,6 +174,8 @@ def _awake(context: Context, classroom: str, numbers: Numbers, check: _Check) ->
     return look_at_disks(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 
+=======
+>>>>>>> h
 def _complete_names(
     context: Context, names: Sequence[str], actions: Collection[Action], *, notice: bool = True
 ) -> dict[str, Completed]:

@@ -111,10 +111,15 @@ class Unreadable:
     why: str
 
 
+def _without_remarks(text: str) -> str:
+    """LVM prints some remarks between the lines of a report: "Retrying metadata scan."."""
+    return "\n".join(line for line in text.splitlines() if line.lstrip()[:1] in '{}[],"')
+
+
 def rows(text: str) -> list[dict[str, str]]:
     """Of a report of one kind. Raises StorageFault."""
     try:
-        found = _Rows.model_validate_json(text).report
+        found = _Rows.model_validate_json(_without_remarks(text)).report
     except ValidationError as error:
         raise _unreadable(error) from None
     return [row for part in found for rows_of_kind in part.values() for row in rows_of_kind]
@@ -129,7 +134,7 @@ def read_groups(
     Raises StorageFault for a text that is no report.
     """
     try:
-        parts = _Report.model_validate_json(text).report
+        parts = _Report.model_validate_json(_without_remarks(text)).report
     except ValidationError as error:
         raise _unreadable(error) from None
     good: list[tuple[V, list[L]]] = []

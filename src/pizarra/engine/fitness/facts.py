@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
+from pathlib import Path
 
 from pizarra.errors import PizarraError
 from pizarra.model.taken_subnet import TakenSubnet
@@ -119,6 +120,14 @@ class GroupSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LostDisk:
+    """A physical volume of a group whose metadata LVM cannot read."""
+
+    path: str
+    copy: Path | None  # of the metadata, which LVM keeps under the group's name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LvmSeen:
     """LVM and all volume groups."""
 
@@ -135,6 +144,7 @@ class LvmSeen:
     partly: bool = False  # it could not show all
     unreadable: tuple[Unreadable, ...] = ()  # groups
     loose_disks: tuple[str, ...] = ()  # physical volumes of no group
+    lost_disks: tuple[LostDisk, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,7 @@ def _thin_tools(seen: HostSeen, level: Level) -> Finding:
 
 def _volume_groups(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
     names = {group.name for group in lvm.groups} | {one.name for one in lvm.unreadable}
+    names |= {one.copy.name if one.copy else "" for one in lvm.lost_disks}  # with their finding
     if seen.vg and seen.vg not in names:
         yield _group_lost(seen)
     elif not names:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
-from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, ours_of
+from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LostDisk, LvmSeen, ours_of
 from pizarra.engine.fitness.findings import Finding, Level, finding
 from pizarra.model.sentence import N_
 from pizarra.system.locks import LVM_LOCKS
@@ -42,6 +43,7 @@ def judge_strange(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
     for name, groups in seen.namesakes.items():
         yield _namesakes(seen, name, groups)
     yield from _unreadable(seen, lvm)
+    yield from map(_lost_disk, lvm.lost_disks)
     if lvm.loose_disks:
         yield _loose_disks(seen, lvm.loose_disks)
 
@@ -130,6 +132,18 @@ def _unreadable(seen: HostSeen, lvm: LvmSeen) -> Iterator[Finding]:
         level = Level.UNFIT if one.name == seen.vg else Level.WARNING
         facts = {"vg": one.name, "where": one.where, "why": one.why}
         yield finding(level, f"volume-group {one.name}", text, f"vgck {one.name}", **facts)
+
+
+def _lost_disk(disk: LostDisk) -> Finding:
+    """A loss of power can do this: LVM writes its metadata and the header that points to them
+    without a flush between the two."""
+    text = N_(
+        "{disk} is of a volume group whose metadata LVM cannot read. The volumes are still there:"
+        " make no group on it. Put back the copy that LVM keeps, then run pizarra recover."
+    )
+    copy = disk.copy or Path("/etc/lvm/backup/GROUP")
+    mend = f"pvck --repair -f {copy} {disk.path} && vgchange -ay {copy.name}"
+    return finding(Level.UNFIT, f"volume-group {copy.name}", text, mend, disk=disk.path)
 
 
 def _loose_disks(seen: HostSeen, disks: tuple[str, ...]) -> Finding:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from pizarra.engine.fitness.facts import LvmSeen
+from pizarra.engine.fitness.facts import LostDisk, LvmSeen
 from pizarra.engine.fitness.lvm_parsed import (
     LV_FIELDS,
     VG_FIELDS,
@@ -25,9 +26,11 @@ _SETTINGS = (
     "activation/snapshot_autoextend_threshold",
     "activation/monitoring",
     "backup/archive_dir",
+    "backup/backup_dir",
     "backup/retain_min",
     "backup/retain_days",
 )
+_UNKNOWN = "[unknown]"  # LVM's name for a group whose metadata it cannot read
 
 
 def look_at_lvm(pool: str) -> LvmSeen:
@@ -36,7 +39,7 @@ def look_at_lvm(pool: str) -> LvmSeen:
     folder = Path(settings["archive_dir"])
     told = _report(lvm_calls.full_report(VG_FIELDS, LV_FIELDS))
     groups, unreadable = parse_groups(told.stdout, pool, cache(_threshold_of))
-    disks = _report(lvm_calls.report("pvs", "pv_name,vg_name"))
+    disks = _report(lvm_calls.report("pvs", "pv_name,pv_uuid,vg_name"))
     return LvmSeen(
         version=parse_version(_lvm("version", check=False)),  # 5 without device-mapper
         groups=groups,
@@ -50,7 +53,11 @@ def look_at_lvm(pool: str) -> LvmSeen:
         complaints=_complaints(told, disks),
         partly=told.returncode != 0,
         unreadable=unreadable,
-        loose_disks=_loose_disks(disks.stdout),
+        loose_disks=tuple(_disks_by_uuid(disks.stdout, "").values()),
+        lost_disks=tuple(
+            LostDisk(path=path, copy=_copy_of(uuid, Path(settings["backup_dir"])))
+            for uuid, path in _disks_by_uuid(disks.stdout, _UNKNOWN).items()
+        ),
     )
 
 
@@ -71,8 +78,19 @@ def _complaints(*reports: Completed) -> tuple[str, ...]:
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
-def _loose_disks(text: str) -> tuple[str, ...]:
-    return tuple(row["pv_name"] for row in lvm_calls.rows(text) if not row.get("vg_name"))
+def _disks_by_uuid(text: str, group: str) -> dict[str, str]:
+    """The paths of the disks of a volume group of this name."""
+    rows = lvm_calls.rows(text)
+    return {row["pv_uuid"]: row["pv_name"] for row in rows if row["vg_name"] == group}
+
+
+def _copy_of(disk_uuid: str, backups: Path) -> Path | None:
+    """The copy of the metadata of a disk's group."""
+    for copy in sorted(backups.glob("*")):
+        with suppress(OSError, UnicodeDecodeError):
+            if disk_uuid in copy.read_text(encoding="utf-8"):
+                return copy
+    return None
 
 
 def _read_settings() -> dict[str, str]:

@@ -202,7 +202,13 @@ class DmSnapshotStore(LvmVolumes):
         _ = undo  # an emptied store is empty
         merges = [pair for pair in pairs if _is_merged(pair.volume)]
         rewinds = [pair for pair in pairs if pair not in merges]
-        faults = dict(run_in_batches(rewinds, self._rewind_batch))
+        targets = {pair.volume.uuid: pair for pair in rewinds}
+
+        def rewind_batch(volumes: Sequence[Volume]) -> Faults:
+            with holding_vg_lock(self.place), expediting(), urgent():
+                return run_each(volumes, lambda one: _empty_store(targets[one.uuid]))
+
+        faults = dict(run_in_batches([pair.volume for pair in rewinds], rewind_batch))
         for pair in merges:
             try:
                 self._merge(pair)
@@ -210,10 +216,6 @@ class DmSnapshotStore(LvmVolumes):
             except PizarraError as error:
                 faults[pair.volume.uuid] = error
         return faults
-
-    def _rewind_batch(self, pairs: Sequence[RewindTarget]) -> Faults:
-        with holding_vg_lock(self.place), expediting(), urgent():
-            return run_each(pairs, _empty_store)
 
     def _merge(self, pair: RewindTarget) -> None:
         """The 2014 way. The seat must be closed, or LVM would put the merge off."""

@@ -21,7 +21,7 @@ from pizarra.model.facts import Pool, StorageKind, Volume, labelled
 from pizarra.model.labels import BaselineLabels, InspectionLabels, ResetMethod, Role
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.batches import run_each, run_in_batches, run_in_phases, try_step
+from pizarra.storage.batches import Step, run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
 from pizarra.storage.dm_thin import pool as thin_pool
 from pizarra.storage.dm_thin import swap as thin_swap
@@ -67,9 +67,8 @@ _POOL_SHARE_PERCENT = 80  # of the free space, for a pool we make: the rest lets
 
 
 _Pools = Mapping[thin_pool.ThinPool, Mapping[int, Thin]]  # what each has
-_Step = Callable[[RewindTarget], None]
-_Holding = Callable[[Sequence[RewindTarget]], AbstractContextManager[object]]
-_Check = Callable[[Sequence[RewindTarget]], dict[str, PizarraError | None]]
+_Holding = Callable[[Sequence[Volume]], AbstractContextManager[object]]
+_Check = Callable[[Sequence[Volume]], dict[str, PizarraError | None]]
 
 
 class DmThinStore(LvmVolumes):
@@ -223,47 +222,54 @@ class DmThinStore(LvmVolumes):
         self, pairs: Sequence[RewindTarget], *, undo: Mapping[str, UndoSlot] = NO_UNDO
     ) -> Faults:
         """In place, batch by batch, each under one hold of LVM's lock."""
-        swap = partial(thin_swap.swap_content, undo=undo)
-        return self._swap(pairs, self._holding_lock, thin_swap.lost_sources, swap)
+        targets = {pair.volume.uuid: pair for pair in pairs}
+
+        def refused(volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
+            return thin_swap.lost_sources([targets[one.uuid] for one in volumes])
+
+        def swap(volume: Volume) -> None:
+            thin_swap.swap_content(targets[volume.uuid], undo)
+
+        return self._swap([pair.volume for pair in pairs], self._holding_lock, refused, swap)
 
     def save_undo(self, slots: Mapping[Volume, UndoSlot]) -> Faults:
         """As a rewind, without another content."""
 
-        def save(pair: RewindTarget) -> None:
-            thin_undo.save(thin_swap.pool_of(pair.volume), pair.volume.thin_id, slots[pair.volume])
+        def save(volume: Volume) -> None:
+            thin_undo.save(thin_swap.pool_of(volume), volume.thin_id, slots[volume])
 
-        pairs = [_alone(one) for one in slots]
-        return self._swap(pairs, self._holding_lock, thin_swap.refuse_foreign, save, wakes=False)
+        refused = thin_swap.refuse_foreign
+        return self._swap([*slots], self._holding_lock, refused, save, wakes=False)
 
     def _swap(
         self,
-        pairs: Sequence[RewindTarget],
+        volumes: Sequence[Volume],
         holding: _Holding,
         refused: _Check,
-        swap: _Step,
+        swap: Step,
         *,
         wakes: bool = True,
     ) -> Faults:
         """``swap`` what the seats contain, except of those that are ``refused`` beforehand. Volumes
         that sleep are active afterwards, if it ``wakes`` them."""
-        asleep = [pair for pair in pairs if not pair.volume.active]
-        awake = [pair for pair in pairs if pair.volume.active]
+        asleep = [one for one in volumes if not one.active]
+        awake = [one for one in volumes if one.active]
         active = partial(self._swap_active, holding=holding, refused=refused, swap=swap)
         asleep_swap = self._swap_inactive if wakes else self._swap_content
         inactive = partial(asleep_swap, holding=holding, refused=refused, swap=swap)
         return {**run_in_batches(awake, active), **run_in_batches(asleep, inactive)}
 
     @contextmanager
-    def _holding_lock(self, pairs: Sequence[RewindTarget]) -> Iterator[None]:
+    def _holding_lock(self, volumes: Sequence[Volume]) -> Iterator[None]:
         """LVM's lock alone: a rewind need not know what the pools have."""
-        _ = pairs
+        _ = volumes
         with holding_vg_lock(self.place):
             yield
 
     @contextmanager
-    def _holding_pools(self, pairs: Sequence[RewindTarget]) -> Iterator[_Pools]:
+    def _holding_pools(self, volumes: Sequence[Volume]) -> Iterator[_Pools]:
         """LVM's lock, and what the pools have."""
-        pools = self._by_pool([pair.volume for pair in pairs])
+        pools = self._by_pool(volumes)
         with ExitStack() as stack:
             for pool in sorted(pools, key=lambda one: one.device):
                 stack.enter_context(thin_pool.claiming_metadata(pool))
@@ -271,38 +277,36 @@ class DmThinStore(LvmVolumes):
             yield {pool: thin_pool.read_thins_claimed(pool) for pool in pools}
 
     def _swap_active(
-        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
+        self, volumes: Sequence[Volume], *, holding: _Holding, refused: _Check, swap: Step
     ) -> Faults:
-        with holding(pairs), expediting(), urgent():
-            left = refused(pairs)
-            sound = [pair for pair in pairs if not left.get(pair.volume.uuid)]
+        with holding(volumes), expediting(), urgent():
+            left = refused(volumes)
+            sound = [one for one in volumes if not left.get(one.uuid)]
             # a seat whose content could not be put right stays on its error table: it fails loudly
             tables = thin_swap.TableSwaps(sound)
             return {**left, **run_in_phases(sound, *tables.phases(swap))}
 
     def _swap_inactive(
-        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
+        self, volumes: Sequence[Volume], *, holding: _Holding, refused: _Check, swap: Step
     ) -> Faults:
         """Volumes that are not active, as after a power cut in the middle: content, then device."""
-        faults = self._swap_content(pairs, holding=holding, refused=refused, swap=swap)
-        right = [pair for pair in pairs if faults.get(pair.volume.uuid) is None]
-        return {**faults, **run_each(right, self._activate)}
+        faults = self._swap_content(volumes, holding=holding, refused=refused, swap=swap)
+        right = [one for one in volumes if faults.get(one.uuid) is None]
+        return {**faults, **run_each(right, self.make_active)}
 
     def _swap_content(
-        self, pairs: Sequence[RewindTarget], *, holding: _Holding, refused: _Check, swap: _Step
+        self, volumes: Sequence[Volume], *, holding: _Holding, refused: _Check, swap: Step
     ) -> dict[str, PizarraError | None]:
         """Nothing maps these volumes, so no table has to be swapped. LVM is asked again under its
         own lock whether the thin ids are still theirs."""
-        with holding(pairs):
-            faults = dict(refused(pairs))
-            now = {volume.uuid: volume.thin_id for volume in lvm_facts_unlocked(self.place).volumes}
-            for pair in pairs:
-                if now.get(pair.volume.uuid) != pair.volume.thin_id:
-                    faults[pair.volume.uuid] = not_ours_error(
-                        pair.volume, N_("it changed meanwhile")
-                    )
-                elif not faults.get(pair.volume.uuid):
-                    faults[pair.volume.uuid] = try_step(swap, pair)
+        with holding(volumes):
+            faults = dict(refused(volumes))
+            now = {one.uuid: one.thin_id for one in lvm_facts_unlocked(self.place).volumes}
+            for volume in volumes:
+                if now.get(volume.uuid) != volume.thin_id:
+                    faults[volume.uuid] = not_ours_error(volume, N_("it changed meanwhile"))
+                elif not faults.get(volume.uuid):
+                    faults[volume.uuid] = try_step(swap, volume)
         return faults
 
     def reclaim_space(
@@ -332,39 +336,39 @@ class DmThinStore(LvmVolumes):
         there: dict[thin_pool.ThinPool, Mapping[int, Thin]] = {}
 
         @contextmanager
-        def holding(pairs: Sequence[RewindTarget]) -> Iterator[None]:
-            with self._holding_pools(pairs) as pools:
+        def holding(volumes: Sequence[Volume]) -> Iterator[None]:
+            with self._holding_pools(volumes) as pools:
                 there.update(pools)
                 yield
 
-        def refused(pairs: Sequence[RewindTarget]) -> dict[str, PizarraError | None]:
-            found = {pair.volume.uuid: thin_swap.refuse_swap(*known(pair)) for pair in pairs}
+        def refused(volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
+            found = {one.uuid: thin_swap.refuse_swap(*known(one)) for one in volumes}
             return {uuid: fault for uuid, fault in found.items() if fault}
 
-        def known(pair: RewindTarget) -> tuple[UndoSwap, Mapping[int, Thin]]:
-            its = thin_swap.pool_of(pair.volume)
-            return by_uuid[pair.volume.uuid], there.get(its, {})
+        def known(volume: Volume) -> tuple[UndoSwap, Mapping[int, Thin]]:
+            return by_uuid[volume.uuid], there.get(thin_swap.pool_of(volume), {})
 
-        pairs = [_alone(one.volume) for one in swaps]
-        step = lambda pair: thin_swap.swap_with_undo(*known(pair))  # noqa: E731
-        return self._swap(pairs, holding, refused, step)
+        def swap(volume: Volume) -> None:
+            thin_swap.swap_with_undo(*known(volume))
+
+        return self._swap([one.volume for one in swaps], holding, refused, swap)
 
     def discard_undo(self, volumes: Sequence[Volume]) -> Faults:
         """Refused for a seat without a content: what is kept may be all that it has."""
         faults: dict[str, PizarraError | None] = {one.uuid: None for one in volumes}
 
-        def discard_batch(batch: Sequence[RewindTarget]) -> Faults:
+        def discard_batch(batch: Sequence[Volume]) -> Faults:
             with self._holding_pools(batch) as pools:
 
-                def discard(pair: RewindTarget) -> None:
-                    if pair.volume.thin_id not in pools[thin_swap.pool_of(pair.volume)]:
-                        raise thin_pool.missing(pair.volume.thin_id)
-                    thin_swap.discard_all(pair)
+                def discard(volume: Volume) -> None:
+                    if volume.thin_id not in pools[thin_swap.pool_of(volume)]:
+                        raise thin_pool.missing(volume.thin_id)
+                    thin_swap.discard_all(volume)
 
-                these = [pair for pair in batch if thin_swap.pool_of(pair.volume) in pools]
-                return {pair.volume.uuid: try_step(discard, pair) for pair in these}
+                these = [one for one in batch if thin_swap.pool_of(one) in pools]
+                return {one.uuid: try_step(discard, one) for one in these}
 
-        return {**faults, **run_in_batches([_alone(one) for one in volumes], discard_batch)}
+        return {**faults, **run_in_batches(volumes, discard_batch)}
 
     def repair_after_crash(self, volumes: Sequence[Volume], in_records: InRecords) -> Sequence[str]:
         """Told by the pools. Only ids that LVM never gives, in pools where it gave none of them."""
@@ -404,8 +408,8 @@ class DmThinStore(LvmVolumes):
         if not seats:
             return faults
         with holding_vg_lock(self.place):
-            pairs = [_alone(one) for one in seats if not one.fault]
-            return {**faults, **{p.volume.uuid: try_step(thin_swap.discard_all, p) for p in pairs}}
+            sound = [one for one in seats if not one.fault]
+            return {**faults, **{one.uuid: try_step(thin_swap.discard_all, one) for one in sound}}
 
     def wake(self, volumes: Sequence[Volume]) -> None:
         """The pools first."""
@@ -425,8 +429,7 @@ class DmThinStore(LvmVolumes):
             return super().activate(volume)
         try:
             with holding_vg_lock(self.place):
-                pair = RewindTarget(volume=volume, source=volume)
-                thin_swap.TableSwaps([pair]).attach(pair)
+                thin_swap.TableSwaps([volume]).attach(volume)
         except StorageFault as error:
             if error.facts.get("errno") == errno.ENODATA:
                 return False
@@ -439,9 +442,6 @@ class DmThinStore(LvmVolumes):
             if volume.pool and 0 < volume.thin_id < thin_ids.SPAN and not volume.fault:
                 found[thin_pool.ThinPool(self.place, volume.pool)].append(volume)
         return found
-
-    def _activate(self, pair: RewindTarget) -> None:
-        self.make_active(pair.volume)
 
     def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
         """By comparing mapping trees: those of an original seat and its baseline have one root.
@@ -469,11 +469,6 @@ class DmThinStore(LvmVolumes):
 
 def _ids(pairs: Sequence[RewindTarget]) -> list[tuple[int, int]]:
     return [(pair.source.thin_id, pair.volume.thin_id) for pair in pairs]
-
-
-def _alone(volume: Volume) -> RewindTarget:
-    """For a step that is about the volume by itself."""
-    return RewindTarget(volume=volume, source=volume)
 
 
 TECHNOLOGY = Technology(

@@ -87,12 +87,12 @@ def _check(pair: RewindTarget) -> None:
         )
 
 
-def refuse_foreign(pairs: Sequence[RewindTarget]) -> dict[str, PizarraError | None]:
+def refuse_foreign(volumes: Sequence[Volume]) -> dict[str, PizarraError | None]:
     """Why nothing of a volume can be saved; only of those."""
     return {
-        pair.volume.uuid: not_ours_error(pair.volume, N_("it carries no label of ours"))
-        for pair in pairs
-        if pair.volume.labels is None or not pair.volume.thin_id
+        one.uuid: not_ours_error(one, N_("it carries no label of ours"))
+        for one in volumes
+        if one.labels is None or not one.thin_id
     }
 
 
@@ -117,9 +117,9 @@ class TableSwaps:
     twice whether the device is still the same.
     """
 
-    def __init__(self, pairs: Sequence[RewindTarget]) -> None:
+    def __init__(self, seats: Sequence[Volume]) -> None:
         self._devices: dict[str, devmapper.Device] = {}  # by the UUID of the volume
-        pools = {pool_of(pair.volume) for pair in pairs}
+        pools = {pool_of(seat) for seat in seats}
         self._pools = {pool: devmapper.device(pool.device) for pool in pools}
 
     def phases(self, change: Step) -> tuple[Step | AtOnce, ...]:
@@ -133,43 +133,43 @@ class TableSwaps:
             self.flush_page_cache,
         )
 
-    def load_error(self, pair: RewindTarget) -> None:
+    def load_error(self, seat: Volume) -> None:
         """Check the seat's device, empty its page cache, and load an ``error`` table."""
-        self._pool_number(pair)
-        device = find_device(pair.volume)
+        self._pool_number(seat)
+        device = find_device(seat)
         target = device.targets[0]
-        if target.kind == "thin" and target.text.split()[1] != str(pair.volume.thin_id):
-            raise not_ours_error(pair.volume, N_("its device maps another thin id than LVM says"))
+        if target.kind == "thin" and target.text.split()[1] != str(seat.thin_id):
+            raise not_ours_error(seat, N_("its device maps another thin id than LVM says"))
         devmapper.flush_page_cache(device.node)
-        self._devices[pair.volume.uuid] = device
+        self._devices[seat.uuid] = device
         devmapper.load(device, devmapper.error_target(target.length))
 
-    def show_error(self, pair: RewindTarget) -> None:
+    def show_error(self, seat: Volume) -> None:
         """Make the ``error`` table live: the pool may change what the seat contains."""
-        devmapper.resume(self._devices[pair.volume.uuid])
+        devmapper.resume(self._devices[seat.uuid])
 
-    def load_content(self, pair: RewindTarget) -> None:
+    def load_content(self, seat: Volume) -> None:
         """Load the ``thin`` table of the seat."""
-        device = self._devices[pair.volume.uuid]
-        text = f"{self._pool_number(pair)} {pair.volume.thin_id}"
+        device = self._devices[seat.uuid]
+        text = f"{self._pool_number(seat)} {seat.thin_id}"
         devmapper.load(device, devmapper.Target(0, device.targets[0].length, "thin", text))
 
-    def show_content(self, pair: RewindTarget) -> None:
+    def show_content(self, seat: Volume) -> None:
         """Make the ``thin`` table live."""
-        devmapper.resume(self._devices[pair.volume.uuid], quiet=True)
+        devmapper.resume(self._devices[seat.uuid], quiet=True)
 
-    def flush_page_cache(self, pair: RewindTarget) -> None:
+    def flush_page_cache(self, seat: Volume) -> None:
         """Nothing that was read before the content changed is left in the page cache."""
-        devmapper.flush_page_cache(self._devices[pair.volume.uuid].node)
+        devmapper.flush_page_cache(self._devices[seat.uuid].node)
 
-    def attach(self, pair: RewindTarget) -> None:
+    def attach(self, seat: Volume) -> None:
         """Let the device of a seat that stands on ``error`` show its content."""
-        self._devices[pair.volume.uuid] = find_device(pair.volume)
+        self._devices[seat.uuid] = find_device(seat)
         for step in (self.load_content, self.show_content, self.flush_page_cache):
-            step(pair)
+            step(seat)
 
-    def _pool_number(self, pair: RewindTarget) -> str:
-        pool = pool_of(pair.volume)
+    def _pool_number(self, seat: Volume) -> str:
+        pool = pool_of(seat)
         return (self._pools[pool] or check_active(pool)).number
 
 
@@ -184,6 +184,6 @@ def swap_with_undo(one: UndoSwap, there: ThinDevices) -> None:
     thin_undo.swap(pool_of(one.volume), one.volume.thin_id, one.kept, one.to, there)
 
 
-def discard_all(pair: RewindTarget) -> None:
+def discard_all(seat: Volume) -> None:
     """Nothing is kept of it, and nothing waits to be deleted."""
-    thin_undo.discard_all(pool_of(pair.volume), pair.volume.thin_id)
+    thin_undo.discard_all(pool_of(seat), seat.thin_id)
