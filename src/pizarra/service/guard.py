@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from pizarra.engine.events import Noted
 from pizarra.engine.halts import Halt
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
-from pizarra.model.facts import Classroom, Pool, Power, Seat
+from pizarra.model.facts import Pool, Power, Seat
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
@@ -24,7 +24,9 @@ from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import ExtendableStore
+from pizarra.system.locks import claiming
 
+ONE_GUARD = "guard"  # the claim of whoever looks after this host now
 SOON_S = 8 * 3600
 PATIENCE_S = 600.0  # for whoever gives a command again that died
 
@@ -104,8 +106,8 @@ def _claimable(
     """Raises Busy."""
     if seat.name in {one.name for one in claimed}:
         return nullcontext()
-    quick, numbers = replace(context, wait_s=0), [seat.number]
-    return claiming_seats(quick, seat.classroom, numbers, N_("guard"), completes=False)
+    quick = context.for_housekeeping()
+    return claiming_seats(quick, seat.classroom, [seat.number], N_("guard"), completes=False)
 
 
 def _again(context: Context, need: PoolNeed) -> PoolNeed:
@@ -117,8 +119,34 @@ def _again(context: Context, need: PoolNeed) -> PoolNeed:
 def guard(context: Context) -> dict[str, Any]:
     """What a timer runs each minute: nothing runs full unnoticed, no undo outlives its time.
 
-    A machine that somebody works on with another command is left to that command.
+    A machine that somebody works on with another command is left to that command. While another
+    guard runs (the timer's, or the server's), the work is left to that one.
     """
+    settings = context.host.settings
+    with ExitStack() as held:
+        try:
+            held.enter_context(claiming([ONE_GUARD], N_("guard"), folder=settings.lock_folder))
+        except Busy:
+            return _document(context)
+        _look_after_all(context.for_housekeeping())
+    return _document(context)
+
+
+def _document(context: Context) -> dict[str, Any]:
+    settings = context.host.settings
+    pools = [pool_json(settings, pool) for pool in context.host.observe().pools]
+    return {"verb": "guard", "pools": pools}
+
+
+def last_guard_s_ago(settings: Settings) -> float:
+    """Seconds since a guard of any process began; infinite when nobody knows."""
+    try:
+        return time.time() - (settings.lock_folder / ONE_GUARD).stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _look_after_all(context: Context) -> None:
     host = context.host
     facts = host.observe()
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
@@ -131,16 +159,11 @@ def guard(context: Context) -> dict[str, Any]:
     for seat in seats:
         _guard_stores(context, seat)
     _complete_records(context, facts)
-    for room in facts.classrooms.values():
-        _discard_old(context, room)
+    _discard_old(context, seats)
     for need in seen:
         if need.is_full:
             _full(context, need)
     halting.let_go_on(context, halted)
-    return {
-        "verb": "guard",
-        "pools": [pool_json(host.settings, pool) for pool in host.observe().pools],
-    }
 
 
 def raise_fence(context: Context) -> None:
@@ -202,14 +225,11 @@ def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> No
         halting.halt(context, seat, Halt.SPACE, text, {})
 
 
-def _discard_old(context: Context, room: Classroom) -> None:
-    for seat in room.seats:
-        if seat.fault or not undo.has_note(context.host, seat):
-            continue
+def _discard_old(context: Context, seats: Sequence[Seat]) -> None:
+    for seat in undo.seats_with_old_undo(context.host, seats):
         try:
             with _claimable(context, seat, ()):
-                seats = [seat]
-                undo.discard_old_undo(context.host, seats, context.emit)
+                undo.discard_old_undo(context.host, [seat], context.emit)
         except PizarraError:
             continue  # somebody works on it, and drops it then
 
@@ -228,7 +248,7 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
             there = {seat.number for seat in facts.classrooms[name].seats}
             numbers = {one.number for one in record.open if one.classroom == name} & there
             try:
-                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), N_("guard")):
+                with claiming_seats(context, name, sorted(numbers), N_("guard")):
                     pass  # whoever claims them completes them
             except PizarraError as error:
                 _tell_not_completed(context, record, name, error)
@@ -236,7 +256,7 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
 
 def _complete_swap(context: Context, record: Record) -> None:
     try:
-        data_disks.complete_swap(replace(context, wait_s=0), record)
+        data_disks.complete_swap(context, record)
     except PizarraError as error:
         _tell_not_completed(context, record, record.seats[0].classroom, error)
 
