@@ -79,6 +79,9 @@ class Settings(BaseModel):
         description="how much of a pool stays free: nothing starts or is imported below that, and"
         " the machines that write fastest are paused",
     )
+    flight_days: float = Field(
+        14, ge=0, le=3650, description="how long the flight records of commands that failed stay"
+    )
     at_once: int = Field(
         default_factory=lambda: min(20, 2 * (os.cpu_count() or 2)),
         ge=1,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pizarra.engine import growth, undo
-from pizarra.engine.events import Noted
+from pizarra.engine.events import Emit, Event, Noted
 from pizarra.engine.halts import Halt
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
@@ -24,6 +24,7 @@ from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import ExtendableStore
+from pizarra.system.flight import forget_flight
 from pizarra.system.locks import claiming
 
 ONE_GUARD = "guard"  # the claim of whoever looks after this host now
@@ -128,8 +129,21 @@ def guard(context: Context) -> dict[str, Any]:
             held.enter_context(claiming([ONE_GUARD], N_("guard"), folder=settings.lock_folder))
         except Busy:
             return _document(context)
-        _look_after_all(context.for_housekeeping())
+        told = list[Event]()
+        _look_after_all(replace(context.for_housekeeping(), emit=_hearing(context.emit, told)))
+    if not told:
+        forget_flight()  # the next guard comes in a minute
     return _document(context)
+
+
+def _hearing(emit: Emit, told: list[Event]) -> Emit:
+    """Tell, and keep what was told."""
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        emit(event)
+
+    return tell
 
 
 def _document(context: Context) -> dict[str, Any]:
