@@ -14,7 +14,7 @@ from pizarra.engine.halts import Halt
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Pool, Power, Seat
-from pizarra.model.sentence import N_
+from pizarra.model.sentence import N_, P_, Counted
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed
@@ -41,24 +41,30 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
         need = _discard_undos(context, seen, claimed) if seen.is_full else seen
         if need.is_full:
             raise NoSpace(
-                "{n} seats need up to {needs}, {free} are free in {place}/{pool}: not started.",
+                Counted(
+                    need.seats,
+                    *P_(
+                        "{n} seat needs up to {needs}, {free} are free in {pool}: not started.",
+                        "{n} seats need up to {needs}, {free} are free in {pool}: not started.",
+                    ),
+                ),
                 "Make it larger: pizarra host check --fix; or delete checkpoints, old versions.",
                 **_numbers(need),
             )
         if need.may_fill:
-            text = N_("{n} seats need up to {needs}, {free} are free in {place}/{pool}.")
-            context.emit(Noted(text=text, facts=_numbers(need)))
+            forms = P_(
+                "{n} seat needs up to {needs}, {free} are free in {pool}.",
+                "{n} seats need up to {needs}, {free} are free in {pool}.",
+            )
+            context.emit(Noted(text=Counted(need.seats, *forms), facts=_numbers(need)))
         _foresee(context, need.pool)
 
 
 def _foresee(context: Context, pool: Pool) -> None:
     left_s = full_in_s(growth.history(context.host.settings.growth_folder, pool), pool.free_bytes)
     if left_s is not None and left_s < SOON_S:
-        text = N_(
-            "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
-        )
-        facts = {"place": pool.place, "pool": pool.name, "h": left_s / 3600}
-        context.emit(Noted(text=text, facts=facts))
+        text = N_("{pool} will be full in about {h:.1f} h, if it goes on as in the last hour.")
+        context.emit(Noted(text=text, facts={"pool": pool.title, "h": left_s / 3600}))
 
 
 def _numbers(need: PoolNeed) -> dict[str, object]:
@@ -66,8 +72,7 @@ def _numbers(need: PoolNeed) -> dict[str, object]:
         "n": need.seats,
         "needs": size_text(need.may_need_bytes),
         "free": size_text(need.pool.free_bytes),
-        "place": need.pool.place,
-        "pool": need.pool.name,
+        "pool": need.pool.title,
     }
 
 
@@ -94,7 +99,7 @@ def _discard_undos(context: Context, need: PoolNeed, claimed: Sequence[Seat]) ->
         except Busy:
             continue
         text = N_("{pool} is nearly full: the last reset of {name} can be undone no more.")
-        context.emit(Noted(text=text, facts={"pool": need.pool.name, "name": name}))
+        context.emit(Noted(text=text, facts={"pool": need.pool.title, "name": name}))
         need = _again(context, need)
         if not need.is_full:
             break
@@ -201,6 +206,7 @@ def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:
         "storage": str(pool.kind),
         "place": pool.place,
         "name": pool.name,
+        "title": pool.title,
         "size_bytes": pool.size_bytes,
         "free_bytes": pool.free_bytes,
         "metadata_used_share": pool.metadata_used_share,
@@ -285,10 +291,11 @@ def _full(context: Context, need: PoolNeed) -> None:
     """Undos go first; then it is said, every time, to whoever reads the journal."""
     left = _discard_undos(context, need, ())
     if left.is_full:
-        text = N_(
-            "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
+        forms = P_(
+            "{pool} is nearly full: {free} are free, and {n} running seat writes to it.",
+            "{pool} is nearly full: {free} are free, and {n} running seats write to it.",
         )
-        context.emit(Noted(text=text, facts=_numbers(left)))
+        context.emit(Noted(text=Counted(left.seats, *forms), facts=_numbers(left)))
 
 
 def sample(settings: Settings, pool: Pool, most: int = 100) -> list[list[float]]:
