@@ -228,6 +228,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "growth_bytes": policy.growth_bytes,
         "weight": policy.weight,
         "nested": policy.nested,
+        "after_boot": str(policy.after_boot),
     }
 
 

@@ -15,7 +15,7 @@ from pizarra.model.policy import ResetBy
 from pizarra.model.sentence import N_
 from pizarra.settings import Settings, read_settings
 from pizarra.system.hangup import ignoring_hangup
-from pizarra.system.identity import host_identity
+from pizarra.system.identity import boot_identity, host_identity
 from pizarra.system.locks import claiming
 
 if TYPE_CHECKING:
@@ -104,5 +104,5 @@ def context_here(
     os.umask(_UMASK)
     settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
-    host = Host(settings, compute, RealStorages(settings), host_identity())
+    host = Host(settings, compute, RealStorages(settings), host_identity(), boot_identity())
     return Context(host, emit, wait_s)

@@ -12,6 +12,7 @@ from pizarra.engine import growth, undo
 from pizarra.engine.events import Emit, Event, Noted
 from pizarra.engine.halts import Halt
 from pizarra.engine.journal import Action, Record
+from pizarra.engine.power_note import note_power
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Pool, Power, Seat
 from pizarra.model.sentence import N_, P_, Counted
@@ -174,6 +175,7 @@ def _look_after_all(context: Context) -> None:
     seen = halting.pools_in_need(context, facts.pools, running)
     halted = halting.halt_writers(context, seen, running)  # first: the rest takes its time
     growth.record(host.settings.growth_folder, facts.pools)
+    note_power(host, seats)
     raise_fence(context)
     for seat in seats:
         _guard_stores(context, seat)
