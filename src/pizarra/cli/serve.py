@@ -21,14 +21,20 @@ def serve(
     part: Annotated[
         str, typer.Option(help="Only a part, as a unit of systemd does: agent or pages.")
     ] = "all",
+    first_code: Annotated[
+        bool, typer.Option("--first-code", help="Show a code for the first visit, and end.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Serve the dashboard, the students' pages and the REST API of this host.
 
+    Where there is no technician yet, --first-code shows a code that makes one: once, and within
+    an hour, on the page that it names.
+
     Example: pizarra serve
     """
 
-    def told(url: str, first_password: str) -> None:
+    def told(url: str, first_password: str, has_no_technician: bool) -> None:
         if as_json:
             print_json({"url": url, "technician": "technician", "password": first_password or None})
             sys.stdout.flush()  # whoever reads it waits for it, and we go on for days
@@ -37,6 +43,8 @@ def serve(
         if first_password:
             text = _("Sign in as technician, with the password {password}. It is said this once.")
             out.print(text.format(password=first_password))
+        elif has_no_technician:
+            out.print(_("There is no technician yet. As root: pizarra serve --first-code"))
 
     with reporting_errors(as_json=as_json):
         try:
@@ -58,6 +66,9 @@ def serve(
                 "pizarra serve; or systemctl start pizarra",
             )
         settings = read_settings()
+        if first_code:
+            _show(*server.show_first_code(settings), as_json=as_json)
+            return
         err.print(_("Starting the server …"))
         if part == server.Part.PAGES:
             server.serve_pages(settings, told)
@@ -70,4 +81,13 @@ def serve(
         if part == server.Part.AGENT:
             server.serve_agent(settings, host)
         else:
-            server.serve(settings, host, told)
+            is_private = as_json or out.is_terminal  # else the journal may keep what we say
+            server.serve(settings, host, told, is_private=is_private)
+
+
+def _show(page: str, code: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json({"page": page, "code": code})
+        return
+    out.print(_("Open {page} and give the code {code}").format(page=page, code=code))
+    out.print(_("The code works once, within an hour, and while there is no technician."))
