@@ -143,6 +143,13 @@ class ComputeFault(PizarraError):
     code = "compute_fault"
 
 
+class NoAnswer(ComputeFault):
+    """libvirt did not answer in time. It may a minute later: the unit of ``recover`` tries on."""
+
+    exit_status = 3
+    http_status = 503
+
+
 class SubnetTaken(ComputeFault):
     """A network cannot start, most likely because its addresses are somebody else's."""
 

@@ -139,6 +139,9 @@ def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
         texts = {m.name: bundle.extractfile(m).read().decode() for m in bundle}  # type: ignore[union-attr]
     whole = "\n".join(texts.values())
     assert "undo_hours = 24" in texts["pizarra-report/pizarra.txt"]
+    for part in ("systemctl-failed", "journal-pizarra", "journal-libvirt", "dmesg", "dmesg-dm",
+                 "versions-thin", "versions-qemu", "versions-packages", "lvm-version"):  # fmt: skip
+        assert texts[f"pizarra-report/{part}.txt"].startswith("$ "), part
     assert "psql postgresql://me:[left out]@host/db" in texts["pizarra-report/flights/1.txt"]
     assert "hunter" not in whole
     assert target.stat().st_mode & 0o077 == 0

@@ -10,10 +10,10 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
-from django.http import HttpResponse
 from django.test import Client
 
 from pizarra.server import first_code
@@ -36,10 +36,9 @@ def first_day(db: None) -> Iterator[None]:
         one.unlink(missing_ok=True)
 
 
-def visit(client: Client, code: str, **more: str) -> HttpResponse:
+def visit(client: Client, code: str, **more: str) -> Any:
     form = {"code": code, "username": "root.of.us", "password": PASSWORD, "again": PASSWORD}
-    answer: HttpResponse = client.post("/first/", form | more)
-    return answer
+    return client.post("/first/", form | more)
 
 
 def test_first_visit_when_the_code_is_right_then_a_technician_is_made_and_signed_in() -> None:

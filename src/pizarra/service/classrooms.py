@@ -45,7 +45,6 @@ def create(context: Context, spec: ClassroomSpec, id_: str = "") -> Report:
         [f"classroom:{spec.name}"],
         N_("classroom create"),
         shared=[f"template:{spec.template}"],
-        wait_s=context.wait_s,
     ):
         facts = context.host.observe()
         provision.check_new(facts, spec)
@@ -252,7 +251,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with context.claim([f"classroom:{spec.name}"], N_("classroom apply"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{spec.name}"], N_("classroom apply")):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         _check_not_adopted(classroom, N_("changed"))
@@ -288,7 +287,7 @@ def resize(
     """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([f"classroom:{name}"], N_("classroom resize"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom resize")):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _check_not_adopted(classroom, N_("resized"))
@@ -422,7 +421,7 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([f"classroom:{name}"], N_("classroom delete"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom delete")):
         classroom = context.host.observe().classroom(name)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]

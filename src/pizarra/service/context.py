@@ -42,7 +42,12 @@ class Context:
 
     @contextmanager
     def claim(
-        self, names: Iterable[str], verb: str, *, shared: Iterable[str] = (), wait_s: float = 0
+        self,
+        names: Iterable[str],
+        verb: str,
+        *,
+        shared: Iterable[str] = (),
+        wait_s: float | None = None,
     ) -> Iterator[None]:
         """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``.
 
@@ -56,7 +61,7 @@ class Context:
                 held.enter_context(self._claiming_housekeeping([_HOUSEKEEPING], ()))
                 held.enter_context(its())
             else:
-                self._claim_before_the_guard(held, its, wait_s)
+                self._claim_before_the_guard(held, its, self.wait_s if wait_s is None else wait_s)
             held.enter_context(ignoring_hangup())
             yield
 

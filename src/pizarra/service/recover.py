@@ -108,7 +108,7 @@ def _migrate(context: Context) -> list[PizarraError]:
 def _recover_classroom(context: Context, name: str, faults: list[PizarraError]) -> Report:
     """A network that cannot be there goes to ``faults``, and keeps no disk from being put right."""
     began = time.perf_counter()
-    with context.claim([f"classroom:{name}"], N_("recover"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("recover")):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what=N_("recover"), total=len(classroom.seats)))
         try:
