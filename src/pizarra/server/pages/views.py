@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_list_or_404, get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
@@ -168,9 +168,11 @@ def _card(told: dict[str, Any]) -> dict[str, Any]:
     text = ""
     if last and last.result:
         well = sum(s["outcome"] in ("done", "unchanged") for s in last.result["seats"])
-        text = _("Last reset: {n} machines original in {s:.1f} s").format(
-            n=well, s=last.result["elapsed_s"]
-        )
+        text = ngettext(
+            "Last reset: {n} machine original in {s:.1f} s",
+            "Last reset: {n} machines original in {s:.1f} s",
+            well,
+        ).format(n=well, s=last.result["elapsed_s"])
     return {**told, "count": len(told["seats"]),
             "trouble": len(told["faults"]), "last_reset": text}  # fmt: skip
 
