@@ -198,7 +198,7 @@ def _prepare(user: str, password: str = "") -> bool:
         del os.environ[FIRST_PASSWORD]
     if status not in (0, HAD_TECHNICIAN):
         raise HostNotFit("The server's database could not be made.", "What it said is above.")
-    return status == HAD_TECHNICIAN
+    return bool(status == HAD_TECHNICIAN)
 
 
 def _answers(listen: str, ended: Callable[[], bool]) -> None:
