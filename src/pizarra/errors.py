@@ -157,6 +157,10 @@ class NoAnswer(ComputeFault):
     http_status = 503
 
 
+class RulesGone(ComputeFault):
+    """libvirt has no firewall rules for its networks: somebody took its chains away."""
+
+
 class SubnetTaken(ComputeFault):
     """A network cannot start, most likely because its addresses are somebody else's."""
 
