@@ -89,7 +89,7 @@ def _make_people() -> None:
     _say(f"class code {make_code(room)}")
 
 
-def _print_address(url: str, first_password: str) -> None:
+def _print_address(url: str, first_password: str, _has_no_technician: bool) -> None:
     _say(f"technician technician / {first_password}")
     _say(f"the dashboard: {url}")
     _say("until Ctrl-C; then all of it is gone")

@@ -150,6 +150,13 @@ class ComputeFault(PizarraError):
     code = "compute_fault"
 
 
+class NoAnswer(ComputeFault):
+    """libvirt did not answer in time. It may a minute later: the unit of ``recover`` tries on."""
+
+    exit_status = 3
+    http_status = 503
+
+
 class RulesGone(ComputeFault):
     """libvirt has no firewall rules for its networks: somebody took its chains away."""
 

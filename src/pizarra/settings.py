@@ -37,6 +37,18 @@ def _check_address(text: str) -> str:
     return text
 
 
+def _check_zone(text: str) -> str:
+    """Raises ValueError for what is no time zone."""
+    if text:
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # most commands need no times
+
+        try:
+            ZoneInfo(text)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{text} is no time zone, such as Europe/Madrid") from None
+    return text
+
+
 class Settings(BaseModel):
     """The settings of a host. Every setting has a default that works."""
 
@@ -78,6 +90,9 @@ class Settings(BaseModel):
         le=90,
         description="how much of a pool stays free: nothing starts or is imported below that, and"
         " the machines that write fastest are paused",
+    )
+    flight_days: float = Field(
+        14, ge=0, le=3650, description="how long the flight records of commands that failed stay"
     )
     at_once: int = Field(
         default_factory=lambda: min(20, 2 * (os.cpu_count() or 2)),
@@ -128,7 +143,9 @@ class Settings(BaseModel):
     server_self_signed: bool = Field(
         False, description="whether the server speaks TLS itself, with a certificate that it makes"
     )
-    server_time_zone: str = Field("Europe/Madrid", description="of times on pages")
+    server_time_zone: Annotated[str, AfterValidator(_check_zone)] = Field(
+        "", description="of times on pages, such as Europe/Madrid; empty is the system's"
+    )
 
     def __init__(self, **given: Any) -> None:
         """Arguments win over the environment, and the environment over the file."""

@@ -161,7 +161,7 @@ def main(seats: str) -> None:
     """Serve until a signal comes; the first line says the password of the technician."""
     settings = read_settings()
 
-    def say(_url: str, password: str) -> None:
+    def say(_url: str, password: str, _no_technician: bool) -> None:
         sys.stdout.write(json.dumps({"password": password}) + "\n")
         sys.stdout.flush()
 

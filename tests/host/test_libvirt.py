@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -278,3 +279,26 @@ def test_fault_when_libvirt_refuses_then_code_in_facts_and_nothing_on_stderr(
         seat.compute.pause(seat.uuid)
     assert told.value.facts["code"] == 55  # VIR_ERR_OPERATION_INVALID
     assert capfd.readouterr().err == ""
+
+
+_RUDE = "import libvirt, os, sys; _ = libvirt.open(sys.argv[1]); os._exit(0)"
+_RUDENESS = "End of file while reading data"  # libvirtd's word for it, in its log
+
+
+def test_command_when_it_ends_then_libvirtd_logs_no_error_of_its_connection(
+    private_libvirt: Libvirt, tmp_path: Path
+) -> None:
+    log = private_libvirt.pid_file.parent / "log" / "libvirtd.log"
+    env = {
+        "PIZARRA_LIBVIRT_URI": private_libvirt.uri,
+        "PIZARRA_STATE_FOLDER": str(tmp_path / "state"),
+        "PIZARRA_RUN_FOLDER": str(tmp_path / "run-of-ours"),
+        "PIZARRA_FOLDER": str(tmp_path / "disks"),
+    }
+    for argv, status in ((["classroom", "list"], 0), (["status", "none"], 2)):
+        command = [sys.executable, "-m", "pizarra", *argv]
+        done = subprocess.run(command, env=os.environ | env, capture_output=True, check=False)
+        assert done.returncode == status, done.stderr
+    subprocess.run([sys.executable, "-c", _RUDE, private_libvirt.uri], check=True)
+    eventually("it logs who was rude", lambda: _RUDENESS in log.read_text())
+    assert log.read_text().count(_RUDENESS) == 1

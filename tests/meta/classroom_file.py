@@ -15,7 +15,7 @@ _HEAD = """# A classroom as a file
 `pizarra classroom apply FILE.yaml` makes a classroom, or changes it. A second run changes nothing.
 `--dry-run` shows what would change.
 
-The table has all keys. The last nine keys are the *policies* of the classroom. Policies are labels
+The table has all keys. The last ten keys are the *policies* of the classroom. Policies are labels
 on the disks, so they hold for the terminal, the pages and the API. `pizarra classroom show` shows
 them.
 

@@ -126,7 +126,7 @@ def test_classrooms_when_seats_carry_the_record_then_are_shown_as_they_were() ->
         for key in ("template", "version", "memory_bytes", "vcpus", "network", "policy", "seats"):
             if key == "policy":
                 new = {"changed_hardware": "keep", "growth_bytes": None, "weight": 100,
-                       "nested": False}  # fmt: skip
+                       "nested": False, "after_boot": "off"}  # fmt: skip
                 assert {one: shown[key].pop(one) for one in new} == new, "it did not know these"
             assert shown[key] == was[name][key], (name, key)
 

@@ -16,7 +16,7 @@ from pizarra.model.sizes import GIB
 from pizarra.planner.forecast import Sample, full_in_s
 from pizarra.service import activity, verbs
 from pizarra.service.context import Context
-from pizarra.service.guard import guard
+from pizarra.service.guard import guard, pool_json
 from pizarra.settings import Settings
 from pizarra.storage.kinds import Kind
 from tests.unit.test_reset import School
@@ -46,6 +46,45 @@ def test_forecast_when_a_reset_freed_space_then_counts_from_there() -> None:
 
 def test_forecast_when_the_growth_is_of_yesterday_then_says_nothing() -> None:
     assert full_in_s(samples((0, 0), (600, 50), (90_000, 50)), 50) is None
+
+
+MINUTE = 60.0
+
+
+@pytest.mark.parametrize(
+    "levels",
+    [
+        [0, 8],
+        [0, 8, 8, 8, 8],
+        [0, 4, 8] + [8] * 20,
+        [0] * 50 + [4, 8],
+        [0, 2, 4, 6, 8] + [8] * 30,
+    ],
+    ids=["made just now", "made a while ago", "an import", "an import at last", "a slow import"],
+)
+def test_forecast_when_a_pool_was_filled_in_one_go_then_says_nothing(levels: list[int]) -> None:
+    """A thin pool takes its volume group, an import takes what it needs: neither goes on."""
+    history = samples(*((MINUTE * n, GIB * level) for n, level in enumerate(levels)))
+    assert full_in_s(history, GIB) is None
+
+
+def test_forecast_when_an_import_came_between_then_counts_the_growth_beside_it() -> None:
+    levels = [n + (1000 if n > 20 else 0) for n in range(61)]
+    history = samples(*((MINUTE * n, level) for n, level in enumerate(levels)))
+    assert full_in_s(history, 60) == pytest.approx(3600)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "title"),
+    [
+        ("vg0", "pizarra", "vg0/pizarra"),
+        ("vg0", "vg0", "vg0"),
+        ("/srv/disks",) * 2 + ("/srv/disks",),
+    ],
+)
+def test_pool_when_shown_then_no_name_is_doubled(place: str, name: str, title: str) -> None:
+    pool = Pool(kind=Kind.LVM_THIN, place=place, name=name, size_bytes=10, free_bytes=4)
+    assert pool_json(Settings(), pool)["title"] == title
 
 
 def test_growth_when_recorded_then_read_back_and_a_cut_line_is_none(tmp_path: Path) -> None:

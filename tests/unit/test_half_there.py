@@ -62,7 +62,7 @@ def test_looking_when_no_file_can_be_written_then_it_goes_on(
     school: School, tmp_path: Path
 ) -> None:
     with no_file_may_grow():
-        flight.keep_on_disk(tmp_path / "flights", "pizarra status net")
+        flight.keep_on_disk(tmp_path / "flights", "pizarra status net", 14)
         try:
             for _ in range(3):
                 flight.record("a step")
@@ -70,17 +70,17 @@ def test_looking_when_no_file_can_be_written_then_it_goes_on(
             assert outcomes(verbs.verify(school.context, "net")) == [Outcome.DONE] * SEATS
             assert classrooms.show(school.context, "net")["seats"]
         finally:
-            flight.stop_keeping()
+            flight.stop_keeping(failed=False)
 
 
 def test_flight_when_there_is_room_again_then_it_goes_on_with_whole_lines(tmp_path: Path) -> None:
-    flight.keep_on_disk(tmp_path, "pizarra reset net")
+    flight.keep_on_disk(tmp_path, "pizarra reset net", 14)
     try:
         with no_file_may_grow():
             flight.record("lost")
         flight.record("kept")
     finally:
-        flight.stop_keeping()
+        flight.stop_keeping(failed=False)
     (file,) = flight.flights(tmp_path)
     title, line = file.read_text().splitlines()
     assert title == "pizarra reset net"
@@ -93,7 +93,7 @@ def test_flight_when_python_ends_with_a_full_disk_then_it_says_nothing(tmp_path:
         "from pizarra.system import flight\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-        "flight.keep_on_disk(Path(sys.argv[1]), 'title')\n"
+        "flight.keep_on_disk(Path(sys.argv[1]), 'title', 14)\n"
         "flight.record('one'); flight.record('two')\n"
     )
     argv = [sys.executable, "-c", script, str(tmp_path / "flights")]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import configparser
 import os
 import subprocess
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from pizarra.compute.libvirt_connection import LibvirtConnections
+from pizarra.errors import BadInput, HostNotFit, NoAnswer
 from pizarra.settings import Settings
 from tools.command_tree import commands
 from tools.completion import write_scripts
@@ -49,6 +52,28 @@ def test_pages_when_systemd_runs_them_then_as_their_user_and_within_limits() -> 
     rules = Path("packaging/debian/rules").read_text(encoding="utf-8")
     for name in (path.name for path in Path("packaging/systemd").glob("*.*") if path.is_file()):
         assert f" {name}" in rules or f"\t{name}" in rules, name
+
+
+def test_recover_when_libvirt_is_slow_at_boot_then_its_unit_tries_again() -> None:
+    """Not where a person is needed: trying again would not help."""
+    at_boot = unit("pizarra-recover.service")
+    assert at_boot["Service"]["Restart"] == "on-failure"
+    assert at_boot["Unit"]["StartLimitIntervalSec"] == "0"
+    final = {int(one) for one in at_boot["Service"]["RestartPreventExitStatus"].split()}
+    connections = LibvirtConnections("test:///default", quick_s=0.01)
+    with pytest.raises(NoAnswer) as silent:
+        connections.do("list", "all domains", lambda _conn: time.sleep(1))
+    with pytest.raises(HostNotFit) as absent:
+        LibvirtConnections("nobody:///").do("list", "all domains", lambda _conn: None)
+    assert not final & {silent.value.exit_status, absent.value.exit_status}
+    assert {1, BadInput.exit_status} <= final
+
+
+@pytest.mark.parametrize("starts", ["libvirt-guests.service", "pizarra.service"])
+def test_recover_when_the_host_boots_then_what_starts_machines_waits_for_it(starts: str) -> None:
+    assert starts in unit("pizarra-recover.service")["Unit"]["Before"].split()
+    fence = unit("pizarra-fence.service")["Unit"]["Before"].split()
+    assert {"libvirtd.service", "virtqemud.service", "libvirt-guests.service"} <= set(fence)
 
 
 def completed(script: Path, *words: str) -> list[str]:

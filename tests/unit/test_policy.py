@@ -18,6 +18,7 @@ from pizarra.model.policy import (
     WEIGHT_LEAST,
     WEIGHT_MOST,
     After,
+    AfterBoot,
     Policy,
     ResetBy,
 )
@@ -35,6 +36,7 @@ POLICIES = st.builds(
     growth_bytes=st.none() | st.integers(GROWTH_LEAST_BYTES, 1 << 40),
     weight=st.integers(WEIGHT_LEAST, WEIGHT_MOST),
     nested=st.booleans(),
+    after_boot=st.sampled_from(AfterBoot),
 )
 
 
@@ -87,6 +89,7 @@ def test_apply_when_a_policy_changes_then_says_so_once_and_show_tells_it(net: De
         "growth_bytes": None,
         "weight": 100,
         "nested": False,
+        "after_boot": "off",
     }
 
 
@@ -97,6 +100,12 @@ def test_reset_when_the_policy_says_what_follows_then_so_it_is(net: Declared) ->
     assert net.school.power(1) is Power.RUNNING
     assert verbs.reset(net.context, "net", [1], after=After.OFF).exit_status == 0
     assert net.school.power(1) is Power.OFF
+
+
+def test_apply_when_a_policy_is_the_word_off_then_it_is_no_boolean(net: Declared) -> None:
+    net.applied("after_reset: off", "after_boot: off", "nested: no")
+    told = classrooms.show(net.context, "net")["policy"]
+    assert (told["after_reset"], told["after_boot"], told["nested"]) == ("off", "off", False)
 
 
 def test_reset_when_a_mode_is_not_allowed_then_nothing_happens(net: Declared) -> None:
@@ -128,7 +137,8 @@ def test_undo_when_the_policy_keeps_nothing_then_cannot_be(net: Declared) -> Non
     "line",
     ["after_reset: sometimes", "modes: [lukewarm]", "modes: []", "modes: cold", "minutes: -1",
      "reset_by: everybody", "undo_hours: 99999", "undo_hours: 1.5", "minutes: soon",
-     "weight: 0", "weight: 5000", "growth: 1K", "growth: much", "nested: perhaps"],
+     "weight: 0", "weight: 5000", "growth: 1K", "growth: much", "nested: perhaps",
+     "after_boot: sometimes"],
 )  # fmt: skip
 def test_apply_when_a_policy_cannot_be_then_names_it(net: Declared, line: str) -> None:
     before = classrooms.show(net.context, "net")

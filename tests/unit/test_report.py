@@ -6,15 +6,21 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 import pytest
 
+from pizarra.engine.memory_host import memory_host
 from pizarra.errors import BadInput
+from pizarra.service.context import Context
+from pizarra.service.guard import guard
 from pizarra.service.report import remove_secrets, report
 from pizarra.settings import Settings
 from pizarra.system import flight
+from tests.unit.test_reset import School
 
+DAYS = 14.0
 _PAUSES = """
 from pizarra.system.flight import record
 for n in range(5):
@@ -43,24 +49,83 @@ def test_flight_when_kept_on_disk_then_the_last_line_is_what_was_about_to_happen
 ) -> None:
     monkeypatch.setattr(flight, "_recorder", flight._Recorder())
     for _ in range(3):
-        flight.keep_on_disk(tmp_path / "flights", "pizarra reset net")
+        flight.keep_on_disk(tmp_path / "flights", "pizarra reset net", DAYS)
         flight.record("lvm lvs")
     newest = flight.flights(tmp_path / "flights")[0].read_text().splitlines()
     assert newest[0] == "pizarra reset net"
     assert newest[-1].endswith("lvm lvs")
 
 
+def fly(folder: Path, command: str, monkeypatch: pytest.MonkeyPatch, pid: int) -> None:
+    """A process that is killed unless somebody says how it ends."""
+    monkeypatch.setattr(flight, "_recorder", flight._Recorder())
+    monkeypatch.setattr("os.getpid", lambda: pid)
+    flight.keep_on_disk(folder, f"/usr/bin/pizarra {command}", DAYS)
+    flight.record("lvm lvs")
+
+
+def titles(folder: Path) -> list[str]:
+    read = [path.read_text().splitlines()[0] for path in flight.flights(folder)]
+    return sorted(title.removeprefix("/usr/bin/pizarra ") for title in read)
+
+
 def test_flight_when_the_guard_runs_often_then_it_pushes_no_other_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flight, "_recorder", flight._Recorder())
-    flight.keep_on_disk(tmp_path, "/usr/bin/pizarra reset net")
-    for pid in range(30):
-        monkeypatch.setattr("os.getpid", lambda pid=pid: pid)
-        flight.keep_on_disk(tmp_path, "/usr/bin/pizarra guard")
-    titles = [path.read_text().splitlines()[0] for path in flight.flights(tmp_path)]
-    assert titles.count("/usr/bin/pizarra reset net") == 1
-    assert len(titles) == 4
+    fly(tmp_path, "reset net", monkeypatch, 1)
+    flight.stop_keeping(failed=False)
+    for pid in range(2, 32):
+        fly(tmp_path, "guard", monkeypatch, pid)
+        flight.stop_keeping(failed=False)
+    assert titles(tmp_path) == ["guard"] * 3 + ["reset net"]
+
+
+def test_guard_when_it_has_nothing_to_say_then_it_leaves_no_flight_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    school = School()
+    school.dirty(1)
+    school.reset()
+    fly(tmp_path, "guard", monkeypatch, 1)
+    guard(school.context)
+    assert titles(tmp_path) == []
+    settings = Settings(undo_hours=0)
+    fly(tmp_path, "guard", monkeypatch, 2)
+    guard(Context(memory_host(school.storage, school.compute, settings)))
+    flight.stop_keeping(failed=False)
+    assert titles(tmp_path) == ["guard"], "this one dropped an undo"
+
+
+def test_flight_when_commands_failed_or_died_then_kept_for_days_whatever_ran_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fly(tmp_path, "reset died", monkeypatch, 1)
+    fly(tmp_path, "reset failed", monkeypatch, 2)
+    flight.stop_keeping(failed=True)
+    fly(tmp_path, "reset old", monkeypatch, 3)
+    flight.stop_keeping(failed=True)
+    (old,) = [path for path in flight.flights(tmp_path) if "old" in path.read_text()]
+    long_ago = time.time() - (DAYS + 1) * 24 * 3600
+    os.utime(old, (long_ago, long_ago))
+    for pid in range(4, 54):
+        fly(tmp_path, "start well", monkeypatch, pid)
+        flight.stop_keeping(failed=False)
+    assert titles(tmp_path) == ["reset died", "reset failed", *["start well"] * 20]
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "end"), [("test:///default", "-well"), ("nobody:///", "-failed")]
+)
+def test_command_when_it_ends_then_its_flight_record_says_how(
+    libvirt: str, end: str, tmp_path: Path
+) -> None:
+    """No such classroom is an answer; no libvirt is a fault that somebody will look for."""
+    env = {"PYTHONPATH": "src", "PIZARRA_STATE_FOLDER": str(tmp_path),
+           "PIZARRA_FOLDER": str(tmp_path / "disks"), "PIZARRA_LIBVIRT_URI": libvirt}  # fmt: skip
+    argv = [sys.executable, "-m", "pizarra", "status", "nothing"]
+    done = subprocess.run(argv, env=os.environ | env, capture_output=True, text=True, check=False)
+    (file,) = flight.flights(tmp_path / "flights")
+    assert file.name.endswith(end), done.stderr
 
 
 def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
@@ -74,6 +139,9 @@ def test_report_when_written_then_it_has_settings_and_flights_and_no_password(
         texts = {m.name: bundle.extractfile(m).read().decode() for m in bundle}  # type: ignore[union-attr]
     whole = "\n".join(texts.values())
     assert "undo_hours = 24" in texts["pizarra-report/pizarra.txt"]
+    for part in ("systemctl-failed", "journal-pizarra", "journal-libvirt", "dmesg", "dmesg-dm",
+                 "versions-thin", "versions-qemu", "versions-packages", "lvm-version"):  # fmt: skip
+        assert texts[f"pizarra-report/{part}.txt"].startswith("$ "), part
     assert "psql postgresql://me:[left out]@host/db" in texts["pizarra-report/flights/1.txt"]
     assert "hunter" not in whole
     assert target.stat().st_mode & 0o077 == 0

@@ -12,7 +12,7 @@ from pizarra.cli.words import say, translate
 from pizarra.errors import ComputeFault
 from pizarra.model.facts import Power
 from pizarra.model.names import seat_uuid
-from pizarra.model.sentence import Sentence, join
+from pizarra.model.sentence import Counted, Sentence, join
 from pizarra.service import verbs
 from pizarra.service.context import Context
 from pizarra.service.languages import catalogue
@@ -109,3 +109,25 @@ def test_fact_when_it_is_a_name_that_is_also_a_word_then_it_stays(school: School
     assert school
     text = "There is a classroom {name} already."
     assert translate(text, {"name": "off"}) == "Ya hay un aula off."
+
+
+@pytest.mark.parametrize(
+    ("n", "english", "spanish"),
+    [
+        (1, "1 undo that was cut off", "1 deshacer que se cortó o sobraba queda en orden"),
+        (2, "2 undos that were cut off", "2 deshaceres que se cortaron o sobraban quedan en orden"),
+    ],
+)
+def test_sentence_when_it_counts_then_the_form_goes_with_the_number_in_both_languages(
+    n: int, english: str, spanish: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forms = (
+        "{n} undo that was cut off or left behind is settled",
+        "{n} undos that were cut off or left behind are settled",
+    )
+    said = Sentence(Counted(n, *forms), n=n)
+    assert said.startswith(english)
+    monkeypatch.setattr(words, "spoken", catalogue("es"))
+    assert say(said) == spanish
+    error = ComputeFault(Counted(n, *forms), n=n)
+    assert (str(error).startswith(english), say(error)) == (True, spanish)

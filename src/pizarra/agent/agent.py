@@ -25,10 +25,11 @@ from pizarra.service import activity
 from pizarra.service.commands.folders import exported_file
 from pizarra.service.commands.table import find_command
 from pizarra.service.context import Context
-from pizarra.service.guard import guard, pool_json, sample
+from pizarra.service.guard import guard, last_guard_s_ago, pool_json, sample
 
 _FRESH_S = 1.0  # a wall of three teachers looks at the host once a second, not three times
 _GUARD_EVERY_S = 60.0
+_LATELY = 0.75  # of that time: another guard looked so short a while ago
 _PIECE_BYTES = 1 << 20
 _log = logging.getLogger("pizarra.agent")
 
@@ -150,9 +151,11 @@ class Agent:
         raise NotFound("There is no such seat.")
 
     def run_guard(self, stopping: threading.Event, every_s: float = _GUARD_EVERY_S) -> None:
-        """Guard the space each minute, also where no timer of the system does."""
+        """Guard the space each minute, where no timer of the system does."""
         context = Context(self.host, _log_note)
         while not stopping.wait(every_s):
+            if last_guard_s_ago(self.host.settings) < every_s * _LATELY:
+                continue
             try:
                 guard(context)
             except (PizarraError, OSError) as error:

@@ -11,7 +11,7 @@ import typer
 from pizarra.cli.ask import ask
 from pizarra.cli.declared import declared
 from pizarra.cli.documents import finish, report_of
-from pizarra.cli.options import STORAGES, Json, Yes, parse_storage
+from pizarra.cli.options import STORAGES, Json, Wait, Yes, parse_storage
 from pizarra.cli.output import confirm, err, out, print_json, print_table
 from pizarra.cli.words import _, ngettext, say
 from pizarra.model.facts import StorageKind
@@ -41,6 +41,7 @@ def adopt(
         bool, typer.Option("--dry-run", help="Show what would be done, do nothing.")
     ] = False,
     yes: Yes = False,
+    wait: Wait = 0,
     as_json: Json = False,
 ) -> None:
     wish = {"domains": domains, "classroom": classroom, "storage": storage, "vg": vg}
@@ -51,7 +52,7 @@ def adopt(
             return
         if sys.stdin.isatty() and any(one["outcome"] is None for one in plan["seats"]):
             confirm(_("Adopt them so?"), yes=yes)
-    report = report_of(ask("adopt", wish, as_json=as_json))
+    report = report_of(ask("adopt", wish, as_json=as_json, wait_s=wait))
     finish(report, _sentence(report), as_json=as_json)
 
 

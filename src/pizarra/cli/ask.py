@@ -54,5 +54,7 @@ def _context_here(emit: Emit, wait_s: float) -> Context:
 
     context = context_here(emit, wait_s=wait_s)
     gc.enable()  # all is imported
-    keep_on_disk(context.host.settings.flight_folder, " ".join(without_token(sys.argv)))
+    settings = context.host.settings
+    title = " ".join(without_token(sys.argv))
+    keep_on_disk(settings.flight_folder, title, settings.flight_days)
     return context

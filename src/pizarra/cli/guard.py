@@ -16,9 +16,11 @@ def guard(as_json: Json = False) -> None:
     if as_json:
         print_json(document)
         return
+    if not out.is_terminal:
+        return  # the timer's: the journal has what there was to tell, and a pool each minute is not
     rows = [
         (
-            f"{one['place']} {one['name']}",
+            one["title"],
             size_text(one["free_bytes"]),
             size_text(one["size_bytes"]),
             "" if one["full_in_s"] is None else f"{one['full_in_s'] / 3600:.1f} h",

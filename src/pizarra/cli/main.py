@@ -14,10 +14,14 @@ from pizarra import __version__
 from pizarra.cli.group import SETTINGS, TableGroup, command_of
 from pizarra.cli.letters import print_any_text
 from pizarra.cli.server_option import SERVER, TOKEN
-from pizarra.errors import PizarraError
+from pizarra.errors import BadInput, Busy, PizarraError
+from pizarra.system.flight import stop_keeping
 
 # no plug-in of pydantic is ours, and looking for them takes as long as a command
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+
+_BUG = 70  # sysexits.h: EX_SOFTWARE
+_NOTHING_TO_FIND = (None, 0, BadInput.exit_status, Busy.exit_status)  # how a command may end
 
 # where each command is; a name with an app there is a group
 _GROUPS = ("host", "template", "classroom", "checkpoint")
@@ -116,9 +120,22 @@ def pizarra(
 
 
 def run() -> None:
-    """The entry point. A bug is printed with the last entries of the flight record."""
+    """The entry point."""
     gc.disable()  # nothing that imports make is garbage; ``ask`` and ``serve`` turn it on again
     print_any_text()
+    status: object = _BUG
+    try:
+        _run_app()
+    except SystemExit as end:
+        status = end.code
+        raise
+    finally:
+        gc.enable()
+        stop_keeping(failed=status not in _NOTHING_TO_FIND)
+
+
+def _run_app() -> None:
+    """Run the command. A bug is printed with the last entries of the flight record."""
     try:
         app()
     except PizarraError as error:
@@ -133,9 +150,7 @@ def run() -> None:
         if fault := _refusal(error):
             sys.exit(_fail(fault))
         _show_bug()
-        sys.exit(70)
-    finally:
-        gc.enable()
+        sys.exit(_BUG)
 
 
 def _refusal(error: Exception) -> PizarraError | None:

@@ -11,7 +11,7 @@ import libvirt
 from lxml import etree
 
 from pizarra.compute.connection_pool import ConnectionPool
-from pizarra.errors import ComputeFault, HostNotFit
+from pizarra.errors import ComputeFault, HostNotFit, NoAnswer
 from pizarra.model.sentence import N_, Sentence
 from pizarra.system.flight import record
 
@@ -140,8 +140,8 @@ def _refusal(what: str, which: str, error: libvirt.libvirtError) -> ComputeFault
     )
 
 
-def _timeout_fault(what: str, which: str, limit_s: float) -> ComputeFault:
-    return ComputeFault(
+def _timeout_fault(what: str, which: str, limit_s: float) -> NoAnswer:
+    return NoAnswer(
         "libvirt did not {what} {which} within {limit:g} s.",
         "If it does not answer at all: systemctl restart libvirtd; running machines survive that.",
         what=what,

@@ -41,6 +41,12 @@ def all_domains(conn: Connection) -> tuple[Domain, ...]:
     )
 
 
+def autostarting_domains(conn: Connection) -> dict[str, str]:
+    """The names by UUID."""
+    found = conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART)
+    return {domain.UUIDString(): domain.name() for domain in found}
+
+
 def _uuids(conn: Connection, flag: int) -> frozenset[str]:
     return frozenset(domain.UUIDString() for domain in conn.listAllDomains(flag))
 

@@ -39,6 +39,7 @@ from pizarra.compute.libvirt_connection import (
 )
 from pizarra.compute.libvirt_domains import (
     all_domains,
+    autostarting_domains,
     by_name,
     by_uuid,
     check_name_free,
@@ -424,6 +425,10 @@ class LibvirtCompute:
         """Those of all machines, and those that the host itself has and sees."""
         its = self._connections.do(N_("list"), Sentence("all domains"), machine_macs)
         return dict.fromkeys(macs_in_sight(), frozenset[str]()) | its
+
+    def autostarting(self) -> dict[str, str]:
+        """By UUID, the names of machines that libvirt starts by itself when it starts."""
+        return self._connections.do(N_("list"), Sentence("all domains"), autostarting_domains)
 
 
 def _agent_wait_s(ram: Path) -> float:

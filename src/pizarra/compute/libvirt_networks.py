@@ -23,6 +23,7 @@ from pizarra.compute.network_xml import (
     read_network,
 )
 from pizarra.errors import ComputeFault, NotOurs, PizarraError, RulesGone, SubnetTaken
+from pizarra.model.sentence import P_, Counted
 from pizarra.model.taken_subnet import TakenSubnet
 
 _ABSENT = frozenset({libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_DOMAIN})
@@ -93,7 +94,13 @@ def _update_live_network(network: VirNetwork, spec: NetworkSpec) -> None:
         return
     if live.connections:
         raise ComputeFault(
-            "The network of {classroom} cannot change while {count} machines run on it.",
+            Counted(
+                live.connections,
+                *P_(
+                    "The network of {classroom} cannot change while {count} machine runs on it.",
+                    "The network of {classroom} cannot change while {count} machines run on it.",
+                ),
+            ),
             "Stop the classroom first: pizarra stop {classroom}",
             classroom=spec.classroom,
             count=live.connections,

@@ -93,6 +93,10 @@ class MemoryCompute:
         """Make the next ``times`` calls of this name fail; ``uuid`` None: of any machine."""
         self._faults.append(_Fault(call=call, uuid=uuid, error=error, times=times))
 
+    def forget_failures(self) -> None:
+        """Fail at nothing any more."""
+        self._faults.clear()
+
     def fail_at_step(self, step: int, error: PizarraError) -> None:
         """Make the ``step``-th call from now fail, whatever it is; the next call is step 1."""
         self._faults.append(_Fault(call=None, uuid=None, error=error, after_calls=step - 1))

@@ -82,11 +82,18 @@ class Host:
     """What every use case needs."""
 
     def __init__(
-        self, settings: Settings, compute: Compute, storages: Storages, identity: str = ""
+        self,
+        settings: Settings,
+        compute: Compute,
+        storages: Storages,
+        identity: str = "",
+        boot: str = "",
     ) -> None:
-        """``identity`` tells this host from others, in UUIDs and addresses of new machines."""
+        """``identity`` tells this host from others, in UUIDs and addresses of new machines;
+        ``boot`` tells this boot of the host from others."""
         self.settings = settings
         self.identity = identity
+        self.boot = boot
         self.compute = compute
         self.storages = storages
         state = settings.state_folder

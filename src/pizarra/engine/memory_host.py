@@ -31,6 +31,8 @@ class MemoryStorages:
         return self.storage
 
 
-def memory_host(storage: Storage, compute: MemoryCompute, settings: Settings) -> Host:
-    """A host of the two memory drivers."""
-    return Host(settings, compute, MemoryStorages(storage))
+def memory_host(
+    storage: Storage, compute: MemoryCompute, settings: Settings, boot: str = ""
+) -> Host:
+    """A host of the two memory drivers. Another ``boot`` is the same host after a reboot."""
+    return Host(settings, compute, MemoryStorages(storage), boot=boot)

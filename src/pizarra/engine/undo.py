@@ -42,25 +42,35 @@ def discard_undo(host: Host, seats: Sequence[Seat]) -> None:
     raise_first(host.discard_undo([volume for seat in seats for volume in seat.volumes]))
 
 
-def has_note(host: Host, seat: Seat) -> bool:
-    """Whether something may be kept of it."""
-    return any(host.undo_index.get(volume) for volume in seat.volumes)
-
-
 def undo_hours(host: Host, seat: Seat) -> float:
     """How long a reset of it can be undone: as its policy says, or else the host's setting."""
     of_it = seat.record.policy.undo_hours
     return host.settings.undo_hours if of_it is None else of_it
 
 
-def discard_old_undo(host: Host, seats: Sequence[Seat], emit: Emit) -> None:
-    """Drop what is older than its policy or the setting says, and say so."""
-    now, since_when = time.time(), undo_ages(host, seats)
-    old = [
+def seats_with_old_undo(host: Host, seats: Sequence[Seat]) -> list[Seat]:
+    """Those whose undo is older than their policy or the setting says. Nothing is claimed to tell.
+
+    The files beside say first which seats may be meant: storage is asked about those only.
+    """
+    now = time.time()
+
+    def is_old(seat: Seat, since: float) -> bool:
+        return since < now - undo_hours(host, seat) * 3600
+
+    noted = [
         seat
         for seat in seats
-        if since_when.get(seat.name, now) < now - undo_hours(host, seat) * 3600
+        for notes in [[host.undo_index.get(volume) for volume in seat.volumes]]
+        if any(kept and is_old(seat, kept.since) for kept in notes)
     ]
+    since_when = undo_ages(host, noted) if noted else {}
+    return [seat for seat in noted if is_old(seat, since_when.get(seat.name, now))]
+
+
+def discard_old_undo(host: Host, seats: Sequence[Seat], emit: Emit) -> None:
+    """Drop what is older than its policy or the setting says, and say so."""
+    old = seats_with_old_undo(host, seats)
     if not old:
         return
     names = ", ".join(seat.name for seat in old)

@@ -20,7 +20,7 @@ from pizarra.model.label_text import (
     value_parsed,
 )
 from pizarra.model.outcome import Mode
-from pizarra.model.policy import WEIGHT_USUAL, After, ChangedHardware, Policy, ResetBy
+from pizarra.model.policy import WEIGHT_USUAL, After, AfterBoot, ChangedHardware, Policy, ResetBy
 
 POLICY_KEYS = (
     "power_after_reset",
@@ -32,6 +32,7 @@ POLICY_KEYS = (
     "growth_bytes",
     "weight",
     "nested",
+    "after_boot",
 )
 
 
@@ -109,6 +110,8 @@ def policy_to_dict(policy: Policy) -> dict[str, str]:
         written["weight"] = str(policy.weight)
     if policy.nested:
         written["nested"] = "yes"
+    if policy.after_boot is not AfterBoot.OFF:
+        written["after_boot"] = str(policy.after_boot)
     return written
 
 
@@ -135,6 +138,9 @@ def policy_from_dict(raw: Mapping[str, str]) -> Policy:
             else None,
             weight=value_parsed("weight", raw.get("weight", str(WEIGHT_USUAL)), int),
             nested=value_parsed("nested", raw.get("nested", "no"), ("no", "yes").index) == 1,
+            after_boot=value_parsed(
+                "after_boot", raw.get("after_boot", AfterBoot.OFF.value), AfterBoot
+            ),
         )
     except BadInput as error:
         raise NotOurs("the policy cannot be read: {why}", why=error) from None

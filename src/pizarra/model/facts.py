@@ -95,6 +95,11 @@ class Pool:
     metadata_used_share: float | None = None  # thin pools only
     fault: str | None = None
 
+    @property
+    def title(self) -> str:
+        """As a person knows it: ``vg0/pizarra``; a volume group or a folder has one name."""
+        return self.name if self.name == self.place else f"{self.place}/{self.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSeen:

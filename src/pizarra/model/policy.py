@@ -24,6 +24,14 @@ class After(StrEnum):
     OFF = "off"
 
 
+class AfterBoot(StrEnum):
+    """Which machines are started when their host has booted."""
+
+    OFF = "off"  # none
+    AS_BEFORE = "as-before"  # those that ran before
+    RUNNING = "running"  # all
+
+
 class ResetBy(StrEnum):
     """Who may reset a seat from the pages and the API; root may in any case."""
 
@@ -53,6 +61,7 @@ class Policy:
     growth_bytes: int | None = None  # that a seat may write over its original; no limit
     weight: int = WEIGHT_USUAL  # of each machine, for processors and disks, beside other machines
     nested: bool = False  # whether machines may run machines of their own
+    after_boot: AfterBoot = AfterBoot.OFF  # of seats that are proven to be whole
 
     def __post_init__(self) -> None:
         if not self.modes:

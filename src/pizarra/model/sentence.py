@@ -15,6 +15,21 @@ def P_(singular: str, plural: str) -> tuple[str, str]:
     return singular, plural
 
 
+class Counted(str):
+    """A text with a number in it: the form of English, which knows both forms and the number."""
+
+    __slots__ = ("n", "plural", "singular")
+    n: int
+    plural: str
+    singular: str
+
+    def __new__(cls, n: int, singular: str, plural: str) -> Counted:
+        """The forms are marked by ``P_``, and go to ``ngettext`` at the edge."""
+        made = super().__new__(cls, singular if n == 1 else plural)
+        made.n, made.singular, made.plural = n, singular, plural
+        return made
+
+
 class Sentence(str):
     """English, for JSON and logs; it knows the template and facts that it was made of.
 

@@ -28,7 +28,7 @@ def lay_out(settings: Settings) -> str:
     user = settings.server_user if os.geteuid() == 0 else ""
     known = _find_user(user, settings.pages_folder) if user else None
     owner = (known.pw_uid, known.pw_gid) if known else (os.geteuid(), os.getegid())
-    with _opening_server_folder(settings) as folder:
+    with opening_server_folder(settings) as folder:
         os.fchmod(folder, 0o755)
         _give_pages_folder(folder, settings.pages_folder, owner)
     return user
@@ -36,12 +36,13 @@ def lay_out(settings: Settings) -> str:
 
 def make_server_folder(settings: Settings) -> None:
     """Make the folder of the server, root's own part. Raises HostNotFit."""
-    with _opening_server_folder(settings):
+    with opening_server_folder(settings):
         return
 
 
 @contextmanager
-def _opening_server_folder(settings: Settings) -> Iterator[int]:
+def opening_server_folder(settings: Settings) -> Iterator[int]:
+    """The descriptor of the folder of the server, root's own part. Raises HostNotFit."""
     path = Path(os.path.realpath(settings.server_folder))  # an administrator's link is fine
     try:
         with opening_folder(path.parent, make=True, ours=True) as parent:

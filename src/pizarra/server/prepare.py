@@ -1,4 +1,4 @@
-"""Prepare the folder of the pages: keys, the database's tables and the first technician.
+"""Prepare the folder of the pages: keys, the database's tables, and a first technician if asked.
 
 This is a process of its own with the user of the pages, because nobody else writes in that folder.
 """
@@ -17,7 +17,8 @@ HAD_TECHNICIAN = 10  # our exit status when there was a technician before
 
 
 def main() -> int:
-    """0 when the first technician was made, with the password of the environment."""
+    """0 when there was no technician before. With a password in the environment there is one now;
+    else the page of the first visit makes one."""
     _make_keys()
     import django
     from django.core.management import call_command
@@ -34,8 +35,8 @@ def main() -> int:
         return error.exit_status
     if User.objects.filter(role=Role.TECHNICIAN).exists():
         return HAD_TECHNICIAN
-    password = os.environ[FIRST_PASSWORD]
-    User.objects.create_user("technician", password=password, role=Role.TECHNICIAN)
+    if password := os.environ.get(FIRST_PASSWORD):
+        User.objects.create_user("technician", password=password, role=Role.TECHNICIAN)
     return 0
 
 

@@ -31,6 +31,7 @@ from pizarra.errors import HostNotFit, NotFound
 from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.labels import FillingLabels, TemplateLabels
 from pizarra.model.sizes import GIB, MIB
+from pizarra.server.first_code import make_first_code
 from pizarra.server.folders import lay_out, make_server_folder
 from pizarra.server.prepare import FIRST_PASSWORD, HAD_TECHNICIAN
 from pizarra.service import classrooms, verbs
@@ -42,8 +43,9 @@ from pizarra.system.notify import tell_systemd
 from pizarra.system.process import beside, run_as
 
 _PREPARE_S = 300.0
+_SIGNAL_S = 2.0  # between a signal to the pages and ours
 _PAGES_S = 120.0  # a slow machine's Python takes its time
-Say = Callable[[str, str], None]  # the address, and a password that was made
+Say = Callable[[str, str, bool], None]  # the address, a password that was made, no technician
 
 
 class Part(StrEnum):
@@ -56,21 +58,29 @@ class Part(StrEnum):
 
 
 def serve(
-    settings: Settings, host: Host, say: Say, ready: Callable[[], None] | None = None
+    settings: Settings,
+    host: Host,
+    say: Say,
+    ready: Callable[[], None] | None = None,
+    *,
+    is_private: bool = True,
 ) -> None:
     """Serve until a signal ends the process. ``ready`` may add to the database before that, in a
-    process of the user of the pages.
+    process of the user of the pages. ``is_private``: nobody but who started us reads what we say,
+    so the first technician is made at once, with a password that is said.
 
     Raises HostNotFit when the pages cannot be served.
     """
     user = _lay_out(settings)
     _name_folders(settings, host.settings)
-    first = _prepare(user)
+    first = secrets.token_urlsafe(9) if is_private else ""
+    had_technician = _prepare(user, first)
     if ready is not None and not run_as(user, ready):
         raise HostNotFit("The server's database could not be filled.", "What it said is above.")
     stopping = _stopping_at_signals()
     with _serving_agent(host, user, stopping):
-        _run_pages(settings, user, partial(say, _address(settings), first), stopping)
+        told = ("" if had_technician else first, not (had_technician or first))
+        _run_pages(settings, user, partial(say, _address(settings), *told), stopping)
 
 
 def serve_agent(settings: Settings, host: Host) -> None:
@@ -93,8 +103,15 @@ def serve_pages(settings: Settings, say: Say) -> None:
             other=settings.server_user,
         )
     _name_folders(settings, settings)
-    first = _prepare("")
-    _run_pages(settings, "", partial(say, _address(settings), first), _stopping_at_signals())
+    had_technician = _prepare("")
+    told = partial(say, _address(settings), "", not had_technician)
+    _run_pages(settings, "", told, _stopping_at_signals())
+
+
+def show_first_code(settings: Settings) -> tuple[str, str]:
+    """Make a code for the first visit: its page, and the code. Raises HostNotFit."""
+    _lay_out(settings)
+    return f"{_address(settings)}first/", make_first_code(settings)
 
 
 def _lay_out(settings: Settings) -> str:
@@ -115,10 +132,23 @@ def _address(settings: Settings) -> str:
     return f"http{'s' * settings.server_self_signed}://{settings.server_listen}/"
 
 
-def _stopping_at_signals() -> threading.Event:
-    stopping = threading.Event()
+class _Stopping(threading.Event):
+    """Set when the server is to end: a signal asked for that, or a process of it ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+
+    def ask(self, *_: object) -> None:
+        """A signal came."""
+        self.asked.set()
+        self.set()
+
+
+def _stopping_at_signals() -> _Stopping:
+    stopping = _Stopping()
     for signalled in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signalled, lambda *_: stopping.set())
+        signal.signal(signalled, stopping.ask)
     return stopping
 
 
@@ -135,18 +165,20 @@ def _serving_agent(host: Host, user: str, stopping: threading.Event) -> Iterator
         door.shutdown()
 
 
-def _run_pages(
-    settings: Settings, user: str, say: Callable[[], None], stopping: threading.Event
-) -> None:
-    """Run the pages and the pump until we are told to stop, or one of them ends."""
+def _run_pages(settings: Settings, user: str, say: Callable[[], None], stopping: _Stopping) -> None:
+    """Run the pages and the pump until we are told to stop, or one of them ends.
+
+    Whoever stops all our processes at once may end the pages before our own signal comes: that is
+    no failure. Raises HostNotFit when they ended by themselves.
+    """
     with _child("pump", user) as pump, _child("web", user) as web:
         _answers(settings.server_listen, lambda: web.poll() is not None)
         say()
         for child in (pump, web):
             threading.Thread(target=_watch, args=(child.wait, stopping), daemon=True).start()
         stopping.wait()
-        failed = any(child.poll() not in (None, 0) for child in (pump, web))
-    if failed:
+        was_asked = stopping.asked.wait(_SIGNAL_S)
+    if not was_asked:
         raise HostNotFit("The pages ended by themselves.", "What they said is above.")
 
 
@@ -155,9 +187,9 @@ def _child(module: str, user: str) -> AbstractContextManager[Any]:
     return beside([sys.executable, "-m", f"pizarra.server.{module}"], user)
 
 
-def _prepare(user: str) -> str:
-    """Prepare the database. Returns the password of the first technician, when they are new."""
-    password = secrets.token_urlsafe(9)
+def _prepare(user: str, password: str = "") -> bool:
+    """Prepare the database. Returns whether there was a technician before; else one is made, when
+    there is a password for them."""
     os.environ[FIRST_PASSWORD] = password  # root and the user of the pages can read it there
     try:
         with _child("prepare", user) as child:
@@ -166,7 +198,7 @@ def _prepare(user: str) -> str:
         del os.environ[FIRST_PASSWORD]
     if status not in (0, HAD_TECHNICIAN):
         raise HostNotFit("The server's database could not be made.", "What it said is above.")
-    return "" if status == HAD_TECHNICIAN else password
+    return bool(status == HAD_TECHNICIAN)
 
 
 def _answers(listen: str, ended: Callable[[], bool]) -> None:

@@ -19,7 +19,7 @@ def finish_adoptions(context: Context, facts: HostFacts) -> None:
     """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
     for classroom, domain in sorted(_unfinished(facts)):
         try:
-            with context.claim([f"classroom:{classroom}"], N_("recover"), wait_s=context.wait_s):
+            with context.claim([f"classroom:{classroom}"], N_("recover")):
                 told = finish_adoption(context, domain)
         except PizarraError as error:  # the others go on; the seat says what is wrong with it
             text = N_("An adoption for {name} is not settled: {why}")

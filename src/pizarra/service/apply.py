@@ -17,7 +17,7 @@ from pizarra.errors import BadInput, PizarraError
 from pizarra.model.classroom_spec import FILE_BYTES_MAX, ClassroomSpec
 from pizarra.model.facts import Classroom, StorageKind
 from pizarra.model.outcome import Mode, Outcome, Report, SeatOutcome, outcomes_for
-from pizarra.model.policy import WEIGHT_USUAL, After, ChangedHardware, Policy, ResetBy
+from pizarra.model.policy import WEIGHT_USUAL, After, AfterBoot, ChangedHardware, Policy, ResetBy
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.drift import redefine_fault
@@ -104,6 +104,12 @@ class Declared(BaseModel):
     nested: bool = Field(
         False, description="whether machines may run machines of their own (nested virtualisation)"
     )
+    after_boot: str = Field(
+        "off",
+        description="which machines are started when the host has booted: `off` (none), "
+        "`as-before` (those that ran before) or `running` (all); only machines that "
+        "`pizarra recover` finds whole, and no undo is dropped for their space",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +184,7 @@ def _spec(path: str, raw: object) -> ClassroomSpec:
             growth_bytes=parse_size(told.growth) if told.growth else None,
             weight=told.weight,
             nested=told.nested,
+            after_boot=_one_of(AfterBoot, path, "after_boot", told.after_boot),
         ),
     )
 

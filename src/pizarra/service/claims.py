@@ -122,12 +122,11 @@ def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
 @contextmanager
 def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> Iterator[None]:
     check_name(classroom, N_("classroom"))
-    wait_s = context.wait_s
     if numbers is None:
-        claim = context.claim([f"classroom:{classroom}"], verb, wait_s=wait_s)
+        claim = context.claim([f"classroom:{classroom}"], verb)
     else:
         names = [f"seat:{seat_name(classroom, number)}" for number in numbers]
-        claim = context.claim(names, verb, shared=[f"classroom:{classroom}"], wait_s=wait_s)
+        claim = context.claim(names, verb, shared=[f"classroom:{classroom}"])
     with claim:
         yield
 

@@ -46,7 +46,6 @@ def create(context: Context, spec: ClassroomSpec, id_: str = "") -> Report:
         [f"classroom:{spec.name}"],
         N_("classroom create"),
         shared=[f"template:{spec.template}"],
-        wait_s=context.wait_s,
     ):
         facts = context.host.observe()
         provision.check_new(facts, spec)
@@ -230,6 +229,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
         "growth_bytes": policy.growth_bytes,
         "weight": policy.weight,
         "nested": policy.nested,
+        "after_boot": str(policy.after_boot),
     }
 
 
@@ -253,7 +253,7 @@ def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
 
 def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
     """Give the seats that are there another memory, vcpus or network, from their next start."""
-    with context.claim([f"classroom:{spec.name}"], N_("classroom apply"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{spec.name}"], N_("classroom apply")):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
         check_limits(context, spec, classroom)  # again: it may be another one than was planned for
@@ -285,7 +285,7 @@ def resize(
     Forbidden, also for who may not reset and removes seats."""
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([f"classroom:{name}"], N_("classroom resize"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom resize")):
         facts = context.host.observe()
         classroom = facts.classroom(name)
         _check_not_adopted(classroom, N_("resized"))
@@ -421,7 +421,7 @@ def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """
     began = time.perf_counter()
     check_name(name, N_("classroom"))
-    with context.claim([f"classroom:{name}"], N_("classroom delete"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("classroom delete")):
         classroom = context.host.observe().classroom(name)
         check_may_reset(context, classroom.seats)
         _check_data(classroom.seats, with_data=with_data)

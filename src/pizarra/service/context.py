@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,15 @@ from pizarra.model.policy import ResetBy
 from pizarra.model.sentence import N_
 from pizarra.settings import Settings, read_settings
 from pizarra.system.hangup import ignoring_hangup
-from pizarra.system.identity import host_identity
+from pizarra.system.identity import boot_identity, host_identity
 from pizarra.system.locks import claiming
 
 if TYPE_CHECKING:
     from pizarra.engine.host import Host
 
 
+HOUSEKEEPING_S = 30.0  # that a command waits for the guard, which claims a seat for a moment
+_HOUSEKEEPING = "housekeeping"  # whose claim says that the guard has claimed seats, or may
 _UMASK = 0o022  # QEMU's user enters our folders; what is secret has a mode of its own
 
 
@@ -36,10 +38,16 @@ class Context:
     upload: int | None = None  # the descriptor of a file that came with the command
     while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
     classroom_id: str = ""  # of the classroom that is meant, or that a new one gets
+    is_housekeeping: bool = False  # claims for a moment, and waits for nobody
 
     @contextmanager
     def claim(
-        self, names: Iterable[str], verb: str, *, shared: Iterable[str] = (), wait_s: float = 0
+        self,
+        names: Iterable[str],
+        verb: str,
+        *,
+        shared: Iterable[str] = (),
+        wait_s: float | None = None,
     ) -> Iterator[None]:
         """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``.
 
@@ -49,16 +57,41 @@ class Context:
         names, shared = tuple(names), tuple(shared)
         its = partial(claiming, names, verb, shared=shared, folder=self.host.settings.lock_folder)
         with ExitStack() as held:
-            try:
+            if self.is_housekeeping:
+                held.enter_context(self._claiming_housekeeping([_HOUSEKEEPING], ()))
                 held.enter_context(its())
+            else:
+                self._claim_before_the_guard(held, its, self.wait_s if wait_s is None else wait_s)
+            held.enter_context(ignoring_hangup())
+            yield
+
+    def for_housekeeping(self) -> Context:
+        """The same for the guard's work: its claims give way, and nobody is refused for them."""
+        return replace(self, wait_s=0, is_housekeeping=True)
+
+    def _claim_before_the_guard(
+        self, held: ExitStack, its: Callable[..., AbstractContextManager[None]], wait_s: float
+    ) -> None:
+        """Claim; what is busy once no guard can have it is claimed by somebody else."""
+        try:
+            held.enter_context(its())
+        except Busy:
+            try:
+                with self._claiming_housekeeping((), [_HOUSEKEEPING]):
+                    held.enter_context(its())
             except Busy as busy:
                 if wait_s <= 0:
                     raise
                 with self.while_waiting():
                     self.emit(Noted(text=N_("It waits: {why}"), facts={"why": busy}))
                     held.enter_context(its(wait_s=wait_s))
-            held.enter_context(ignoring_hangup())
-            yield
+
+    def _claiming_housekeeping(
+        self, alone: Iterable[str], shared: Iterable[str]
+    ) -> AbstractContextManager[None]:
+        """Alone for the guard, who holds it while it holds seats; shared for who waits for it."""
+        folder = self.host.settings.lock_folder
+        return claiming(alone, N_("guard"), shared=shared, folder=folder, wait_s=HOUSEKEEPING_S)
 
 
 def context_here(
@@ -76,5 +109,5 @@ def context_here(
     os.umask(_UMASK)
     settings = settings or read_settings()
     compute = LibvirtCompute(settings.libvirt_uri)
-    host = Host(settings, compute, RealStorages(settings), host_identity())
+    host = Host(settings, compute, RealStorages(settings), host_identity(), boot_identity())
     return Context(host, emit, wait_s)

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from typing import Any
 
 from pizarra.engine import growth, undo
-from pizarra.engine.events import Noted
+from pizarra.engine.events import Emit, Event, Noted
 from pizarra.engine.halts import Halt, halt_seen
 from pizarra.engine.journal import Action, Record
+from pizarra.engine.power_note import note_power
 from pizarra.errors import Busy, NoSpace, PizarraError
-from pizarra.model.facts import Classroom, Pool, Power, Seat
+from pizarra.model.facts import Pool, Power, Seat
 from pizarra.model.policy import ResetBy
-from pizarra.model.sentence import N_
+from pizarra.model.sentence import N_, P_, Counted
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed
@@ -26,7 +27,10 @@ from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
 from pizarra.settings import Settings
 from pizarra.storage.interface import ExtendableStore
+from pizarra.system.flight import forget_flight
+from pizarra.system.locks import claiming
 
+ONE_GUARD = "guard"  # the claim of whoever looks after this host now
 SOON_S = 8 * 3600
 PATIENCE_S = 600.0  # for whoever gives a command again that died
 _STARTS = {Step.START, Step.WAKE, Step.RESUME}
@@ -42,13 +46,22 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
         need = _discard_undos(context, seen, claimed) if seen.is_full else seen
         if need.is_full:
             raise NoSpace(
-                "{n} seats need up to {needs}, {free} are free in {place}/{pool}: not started.",
+                Counted(
+                    need.seats,
+                    *P_(
+                        "{n} seat needs up to {needs}, {free} are free in {pool}: not started.",
+                        "{n} seats need up to {needs}, {free} are free in {pool}: not started.",
+                    ),
+                ),
                 "Make it larger: pizarra host check --fix; or delete checkpoints, old versions.",
                 **_numbers(need),
             )
         if need.may_fill:
-            text = N_("{n} seats need up to {needs}, {free} are free in {place}/{pool}.")
-            context.emit(Noted(text=text, facts=_numbers(need)))
+            forms = P_(
+                "{n} seat needs up to {needs}, {free} are free in {pool}.",
+                "{n} seats need up to {needs}, {free} are free in {pool}.",
+            )
+            context.emit(Noted(text=Counted(need.seats, *forms), facts=_numbers(need)))
         _foresee(context, need.pool)
 
 
@@ -72,11 +85,8 @@ def ensure_room_for(context: Context, plan: ResetPlan, claimed: Sequence[Seat]) 
 def _foresee(context: Context, pool: Pool) -> None:
     left_s = full_in_s(growth.history(context.host.settings.growth_folder, pool), pool.free_bytes)
     if left_s is not None and left_s < SOON_S:
-        text = N_(
-            "{place}/{pool} will be full in about {h:.1f} h, if it goes on as in the last hour."
-        )
-        facts = {"place": pool.place, "pool": pool.name, "h": left_s / 3600}
-        context.emit(Noted(text=text, facts=facts))
+        text = N_("{pool} will be full in about {h:.1f} h, if it goes on as in the last hour.")
+        context.emit(Noted(text=text, facts={"pool": pool.title, "h": left_s / 3600}))
 
 
 def _numbers(need: PoolNeed) -> dict[str, object]:
@@ -84,8 +94,7 @@ def _numbers(need: PoolNeed) -> dict[str, object]:
         "n": need.seats,
         "needs": size_text(need.may_need_bytes),
         "free": size_text(need.pool.free_bytes),
-        "place": need.pool.place,
-        "pool": need.pool.name,
+        "pool": need.pool.title,
     }
 
 
@@ -112,7 +121,7 @@ def _discard_undos(context: Context, need: PoolNeed, claimed: Sequence[Seat]) ->
         except Busy:
             continue
         text = N_("{pool} is nearly full: the last reset of {name} can be undone no more.")
-        context.emit(Noted(text=text, facts={"pool": need.pool.name, "name": name}))
+        context.emit(Noted(text=text, facts={"pool": need.pool.title, "name": name}))
         need = _again(context, need)
         if not need.is_full:
             break
@@ -125,8 +134,8 @@ def _claimable(
     """Raises Busy."""
     if seat.name in {one.name for one in claimed}:
         return nullcontext()
-    quick, numbers = replace(context, wait_s=0), [seat.number]
-    return claiming_seats(quick, seat.classroom, numbers, N_("guard"), completes=False)
+    quick = context.for_housekeeping()
+    return claiming_seats(quick, seat.classroom, [seat.number], N_("guard"), completes=False)
 
 
 def _again(context: Context, need: PoolNeed) -> PoolNeed:
@@ -138,8 +147,47 @@ def _again(context: Context, need: PoolNeed) -> PoolNeed:
 def guard(context: Context) -> dict[str, Any]:
     """What a timer runs each minute: nothing runs full unnoticed, no undo outlives its time.
 
-    A machine that somebody works on with another command is left to that command.
+    A machine that somebody works on with another command is left to that command. While another
+    guard runs (the timer's, or the server's), the work is left to that one.
     """
+    settings = context.host.settings
+    with ExitStack() as held:
+        try:
+            held.enter_context(claiming([ONE_GUARD], N_("guard"), folder=settings.lock_folder))
+        except Busy:
+            return _document(context)
+        told = list[Event]()
+        _look_after_all(replace(context.for_housekeeping(), emit=_hearing(context.emit, told)))
+    if not told:
+        forget_flight()  # the next guard comes in a minute
+    return _document(context)
+
+
+def _hearing(emit: Emit, told: list[Event]) -> Emit:
+    """Tell, and keep what was told."""
+
+    def tell(event: Event) -> None:
+        told.append(event)
+        emit(event)
+
+    return tell
+
+
+def _document(context: Context) -> dict[str, Any]:
+    settings = context.host.settings
+    pools = [pool_json(settings, pool) for pool in context.host.observe().pools]
+    return {"verb": "guard", "pools": pools}
+
+
+def last_guard_s_ago(settings: Settings) -> float:
+    """Seconds since a guard of any process began; infinite when nobody knows."""
+    try:
+        return time.time() - (settings.lock_folder / ONE_GUARD).stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _look_after_all(context: Context) -> None:
     host = context.host
     facts = host.observe()
     seats = [seat for room in facts.classrooms.values() for seat in room.seats if not seat.fault]
@@ -148,20 +196,16 @@ def guard(context: Context) -> dict[str, Any]:
     seen = halting.pools_in_need(context, facts.pools, running)
     halted = halting.halt_writers(context, seen, running)  # first: the rest takes its time
     growth.record(host.settings.growth_folder, facts.pools)
+    note_power(host, seats)
     raise_fence(context)
     for seat in seats:
         _guard_stores(context, seat)
     _complete_records(context, facts)
-    for room in facts.classrooms.values():
-        _discard_old(context, room)
+    _discard_old(context, seats)
     for need in seen:
         if need.is_full:
             _full(context, need)
     halting.let_go_on(context, halted)
-    return {
-        "verb": "guard",
-        "pools": [pool_json(host.settings, pool) for pool in host.observe().pools],
-    }
 
 
 def raise_fence(context: Context) -> None:
@@ -209,6 +253,7 @@ def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:
         "storage": str(pool.kind),
         "place": pool.place,
         "name": pool.name,
+        "title": pool.title,
         "size_bytes": pool.size_bytes,
         "free_bytes": pool.free_bytes,
         "metadata_used_share": pool.metadata_used_share,
@@ -247,14 +292,11 @@ def _paused_before(context: Context, seat: Seat, facts: dict[str, object]) -> No
         halting.halt(context, seat, Halt.SPACE, text, {})
 
 
-def _discard_old(context: Context, room: Classroom) -> None:
-    for seat in room.seats:
-        if seat.fault or not undo.has_note(context.host, seat):
-            continue
+def _discard_old(context: Context, seats: Sequence[Seat]) -> None:
+    for seat in undo.seats_with_old_undo(context.host, seats):
         try:
             with _claimable(context, seat, ()):
-                seats = [seat]
-                undo.discard_old_undo(context.host, seats, context.emit)
+                undo.discard_old_undo(context.host, [seat], context.emit)
         except PizarraError:
             continue  # somebody works on it, and drops it then
 
@@ -273,7 +315,7 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
             there = {seat.number for seat in facts.classrooms[name].seats}
             numbers = {one.number for one in record.open if one.classroom == name} & there
             try:
-                with claiming_seats(replace(context, wait_s=0), name, sorted(numbers), N_("guard")):
+                with claiming_seats(context, name, sorted(numbers), N_("guard")):
                     pass  # whoever claims them completes them
             except PizarraError as error:
                 _tell_not_completed(context, record, name, error)
@@ -281,7 +323,7 @@ def _complete_records(context: Context, facts: HostFacts) -> None:
 
 def _complete_swap(context: Context, record: Record) -> None:
     try:
-        data_disks.complete_swap(replace(context, wait_s=0), record)
+        data_disks.complete_swap(context, record)
     except PizarraError as error:
         _tell_not_completed(context, record, record.seats[0].classroom, error)
 
@@ -296,10 +338,11 @@ def _full(context: Context, need: PoolNeed) -> None:
     """Undos go first; then it is said, every time, to whoever reads the journal."""
     left = _discard_undos(context, need, ())
     if left.is_full:
-        text = N_(
-            "{place}/{pool} is nearly full: {free} are free, and {n} running seats write to it."
+        forms = P_(
+            "{pool} is nearly full: {free} are free, and {n} running seat writes to it.",
+            "{pool} is nearly full: {free} are free, and {n} running seats write to it.",
         )
-        context.emit(Noted(text=text, facts=_numbers(left)))
+        context.emit(Noted(text=Counted(left.seats, *forms), facts=_numbers(left)))
 
 
 def sample(settings: Settings, pool: Pool, most: int = 100) -> list[list[float]]:

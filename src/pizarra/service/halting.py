@@ -56,11 +56,10 @@ def halt_writers(
     for need in seen:
         its = {seat.name: seat for seat in running if writes_to(seat, need.pool)}
         for name in writers_to_pause(need, {one: grown.get(one, 0) for one in its}):
-            text = N_("{place}/{pool} is nearly full ({free} are free): {seat}, which wrote {size} "
+            text = N_("{pool} is nearly full ({free} are free): {seat}, which wrote {size} "
                       "in a minute, is paused. Make room, then: pizarra start")  # fmt: skip
             facts = {
-                "place": need.pool.place,
-                "pool": need.pool.name,
+                "pool": need.pool.title,
                 "free": size_text(need.pool.free_bytes),
                 "size": size_text(grown[name]),
             }

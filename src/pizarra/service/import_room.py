@@ -26,7 +26,7 @@ def check_room(context: Context, storage: Storage, needs_bytes: int, what: str) 
     pool = _pool(context, storage)
     if pool and needs_bytes > pool.free_bytes - reserve(context)(pool):
         raise NoSpace(
-            "{what} needs {needs}; of {place}/{pool} {free} are free, and {reserve} of that stay "
+            "{what} needs {needs}; of {pool} {free} are free, and {reserve} of that stay "
             "free for machines that run.",
             _HINT,
             what=what,
@@ -54,7 +54,7 @@ def keeping_reserve(
         looked_s = time.monotonic()
         if pool and pool.free_bytes < reserve(context)(pool):
             raise NoSpace(
-                "The import was stopped: of {place}/{pool} only {free} are free, and {reserve} "
+                "The import was stopped: of {pool} only {free} are free, and {reserve} "
                 "stay free for machines that run. Nothing of the import is left.",
                 _HINT,
                 **_facts(context, pool),
@@ -75,8 +75,7 @@ def _pool(context: Context, storage: Storage) -> Pool | None:
 
 def _facts(context: Context, pool: Pool) -> dict[str, str | Sentence]:
     return {
-        "place": pool.place,
-        "pool": pool.name,
+        "pool": pool.title,
         "free": size_text(pool.free_bytes),
         "reserve": size_text(reserve(context)(pool)),
     }

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pizarra.errors import PizarraError
-from pizarra.model.sentence import Sentence, Translated
+from pizarra.model.sentence import Counted, Sentence, Translated
 
 LANGUAGES = ("es",)  # beside English, which is in the source
 _LOCALES = Path(__file__).parent.parent / "locale"
@@ -22,6 +22,8 @@ def catalogue(language: str) -> gettext.NullTranslations:
 
 def word(text: str, spoken: gettext.NullTranslations) -> str:
     """Translate one text. (gettext would answer an empty text with the head of the catalogue.)"""
+    if isinstance(text, Counted):
+        return spoken.ngettext(text.singular, text.plural, text.n)
     return spoken.gettext(text) if text else ""
 
 

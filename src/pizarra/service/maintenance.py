@@ -198,7 +198,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     """Versions whose making was cut off are ended or taken back; lost machines defined again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({_template(volume) for volume in (*to_seal, *to_remove)}):
-        with context.claim([f"template:{name}"], N_("recover"), wait_s=context.wait_s):
+        with context.claim([f"template:{name}"], N_("recover")):
             to_seal, to_remove = unfinished_imports(context.host.observe().volumes)
             _seal(context, [volume for volume in to_seal if _template(volume) == name])
             gone = [volume for volume in to_remove if _template(volume) == name]
@@ -221,7 +221,7 @@ def _template(volume: Volume) -> str:
 def _recover_machines(context: Context) -> None:
     facts = context.host.observe()
     for one in facts.maintenances:
-        with context.claim([f"template:{one.template}"], N_("recover"), wait_s=context.wait_s):
+        with context.claim([f"template:{one.template}"], N_("recover")):
             make_network(context, one)
             if one.power is Power.ABSENT:
                 spec = plan.machine(one)

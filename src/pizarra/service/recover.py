@@ -29,6 +29,7 @@ from pizarra.service import (
     upgrade,
 )
 from pizarra.service.adoption_ends import finish_adoptions
+from pizarra.service.after_boot import start_due
 from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
@@ -50,6 +51,7 @@ def recover(context: Context) -> list[Report]:
             faults.append(error)
     faults += _forget_records(context)
     raise_fence(context)  # machines that run already have their addresses again
+    reports = start_due(context, reports)
     for fault in faults:
         context.emit(Noted(text=N_("Not recovered: {why}"), facts={"why": fault}))
     if faults:
@@ -106,7 +108,7 @@ def _migrate(context: Context) -> list[PizarraError]:
 def _recover_classroom(context: Context, name: str, faults: list[PizarraError]) -> Report:
     """A network that cannot be there goes to ``faults``, and keeps no disk from being put right."""
     began = time.perf_counter()
-    with context.claim([f"classroom:{name}"], N_("recover"), wait_s=context.wait_s):
+    with context.claim([f"classroom:{name}"], N_("recover")):
         classroom = context.host.observe().classroom(name)
         context.emit(Began(what=N_("recover"), total=len(classroom.seats)))
         try:

@@ -32,6 +32,11 @@ _COMMANDS = {
     "virsh-version": ["virsh", "version"],
     "virsh-networks": ["virsh", "net-list", "--all"],
     "dmesg": ["dmesg"],
+    # also of hours ago, when the kernel's own buffer has no more of it
+    "dmesg-dm": [
+        *("journalctl", "-q", "-k", "--no-pager", "-n", "1000"),
+        *("--grep", "device-mapper|dm-[0-9]|Buffer I/O|thin|blk_update"),
+    ],
     "df": ["df", "-h"],
     "memory": ["free", "-m"],
     "systemctl-failed": ["systemctl", "--failed", "--no-pager"],

@@ -1,7 +1,8 @@
 """YAML in which nothing is read otherwise than it looks.
 
 YAML 1.1 reads ``010`` as 8 and ``1:30`` as 90, and of a key that stands there twice only the last
-counts (https://yaml.org/type/int.html). All of that is refused, with its line.
+counts (https://yaml.org/type/int.html). All of that is refused, with its line. YAML 1.1 reads
+``off`` as false (https://yaml.org/type/bool.html); here it is the word.
 """
 
 from __future__ import annotations
@@ -46,6 +47,17 @@ class _Loader(yaml.SafeLoader):
         return BadInput("{path}, line {line}: {why}.", hint, path=self.name, line=line, why=why)
 
 
+_BOOL = "tag:yaml.org,2002:bool"
+# `off` and `on` are words of policies, as in YAML 1.2: `after_reset: off` is no boolean
+_Loader.yaml_implicit_resolvers = {
+    first: [one for one in known if one[0] != _BOOL]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    _BOOL,
+    re.compile("yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE", re.ASCII),
+    list("yYnNtTfF"),
+)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)
 
 

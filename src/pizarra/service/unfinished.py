@@ -19,9 +19,7 @@ def recover(context: Context, facts: HostFacts) -> None:
         if labels is None or not isinstance(storage, SteppedStore):
             continue
         try:
-            with context.claim(
-                [f"classroom:{labels.classroom}"], N_("recover"), wait_s=context.wait_s
-            ):
+            with context.claim([f"classroom:{labels.classroom}"], N_("recover")):
                 told = _finish(context, storage, volume)
         except PizarraError as error:
             told = Noted(text="{name}: {why}", facts={"name": volume.name, "why": error})

@@ -34,7 +34,6 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
         [f"classroom:{name}"],
         N_("classroom upgrade"),
         shared=[f"template:{classroom.record.template}"],
-        wait_s=context.wait_s,
     ):
         complete_cut_off(context, classroom.seats)
         facts = context.host.observe()
@@ -125,9 +124,7 @@ def recover(context: Context, facts: HostFacts) -> None:
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes}) > 1:
-                with context.claim(
-                    [f"classroom:{classroom.name}"], N_("recover"), wait_s=context.wait_s
-                ):
+                with context.claim([f"classroom:{classroom.name}"], N_("recover")):
                     _settle_versions(context, facts, seat)
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sentence import N_, P_, Counted, Sentence
 from pizarra.model.sizes import KIB, size_text
 
 START_BYTES = 64 * KIB  # what the functions here want to see of a file's beginning
@@ -155,7 +155,11 @@ def check_fault(said: str) -> Fault | None:
         "Download or copy it again. If it is the only one, try to mend a copy of it: "
         "qemu-img check -r all {path}"
     )
-    return Fault(why=Sentence("it is damaged: qemu-img check finds {n} errors", n=n), hint=hint)
+    forms = P_(
+        "it is damaged: qemu-img check finds {n} error",
+        "it is damaged: qemu-img check finds {n} errors",
+    )
+    return Fault(why=Sentence(Counted(n, *forms), n=n), hint=hint)
 
 
 def _word(data: bytes, at: int, length: int = 4) -> int:

@@ -2,7 +2,8 @@
 
 The last entries are in ``FLIGHT``. A process that works on the host also writes them to a file in
 a folder of the host's state. The file outlives the process, so its last line tells where a process
-hung or was killed.
+hung or was killed. The name of the file says how the process ended: files of those that failed or
+died are kept for days, whatever ran since.
 
 Tests of power cuts stop a process at a named step. ``PIZARRA_PAUSE_AT='delete #3'`` waits for ever
 before the third entry that contains ``delete``; ``#7`` waits before the seventh entry of any kind.
@@ -20,8 +21,10 @@ from pathlib import Path
 from threading import Lock
 
 FLIGHT: deque[str] = deque(maxlen=200)
-_FILES_KEPT, _GUARD_FILES_KEPT = 20, 3
-_GUARD = "-guard"
+_GUARD, _FAILED, _WELL = "-guard", "-failed", "-well"
+# newest first, by (of the guard, ended well): the guard runs each minute and pushes no other out
+_FILES_KEPT = {(False, True): 20, (True, True): 3, (False, False): 500, (True, False): 100}
+_DAY_S = 24 * 3600.0
 _FILE_BYTES_MOST = 4 << 20
 PAUSED = "pizarra: paused before"
 
@@ -31,6 +34,7 @@ class _Recorder:
 
     def __init__(self) -> None:
         self.file: int | None = None  # a descriptor: a buffer would try a write that failed again
+        self.path = Path()
         self.left_bytes = 0
         self.witness: Callable[[str], None] | None = None
         self.lock = Lock()
@@ -89,32 +93,52 @@ def record(what: str) -> None:
     _recorder.note(what)
 
 
-def keep_on_disk(folder: Path, title: str) -> None:
-    """Write the entries to a file too, from now on. The last twenty files stay.
-
-    The guard, which a timer runs each minute, has three files of its own: the guard pushes no other
-    file out.
-    """
+def keep_on_disk(folder: Path, title: str, days: float) -> None:
+    """Write the entries to a file too, from now on. Files of before that need not stay are removed:
+    ``days`` is how long those of commands that failed do."""
     is_guard = title.partition(" ")[2].startswith("guard")
-    kind, most = (_GUARD, _GUARD_FILES_KEPT) if is_guard else ("", _FILES_KEPT)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        alike = [path for path in flights(folder) if path.name.endswith(_GUARD) == is_guard]
-        for old in alike[most - 1 :]:
-            old.unlink(missing_ok=True)
-        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{kind}"
+        _remove_old(folder, days)
+        path = folder / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}{_GUARD * is_guard}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         _recorder.file, _recorder.left_bytes = os.open(path, flags, 0o600), _FILE_BYTES_MOST
     except OSError:
         return
+    _recorder.path = path
     _recorder.write(title)
 
 
-def stop_keeping() -> None:
-    """Close the file; entries are kept in memory only."""
-    if _recorder.file is not None:
-        os.close(_recorder.file)
-        _recorder.file = None
+def stop_keeping(*, failed: bool) -> None:
+    """The command has ended: close its file, and let the name say how it ended."""
+    if path := _close():
+        with suppress(OSError):
+            path.rename(f"{path}{_FAILED if failed else _WELL}")
+
+
+def forget_flight() -> None:
+    """Nothing happened that anybody would look for: remove the file."""
+    if path := _close():
+        path.unlink(missing_ok=True)
+
+
+def _close() -> Path | None:
+    """The path of the file, if entries were kept in one."""
+    if _recorder.file is None:
+        return None
+    os.close(_recorder.file)
+    _recorder.file = None
+    return _recorder.path
+
+
+def _remove_old(folder: Path, days: float) -> None:
+    counts = dict.fromkeys(_FILES_KEPT, 0)
+    for path in flights(folder):
+        kind = (_GUARD in path.name, path.name.endswith(_WELL))
+        counts[kind] += 1
+        is_old = not kind[1] and path.stat().st_mtime < time.time() - days * _DAY_S
+        if is_old or counts[kind] >= _FILES_KEPT[kind]:
+            path.unlink(missing_ok=True)
 
 
 def flights(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 MACHINE_ID = Path("/etc/machine-id")
 BOARD = Path("/sys/class/dmi/id/product_uuid")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")  # random(4)
 _SPACE = uuid.UUID("f0b5b0c2-5a41-4a37-9d6e-686f73740000")
 
 
@@ -19,6 +20,11 @@ def host_identity() -> str:
     """
     known = "/".join(filter(None, (_text(MACHINE_ID), _text(BOARD))))
     return str(uuid.uuid5(_SPACE, known)) if known else ""
+
+
+def boot_identity() -> str:
+    """A UUID that the kernel makes anew at each boot."""
+    return _text(_BOOT)
 
 
 def _text(path: Path) -> str:

@@ -41,6 +41,7 @@ class MachineSeen:
     uefi: bool
     kernel_files: bool  # of a kernel that a machine of ours can boot
     not_writable: Mapping[str, str]  # of the folders that we need -> why nothing can be written
+    versions: Mapping[str, str] = field(default_factory=dict)  # of the others; empty: it says none
     closed: tuple[str, ...] = ()  # folders that QEMU's user cannot enter, the outermost first
 
 
@@ -167,6 +168,7 @@ class HostSeen:
     kernel: KernelSeen
     lvm: LvmSeen | Trouble
     folder: FolderSeen | Trouble
+    autostarting: tuple[str, ...] = ()  # seats that libvirt starts before anybody looked at them
     left_over: tuple[str, ...] = ()  # imports to the folder that never ended
     unused_disks: Mapping[str, int] = field(default_factory=dict)  # path -> size_bytes
     libvirt_uri: str = "qemu:///system"

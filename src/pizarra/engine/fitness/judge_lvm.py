@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pizarra.engine.fitness.facts import GroupSeen, HostSeen, LvmSeen, Trouble
 from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install, to_run
 from pizarra.engine.fitness.judge_strange import judge_strange
-from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sentence import N_, P_, Counted, Sentence
 from pizarra.model.sizes import size_text
 
 LVM_LEAST = (2, 3, 11)
@@ -172,16 +172,21 @@ def _group(group: GroupSeen) -> Finding:
         )
         return finding(Level.ADVICE, check, text, n=group.volumes, **facts)
     if group.asleep:
-        text = N_("{n} volumes of seats in {vg} are not active. Commands activate what they need.")
+        n = len(group.asleep)
+        forms = P_(
+            "{n} volume of a seat in {vg} is not active. Commands activate what they need.",
+            "{n} volumes of seats in {vg} are not active. Commands activate what they need.",
+        )
         command = ("vgchange", "-ay", group.name)
-        return to_run(Level.WARNING, check, text, command, n=len(group.asleep), **facts)
+        return to_run(Level.WARNING, check, Counted(n, *forms), command, n=n, **facts)
     free, size = size_text(group.free_bytes), size_text(group.size_bytes)
     return good(check, N_("{vg} has {free} free of {size}."), free=free, size=size, **facts)
 
 
 def _archive(lvm: LvmSeen) -> Finding:
     if lvm.archive_files <= ARCHIVE_MANY:
-        return good("lvm-archive", N_("LVM's archive has {n} files."), n=lvm.archive_files)
+        forms = P_("LVM's archive has {n} file.", "LVM's archive has {n} files.")
+        return good("lvm-archive", Counted(lvm.archive_files, *forms), n=lvm.archive_files)
     text = N_(
         "LVM's archive has {n} files, and LVM reads through them each time that it writes. It"
         " keeps {days} days: see retain_days in /etc/lvm/lvm.conf."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import FolderSeen, HostSeen, Trouble
-from pizarra.engine.fitness.findings import Finding, Level, finding, good, to_install, to_run
+from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install, to_run
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB, size_text
 from pizarra.system.kvm import KvmVerdict
@@ -29,6 +29,7 @@ def judge_machine(seen: HostSeen) -> Iterator[Finding]:
     yield from _qemu(seen)
     yield from _tools(seen)
     yield _libvirt(seen)
+    yield from _autostart(seen)
     if not seen.machine.uefi:
         text = N_("There is no UEFI firmware: only BIOS guests can be started.")
         yield to_install(Level.ADVICE, "uefi", text, "ovmf")
@@ -87,7 +88,8 @@ def _tools(seen: HostSeen) -> Iterator[Finding]:
         text = N_("These tools are installed and do not work as Pizarra calls them: {said}.")
         yield finding(Level.UNFIT, "tools", text, said=said)
     else:
-        yield good("tools", N_("The tools that are installed run."))
+        versions = ", ".join(f"{name} {one}".strip() for name, one in seen.machine.versions.items())
+        yield good("tools", N_("The tools that are installed run: {versions}."), versions=versions)
 
 
 def _identities(seen: HostSeen) -> Iterator[Finding]:
@@ -126,6 +128,20 @@ def _libvirt_silent(seen: HostSeen, trouble: Trouble) -> Finding:
         return finding(level, check, trouble.text, mend, **trouble.facts)
     start = ("systemctl", "enable", "--now", *units)
     return to_run(level, check, trouble.text, start, **trouble.facts)
+
+
+def _autostart(seen: HostSeen) -> Iterator[Finding]:
+    """What libvirt starts by itself runs before ``pizarra recover`` has put its disks right."""
+    if names := seen.autostarting:
+        text = N_(
+            "libvirt starts {names} by itself when the host boots, before pizarra recover has"
+            " looked at them. The policy after_boot of a classroom starts them after that."
+        )
+        off = ("virsh", "-c", seen.libvirt_uri, "autostart", "--disable")
+        fix = Fix(commands=tuple((*off, name) for name in names))
+        mend = " ".join((*off, names[0])) if len(names) == 1 else "pizarra host check --fix"
+        told = ", ".join(names)
+        yield finding(Level.WARNING, "autostart", text, mend, fix, names=told)
 
 
 def _udev(seen: HostSeen) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from pizarra.compute.kvm_choice import probe_kvm_again
+from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.fitness.facts import HostSeen, LvmSeen, Trouble, trouble
 from pizarra.engine.fitness.look_access import closed_folders
 from pizarra.engine.fitness.look_addresses import look_at_addresses
@@ -18,7 +19,7 @@ from pizarra.engine.fitness.look_machine import (
 )
 from pizarra.engine.fitness.look_network import look_at_network
 from pizarra.errors import PizarraError
-from pizarra.model.labels import Role
+from pizarra.model.labels import Role, SeatLabels
 from pizarra.settings import Settings
 from pizarra.storage.registry import technologies
 
@@ -33,6 +34,7 @@ def look_at_host(settings: Settings) -> HostSeen:
         network = threads.submit(look_at_network, settings.libvirt_uri)
         addresses = threads.submit(look_at_addresses, settings)
         kernel = threads.submit(look_at_kernel)
+        autostarting = threads.submit(_autostarting, settings)
         lvm = threads.submit(_lvm, settings.pool)
         disks = threads.submit(free_disks)
         return HostSeen(
@@ -44,6 +46,7 @@ def look_at_host(settings: Settings) -> HostSeen:
             kernel=kernel.result(),
             lvm=lvm.result(),
             folder=look_at_folder(settings.folder),
+            autostarting=autostarting.result(),
             left_over=_left_over(settings),
             unused_disks=disks.result(),
             libvirt_uri=settings.libvirt_uri,
@@ -57,6 +60,20 @@ def _lvm(pool: str) -> LvmSeen | Trouble:
         return look_at_lvm(pool)
     except PizarraError as error:
         return trouble(error)
+
+
+def _autostarting(settings: Settings) -> tuple[str, ...]:
+    """The libvirt names of seats that libvirt starts by itself."""
+    compute = LibvirtCompute(settings.libvirt_uri)
+    try:
+        found = compute.autostarting()
+        volumes = [v for one in technologies() if found for v in one.observe(settings).volumes]
+    except PizarraError:
+        return ()  # libvirt's own finding, or the storage's, says why nobody knows
+    finally:
+        compute.close()
+    ours = {one.labels.domain for one in volumes if isinstance(one.labels, SeatLabels)}
+    return tuple(sorted(name for uuid, name in found.items() if uuid in ours))
 
 
 def _left_over(settings: Settings) -> tuple[str, ...]:

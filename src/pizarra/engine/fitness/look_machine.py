@@ -18,7 +18,7 @@ from pizarra.engine.fitness.facts import (
     Version,
     trouble,
 )
-from pizarra.engine.fitness.look_tools import try_tools
+from pizarra.engine.fitness.look_tools import ask_tools
 from pizarra.errors import CommandFailed, HostNotFit, PizarraError
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import GIB
@@ -43,9 +43,11 @@ def look_at_machine(folders: Sequence[Path], closed: Sequence[str] = ()) -> Mach
     """Raises nothing: what cannot be found out is among the facts."""
     path = environment()["PATH"]
     installed = frozenset(name for name in COMMANDS if shutil.which(name, path=path))
+    tried = ask_tools(installed)
     return MachineSeen(
         commands=installed,
-        broken=try_tools(installed),
+        broken={name: one.complaint for name, one in tried.items() if one.complaint},
+        versions={name: one.version for name, one in tried.items() if not one.complaint},
         cpu_flag=_cpu_flag(),
         systemd=Path("/run/systemd/system").is_dir(),
         udev=_succeeds("udevadm", "control", "--ping", "--timeout=5"),

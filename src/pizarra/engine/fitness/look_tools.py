@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 from pizarra.errors import PizarraError
@@ -14,27 +16,48 @@ from pizarra.system.thin_tools import thin_delta_argv
 
 _LIMIT_S = 20
 _NOT_STARTED = (126, 127)  # sh(1) and ld.so(8): not executable, or a library is missing
+_VERSION = re.compile(r"(?<![\d.])\d+\.\d+(?:\.\d+)*", re.ASCII)
+_VERSION_WORDS = {"lvm": "version", "thin_delta": "-V", "debugfs": "-V", "mkfs.vfat": "--help"}
 _EMPTY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of starting a tool."""
+
+    complaint: str = ""  # empty when it works
+    version: str = ""  # empty when it does not say
+
+
+def ask_tools(names: Iterable[str]) -> dict[str, Tried]:
+    """What came of each of these commands, in the order of names."""
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(names := sorted(names), threads.map(_try, names), strict=True))
 
 
 def try_tools(names: Iterable[str]) -> dict[str, str]:
     """Of these commands those that do not work, with what they said, in the order of names."""
-    with ThreadPoolExecutor() as threads:
-        said = dict(zip(names := sorted(names), threads.map(_complaint, names), strict=True))
-    return {name: complaint for name, complaint in said.items() if complaint}
+    return {name: one.complaint for name, one in ask_tools(names).items() if one.complaint}
 
 
-def _complaint(name: str) -> str:
-    """Empty when the tool works. One that starts may answer as it likes: few know --version."""
+def _try(name: str) -> Tried:
+    """A tool that starts may answer as it likes: few know --version."""
     try:
-        if name == "thin_delta":
-            with reporting_refusals():
-                return _thin_delta_complaint()
-        done = run([name, "--version"], timeout_s=_LIMIT_S, check=False)
+        with reporting_refusals():
+            complaint = _thin_delta_complaint() if name == "thin_delta" else ""
+        asked = _VERSION_WORDS.get(name, "--version")
+        done = run([name, asked], timeout_s=_LIMIT_S, check=False)
     except PizarraError as error:
-        return error.text.format(**error.facts)
+        return Tried(complaint=error.text.format(**error.facts))
     started = done.returncode >= 0 and done.returncode not in _NOT_STARTED
-    return "" if started else _last_line(done)
+    complaint = complaint or ("" if started else _last_line(done))
+    return Tried(complaint=complaint, version=_version(done))
+
+
+def _version(done: Completed) -> str:
+    """``2.03.16`` of "LVM version:     2.03.16(2) (2022-05-18)"."""
+    found = _VERSION.search(f"{done.stdout}\n{done.stderr}")
+    return found[0] if found else ""
 
 
 def _thin_delta_complaint() -> str:

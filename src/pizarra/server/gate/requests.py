@@ -55,6 +55,7 @@ class Route:
 ROUTES = (
     # each checks a password with Argon2, which takes 100 MiB (people/passwords.py)
     Route(path="/sign-in/", method="POST", at_once=2),
+    Route(path="/first/", at_once=2),
     Route(path="/join/", at_once=4),
     Route(path="/api/v1/join", at_once=4),
     Route(path="/i18n/", at_once=4),

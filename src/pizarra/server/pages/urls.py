@@ -9,6 +9,7 @@ from pizarra.server.pages import views
 urlpatterns = [
     path("", views.home, name="home"),
     path("sign-in/", views.SignIn.as_view(), name="sign-in"),
+    path("first/", views.first_visit, name="first-visit"),
     path("sign-out/", views.SignOut.as_view(), name="sign-out"),
     path("i18n/setlang/", views.language, name="set_language"),
     path("join/", views.join, name="join"),

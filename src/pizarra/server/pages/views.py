@@ -8,15 +8,16 @@ from functools import partial
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.auth import login
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_list_or_404, get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 from django.views.i18n import set_language
 
@@ -32,6 +33,7 @@ from pizarra.server.jobs.queue import write_audit
 from pizarra.server.pages.words import console_words, upload_words, wall_words
 from pizarra.server.people import guesses
 from pizarra.server.people.acts import make_token, revoke_token
+from pizarra.server.people.first_visit import WrongCode, has_technician, make_first_technician
 from pizarra.server.people.models import Role, Scope, User
 from pizarra.server.people.usernames import parse_username, username_fault
 from pizarra.server.permissions import Rule, may, rule
@@ -45,6 +47,12 @@ class SignIn(LoginView):
     rule = Rule.ANYBODY
     template_name = "sign_in.html"
     redirect_authenticated_user = True
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The form; where nobody can sign in yet, the page of the first visit."""
+        if not has_technician():
+            return redirect("first-visit")
+        return super().get(request, *args, **kwargs)
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Check the password, unless too many wrong ones came."""
@@ -76,6 +84,35 @@ class SignIn(LoginView):
 
     def _counts(self) -> guesses.Counts:
         return guesses.password_counts(self.request, self._name())
+
+
+@rule(Rule.ANYBODY)
+def first_visit(request: HttpRequest) -> HttpResponse:
+    """The page of the first technician, who has a code of root's. Later there is no such page."""
+    if has_technician():
+        raise Http404
+    shown, status = {"username": request.POST.get("username", "technician")[:150]}, 200
+    if request.method == "POST":
+        counts = guesses.first_code_counts(request)
+        if guesses.is_closed(counts):
+            shown["problem"] = _(
+                "There were too many wrong codes. Try again in a quarter of an hour."
+            )
+            return render(request, "first_visit.html", shown, status=429)
+        given = (request.POST.get(one, "") for one in ("username", "password", "again", "code"))
+        try:
+            user = make_first_technician(*given)
+        except WrongCode as error:
+            guesses.count_wrong(counts)
+            write_audit(None, "first visit", request=request, outcome="refused")
+            shown["problem"], status = str(error), 403
+        except ValueError as error:
+            shown["problem"], status = str(error), 400
+        else:
+            login(request, user)
+            write_audit(user, "first visit", target=user.username, request=request)
+            return redirect("home")
+    return render(request, "first_visit.html", shown, status=status)
 
 
 class SignOut(LogoutView):
@@ -131,9 +168,11 @@ def _card(told: dict[str, Any]) -> dict[str, Any]:
     text = ""
     if last and last.result:
         well = sum(s["outcome"] in ("done", "unchanged") for s in last.result["seats"])
-        text = _("Last reset: {n} machines original in {s:.1f} s").format(
-            n=well, s=last.result["elapsed_s"]
-        )
+        text = ngettext(
+            "Last reset: {n} machine original in {s:.1f} s",
+            "Last reset: {n} machines original in {s:.1f} s",
+            well,
+        ).format(n=well, s=last.result["elapsed_s"])
     return {**told, "count": len(told["seats"]),
             "trouble": len(told["faults"]), "last_reset": text}  # fmt: skip
 

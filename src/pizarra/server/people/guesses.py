@@ -66,6 +66,7 @@ NAME = Throttle(of="password of a name", most=100)
 BROWSER = Throttle(of="password of a name, from its browser", most=16)
 CODE_USER = Throttle(of="class codes of a user", most=8)
 CODE_ADDRESS = Throttle(of="class codes from an address", most=64)
+FIRST_CODE = Throttle(of="codes of the first visit from an address", most=8)
 Counts = Sequence[tuple[Throttle, str]]
 
 
@@ -88,6 +89,11 @@ def password_counts(request: HttpRequest, name: str) -> Counts:
 def code_counts(request: HttpRequest, user: User) -> Counts:
     """What a wrong class code counts for."""
     return (CODE_USER, str(user.pk)), (CODE_ADDRESS, address_of(request))
+
+
+def first_code_counts(request: HttpRequest) -> Counts:
+    """What a wrong code of the first visit counts for."""
+    return ((FIRST_CODE, address_of(request)),)
 
 
 def is_closed(counts: Counts) -> bool:

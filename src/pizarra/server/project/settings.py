@@ -8,6 +8,7 @@ from csp.constants import NONE, SELF
 
 from pizarra.server.project.database import database
 from pizarra.server.project.secret import secret_key
+from pizarra.server.project.time_zone import system_time_zone
 from pizarra.settings import read_settings
 
 PIZARRA = read_settings()
@@ -116,7 +117,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("es", "español")]
 LOCALE_PATHS = [HERE / "locale"]
 USE_I18N = USE_TZ = True
-TIME_ZONE = PIZARRA.server_time_zone
+TIME_ZONE = PIZARRA.server_time_zone or system_time_zone()
 
 # files that browsers fetch: as they are in the package, no build step
 STATIC_URL = "/static/"

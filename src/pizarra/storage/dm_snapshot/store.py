@@ -29,7 +29,7 @@ from pizarra.model.labels import (
     seat_labels_of,
 )
 from pizarra.model.names import seat_uuid
-from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sentence import N_, P_, Counted, Sentence
 from pizarra.model.sizes import MIB, round_up
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.settings import Settings
@@ -118,7 +118,8 @@ class DmSnapshotStore(LvmVolumes):
         if larger:
             raise StorageFault("A classic snapshot cannot be larger than its origin.")
         store = cow_bytes(golden.size_bytes)
-        self.check_space(store * len(new), Sentence("the stores of {n} seats", n=len(new)))
+        forms = P_("the store of {n} seat", "the stores of {n} seats")
+        self.check_space(store * len(new), Sentence(Counted(len(new), *forms), n=len(new)))
         made = [lvm_commands.cow_snapshot(self.place, golden.name, one, store) for one in new]
         raise_first(self.unmade(new, lvm_batch(made)))
 

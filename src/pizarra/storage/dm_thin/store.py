@@ -19,7 +19,7 @@ from functools import partial
 from pizarra.errors import AlreadyExists, HostNotFit, PizarraError, StorageFault
 from pizarra.model.facts import Pool, StorageKind, Volume, labelled
 from pizarra.model.labels import BaselineLabels, InspectionLabels, ResetMethod, Role
-from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sentence import N_, P_, Counted, Sentence
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.batches import Step, run_each, run_in_batches, run_in_phases, try_step
 from pizarra.storage.dm_thin import ids as thin_ids
@@ -385,8 +385,11 @@ class DmThinStore(LvmVolumes):
             if finish_transaction(its, there):
                 told.append(Sentence("{pool}: what LVM was cut off in is ended", pool=pool))
             if count := send_in_turns(its, partial(self._settlement, pool, in_records)):
-                text = N_("{pool}: {n} undos that were cut off or left behind are settled")
-                told.append(Sentence(text, pool=pool, n=count))
+                forms = P_(
+                    "{pool}: {n} undo that was cut off or left behind is settled",
+                    "{pool}: {n} undos that were cut off or left behind are settled",
+                )
+                told.append(Sentence(Counted(count, *forms), pool=pool, n=count))
         return told
 
     def _settlement(

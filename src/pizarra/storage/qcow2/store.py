@@ -27,7 +27,7 @@ from pizarra.errors import (
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume
 from pizarra.model.labels import InspectionLabels, Labels
-from pizarra.model.sentence import N_, Sentence
+from pizarra.model.sentence import N_, P_, Counted, Sentence
 from pizarra.model.sizes import size_text
 from pizarra.model.undo_slot import UndoSlot
 from pizarra.settings import Settings
@@ -296,8 +296,11 @@ class Qcow2Store:
         with refusals(N_("read"), self.folder):
             _close_to_others(self.folder)
             count = qcow2_undo.repair_after_crash(self.folder / SEATS, volumes, in_records)
-        text = N_("{n} undos that were cut off or left behind are settled")
-        return (Sentence(text, n=count),) if count else ()
+        forms = P_(
+            "{n} undo that was cut off or left behind is settled",
+            "{n} undos that were cut off or left behind are settled",
+        )
+        return (Sentence(Counted(count, *forms), n=count),) if count else ()
 
     def diff(self, targets: Sequence[RewindTarget], *, independently: bool = False) -> Changes:
         """From the overlay's own tables; independently, from ``qemu-img map``."""

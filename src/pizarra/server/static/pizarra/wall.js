@@ -172,6 +172,9 @@ function keyed(number, event) {
 
 const chosen = () => selected.size ? [...selected].sort((a, b) => a - b) : null;
 const count = (numbers) => numbers ? numbers.length : tiles.size;
+// one machine is called by its number: no language has "1 machines"
+const titled = (act, numbers) => count(numbers) === 1
+  ? said(words[`${act}_one`], { n: numbers?.[0] ?? [...tiles.keys()][0] }) : said(words[`${act}_title`], { n: count(numbers) });
 
 // ---- acts
 
@@ -204,8 +207,7 @@ async function resetAsked(numbers) {
     ...(lately.length ? [said(words.lately, { who: lately.join(", ") })] : []), ...changed,
     ...(reasons.length ? reasons.map((why) => said(words.no_undo, { why })) : [words.can_undo])];
   if (last?.result?.elapsed_s) lines.push(said(words.last_took, { s: last.result.elapsed_s.toFixed(1) }));
-  const title = numbers?.length === 1 ? said(words.reset_one, { n: numbers[0] }) : said(words.reset_title, { n: count(numbers) });
-  if (await sheet(title, lines.map((line) => element("p", {}, line)), words.yes_reset)) verb("reset", numbers);
+  if (await sheet(titled("reset", numbers), lines.map((line) => element("p", {}, line)), words.yes_reset)) verb("reset", numbers);
 }
 
 async function verb(name, numbers, more = {}) {
@@ -266,18 +268,18 @@ function strip(...parts) { const it = byId("strip"); it.replaceChildren(...parts
 byId("reset").addEventListener("click", () => resetAsked(chosen()));
 byId("start").addEventListener("click", () => verb("start", chosen()));
 byId("stop").addEventListener("click", async () => {
-  if (await sheet(said(words.stop_title, { n: count(chosen()) }), [], words.yes_stop)) verb("stop", chosen());
+  if (await sheet(titled("stop", chosen()), [], words.yes_stop)) verb("stop", chosen());
 });
 byId("freeze").addEventListener("click", async () => {
   if (byId("freeze").getAttribute("aria-pressed") === "true") { verb("unfreeze", chosen()); return; }
   const message = element("input", { id: "eyes-message", maxlength: "200" });
   const body = [element("label", { for: "eyes-message" }, words.eyes_message), message];
-  if (await sheet(said(words.eyes_title, { n: count(chosen()) }), body, words.freeze)) verb("freeze", chosen(), { message: message.value });
+  if (await sheet(titled("eyes", chosen()), body, words.freeze)) verb("freeze", chosen(), { message: message.value });
 });
 byId("save").addEventListener("click", async () => {
   const name = element("input", { id: "checkpoint-name", maxlength: "24", pattern: "[a-z][a-z0-9\\-]*" });
   const body = [element("label", { for: "checkpoint-name" }, words.save_name), name];
-  if (!await sheet(said(words.save_title, { n: count(chosen()) }), body, words.yes_save) || !name.value) return;
+  if (!await sheet(titled("save", chosen()), body, words.yes_save) || !name.value) return;
   try { follow(await call("POST", `${base}/checkpoints/${encodeURIComponent(name.value)}`, { seats: chosen()?.join(",") ?? null })); } catch (problem) { strip(problem.message); }
 });
 
