@@ -66,11 +66,7 @@ def claiming_to_rewind(
     """
     with _claiming(context, classroom, numbers, verb):
         seats = _complete(
-<<<<<<< HEAD
             context, classroom, numbers, {Action.UNDO}, judge, check=check_may_reset
-=======
-            context, classroom, numbers, {Action.UNDO}, judge, check=_check_may_reset
->>>>>>> h
         ).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
@@ -84,11 +80,7 @@ def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iter
     """For an undo, which goes on with one that was cut off. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
         yield _complete(
-<<<<<<< HEAD
             context, classroom, numbers, DISK_ACTIONS, notice=False, check=check_may_reset
-=======
-            context, classroom, numbers, DISK_ACTIONS, notice=False, check=_check_may_reset
->>>>>>> h
         )
 
 
@@ -122,11 +114,12 @@ def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
 @contextmanager
 def _claiming(context: Context, classroom: str, numbers: Numbers, verb: str) -> Iterator[None]:
     check_name(classroom, N_("classroom"))
+    wait_s = context.wait_s
     if numbers is None:
-        claim = context.claim([f"classroom:{classroom}"], verb)
+        claim = context.claim([f"classroom:{classroom}"], verb, wait_s=wait_s)
     else:
         names = [f"seat:{seat_name(classroom, number)}" for number in numbers]
-        claim = context.claim(names, verb, shared=[f"classroom:{classroom}"])
+        claim = context.claim(names, verb, shared=[f"classroom:{classroom}"], wait_s=wait_s)
     with claim:
         yield
 
@@ -139,21 +132,10 @@ def _complete(
     judge: Judge = any_fault,
     *,
     notice: bool = True,
-<<<<<<< HEAD
     check: _Check = _check_nothing,
 ) -> Claimed:
     """``check`` raises before anything is done with the seats."""
     seats = _awake(context, classroom, numbers, check)
-=======
-    check: Callable[[Context, Sequence[Seat]], None] | None = None,
-) -> Claimed:
-    """One look, unless something is woken or completed. ``check`` comes before both."""
-    seats = look_at_disks(context, classroom, numbers)[1]
-    if check:
-        check(context, seats)
-    if context.host.wake(seats):
-        seats = look_at_disks(context, classroom, numbers)[1]
->>>>>>> h
     names = [seat.name for seat in seats]
     taken_back = take_back_cut_off(context, seats) if actions else {}
     completed = _complete_names(context, names, actions, notice=notice)
@@ -165,7 +147,6 @@ def _complete(
     return Claimed(tuple(_with_fault(seat, faults.get(seat.name)) for seat in seats), completed)
 
 
-<<<<<<< HEAD
 def _awake(context: Context, classroom: str, numbers: Numbers, check: _Check) -> tuple[Seat, ...]:
     """One look, and another one only where somebody was asleep."""
     seats = look_at_disks(context, classroom, numbers)[1]
@@ -173,8 +154,6 @@ def _awake(context: Context, classroom: str, numbers: Numbers, check: _Check) ->
     return look_at_disks(context, classroom, numbers)[1] if context.host.wake(seats) else seats
 
 
-=======
->>>>>>> h
 def _complete_names(
     context: Context, names: Sequence[str], actions: Collection[Action], *, notice: bool = True
 ) -> dict[str, Completed]:
