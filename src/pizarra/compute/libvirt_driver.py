@@ -177,12 +177,12 @@ class LibvirtCompute:
             N_("read"), uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc())
         )
 
-    def redefine(self, xml: str) -> None:
-        """Replace the persistent definition of a domain that is there."""
+    def redefine(self, xml: str, *, absent: bool = False) -> None:
+        """Replace the persistent definition of a domain that is there, unless it may be absent."""
         uuid = etree.fromstring(xml).findtext("uuid", "").strip()
 
         def work(conn: Connection) -> None:
-            _find_domain(conn, uuid)
+            _ = None if absent else _find_domain(conn, uuid)
             conn.defineXML(xml)
 
         self._connections.do(N_("redefine"), uuid, work)

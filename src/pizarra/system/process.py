@@ -12,7 +12,7 @@ import pwd
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -85,6 +85,49 @@ def run(
     if check and done.returncode != 0:
         raise failure_of(done)
     return done
+
+
+def transfer(
+    argv: Sequence[str],
+    *,
+    user: tuple[int, int],
+    source: int = subprocess.DEVNULL,
+    target: int = subprocess.PIPE,
+    variables: Mapping[str, str] | None = None,
+    timeout_s: float = 3600,
+) -> str:
+    """Run a command as a user and a group, by their numbers. The command reads the open file
+    ``source`` and prints to the open file ``target``; without a target, what it prints is returned.
+
+    ``variables`` are secrets for its environment. Raises as ``run`` does.
+    """
+    record(" ".join(argv))
+    is_other = user != (os.geteuid(), os.getegid())
+    who: dict[str, Any] = {"user": user[0], "group": user[1], "extra_groups": []}
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=source,
+            stdout=target,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env=environment() | dict(variables or {}),
+            cwd="/",
+            **(who if is_other else {}),
+        )
+    except (FileNotFoundError, PermissionError):
+        raise _missing(argv[0]) from None
+    try:
+        stdout, stderr = child.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        raise timeout_of(argv, timeout_s) from None
+    finally:
+        _end(child)
+    if child.returncode:
+        raise failure_of(Completed(argv=tuple(argv), returncode=child.returncode,
+                                   stdout=stdout or "", stderr=stderr))  # fmt: skip
+    return stdout or ""
 
 
 def _end(child: subprocess.Popen[str]) -> None:

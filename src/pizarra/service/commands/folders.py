@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pizarra.errors import BadInput, NotFound
+from pizarra.errors import BadInput, Forbidden, NotFound
 from pizarra.model.names import check_name
 from pizarra.model.sentence import N_
 from pizarra.service.context import Context
@@ -55,6 +55,15 @@ def exported_file(settings: Settings, name: str) -> Path:
     if folder not in path.parents or not path.is_file():
         raise NotFound("There is no exported file {name!r}.", name=name)
     return path
+
+
+def check_at_terminal(context: Context) -> None:
+    """Raises Forbidden when somebody elsewhere asks for what has all secrets of a host."""
+    if context.by is not None:
+        raise Forbidden(
+            "A backup has all secrets of a host: only root makes and restores one.",
+            "On the host: sudo pizarra backup FOLDER",
+        )
 
 
 def check_is_root(context: Context, argument: str) -> None:

@@ -1,0 +1,474 @@
+"""Backup and restore over the memory drivers, with real files: the disks stay, as in LVM, and the
+folder of the state is thrown away."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pizarra import settings as settings_file
+from pizarra.compute import domain_edit
+from pizarra.engine.events import Event, Noted
+from pizarra.errors import (
+    AlreadyExists,
+    BadInput,
+    Busy,
+    Forbidden,
+    NotOurs,
+    PizarraError,
+    StorageFault,
+    Unsupported,
+)
+from pizarra.model.facts import Power
+from pizarra.model.outcome import Outcome
+from pizarra.model.policy import ResetBy
+from pizarra.service import verbs
+from pizarra.service.backup import staging
+from pizarra.service.backup.restore import restore
+from pizarra.service.backup.save import back_up
+from pizarra.service.commands.table import find_command
+from pizarra.service.context import Context
+from pizarra.service.recover import recover
+from pizarra.service.undo import undo
+from pizarra.settings import Settings
+from tests.unit.test_reset import School
+from tests.unit.test_undo_firmware import BEFORE, NOW, ORIGINAL, Uefi
+
+TOML = 'grace_s = 7\nserver_user = "root"\nserver_listen = "127.0.0.1:1"\n'
+
+
+@pytest.fixture(autouse=True)
+def etc(tmp_path: Path, own_state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the settings, which nobody else reads."""
+    file = tmp_path / "etc" / "pizarra" / "pizarra.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(TOML)
+    monkeypatch.setattr(settings_file, "FILE", file)
+    monkeypatch.setenv("PIZARRA_STATE_FOLDER", str(own_state / "state"))
+    monkeypatch.setenv("PIZARRA_SERVER_FOLDER", str(own_state / "state" / "server"))
+    monkeypatch.setattr(domain_edit, "NVRAM_FOLDER", tmp_path / "nvram")
+    (tmp_path / "nvram").mkdir()
+    return file
+
+
+@pytest.fixture
+def school() -> School:
+    return School()
+
+
+@pytest.fixture
+def uefi() -> Uefi:
+    return Uefi()
+
+
+def state(school: School) -> Path:
+    return school.context.host.settings.state_folder
+
+
+def hearing(school: School) -> tuple[Context, list[Event]]:
+    events: list[Event] = []
+    return Context(school.context.host, events.append), events
+
+
+def told(events: list[Event]) -> str:
+    return "\n".join(str(one) for one in events if isinstance(one, Noted))
+
+
+def lose_state(school: School, folder: Path) -> None:
+    """The root file system is thrown away: the state, the settings and the machines of libvirt."""
+    shutil.rmtree(state(school))
+    shutil.rmtree(settings_file.FILE.parent)
+    for one in school.compute.observe():
+        school.compute.undefine(one.uuid)
+    for one in folder.glob("nvram/*"):
+        one.unlink()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        str(one.relative_to(folder)): one.read_bytes()
+        for one in sorted(folder.rglob("*"))
+        if one.is_file()
+    }
+
+
+def outcome(school: School, number: int) -> Outcome:
+    (report,) = recover(school.context)
+    return report.seats[number - 1].outcome
+
+
+def test_backup_when_made_then_is_whole_and_closed_and_a_second_has_another_name(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    made = back_up(school.context, tmp_path / "backup")
+    folder = tmp_path / "backup"
+    modes = {one.stat().st_mode & 0o7777 for one in folder.rglob("*") if one.is_file()}
+    assert modes == {0o600}
+    folders = [folder, *(one for one in folder.rglob("*") if one.is_dir())]
+    assert {one.stat().st_mode & 0o7777 for one in folders} == {0o700}
+    assert {one.stat().st_uid for one in folder.rglob("*")} == {os.geteuid()}
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["format"] == "pizarra-backup-1"
+    assert made["files"] == len(files(folder)) - 1
+    assert (folder / "settings" / "pizarra.toml").read_text() == TOML
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith(".")] == []
+    with pytest.raises(AlreadyExists):
+        back_up(school.context, folder)
+
+
+def test_restore_when_the_state_is_lost_then_settings_and_undos_are_there_again(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1, 2)
+    school.reset([1, 2])
+    since = next((state(school) / "undo").iterdir()).stat().st_mtime
+    back_up(school.context, tmp_path / "backup")
+    lose_state(school, tmp_path)
+
+    done = restore(school.context, tmp_path / "backup")
+    assert (done["set_aside"], done["next"]) == ([], "pizarra recover")
+    assert settings_file.FILE.read_text() == TOML
+    assert {one.outcome for one in recover(school.context)[0].seats} == {Outcome.DONE}
+    assert next((state(school) / "undo").iterdir()).stat().st_mtime == since
+    assert not (state(school) / "restored").exists()
+    assert undo(school.context, "net", [1]).exit_status == 0
+    assert school.content(1) == b"a studen"
+    assert school.content(2) == b"original"
+    assert verbs.verify(school.context, "net", [2]).seats[0].verified
+
+
+def test_recover_when_alone_then_all_but_undos_is_there(school: School, tmp_path: Path) -> None:
+    school.dirty(1, 2)
+    school.reset([1])
+    lose_state(school, tmp_path)
+    assert {one.outcome for one in recover(school.context)[0].seats} == {Outcome.DONE}
+    assert (school.content(1), school.content(2)) == (b"original", b"a studen")
+    with pytest.raises(Unsupported):
+        undo(school.context, "net", [1])
+    assert school.reset().exit_status == 0
+
+
+def test_restore_when_a_seat_was_reset_since_then_its_old_undo_is_dropped_and_told(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1, 2)
+    school.reset([1, 2])
+    back_up(school.context, tmp_path / "backup")
+    school.storage.write("net-01.vda", 0, b"week two")
+    school.reset([1])
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    context, events = hearing(school)
+    recover(context)
+    assert "net-01: its undo is not that of the backup" in told(events)
+    assert "net-02" not in told(events)
+    with pytest.raises(Unsupported):
+        undo(school.context, "net", [1])
+    assert undo(school.context, "net", [2]).exit_status == 0
+    assert school.content(1) == b"original"
+
+
+def test_restore_when_an_undo_was_undone_since_then_it_is_not_done_again(
+    school: School, tmp_path: Path
+) -> None:
+    """The other slot is filled now, and what it holds was never in the backup."""
+    school.dirty(1)
+    school.reset([1])
+    back_up(school.context, tmp_path / "backup")
+    undo(school.context, "net", [1])
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    recover(school.context)
+    assert school.content(1) == b"a studen"
+    with pytest.raises(Unsupported):
+        undo(school.context, "net", [1])
+    assert school.content(1) == b"a studen"
+
+
+def test_restore_when_a_reset_was_cut_off_and_nothing_happened_since_then_it_goes_on(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1, 2)
+    school.storage.fail_at("rewind", 2, StorageFault("the pool is not well"))
+    school.reset([1, 2])
+    assert list((state(school) / "journal").iterdir())
+    back_up(school.context, tmp_path / "backup")
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    recover(school.context)
+    assert not list((state(school) / "journal").iterdir())
+    assert {school.content(1), school.content(2)} == {b"original"}
+    assert undo(school.context, "net", [1, 2]).exit_status == 0
+    assert {school.content(1), school.content(2)} == {b"a studen"}
+
+
+def test_restore_when_a_cut_off_reset_was_completed_since_then_its_record_rewinds_nothing(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1, 2)
+    school.storage.fail_at("rewind", 2, StorageFault("the pool is not well"))
+    school.reset([1, 2])
+    back_up(school.context, tmp_path / "backup")
+    assert school.reset([1, 2]).exit_status == 0
+    school.storage.write("net-01.vda", 0, b"a week of work")
+    school.storage.write("net-02.vda", 0, b"a week of work")
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    context, events = hearing(school)
+    recover(context)
+    assert "a reset was cut off before the backup; it is not gone on with" in told(events)
+    assert {school.content(1), school.content(2)} == {b"a week o"}
+    assert not list((state(school) / "journal").glob("*.json"))
+
+
+def test_restore_when_a_machine_has_uefi_then_its_variables_and_the_original_come_back(
+    uefi: Uefi, tmp_path: Path
+) -> None:
+    uefi.works(BEFORE)
+    uefi.reset([1])
+    uefi.works(NOW)
+    back_up(uefi.context, tmp_path / "backup")
+    lose_state(uefi, tmp_path)
+    restore(uefi.context, tmp_path / "backup")
+    recover(uefi.context)
+    assert uefi.has() == (NOW, NOW)
+    assert undo(uefi.context, "net", [1]).exit_status == 0
+    assert uefi.has() == (BEFORE, BEFORE)
+    assert uefi.reset([1]).exit_status == 0
+    assert uefi.has() == (ORIGINAL, ORIGINAL)
+
+
+def test_restore_when_a_uefi_seat_was_reset_since_then_old_variables_stay_away(
+    uefi: Uefi, tmp_path: Path
+) -> None:
+    """Its disk is of this week. Neither the variables nor the undo of last week belong to it."""
+    uefi.works(BEFORE)
+    uefi.reset([1])
+    uefi.works(BEFORE)
+    back_up(uefi.context, tmp_path / "backup")
+    uefi.works(NOW)
+    uefi.reset([1])
+    lose_state(uefi, tmp_path)
+    restore(uefi.context, tmp_path / "backup")
+    recover(uefi.context)
+    assert not uefi.nvram.exists(), "libvirt makes it anew, and a reset brings the original"
+    with pytest.raises(Unsupported):
+        undo(uefi.context, "net", [1])
+    assert verbs.verify(uefi.context, "net", [1]).seats[0].verified is False
+    assert uefi.reset([1]).exit_status == 0
+    assert uefi.has() == (ORIGINAL, ORIGINAL)
+
+
+def test_restore_when_libvirt_kept_its_machines_then_what_they_have_now_stays(
+    uefi: Uefi, tmp_path: Path
+) -> None:
+    uefi.works(BEFORE)
+    back_up(uefi.context, tmp_path / "backup")
+    uefi.nvram.write_bytes(NOW)
+    shutil.rmtree(state(uefi))
+    restore(uefi.context, tmp_path / "backup")
+    recover(uefi.context)
+    assert uefi.nvram.read_bytes() == NOW
+    assert uefi.reset([1]).exit_status == 0
+    assert uefi.has() == (ORIGINAL, ORIGINAL)
+
+
+def test_recover_when_alone_and_uefi_then_a_reset_says_what_is_lost(
+    uefi: Uefi, tmp_path: Path
+) -> None:
+    uefi.works(BEFORE)
+    lose_state(uefi, tmp_path)
+    recover(uefi.context)
+    report = uefi.reset([1])
+    assert report.exit_status == 1
+    assert "Put it back from a backup" in str(report.seats[0].reason) or "original state" in str(
+        report.seats[0].reason
+    )
+    assert uefi.content(1) == BEFORE[:8]
+
+
+def test_restore_when_the_host_is_another_with_a_state_then_is_refused_and_replace_keeps_it(
+    school: School, tmp_path: Path, own_state: Path
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    back_up(school.context, tmp_path / "backup")
+    before = files(state(school))
+    with pytest.raises(AlreadyExists, match="state of its own"):
+        restore(school.context, tmp_path / "backup")
+    assert files(state(school)) == before
+    done = restore(school.context, tmp_path / "backup", replace=True)
+    aside = [Path(one) for one in done["set_aside"]]
+    assert [one.parent for one in aside] == [settings_file.FILE.parent.parent, own_state]
+    assert files(aside[1]) == before
+    assert files(aside[0]) == {"pizarra.toml": TOML.encode()}
+    recover(school.context)
+    assert undo(school.context, "net", [1]).exit_status == 0
+
+
+def test_restore_when_it_is_the_same_host_then_needs_no_word(
+    school: School, tmp_path: Path
+) -> None:
+    school.context.host.identity = "11111111-2222-3333-4444-555555555555"
+    back_up(school.context, tmp_path / "backup")
+    (state(school) / "definitions").mkdir(parents=True)
+    (state(school) / "definitions" / "x.before.xml").write_text("<domain/>")
+    assert len(restore(school.context, tmp_path / "backup")["set_aside"]) == 2
+    assert [one.name for one in (state(school) / "restored").iterdir()] == ["manifest.json"]
+
+
+Damage = Callable[[Path], object]
+
+
+@pytest.mark.parametrize(
+    ("damage", "error"),
+    [
+        (lambda one: (one / "settings" / "pizarra.toml").write_text("vg = 'x'"), BadInput),
+        (lambda one: (one / "settings" / "pizarra.toml").write_text("]"), BadInput),
+        (lambda one: (one / "settings" / "pizarra.toml").unlink(), BadInput),
+        (lambda one: next((one / "moment" / "undo").iterdir()).write_text("b"), BadInput),
+        (lambda one: next((one / "moment" / "undo").iterdir()).unlink(), BadInput),
+        (lambda one: (one / "manifest.json").write_text("{"), BadInput),
+        (lambda one: (one / "manifest.json").unlink(), BadInput),
+        (lambda one: shutil.rmtree(one), BadInput),
+        (lambda one: one.chmod(0o777), NotOurs),
+        (lambda one: (one / "manifest.json").chmod(0o666), NotOurs),
+        (lambda one: edit(one, lambda said: said.update(version="99.0.0")), Unsupported),
+        (lambda one: edit(one, lambda said: said.update(format="pizarra-backup-2")), BadInput),
+        (lambda one: edit(one, lambda said: lead_out(said, "state/../../../x")), BadInput),
+        (lambda one: edit(one, lambda said: lead_out(said, "/etc/shadow")), BadInput),
+        (lambda one: edit(one, lambda said: lead_out(said, "other/x")), BadInput),
+        (lambda one: link_away(one), BadInput),
+    ],
+)
+def test_restore_when_the_backup_is_not_whole_then_nothing_is_touched(
+    school: School, tmp_path: Path, damage: Damage, error: type[PizarraError]
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    backup = tmp_path / "backup"
+    back_up(school.context, backup)
+    damage(backup)
+    before = files(state(school)), files(settings_file.FILE.parent)
+    names = {one.name for one in (*tmp_path.iterdir(), *state(school).parent.iterdir())}
+    with pytest.raises(error):
+        restore(school.context, backup, replace=True)
+    assert (files(state(school)), files(settings_file.FILE.parent)) == before
+    assert {one.name for one in (*tmp_path.iterdir(), *state(school).parent.iterdir())} == names
+
+
+def edit(backup: Path, change: Callable[[dict[str, object]], object]) -> None:
+    manifest = backup / "manifest.json"
+    said = json.loads(manifest.read_text())
+    change(said)
+    manifest.write_text(json.dumps(said))
+
+
+def lead_out(said: dict[str, object], path: str) -> None:
+    its = said["files"]
+    assert isinstance(its, list)
+    its[-1]["path"] = path
+
+
+def link_away(backup: Path) -> None:
+    """What is linked to is not what was saved, though it has the same bytes."""
+    file = backup / "settings" / "pizarra.toml"
+    file.rename(backup.parent / "elsewhere")
+    file.symlink_to(backup.parent / "elsewhere")
+
+
+def test_backup_when_a_verb_is_under_way_then_is_busy_and_leaves_nothing(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pizarra.service.backup.save.WAIT_S", 0.05)
+    with school.context.claim(["seat:net-01"], "reset"), pytest.raises(Busy, match="host is busy"):
+        back_up(school.context, tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+    with school.context.claim(["host"], "backup"), pytest.raises(Busy, match="backup"):
+        school.reset([1])
+
+
+def test_backup_when_another_user_can_write_there_then_is_refused(
+    school: School, tmp_path: Path
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, 12345, 12345)
+    with pytest.raises(StorageFault, match="cannot be written"):
+        back_up(school.context, theirs / "backup")
+    assert list(theirs.iterdir()) == []
+
+
+def test_backup_when_asked_from_elsewhere_then_is_refused(school: School, tmp_path: Path) -> None:
+    context = Context(school.context.host, by=ResetBy.TECHNICIANS)
+    for name in ("backup", "restore"):
+        with pytest.raises(Forbidden):
+            find_command(name)(context, {"folder": str(tmp_path / "backup")})
+
+
+def test_restore_when_a_server_runs_then_is_busy(school: School, tmp_path: Path) -> None:
+    back_up(school.context, tmp_path / "backup")
+    door = school.context.host.settings.agent_socket
+    door.parent.mkdir(parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX) as served:
+        served.bind(str(door))
+        served.listen()
+        with pytest.raises(Busy, match="server of this host runs"):
+            restore(school.context, tmp_path / "backup", replace=True)
+
+
+# the note is put in its place first, then two folders are put aside and exchanged
+@pytest.mark.parametrize("step", range(1, 6))
+def test_restore_when_it_is_cut_off_while_folders_change_places_then_recover_ends_it(
+    school: School, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    back_up(school.context, tmp_path / "backup")
+    settings_file.FILE.write_text("# another\n")
+    real, calls = os.rename, iter(range(1, 100))
+
+    def rename(*given: object, **more: object) -> None:
+        if more and next(calls) == step:
+            raise KeyboardInterrupt
+        real(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(staging.os, "rename", rename)
+    with pytest.raises(KeyboardInterrupt):
+        restore(school.context, tmp_path / "backup", replace=True)
+    monkeypatch.setattr(staging.os, "rename", real)
+    recover(school.context)
+    assert settings_file.FILE.read_text() == ("# another\n" if step == 1 else TOML)
+    assert undo(school.context, "net", [1]).exit_status == 0
+    assert not [one for one in state(school).parent.iterdir() if "restoring" in one.name]
+    assert not [
+        one for one in settings_file.FILE.parent.parent.iterdir() if "restoring" in one.name
+    ]
+
+
+def test_restore_when_done_twice_then_the_second_is_as_the_first(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    back_up(school.context, tmp_path / "backup")
+    restore(school.context, tmp_path / "backup", replace=True)
+    restore(school.context, tmp_path / "backup", replace=True)
+    recover(school.context)
+    assert undo(school.context, "net", [1]).exit_status == 0
+    assert school.power(1) is Power.OFF
+
+
+def test_settings_of_when_the_file_says_more_than_the_text_then_the_text_counts() -> None:
+    settings_file.FILE.write_text("grace_s = 9\nvg = 'vg1'\n")
+    there = settings_file.settings_of("grace_s = 3")
+    assert (there.grace_s, there.vg) == (3, "")
+    assert Settings().vg == "vg1"
