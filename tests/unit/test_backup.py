@@ -338,7 +338,7 @@ Damage = Callable[[Path], object]
         (lambda one: next((one / "moment" / "undo").iterdir()).unlink(), BadInput),
         (lambda one: (one / "manifest.json").write_text("{"), BadInput),
         (lambda one: (one / "manifest.json").unlink(), BadInput),
-        (lambda one: shutil.rmtree(one), BadInput),
+        (shutil.rmtree, BadInput),
         (lambda one: one.chmod(0o777), NotOurs),
         (lambda one: (one / "manifest.json").chmod(0o666), NotOurs),
         (lambda one: edit(one, lambda said: said.update(version="99.0.0")), Unsupported),
@@ -346,7 +346,7 @@ Damage = Callable[[Path], object]
         (lambda one: edit(one, lambda said: lead_out(said, "state/../../../x")), BadInput),
         (lambda one: edit(one, lambda said: lead_out(said, "/etc/shadow")), BadInput),
         (lambda one: edit(one, lambda said: lead_out(said, "other/x")), BadInput),
-        (lambda one: link_away(one), BadInput),
+        (link_away, BadInput),
     ],
 )
 def test_restore_when_the_backup_is_not_whole_then_nothing_is_touched(
@@ -448,10 +448,8 @@ def test_restore_when_it_is_cut_off_while_folders_change_places_then_recover_end
     recover(school.context)
     assert settings_file.FILE.read_text() == ("# another\n" if step == 1 else TOML)
     assert undo(school.context, "net", [1]).exit_status == 0
-    assert not [one for one in state(school).parent.iterdir() if "restoring" in one.name]
-    assert not [
-        one for one in settings_file.FILE.parent.parent.iterdir() if "restoring" in one.name
-    ]
+    left = (*state(school).parent.iterdir(), *settings_file.FILE.parent.parent.iterdir())
+    assert not [one for one in left if one.name.endswith((".restoring", ".restoring.json"))]
 
 
 def test_restore_when_done_twice_then_the_second_is_as_the_first(
