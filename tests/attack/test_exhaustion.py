@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-import tempfile
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 import requests
@@ -18,20 +15,12 @@ from pizarra.agent.client import HostClient
 from pizarra.agent.door import CALLERS_AT_ONCE
 from pizarra.server.gate.listening import CONNECTIONS_PER_ADDRESS_MAX
 from tests.attack import fuzz
-from tests.attack.served import LIMIT_S, Served, memory_kib, serving, threads
+from tests.attack.served import LIMIT_S, Served, memory_kib, threads
 
 GUESSES = 8  # of one name from one address
 MIB_KIB = 1024
 PAGES_KIB_MAX = 600 * MIB_KIB  # Python and Django take 120, three checks of passwords 300
 AGENT_KIB_MAX = 250 * MIB_KIB
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with tempfile.TemporaryDirectory(prefix="pizarra-attack-") as name:
-        Path(name).chmod(0o755)
-        with serving(Path(name)) as found:
-            yield found
 
 
 def connect(served: Served, source: str = "127.0.0.1") -> socket.socket:
@@ -210,7 +199,7 @@ def test_passwords_when_an_address_guesses_then_it_is_throttled_and_the_technici
 def test_door_when_callers_say_nothing_then_its_threads_have_a_limit_and_it_answers_again(
     served: Served,
 ) -> None:
-    path = served.run_folder / "agent.sock"
+    path = served.door
     pid = served.process.pid
     with ExitStack() as stack:
         for _ in range(600):
@@ -227,7 +216,7 @@ def test_door_when_a_caller_does_not_end_the_question_then_is_let_go(served: Ser
     for sent in (b"", b'{"ask": "quer', b"x" * 300_000):
         with socket.socket(socket.AF_UNIX) as caller:
             caller.settimeout(LIMIT_S)
-            caller.connect(str(served.run_folder / "agent.sock"))
+            caller.connect(str(served.door))
             with suppress(BrokenPipeError):
                 caller.sendall(sent)
             with caller.makefile("rb") as answer, suppress(ConnectionResetError):
@@ -248,7 +237,7 @@ def test_requests_when_they_are_random_then_none_is_a_fault_of_the_server(served
 
 
 def test_questions_when_they_are_random_then_none_is_a_fault_of_the_agent(served: Served) -> None:
-    path = served.run_folder / "agent.sock"
+    path = served.door
     assert fuzz.ask_door(path, MANY, seed=1) == []
     assert HostClient(path).query("classroom list")
     assert memory_kib(served.process.pid) < AGENT_KIB_MAX
