@@ -325,6 +325,26 @@ def test_restore_when_it_is_the_same_host_then_needs_no_word(
     assert [one.name for one in (state(school) / "restored").iterdir()] == ["manifest.json"]
 
 
+def edit(backup: Path, change: Callable[[dict[str, object]], object]) -> None:
+    manifest = backup / "manifest.json"
+    said = json.loads(manifest.read_text())
+    change(said)
+    manifest.write_text(json.dumps(said))
+
+
+def lead_out(said: dict[str, object], path: str) -> None:
+    its = said["files"]
+    assert isinstance(its, list)
+    its[-1]["path"] = path
+
+
+def link_away(backup: Path) -> None:
+    """What is linked to is not what was saved, though it has the same bytes."""
+    file = backup / "settings" / "pizarra.toml"
+    file.rename(backup.parent / "elsewhere")
+    file.symlink_to(backup.parent / "elsewhere")
+
+
 Damage = Callable[[Path], object]
 
 
@@ -363,26 +383,6 @@ def test_restore_when_the_backup_is_not_whole_then_nothing_is_touched(
         restore(school.context, backup, replace=True)
     assert (files(state(school)), files(settings_file.FILE.parent)) == before
     assert {one.name for one in (*tmp_path.iterdir(), *state(school).parent.iterdir())} == names
-
-
-def edit(backup: Path, change: Callable[[dict[str, object]], object]) -> None:
-    manifest = backup / "manifest.json"
-    said = json.loads(manifest.read_text())
-    change(said)
-    manifest.write_text(json.dumps(said))
-
-
-def lead_out(said: dict[str, object], path: str) -> None:
-    its = said["files"]
-    assert isinstance(its, list)
-    its[-1]["path"] = path
-
-
-def link_away(backup: Path) -> None:
-    """What is linked to is not what was saved, though it has the same bytes."""
-    file = backup / "settings" / "pizarra.toml"
-    file.rename(backup.parent / "elsewhere")
-    file.symlink_to(backup.parent / "elsewhere")
 
 
 def test_backup_when_a_verb_is_under_way_then_is_busy_and_leaves_nothing(
