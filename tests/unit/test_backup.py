@@ -29,7 +29,6 @@ from pizarra.model.facts import Power
 from pizarra.model.outcome import Outcome
 from pizarra.model.policy import ResetBy
 from pizarra.service import verbs
-from pizarra.service.backup import staging
 from pizarra.service.backup.restore import restore
 from pizarra.service.backup.save import back_up
 from pizarra.service.commands.table import find_command
@@ -86,8 +85,8 @@ def lose_state(school: School, folder: Path) -> None:
     shutil.rmtree(settings_file.FILE.parent)
     for one in school.compute.observe():
         school.compute.undefine(one.uuid)
-    for one in folder.glob("nvram/*"):
-        one.unlink()
+    for file in folder.glob("nvram/*"):
+        file.unlink()
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -441,10 +440,10 @@ def test_restore_when_it_is_cut_off_while_folders_change_places_then_recover_end
             raise KeyboardInterrupt
         real(*given, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(staging.os, "rename", rename)
+    monkeypatch.setattr(os, "rename", rename)
     with pytest.raises(KeyboardInterrupt):
         restore(school.context, tmp_path / "backup", replace=True)
-    monkeypatch.setattr(staging.os, "rename", real)
+    monkeypatch.setattr(os, "rename", real)
     recover(school.context)
     assert settings_file.FILE.read_text() == ("# another\n" if step == 1 else TOML)
     assert undo(school.context, "net", [1]).exit_status == 0
