@@ -8,13 +8,19 @@ import os
 import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from pizarra import settings as settings_file
 from pizarra.compute import domain_edit
+from pizarra.compute.memory import MemoryCompute
+from pizarra.engine.entries import standing_undo_entry
 from pizarra.engine.events import Event, Noted
+from pizarra.engine.host import Host, RealStorages
+from pizarra.engine.journal import Action, PowerAfter
+from pizarra.engine.memory_host import memory_host
 from pizarra.errors import (
     AlreadyExists,
     BadInput,
@@ -25,10 +31,12 @@ from pizarra.errors import (
     StorageFault,
     Unsupported,
 )
+from pizarra.model.classroom_spec import ClassroomSpec
 from pizarra.model.facts import Power
 from pizarra.model.outcome import Outcome
 from pizarra.model.policy import ResetBy
-from pizarra.service import verbs
+from pizarra.model.sizes import MIB
+from pizarra.service import classrooms, templates, verbs
 from pizarra.service.backup.restore import restore
 from pizarra.service.backup.save import back_up
 from pizarra.service.commands.table import find_command
@@ -36,6 +44,9 @@ from pizarra.service.context import Context
 from pizarra.service.recover import recover
 from pizarra.service.undo import undo
 from pizarra.settings import Settings
+from pizarra.storage.kinds import Kind
+from pizarra.storage.memory.store import MemoryStore
+from tests.contract.storage_qcow2 import image_read, write_image
 from tests.unit.test_reset import School
 from tests.unit.test_undo_firmware import BEFORE, NOW, ORIGINAL, Uefi
 
@@ -223,7 +234,7 @@ def test_restore_when_a_cut_off_reset_was_completed_since_then_its_record_rewind
     restore(school.context, tmp_path / "backup")
     context, events = hearing(school)
     recover(context)
-    assert "a reset was cut off before the backup; it is not gone on with" in told(events)
+    assert "what was cut off before the backup (reset) is not gone on with" in told(events)
     assert {school.content(1), school.content(2)} == {b"a week o"}
     assert not list((state(school) / "journal").glob("*.json"))
 
@@ -469,3 +480,111 @@ def test_settings_of_when_the_file_says_more_than_the_text_then_the_text_counts(
     there = settings_file.settings_of("grace_s = 3")
     assert (there.grace_s, there.vg) == (3, "")
     assert Settings().vg == "vg1"
+
+
+@pytest.mark.parametrize("action", [Action.SWAP_DATA, Action.IDENTIFY])
+def test_restore_when_a_record_is_of_no_reset_then_it_is_never_gone_on_with(
+    school: School, tmp_path: Path, action: Action
+) -> None:
+    """Labels of data disks, and identities of guests, may be others by now, and nothing tells."""
+    (seat, *_) = school.context.host.observe().classroom("net").seats
+    entry = standing_undo_entry(seat, seat.baselines, PowerAfter.OFF)
+    with school.context.host.journal.begin("old", action, "ana", [entry]):
+        pass
+    school.dirty(1)
+    back_up(school.context, tmp_path / "backup")
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    context, events = hearing(school)
+    recover(context)
+    assert "net-01: what was cut off before the backup (old)" in told(events)
+    assert school.content(1) == b"a studen"
+    assert not (state(school) / "restored").exists()
+
+
+def test_restore_when_volumes_are_not_there_yet_then_their_notes_wait_for_them(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1, 2)
+    school.storage.fail_at("rewind", 2, StorageFault("the pool is not well"))
+    school.reset([1, 2])
+    back_up(school.context, tmp_path / "backup")
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    elsewhere = memory_host(MemoryStore(), MemoryCompute(), school.context.host.settings)
+    assert recover(Context(elsewhere)) == []
+    assert (state(school) / "restored" / "journal").is_dir()
+    recover(school.context)
+    assert not (state(school) / "restored").exists()
+    assert undo(school.context, "net", [1, 2]).exit_status == 0
+    assert {school.content(1), school.content(2)} == {b"a studen"}
+
+
+def test_restore_when_storage_cannot_tell_then_notes_wait_and_the_error_ends_it(
+    school: School, tmp_path: Path
+) -> None:
+    school.dirty(1)
+    school.reset([1])
+    back_up(school.context, tmp_path / "backup")
+    lose_state(school, tmp_path)
+    restore(school.context, tmp_path / "backup")
+    school.storage.fail_at("content_ids", 1, StorageFault("the pool is not active"))
+    with pytest.raises(StorageFault, match="not active"):
+        recover(school.context)
+    recover(school.context)
+    assert undo(school.context, "net", [1]).exit_status == 0
+
+
+def test_restore_when_disks_are_qcow2_files_then_an_undo_of_the_same_file_comes_back(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(folder=tmp_path / "disks", at_once=3)
+    context = Context(Host(settings, MemoryCompute(), RealStorages(settings)))
+    image = tmp_path / "golden.img"
+    image.write_bytes(b"original" * 512 + bytes(4 * MIB))
+    templates.import_template(context, "t", templates.source_of_file(image), kind=Kind.QCOW2)
+    spec = ClassroomSpec(name="net", template="t", seats=2, memory_bytes=64 * MIB)
+    assert classrooms.create(context, spec).exit_status == 0
+
+    def disks() -> list[Path]:
+        seats = context.host.observe().classroom("net").seats
+        return [seat.volumes[0].path for seat in sorted(seats, key=lambda one: one.number)]
+
+    for path in disks():
+        write_image(path, 0, b"a student was here")
+    assert verbs.reset(context, "net").exit_status == 0
+    back_up(context, tmp_path / "backup")
+    write_image(disks()[1], 0, b"week two")
+    assert verbs.reset(context, "net", [2]).exit_status == 0
+    write_image(disks()[0], 0, b"later")
+    shutil.rmtree(settings.state_folder)
+    restore(context, tmp_path / "backup")
+    recover(context)
+    with pytest.raises(Unsupported):
+        undo(context, "net", [2])
+    assert undo(context, "net", [1]).exit_status == 0
+    assert [image_read(path, 0, 8) for path in disks()] == [b"a studen", b"original"]
+
+
+def test_restore_when_a_machine_was_adopted_then_it_is_defined_as_it_was(
+    school: School, tmp_path: Path
+) -> None:
+    """The same adoption, and another one of the same machine since."""
+    uuid = "32d9e00c-29e0-403a-aa65-d444cbab3d75"
+    for number, lasts in ((1, True), (2, False)):
+        seat = next(one for one in school.context.host.observe().classroom("net").seats
+                    if one.number == number)  # fmt: skip
+        (volume,) = seat.volumes
+        xml = school.compute.xml(seat.domain_uuid)
+        labels = replace(seat.labels, name=seat.name)
+        school.context.host.set_labels({volume: labels})
+        school.context.host.definitions.put(seat.domain_uuid, xml)
+        backup = tmp_path / f"backup-{number}"
+        back_up(school.context, backup)
+        if not lasts:
+            school.context.host.set_labels({volume: replace(labels, baseline=uuid)})
+        lose_state(school, tmp_path)
+        restore(school.context, backup)
+        recover(school.context)
+        assert (school.context.host.definitions.get(seat.domain_uuid) == xml) is lasts
+        assert (seat.domain_uuid in {one.uuid for one in school.compute.observe()}) is lasts

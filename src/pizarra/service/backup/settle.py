@@ -172,7 +172,7 @@ class _Settling:
             or not all(self._is_same(v.uuid, CONTENT, *UndoSlot) for v in seat.volumes)
         }
         if over:
-            text = N_("{names}: a {verb} was cut off before the backup; it is not gone on with")
+            text = N_("{names}: what was cut off before the backup ({verb}) is not gone on with")
             facts: dict[str, object] = {"names": ", ".join(sorted(over)), "verb": record.verb}
             self.context.emit(Noted(text=text, facts=facts))
             with journal.take_over(record) as opened:
