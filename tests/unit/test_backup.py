@@ -166,14 +166,17 @@ def test_recover_when_alone_then_all_but_undos_is_there(school: School, tmp_path
     assert school.reset().exit_status == 0
 
 
+@pytest.mark.parametrize("resets", [1, 2])
 def test_restore_when_a_seat_was_reset_since_then_its_old_undo_is_dropped_and_told(
-    school: School, tmp_path: Path
+    school: School, tmp_path: Path, resets: int
 ) -> None:
+    """After two resets the same slot is filled again, with the content of another day."""
     school.dirty(1, 2)
     school.reset([1, 2])
     back_up(school.context, tmp_path / "backup")
-    school.storage.write("net-01.vda", 0, b"week two")
-    school.reset([1])
+    for week in range(resets):
+        school.storage.write("net-01.vda", 0, b"week %d" % week)
+        school.reset([1])
     lose_state(school, tmp_path)
     restore(school.context, tmp_path / "backup")
     context, events = hearing(school)
