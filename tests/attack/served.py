@@ -64,6 +64,7 @@ class Served:
     port: int
     password: str  # of the user technician
     environment: dict[str, str]
+    log: Path  # what all its processes say
 
     @property
     def url(self) -> str:
@@ -126,15 +127,22 @@ def serving(place: Path, **more: str) -> Iterator[Served]:
         **more,
     }
     argv = [sys.executable, "-m", "tests.attack.served", "4"]
-    process = subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, text=True)
+    log = place / "log"
+    with log.open("wb") as said:
+        process = subprocess.Popen(
+            argv, env=environment, stdout=subprocess.PIPE, stderr=said, text=True
+        )
     try:
         assert process.stdout
         password = json.loads(process.stdout.readline())["password"]
-        yield Served(process=process, port=port, password=password, environment=environment)
+        yield Served(
+            process=process, port=port, password=password, environment=environment, log=log
+        )
         assert process.poll() is None, "the server must have lived to the end"
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(LIMIT_S)
+        sys.stderr.write(log.read_text())
 
 
 def memory_kib(pid: int, field: str = "VmHWM") -> int:

@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import threading
+from collections import Counter
 from contextlib import ExitStack, suppress
 
 import pytest
@@ -14,6 +15,7 @@ import requests
 from pizarra.agent.client import HostClient
 from pizarra.agent.door import CALLERS_AT_ONCE
 from pizarra.server.gate.listening import CONNECTIONS_PER_ADDRESS_MAX
+from pizarra.server.gate.requests import OPEN_PER_ADDRESS
 from tests.attack import fuzz
 from tests.attack.served import LIMIT_S, Served, memory_kib, threads
 
@@ -63,30 +65,28 @@ def post(served: Served, source: str, name: str, password: str) -> int:
 # connections and bodies
 
 
+_HALF_A_BODY = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nuser"
+VISITORS = OPEN_PER_ADDRESS + 22
+
+
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "answers"),
     [
-        pytest.param(b"", id="silent"),
-        pytest.param(b"GET /sign-in/ HTTP/1.1\r\nHost: loc", id="half the headers"),
-        pytest.param(
-            b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nuser",
-            id="half a body",
-        ),
+        pytest.param(b"", {0: VISITORS}, id="silent"),
+        pytest.param(b"GET /sign-in/ HTTP/1.1\r\nHost: loc", {0: VISITORS}, id="half the headers"),
+        # a request whose headers are whole has a place: who has none left is told so at once
+        pytest.param(_HALF_A_BODY, {408: OPEN_PER_ADDRESS, 503: 22}, id="half a body"),
     ],
 )
 def test_visitors_when_they_send_half_a_request_then_they_are_cut_off_and_others_are_served(
-    sent: bytes, served: Served
+    sent: bytes, answers: dict[int, int], served: Served
 ) -> None:
     with ExitStack() as stack:
-        visitors = [stack.enter_context(connect(served)) for _ in range(150)]
+        visitors = [stack.enter_context(connect(served)) for _ in range(VISITORS)]
         for one in visitors:
             one.sendall(sent)
         assert sign_in_page(served) == 200
-        assert {status_of(one) for one in visitors} <= {
-            0,
-            408,
-            503,
-        }  # 503: more than an address may have open
+        assert Counter(status_of(one) for one in visitors) == answers
     assert threads(served.pages) < 100
 
 
@@ -163,6 +163,31 @@ def test_body_when_it_is_too_long_then_the_answer_says_how_long_it_may_be(served
         assert says in answer.json()["detail"]
         assert "16" in answer.json()["hint"]
         assert answer.json()["error"]["code"] == "too_long"
+
+
+# the journal
+
+_REFUSED = {
+    b"GET / HTTP/1.1\r\nHost: no such host\r\nConnection: close\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n": 400,
+    b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": 403,
+    b"no request at all\r\n\r\n": 400,
+}
+
+
+def test_journal_when_a_visitor_sends_what_is_refused_on_and_on_then_few_lines_are_written(
+    served: Served,
+) -> None:
+    before = served.log.stat().st_size
+    for request, status in _REFUSED.items():
+        for _ in range(60):
+            with connect(served, "127.0.3.1") as visitor:
+                visitor.sendall(request)
+                assert status_of(visitor) == status
+    said = served.log.read_bytes()[before:].decode()
+    assert 3 <= said.count("\n") <= 120, said  # of 240; each minute begins anew
+    assert "evil.example" in said or "no such host" in said
+    assert "Traceback" not in said
 
 
 # passwords
