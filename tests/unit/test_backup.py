@@ -404,3 +404,29 @@ def test_restore_when_a_machine_was_adopted_then_it_is_defined_as_it_was(
         recover(school.context)
         assert (school.context.host.definitions.get(seat.domain_uuid) == xml) is lasts
         assert (seat.domain_uuid in {one.uuid for one in school.compute.observe()}) is lasts
+
+
+def test_restore_when_the_host_is_well_then_what_it_knows_of_volumes_stays(
+    uefi: Uefi, tmp_path: Path
+) -> None:
+    """Somebody wants the people and the settings of last week, and the class goes on."""
+    uefi.works(BEFORE)
+    uefi.reset([1])
+    back_up(uefi.context, tmp_path / "backup")
+    for text in (NOW, BEFORE):
+        uefi.works(text)
+        uefi.reset([1])
+    originals = state(uefi) / "machines"
+    for name in ("made-since", "made-since.ram"):
+        (originals / name).mkdir()
+    settings_file.FILE.write_text("# another\n")
+    restore(uefi.context, tmp_path / "backup", replace=True)
+    context, events = hearing(uefi)
+    recover(context)
+    assert told(events) == ""
+    assert settings_file.FILE.read_text() == TOML
+    assert {"made-since", "made-since.ram"} <= {one.name for one in originals.iterdir()}
+    assert undo(uefi.context, "net", [1]).exit_status == 0
+    assert uefi.has() == (BEFORE, BEFORE)
+    assert uefi.reset([1]).exit_status == 0
+    assert uefi.has() == (ORIGINAL, ORIGINAL)

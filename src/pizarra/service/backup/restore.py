@@ -168,7 +168,7 @@ def check_server_stopped(settings: Settings) -> None:
         (inet, (host.strip("[]"), int(port))),
     ]
     for family, address in doors:
-        with suppress(OSError), socket.socket(family) as door:
+        with suppress(OSError, OverflowError), socket.socket(family) as door:
             door.settimeout(_ASK_S)
             door.connect(address)
             raise Busy(

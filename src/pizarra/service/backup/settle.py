@@ -111,6 +111,10 @@ class _Settling:
         there = {uuid: note for uuid, note in notes.items() if note.is_file()}
         if not there:
             return
+        if any(map(self.host.undo_index.get, seat.volumes)):  # of this host, and younger
+            for note in there.values():
+                self._drop(note)
+            return
         if len(there) == len(notes) and all(map(self._is_about_now, there, there.values())):
             for note in there.values():
                 _move(note, self.host.undo_index.folder)
@@ -163,6 +167,10 @@ class _Settling:
 
     def _settle_record(self, journal: Journal, record: Record) -> None:
         """Only seats of which every content is as it was when the record was open."""
+        path = journal.folder / f"{record.id}.json"
+        if (self.host.journal.folder / path.name).exists():
+            self._drop(path)  # it is here still, and may say more
+            return
         if any(v.uuid not in self.now for seat in record.open for v in seat.volumes):
             return  # it waits
         over = {
@@ -177,7 +185,6 @@ class _Settling:
             self.context.emit(Noted(text=text, facts=facts))
             with journal.take_over(record) as opened:
                 opened.close_seats(over)
-        path = journal.folder / f"{record.id}.json"
         if path.exists():
             _move(path, self.host.journal.folder)
 

@@ -1,7 +1,8 @@
 """Folders that get a new content as a whole: made beside, then exchanged.
 
 A note is written when all new contents are made, and names the folders to exchange. Whoever finds
-the note goes on with it, so that a cut leads forward. What was there stays beside.
+the note goes on with it, so that a cut leads forward. What was there stays beside, but for what the
+state says of volumes: that is younger than any backup, and stays in its place.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +22,7 @@ from pizarra.system.file_copies import sync, write_atomically
 from pizarra.system.own_folder import opening_folder
 
 _MODE = 0o755
+_YOUNGER = ("machines", "definitions", "undo", "journal")  # each by UUID, or a name of its own
 
 
 def staged(target: Path) -> Path:
@@ -54,7 +57,7 @@ def staging(settings: Settings, targets: Sequence[Path]) -> Iterator[None]:
         for one in targets:
             staged(one).chmod(one.stat().st_mode & 0o777 if one.is_dir() else _MODE)
             sync(staged(one))
-        write_atomically(plan, json.dumps([str(one) for one in targets]))
+        write_atomically(plan, json.dumps({str(one): str(_free_name(one)) for one in targets}))
     except BaseException:
         plan.unlink(missing_ok=True)
         for one in targets:
@@ -77,8 +80,10 @@ def exchange_folders(settings: Settings) -> list[Path]:
     try:
         if not plan.exists():
             return []
-        targets = [Path(one) for one in json.loads(plan.read_text(encoding="utf-8"))]
-        aside = [_exchange(one) for one in targets]
+        exchanged = json.loads(plan.read_text(encoding="utf-8"))
+        for target, aside in exchanged.items():
+            _exchange(Path(target), Path(aside))
+            _keep_younger(Path(target), Path(aside))
         plan.unlink()
         sync(plan.parent)
     except (OSError, ValueError) as error:
@@ -87,19 +92,32 @@ def exchange_folders(settings: Settings) -> list[Path]:
             "Mend that, and run: pizarra recover",
             why=getattr(error, "strerror", None) or error,
         ) from None
-    return [one for one in aside if one]
+    return [aside for aside in map(Path, exchanged.values()) if aside.exists()]
 
 
-def _exchange(target: Path) -> Path | None:
+def _exchange(target: Path, aside: Path) -> None:
     with opening_folder(target.parent, ours=True) as parent:
         if not staged(target).exists():
-            return None
-        aside = _free_name(target) if target.is_dir() and any(target.iterdir()) else None
-        if aside:
+            return
+        if target.is_dir() and any(target.iterdir()):
+            aside = _free_name(target) if aside.exists() else aside
             os.rename(target.name, aside.name, src_dir_fd=parent, dst_dir_fd=parent)
         os.rename(staged(target).name, target.name, src_dir_fd=parent, dst_dir_fd=parent)
         os.fsync(parent)
-    return aside
+
+
+def _keep_younger(target: Path, aside: Path) -> None:
+    """What is of volumes, and what the new content does not have, is in it from now on."""
+    for name in _YOUNGER:
+        old, new = aside / name, target / name
+        if not old.is_dir():
+            continue
+        if not new.exists():
+            new.mkdir(mode=stat.S_IMODE(old.stat().st_mode))
+        for one in old.iterdir():
+            if one.name[0] != "." and not (new / one.name).exists():
+                one.rename(new / one.name)
+        sync(new)
 
 
 def _free_name(target: Path) -> Path:
