@@ -29,6 +29,7 @@ from pizarra.service.backup.manifest import (
     Manifest,
     read_manifest,
 )
+from pizarra.service.backup.save import WAIT_S
 from pizarra.service.backup.staging import exchange_folders, staged, staging, tree_of
 from pizarra.service.context import HOST, Context
 from pizarra.settings import Settings, settings_of
@@ -44,7 +45,8 @@ def restore(context: Context, source: Path, *, replace: bool = False) -> dict[st
     """Put back what ``back_up`` wrote. Raises BadInput for a backup that is not whole,
     AlreadyExists for a host that has a state, Busy while a server or a verb runs."""
     source = source.absolute()
-    with context.claim([HOST], N_("restore"), wait_s=context.wait_s), _opening(source) as folder:
+    claim = context.claim([HOST], N_("restore"), wait_s=max(context.wait_s, WAIT_S))
+    with claim, _opening(source) as folder:
         exchange_folders(context.host.settings)  # of a restore that was cut off
         check_server_stopped(context.host.settings)
         manifest = read_manifest(folder, source)
