@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
@@ -239,10 +240,27 @@ def _environment() -> dict[str, Any]:
     return found
 
 
+def settings_of(text: str) -> Settings:
+    """The settings here, if the file had this text. Raises BadInput as ``read_settings`` does."""
+    import tomllib
+
+    with _naming_faults():
+        fields = Settings.model_fields
+        known = _file().keys() & fields.keys()
+        usual = {name: fields[name].get_default(call_default_factory=True) for name in known}
+        return Settings(**{**usual, **tomllib.loads(text), **_environment()})
+
+
 def read_settings() -> Settings:
     """Read the settings. Raises BadInput naming the setting that cannot be used."""
-    try:
+    with _naming_faults():
         return Settings()
+
+
+@contextmanager
+def _naming_faults() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])

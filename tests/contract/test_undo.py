@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pizarra.errors import PizarraError
 from pizarra.model.facts import Volume
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.interface import RepairStore, UndoStore, UndoSwap
+from pizarra.storage.interface import PRESENT, RepairStore, UndoStore, UndoSwap
 from pizarra.storage.kinds import Kind
 from tests.contract.test_storage import Room, bench, is_change, kind, room, shared
 
@@ -183,3 +183,34 @@ def test_repair_when_a_record_explains_a_saved_content_then_it_stays_else_it_goe
     assert repair(room, every)
     assert slots(room, 1) == set()
     assert room.is_vandalised(1)
+
+
+def ids(room: Room, number: int) -> dict[str, str]:
+    seat = room.seats[number]
+    return (
+        dict(store(room).content_ids([seat])[seat.uuid]) if room.storage.capabilities.undo else {}
+    )
+
+
+def test_content_ids_when_a_rewind_or_a_swap_made_a_content_then_its_word_is_a_new_one(
+    room: Room,
+) -> None:
+    if not room.storage.capabilities.undo:
+        return
+    room.vandalise(1)
+    rewind(room, A, 1)
+    first = ids(room, 1)
+    assert first.keys() == {PRESENT, str(A)}
+    assert ids(room, 1) == first, "nothing was done"
+    assert swap(room, 1, A) is None
+    second = ids(room, 1)
+    assert second.keys() == {PRESENT, str(B)}
+    room.vandalise(1)
+    assert ids(room, 1)[B] == second[B], "who writes to a disk does not write to its slots"
+    assert swap(room, 1, B) is None
+    third = ids(room, 1)
+    assert third.keys() == {PRESENT, str(A)}
+    assert len({one[PRESENT] for one in (first, second, third)}) == 3
+    assert third[A] != first[A]
+    assert set(store(room).discard_undo([room.seats[1]]).values()) == {None}
+    assert ids(room, 1).keys() == {PRESENT}

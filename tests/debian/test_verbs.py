@@ -42,6 +42,7 @@ pizarra classroom resize c-{k} --seats 3 --yes
 pizarra guard
 pizarra recover
 pizarra report --output /root/report-{k}.tar.gz
+pizarra backup /root/backup-{k}
 pizarra reset c-{k} --start
 """
 _CLEARED = """\

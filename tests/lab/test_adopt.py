@@ -210,9 +210,9 @@ class DiesWithTheXml(LibvirtCompute):
 
     dead = False
 
-    def redefine(self, xml: str) -> None:
+    def redefine(self, xml: str, *, absent: bool = False) -> None:
         """Carried out, but nobody hears of it."""
-        super().redefine(xml)
+        super().redefine(xml, absent=absent)
         self.dead = True
         raise ComputeFault("libvirtd is gone")
 

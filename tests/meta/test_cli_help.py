@@ -40,7 +40,8 @@ GROUPS = {
     "checkpoint": ("save", "restore", "list", "delete", "hand-out", "export"),
 }
 VERBS = ("start", "stop", "reset", "undo", "verify", "status", "adopt", "inspect", "recover",
-         "report", "guard", "serve", "commands", "freeze", "unfreeze")  # fmt: skip
+         "report", "guard", "serve", "commands", "freeze", "unfreeze",
+         "backup", "restore")  # fmt: skip
 CONTRACT = {f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs} | {*VERBS}
 
 

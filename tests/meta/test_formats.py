@@ -19,6 +19,8 @@ from pizarra.model.labels import (
     SeatLabels,
     TemplateLabels,
 )
+from pizarra.service.backup.manifest import FileEntry
+from pizarra.service.backup.manifest import Manifest as BackupManifest
 from pizarra.service.export import Manifest
 from pizarra.service.views import View
 from pizarra.settings import Settings
@@ -45,6 +47,7 @@ def names_of(*types: Any) -> set[str]:
     [
         ("formats.md", "Settings", set(Settings.model_fields)),
         ("formats.md", "Export manifest", set(Manifest.model_fields)),
+        ("formats.md", "Backup", {*BackupManifest.model_fields, *FileEntry.model_fields}),
         ("formats.md", "Views", names_of(View)),
         ("formats.md", "Labels and records of classrooms", {str(role) for role in Role}),
         (

@@ -45,6 +45,8 @@ BODIES: dict[str, Any] = {
     "/classrooms/{classroom}/adopt": {"domains": ["win11"]},
     "/classrooms/{classroom}/adoption": {"domains": ["win11"]},
     "/templates/{template}/export": {"folder": "out"},
+    "/host/backup": {"folder": "/srv/backup"},
+    "/host/restore": {"folder": "/srv/backup"},
 }
 
 
@@ -414,3 +416,18 @@ def test_freeze_when_it_is_for_some_then_only_they_read_it(school: School, host:
     assert messages_after("freeze", message="All") == ["All", "All", "All"]
     assert messages_after("unfreeze", seats="2") == ["All", "", "All"]
     assert messages_after("freeze") == ["", "", ""]
+
+
+@pytest.mark.parametrize("name", ["backup", "restore"])
+def test_backup_when_a_technician_asks_elsewhere_then_the_host_refuses(
+    school: School, host: Agent, tmp_path: Path, name: str
+) -> None:
+    assert host
+    body = {"folder": str(tmp_path / "backup")}
+    answer = request(sign_in("tec", school), "POST", f"/host/{name}", body)
+    assert answer.status_code == 202
+    job = Job.objects.get(use_case=name)
+    perform(job)
+    job.refresh_from_db()
+    assert (job.error or {})["code"] == "forbidden"
+    assert not (tmp_path / "backup").exists()

@@ -37,6 +37,8 @@ _MODULES = {
     "recover": "recover",
     "guard": "guard",
     "report": "report",
+    "backup": "backup",
+    "restore": "backup",
     "serve": "serve",
     "commands": "commands",
 }

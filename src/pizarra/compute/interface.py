@@ -202,8 +202,9 @@ class Compute(Protocol):
         """The XML of the machine as it runs; the persistent one of a machine that is off."""
         ...
 
-    def redefine(self, xml: str) -> None:
-        """Replace the persistent definition of a domain, as an adoption does."""
+    def redefine(self, xml: str, *, absent: bool = False) -> None:
+        """Replace the persistent definition of a domain, as an adoption does; with ``absent``, of
+        one that may be gone."""
         ...
 
     def volume_path(self, pool: str, name: str) -> Path:

@@ -178,12 +178,13 @@ class LibvirtCompute:
             N_("read"), uuid, lambda conn: str(find_domain(conn, uuid).XMLDesc())
         )
 
-    def redefine(self, xml: str) -> None:
-        """Replace the persistent definition of a domain that is there."""
+    def redefine(self, xml: str, *, absent: bool = False) -> None:
+        """Replace the persistent definition of a domain that is there, unless it may be absent."""
         uuid = etree.fromstring(xml).findtext("uuid", "").strip()
 
         def work(conn: Connection) -> None:
-            find_domain(conn, uuid)
+            if not absent:
+                find_domain(conn, uuid)
             conn.defineXML(xml)
 
         self._connections.do(N_("redefine"), uuid, work)

@@ -290,11 +290,13 @@ class MemoryCompute:
         with self._record_call("xml", uuid):
             return self._machine(uuid).xml
 
-    def redefine(self, xml: str) -> None:
+    def redefine(self, xml: str, *, absent: bool = False) -> None:
         """Replace the XML of a machine; its name stays."""
         domain = etree.fromstring(xml)
         uuid = domain.findtext("uuid", "").strip()
         with self._record_call("redefine", uuid):
+            if absent and uuid not in self._machines:
+                self.put(xml)
             machine = self._machine(uuid)
             _check_name(machine, domain.findtext("name", ""))
             machine.xml = xml

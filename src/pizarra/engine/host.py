@@ -25,6 +25,7 @@ from pizarra.storage.interface import (
     Capabilities,
     Change,
     CheckpointStore,
+    ContentIds,
     DeviceStore,
     Faults,
     NewCheckpoint,
@@ -227,6 +228,15 @@ class Host:
             return {one.uuid: found.get(one.uuid, frozenset()) for one in these}
 
         return self._by_storage(volumes, slots)
+
+    def content_ids(self, volumes: Sequence[Volume]) -> dict[str, ContentIds | PizarraError]:
+        """By UUID, which content a volume and its slots have, as in storage; nothing of storage
+        that keeps no undo."""
+
+        def ids(storage: Storage, these: list[Volume]) -> Mapping[str, ContentIds]:
+            return storage.content_ids(these) if isinstance(storage, UndoStore) else {}
+
+        return self._by_storage(volumes, ids)
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """What is kept of volumes and what they have change places; a fault each. What their

@@ -39,7 +39,7 @@ class MachineStates:
     def save(self, volume: Volume, to: Volume) -> None:
         """What the machine of ``volume`` has now is that of ``to``."""
         if _has_state(volume):
-            self._save(self._files(volume), self.folder / to.uuid)
+            self._save(self.files_in_use(volume), self.folder / to.uuid)
 
     def save_from(self, files: StateFiles, to: Volume) -> None:
         """What is in these files is that of ``to``."""
@@ -65,7 +65,7 @@ class MachineStates:
         if not _has_state(pair.volume):
             return None
         try:
-            _put(self._original(pair.source), self._files(pair.volume))
+            _put(self._original(pair.source), self.files_in_use(pair.volume))
         except PizarraError as error:
             return error
         except OSError as error:
@@ -89,7 +89,7 @@ class MachineStates:
         if not _has_state(one.volume) or not kept.is_dir():
             return None
         try:
-            _put(kept, self._files(one.volume))
+            _put(kept, self.files_in_use(one.volume))
             flight.record(f"state remove {kept.name}")
             remove_atomically(kept)
         except PizarraError as error:
@@ -97,6 +97,13 @@ class MachineStates:
         except OSError as error:
             return _fault(one.volume, error)
         return None
+
+    def put_back(self, volume: Volume, folder: Path) -> None:
+        """The machine of a seat, which is off, has what is in a folder. Raises StorageFault."""
+        try:
+            _put(folder, self.files_in_use(volume))
+        except OSError as error:
+            raise _fault(volume, error) from None
 
     def drop_ram(self, seat: Seat, slot: UndoSlot | None) -> None:
         """The RAM that libvirt saved of a machine is in the slot, if there is one, and libvirt has
@@ -147,7 +154,7 @@ class MachineStates:
         """What is not the baseline's: "", "NVRAM", "TPM" or both. Raises StorageFault."""
         if not _has_state(pair.volume) or not isinstance(pair.volume.labels, SeatLabels):
             return ""
-        source, files = self._original(pair.source), self._files(pair.volume)
+        source, files = self._original(pair.source), self.files_in_use(pair.volume)
         try:
             differs = (
                 "" if same_content(source / "nvram", files.nvram) else "NVRAM",
@@ -196,7 +203,8 @@ class MachineStates:
         folder = self.folder / volume.uuid
         return {one.name: one for one in sorted(folder.iterdir())} if folder.is_dir() else {}
 
-    def _files(self, volume: Volume) -> StateFiles:
+    def files_in_use(self, volume: Volume) -> StateFiles:
+        """Where libvirt keeps what the machine of a volume has now. Raises ComputeFault."""
         labels = volume.labels
         assert isinstance(labels, SeatLabels | MaintenanceLabels), "they have a machine"
         return state_files_of(self.compute.xml(labels.domain))
@@ -214,7 +222,7 @@ class MachineStates:
 
     def _fill(self, volume: Volume, slot: UndoSlot) -> None:
         if not self._slot(volume, slot).is_dir():
-            self._save(self._files(volume), self._slot(volume, slot))
+            self._save(self.files_in_use(volume), self._slot(volume, slot))
 
     def _original(self, baseline: Volume) -> Path:
         folder = self.folder / baseline.uuid

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pizarra.errors import HostNotFit
 from pizarra.model.sentence import N_
+from pizarra.service.backup.manifest import RESTORED
 from pizarra.settings import Settings
 from pizarra.system.own_folder import is_ours, names_in, open_folder_at, opening_folder
-from pizarra.system.process import run
+from pizarra.system.system_user import make_system_user
 
 
 def lay_out(settings: Settings) -> str:
@@ -26,10 +26,11 @@ def lay_out(settings: Settings) -> str:
     Raises HostNotFit.
     """
     user = settings.server_user if os.geteuid() == 0 else ""
-    known = _find_user(user, settings.pages_folder) if user else None
+    known = make_system_user(user, settings.pages_folder) if user else None
     owner = (known.pw_uid, known.pw_gid) if known else (os.geteuid(), os.getegid())
     with opening_server_folder(settings) as folder:
         os.fchmod(folder, 0o755)
+        _hand_over_restored(folder, settings.pages_folder.name, owner)
         _give_pages_folder(folder, settings.pages_folder, owner)
     return user
 
@@ -56,14 +57,6 @@ def opening_server_folder(settings: Settings) -> Iterator[int]:
             path=settings.server_folder,
             why=error.strerror,
         ) from None
-
-
-def _find_user(user: str, home: Path) -> pwd.struct_passwd:
-    with suppress(KeyError):
-        return pwd.getpwnam(user)
-    where = ["--home-dir", str(home), "--shell", "/usr/sbin/nologin"]
-    run(["useradd", "--system", "--user-group", *where, user])
-    return pwd.getpwnam(user)
 
 
 def _take_over(parent: int, name: str) -> None:
@@ -101,6 +94,22 @@ def _is_old(folder: int) -> bool:
     names, owner = names_in(folder), os.fstat(folder).st_uid
     is_theirs = owner not in (0, os.geteuid())
     return is_theirs or ("pages" not in names and "server.sqlite" in names)
+
+
+def _hand_over_restored(folder: int, pages: str, owner: tuple[int, int]) -> None:
+    """What ``pizarra restore`` left for the pages becomes their folder. Root's alone until then."""
+    try:
+        restored = open_folder_at(folder, RESTORED)
+    except FileNotFoundError:
+        return
+    try:
+        for name in names_in(restored):
+            os.chown(name, *owner, dir_fd=restored, follow_symlinks=False)
+        os.fchown(restored, *owner)
+        os.rename(RESTORED, pages, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+    finally:
+        os.close(restored)
 
 
 def _give_pages_folder(folder: int, path: Path, owner: tuple[int, int]) -> None:

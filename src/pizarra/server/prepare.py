@@ -24,6 +24,7 @@ def main() -> int:
     from django.core.management import call_command
 
     django.setup()
+    from pizarra.server.jobs.restored import end_what_was_open
     from pizarra.server.people.models import Role, User
     from pizarra.server.project.database import check_encoding
 
@@ -33,6 +34,7 @@ def main() -> int:
     except HostNotFit as error:
         sys.stderr.write(f"pizarra: {error}\n  {error.advice}\n")
         return error.exit_status
+    end_what_was_open(read_settings().pages_folder)
     if User.objects.filter(role=Role.TECHNICIAN).exists():
         return HAD_TECHNICIAN
     if password := os.environ.get(FIRST_PASSWORD):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HOUSEKEEPING_S = 30.0  # that a command waits for the guard, which claims a seat for a moment
 _HOUSEKEEPING = "housekeeping"  # whose claim says that the guard has claimed seats, or may
+HOST = "host"  # a claim
 _UMASK = 0o022  # QEMU's user enters our folders; what is secret has a mode of its own
 
 
@@ -49,12 +50,14 @@ class Context:
         shared: Iterable[str] = (),
         wait_s: float | None = None,
     ) -> Iterator[None]:
-        """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``.
+        """Claim seats, classrooms or templates for a verb; see ``system.locks.claiming``. Whoever
+        claims anything shares the host: who claims ``HOST`` alone knows that no verb is half-way.
 
         Whoever has claimed something finishes, also when the terminal closes meanwhile. Whoever
         must wait does so in ``while_waiting``.
         """
         names, shared = tuple(names), tuple(shared)
+        shared = shared if HOST in names else (HOST, *shared)
         its = partial(claiming, names, verb, shared=shared, folder=self.host.settings.lock_folder)
         with ExitStack() as held:
             if self.is_housekeeping:

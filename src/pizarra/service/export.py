@@ -4,9 +4,7 @@ checksums. Both are imported as a template."""
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +29,7 @@ from pizarra.storage.images import export, image_info
 from pizarra.storage.interface import NewVolume, Progress
 from pizarra.system.checksum import sha256_of
 from pizarra.system.file_copies import copy_atomically, sync, write_new
-from pizarra.system.own_folder import open_folder_at, opening_folder, path_of
+from pizarra.system.own_folder import making_folder, path_of
 
 MANIFEST = "manifest.json"
 _STATE = "state"
@@ -129,11 +127,10 @@ def _export(
     for volume in volumes:
         _check_sealed(volume)
     to = to.absolute()
-    _check_new(to)
+    check_new_folder(to)
     try:
-        with opening_folder(to.parent) as parent, _part(parent, to.name) as (name, part):
+        with making_folder(to, mode=0o755) as part:
             manifest = _write(context, title, version, volumes, path_of(part))
-            os.rename(name, to.name, src_dir_fd=parent, dst_dir_fd=parent)
     except OSError as error:
         raise StorageFault("Cannot write {path}: {why}.", path=to, why=error.strerror) from None
     return manifest
@@ -149,21 +146,7 @@ def _check_sealed(volume: Volume) -> None:
         )
 
 
-@contextmanager
-def _part(parent: int, name: str) -> Iterator[tuple[str, int]]:
-    """A new folder of ours in one that may be another user's, by its name and its descriptor. The
-    folder is removed at the end, unless it got another name."""
-    name = f".{name}.part{os.getpid()}"
-    os.mkdir(name, 0o755, dir_fd=parent)
-    fd = open_folder_at(parent, name)
-    try:
-        yield name, fd
-    finally:
-        os.close(fd)
-        shutil.rmtree(name, ignore_errors=True, dir_fd=parent)
-
-
-def _check_new(to: Path) -> None:
+def check_new_folder(to: Path) -> None:
     """An empty folder is as good as none: a rename takes its place."""
     if not to.parent.is_dir():
         raise BadInput("There is no folder {path}.", "Make it: mkdir -p {path}", path=to.parent)

@@ -30,6 +30,8 @@ from pizarra.service import (
 )
 from pizarra.service.adoption_ends import finish_adoptions
 from pizarra.service.after_boot import start_due
+from pizarra.service.backup.settle import forget_restored, put_back_states, settle_restored
+from pizarra.service.backup.staging import exchange_folders
 from pizarra.service.claims import own_identity
 from pizarra.service.classrooms import restore_network
 from pizarra.service.context import Context
@@ -42,7 +44,9 @@ def recover(context: Context) -> list[Report]:
 
     What goes wrong stops nothing else: it is told, and the first such error is raised at the end.
     """
-    faults = _settle_left_overs(context)
+    exchange_folders(context.host.settings)  # of a restore that was cut off
+    faults = settle_restored(context)  # first: it brings records, which explain undos
+    faults += _settle_left_overs(context)
     reports = []
     for name in context.host.observe().classrooms:
         try:
@@ -116,6 +120,7 @@ def _recover_classroom(context: Context, name: str, faults: list[PizarraError]) 
         except PizarraError as error:
             faults.append(error)
         defined = _define_again(context, classroom)
+        put_back_states(context, classroom.seats, defined)
         completed = _complete(context, classroom)
         outcomes = each_seat(
             context.host,
@@ -140,12 +145,20 @@ def _define_again(context: Context, classroom: Classroom) -> frozenset[str]:
     compute = context.host.compute
     defined = set[str]()
     for seat in classroom.seats:
-        if seat.power is Power.ABSENT and not seat.is_adopted and not seat.fault:
-            try:
+        if seat.power is not Power.ABSENT or seat.fault:
+            continue
+        made = context.host.definitions.get(seat.domain_uuid) if seat.is_adopted else None
+        try:
+            if made:
+                compute.redefine(made, absent=True)
+            elif not seat.is_adopted:
                 compute.define(provision.domain_spec(seat))
-            except PizarraError:
-                continue  # the seat says that its machine is gone
-            defined.add(seat.name)
+            else:
+                continue  # it was not ours to describe
+        except PizarraError as error:
+            context.emit(Noted(text=N_("Not recovered: {why}"), facts={"why": error}))
+            continue  # the seat says that its machine is gone
+        defined.add(seat.name)
     return frozenset(defined)
 
 
@@ -226,6 +239,7 @@ def _forget_records(context: Context) -> list[PizarraError]:
     """Records of seats that are gone, and files that say nothing; those are told."""
     journal = context.host.journal
     try:
+        forget_restored(context.host)
         journal.remove_unfinished()
         recovery.forget_gone(context.host, context.host.observe())
     except PizarraError as error:

@@ -260,6 +260,10 @@ class Storage(VolumeStore, RecordStore, Protocol):
     """What every driver is."""
 
 
+ContentIds = Mapping[str, str]  # by slot, and PRESENT for the volume itself
+PRESENT = "present"
+
+
 @runtime_checkable
 class UndoStore(Protocol):
     """What a rewind takes away can be kept beside the volume, and change places with it."""
@@ -271,6 +275,15 @@ class UndoStore(Protocol):
 
     def undo_slots(self, volumes: Sequence[Volume]) -> Mapping[str, frozenset[UndoSlot]]:
         """By UUID, the slots that hold something; only of volumes that have such a slot."""
+        ...
+
+    def content_ids(self, volumes: Sequence[Volume]) -> Mapping[str, ContentIds]:
+        """By UUID, which content each volume and each of its filled slots has: a word each.
+
+        A content that a rewind or a swap made never has a word that another content of the same
+        volume or slot has had. Who notes the words can tell later whether what was noted beside
+        them is still about these contents. What a machine writes need not change a word.
+        """
         ...
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:

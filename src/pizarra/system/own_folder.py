@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -37,6 +38,27 @@ def opening_folder(path: Path, *, make: bool = False, ours: bool = False) -> Ite
         yield fd
     finally:
         os.close(fd)
+
+
+@contextmanager
+def making_folder(path: Path, *, mode: int, ours: bool = False) -> Iterator[int]:
+    """The descriptor of a new folder, which has its name when the block is left, and not before.
+    An error in the block removes the folder. An empty folder with the name is replaced.
+
+    Raises OSError; ``ours`` as for ``opening_folder``.
+    """
+    new = f".{path.name}.part{os.getpid()}"
+    with opening_folder(path.parent, ours=ours) as parent:
+        os.mkdir(new, mode, dir_fd=parent)
+        fd = open_folder_at(parent, new)
+        try:
+            yield fd
+            os.fsync(fd)
+            os.rename(new, path.name, src_dir_fd=parent, dst_dir_fd=parent)
+            os.fsync(parent)
+        finally:
+            os.close(fd)
+            shutil.rmtree(new, ignore_errors=True, dir_fd=parent)
 
 
 def open_folder_at(folder: int, name: str) -> int:

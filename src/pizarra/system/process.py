@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -100,6 +100,47 @@ def run(
     return done
 
 
+def transfer(
+    argv: Sequence[str],
+    *,
+    user: tuple[int, int],
+    source: int = subprocess.DEVNULL,
+    target: int = subprocess.PIPE,
+    variables: Mapping[str, str] | None = None,
+    timeout_s: float = 3600,
+) -> str:
+    """Run a command as a user and a group, by their numbers. The command reads the open file
+    ``source`` and prints to the open file ``target``; without a target, what it prints is returned.
+
+    ``variables`` are secrets for its environment. Raises as ``run`` does.
+    """
+    record(" ".join(argv))
+    is_other = user != (os.geteuid(), os.getegid())
+    who: dict[str, Any] = {"user": user[0], "group": user[1], "extra_groups": []}
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=source,
+            stdout=target,
+            stderr=subprocess.PIPE,
+            env=environment() | dict(variables or {}),
+            cwd="/",
+            **(who if is_other else {}),
+        )
+    except (FileNotFoundError, PermissionError):
+        raise _missing(argv[0]) from None
+    try:
+        stdout, stderr = map(_text, _communicate(child, b"", timeout_s))
+    except subprocess.TimeoutExpired:
+        raise timeout_of(argv, timeout_s) from None
+    finally:
+        _end(child)
+    if child.returncode:
+        raise failure_of(Completed(argv=tuple(argv), returncode=child.returncode,
+                                   stdout=stdout, stderr=stderr))  # fmt: skip
+    return stdout
+
+
 def _communicate(
     child: subprocess.Popen[bytes], given: bytes, timeout_s: float
 ) -> tuple[bytes, bytes]:
@@ -129,8 +170,8 @@ def _communicate(
                     stream.close()
         if not pipes.get_map():
             child.wait(max(0.0, deadline - time.monotonic()))
-    stdout, stderr = said.values()
-    return bytes(stdout), bytes(stderr)
+    stdout, stderr = (bytes(said[pipe]) if pipe else b"" for pipe in (child.stdout, child.stderr))
+    return stdout, stderr
 
 
 def _give(fd: int, given: bytes) -> tuple[bytes, bool]:

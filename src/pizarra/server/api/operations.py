@@ -99,12 +99,16 @@ def invalid_response(request: HttpRequest, error: InvalidRequest) -> HttpRespons
 @api.post("/classrooms/{classroom}/roster", response=shapes.RosterOut)
 @rule(Rule.ROOM_TEACHER, Scope.MANAGE)
 def roster_put(request: HttpRequest, classroom: str, sent: shapes.RosterIn) -> dict[str, Any]:
-    """Check a roster, or apply all of it."""
-    room = get_object_or_404(Room, name=classroom)
-    read, applied = rooms.put_roster(
-        user_of(request), room, sent.csv, apply=sent.apply, request=request
-    )
-    return {"rows": read.rows, "errors": read.errors, "applied": applied}
+    """Check a roster, or apply all of it: a text, or a file (CSV, or a OneRoster zip)."""
+    room, text, applied = get_object_or_404(Room, name=classroom), sent.csv, False
+    read = None
+    if sent.file:
+        text, read = rooms.read_roster_file(room, sent.file, sent.course)
+    if read is None or not read.errors:
+        read, applied = rooms.put_roster(
+            user_of(request), room, text, apply=sent.apply, request=request
+        )
+    return {"csv": text, "rows": read.rows, "errors": read.errors, "applied": applied}
 
 
 @api.post("/classrooms/{classroom}/code", response=shapes.CodeOut)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import Field
+from pydantic import Base64Bytes, Field
 
 from pizarra.server.people.models import TOKEN_DAYS, TOKEN_DAYS_MAX
 from pizarra.service.uploads import PIECE_BYTES
@@ -29,15 +29,19 @@ class UploadOut(Schema):
 
 
 class RosterIn(Schema):
-    """A roster as CSV: ``seat,username,full name`` a line."""
+    """A roster as CSV: ``seat,username,full name`` a line. Or a file of it, in base64: CSV, or a
+    OneRoster zip, of which ``course`` names the class."""
 
-    csv: Annotated[str, Field(max_length=200_000)]
+    csv: Annotated[str, Field(max_length=200_000)] = ""
+    file: Base64Bytes = b""
+    course: Annotated[str, Field(max_length=200)] = ""
     apply: bool = False  # else only looked at
 
 
 class RosterOut(Schema):
     """The lines of a roster. Nothing is applied when one line is wrong."""
 
+    csv: str  # as it was read, which the lines are counted in
     rows: list[dict[str, Any]]
     errors: list[dict[str, Any]]
     applied: bool

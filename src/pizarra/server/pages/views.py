@@ -274,7 +274,11 @@ def _act_on_room(request: HttpRequest, found: Room, shown: dict[str, Any]) -> Ht
         submit(user, name, wish, request=request)
         messages.info(request, _("It is under way."))
         return redirect("wall" if act == "restore" else "room", classroom=found.name)
-    shown["csv"] = request.POST.get("csv", "")
+    shown["csv"], shown["course"] = request.POST.get("csv", ""), request.POST.get("course", "")
+    if file := request.FILES.get("file"):
+        shown["csv"], shown["roster"] = acts.read_roster_file(found, file.read(), shown["course"])
+        if shown["roster"].errors:
+            return None
     read, _applied = acts.put_roster(
         user, found, shown["csv"], apply=act == "apply", request=request
     )

@@ -9,7 +9,7 @@ from pizarra.server.hosts import host
 from pizarra.server.jobs.queue import write_audit
 from pizarra.server.people import guesses
 from pizarra.server.people.models import User
-from pizarra.server.rooms import roster
+from pizarra.server.rooms import roster, roster_files
 from pizarra.server.rooms.models import Room, SeatAssignment
 
 
@@ -25,6 +25,15 @@ def put_roster(
             row["first_password"] = first_passwords.get(row["username"], "")
         write_audit(user, "roster", room.name, facts={"n": len(read.rows)}, request=request)
     return read, applied
+
+
+def read_roster_file(room: Room, data: bytes, course: str) -> tuple[str, roster.Roster]:
+    """The text of a roster's file; of a OneRoster file, of the class ``course``. The roster has the
+    errors of the file, and no rows. Raises BadInput."""
+    taken = room.assignments.exclude(student=None).select_related("student")
+    sitting = {one.student.username: one.number for one in taken if one.student}
+    text, report = roster_files.roster_text(data, course, sitting, _numbers(room))
+    return text, roster.Roster(errors=report.errors)
 
 
 def _numbers(room: Room) -> set[int]:

@@ -1,5 +1,8 @@
 """The text of a roster, as people send one: typed, pasted from a spreadsheet, or a CSV file.
 
+A file says seldom which encoding it has. UTF-16 has zeros, UTF-8 is hardly ever valid by accident,
+and what is left is what Excel calls CSV in the west of Europe: Windows-1252.
+
 One line is one student. A field in quotes does not go on in the next line, so that a quote that is
 never closed costs its own line only.
 """
@@ -13,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
+
+from pizarra.errors import BadInput
 
 LINE_LENGTH_MAX = 1000
 _END_OF_LINE = re.compile(r"\r\n|\r|\n")
@@ -31,6 +36,31 @@ class Line:
     fault: str = ""
 
 
+def decode_text(data: bytes) -> str:
+    """The text of a file, without a mark. Raises BadInput for what is no text."""
+    for mark, encoding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if data.startswith(mark):
+            return _decode(data[2:], encoding)
+    if data.startswith(b"\xef\xbb\xbf"):
+        return _decode(data[3:], "utf-8")
+    even, odd = data[:1000:2].count(0), data[1:1000:2].count(0)
+    if max(even, odd) > len(data[:1000]) / 20:  # each plain letter of UTF-16 has a zero
+        return _decode(data, "utf-16-be" if even > odd else "utf-16-le")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return _decode(data, "cp1252")
+
+
+def _decode(data: bytes, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError:
+        raise BadInput(
+            "The file is no text that can be read.", "Save it as CSV in UTF-8, and send it again."
+        ) from None
+
+
 def parse_lines(text: str) -> Iterator[Line]:
     """The lines that say something. A separator line, a heading and empty lines do not."""
     delimiter, is_first = "", True
@@ -39,14 +69,14 @@ def parse_lines(text: str) -> Iterator[Line]:
         if told:
             delimiter = told[1]
         elif line.strip(" ,;\t"):
-            delimiter = delimiter or _delimiter(line)
+            delimiter = delimiter or delimiter_of(line)
             parsed = _parse(number, line, delimiter)
             if not (is_first and parsed.cells and parsed.cells[0].lower() in _HEADINGS):
                 yield parsed
             is_first = False
 
 
-def _delimiter(line: str) -> str:
+def delimiter_of(line: str) -> str:
     """The first separator outside of quotes: a name may have others in it."""
     return next((one for one in _QUOTED.sub("", line) if one in ",;\t"), ",")
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pizarra.errors import BadInput, NotFound
+from pizarra.errors import BadInput, Forbidden, NotFound
 from pizarra.model.names import check_name
 from pizarra.model.sentence import N_
 from pizarra.service.context import Context
@@ -57,6 +57,15 @@ def exported_file(settings: Settings, name: str) -> Path:
         if folder in path.parents and path.is_file():
             return path
     raise NotFound("There is no exported file {name!r}.", name=name)
+
+
+def check_at_terminal(context: Context) -> None:
+    """Raises Forbidden when somebody elsewhere asks for what has all secrets of a host."""
+    if context.by is not None:
+        raise Forbidden(
+            "A backup has all secrets of a host: only root makes and restores one.",
+            "On the host: sudo pizarra backup FOLDER",
+        )
 
 
 def check_is_root(context: Context, argument: str) -> None:

@@ -1,4 +1,4 @@
-"""The commands of a host: host check, adopt, inspect, recover, guard, report, commands."""
+"""The commands of a host: its check, adoption, recovery, guard, report and backup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pizarra.service.commands.declaration import (
     Who,
     command,
 )
-from pizarra.service.commands.folders import check_is_root, exports
+from pizarra.service.commands.folders import check_at_terminal, check_is_root, exports
 from pizarra.service.context import Context
 
 if TYPE_CHECKING:
@@ -191,6 +191,61 @@ def report(context: Context, wish: Report) -> Document:
         path = wish.output
     reporting.report(context.host.settings, path, lambda _what: None)
     return {"report": str(path), "bytes": path.stat().st_size}
+
+
+class Backup(Arguments):
+    """Where the backup goes."""
+
+    folder: Path = Field(description="A new folder, in one that only root can write to.")
+
+
+@command(
+    "backup",
+    who=Who.TECHNICIAN,
+    scope=Scope.MANAGE,
+    route="POST /host/backup",
+    effects=(Effect.RUNS_AS_JOB,),
+)
+def backup(context: Context, wish: Backup) -> Document:
+    """Save what of this host is not on its disks: people, settings, keys, undos, firmware states.
+
+    It waits for verbs that are under way, and none begins meanwhile; that takes seconds. The folder
+    has secrets and is root's alone. The RAM of checkpoints is left out.
+
+    Example: pizarra backup /srv/backup/monday
+    """
+    from pizarra.service.backup.save import back_up
+
+    check_at_terminal(context)
+    return back_up(context, wish.folder)
+
+
+class Restore(Arguments):
+    """What is put back."""
+
+    folder: Path = Field(description="A folder that pizarra backup wrote.")
+    replace: bool = Field(False, description="Also on a host that has a state of its own.")
+
+
+@command(
+    "restore",
+    who=Who.TECHNICIAN,
+    scope=Scope.MANAGE,
+    route="POST /host/restore",
+    effects=(Effect.RUNS_AS_JOB, Effect.DESTROYS),
+)
+def restore(context: Context, wish: Restore) -> Document:
+    """Put a backup back, all of it or nothing. No volume is touched. The server must be stopped.
+
+    Every sum is checked first. What is here now stays in folders beside. Afterwards run: pizarra
+    recover. It drops what the backup says of contents that are others by now.
+
+    Example: pizarra restore /srv/backup/monday --yes
+    """
+    from pizarra.service.backup.restore import restore as put_back
+
+    check_at_terminal(context)
+    return put_back(context, wish.folder, replace=wish.replace)
 
 
 @command("commands", who=Who.STUDENT, scope=Scope.READ, route="GET /commands")

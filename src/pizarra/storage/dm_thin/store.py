@@ -35,6 +35,7 @@ from pizarra.storage.interface import (
     Capabilities,
     Change,
     Changes,
+    ContentIds,
     Faults,
     InRecords,
     NewCheckpoint,
@@ -329,6 +330,14 @@ class DmThinStore(LvmVolumes):
             there = thin_pool.read_thins(pool)
             found |= {one.uuid: thin_undo.filled_slots(one.thin_id, there) for one in these}
         return {uuid: slots for uuid, slots in found.items() if slots}
+
+    def content_ids(self, volumes: Sequence[Volume]) -> Mapping[str, ContentIds]:
+        """By when the pool made each: it counts, and never back."""
+        found: dict[str, ContentIds] = {}
+        for pool, these in self._by_pool(volumes).items():
+            there = thin_pool.read_thins(pool)
+            found |= {one.uuid: thin_undo.content_ids(one.thin_id, there) for one in these}
+        return found
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """As a rewind, with another content."""

@@ -25,6 +25,7 @@ from pizarra.model.undo_slot import UndoSlot
 from pizarra.storage.dm_thin.ids import DISCARDED, PROBE, RESCUE, SPAN, UNDO_A, UNDO_B
 from pizarra.storage.dm_thin.metadata import Thin
 from pizarra.storage.dm_thin.pool import ThinPool
+from pizarra.storage.interface import PRESENT, ContentIds
 from pizarra.system import devmapper
 
 ThinDevices = Mapping[int, Thin]  # every thin id of a pool
@@ -39,6 +40,12 @@ def slot_id(seat: int, slot: UndoSlot) -> int:
 def filled_slots(seat: int, there: Container[int]) -> frozenset[UndoSlot]:
     """The slots of a seat that hold something."""
     return frozenset(slot for slot in UndoSlot if slot_id(seat, slot) in there)
+
+
+def content_ids(seat: int, there: ThinDevices) -> ContentIds:
+    """When the content of a seat and those of its slots were made, by the pool's count."""
+    ids = {PRESENT: seat} | {str(slot): slot_id(seat, slot) for slot in UndoSlot}
+    return {name: str(there[one].made) for name, one in ids.items() if one in there}
 
 
 def rewind(pool: ThinPool, seat: int, source: int, slot: UndoSlot | None) -> None:

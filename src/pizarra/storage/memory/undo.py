@@ -8,7 +8,14 @@ from pizarra.errors import PizarraError, StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.sentence import Sentence
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.interface import NO_UNDO, Faults, InRecords, UndoSwap
+from pizarra.storage.interface import (
+    NO_UNDO,
+    PRESENT,
+    ContentIds,
+    Faults,
+    InRecords,
+    UndoSwap,
+)
 from pizarra.storage.memory.disks import Disk, next_made
 from pizarra.storage.memory.driver import MemoryDriver
 
@@ -46,6 +53,11 @@ class MemoryUndo(MemoryDriver):
         self._begin("undo_slots")()
         found = {one.uuid: frozenset(self._find(one).undo) for one in volumes}
         return {uuid: slots for uuid, slots in found.items() if slots}
+
+    def content_ids(self, volumes: Sequence[Volume]) -> Mapping[str, ContentIds]:
+        """As a thin pool counts. One step."""
+        self._begin("content_ids")()
+        return {one.uuid: _content_ids(self._find(one)) for one in volumes}
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """Four steps each, as in a thin pool."""
@@ -107,6 +119,11 @@ class MemoryUndo(MemoryDriver):
                 del disk.undo[slot]
         text = "{n} undos that were cut off or left behind are settled"
         return (Sentence(text, n=len(left)),) if left else ()
+
+
+def _content_ids(disk: Disk) -> ContentIds:
+    present = {} if disk.blocks is None else {PRESENT: str(disk.made)}
+    return present | {str(slot): str(held.made) for slot, held in disk.undo.items()}
 
 
 def _needless(disk: Disk) -> list[UndoSlot]:

@@ -37,6 +37,7 @@ from pizarra.storage.interface import (
     Capabilities,
     Change,
     Changes,
+    ContentIds,
     Faults,
     InRecords,
     NewCheckpoint,
@@ -265,6 +266,10 @@ class Qcow2Store:
         """By the old overlays that lie beside the images."""
         found = {one.uuid: qcow2_undo.filled_slots(one.path) for one in volumes}
         return {uuid: slots for uuid, slots in found.items() if slots}
+
+    def content_ids(self, volumes: Sequence[Volume]) -> Mapping[str, ContentIds]:
+        """By the files, and their times."""
+        return {one.uuid: qcow2_undo.content_ids(one.path) for one in volumes}
 
     def swap_with_undo(self, swaps: Sequence[UndoSwap]) -> Faults:
         """A link and a rename each."""

@@ -12,14 +12,14 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pizarra.errors import StorageFault
 from pizarra.model.facts import Volume
 from pizarra.model.sentence import N_
 from pizarra.model.undo_slot import UndoSlot
-from pizarra.storage.interface import InRecords, UndoSwap
+from pizarra.storage.interface import PRESENT, ContentIds, InRecords, UndoSwap
 from pizarra.storage.qcow2.checks import check_expected, check_unheld, refusals
 from pizarra.storage.qcow2.sidecar import sidecar_path
 
@@ -39,6 +39,18 @@ def _moving_path(image: Path) -> Path:
 def filled_slots(image: Path) -> frozenset[UndoSlot]:
     """The slots of an image that hold something."""
     return frozenset(slot for slot in UndoSlot if slot_path(image, slot).exists())
+
+
+def content_ids(image: Path) -> ContentIds:
+    """Which file, and when it was last written or renamed: a name is given again, and so is an
+    inode. A write changes the word too."""
+    paths = {PRESENT: image} | {str(slot): slot_path(image, slot) for slot in UndoSlot}
+    found = dict[str, str]()
+    for name, path in paths.items():
+        with refusals(N_("read"), path), suppress(FileNotFoundError):
+            seen = path.stat()
+            found[name] = f"{seen.st_ino}-{seen.st_mtime_ns}-{seen.st_ctime_ns}"
+    return found
 
 
 def save_undo(image: Path, slot: UndoSlot) -> None:
