@@ -20,13 +20,12 @@ def main() -> int:
     """0 when the first technician was made, with the password of the environment."""
     _make_keys()
     import django
-    from django.core.management import call_command
 
     django.setup()
     from pizarra.server.people.models import Role, User
-    from pizarra.server.project.database import check_encoding
+    from pizarra.server.project.database import check_encoding, migrate
 
-    call_command("migrate", verbosity=0)
+    migrate()
     try:
         check_encoding()
     except HostNotFit as error:
