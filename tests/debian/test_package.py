@@ -18,7 +18,7 @@ from tests.debian.health import problems
 _APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600"
 
 
-# a job that waits, and how it ended, when the pump has had a minute for it
+# a job that waits, and how it ended, when the pump has had time for it
 _WAITING = """
 user = User.objects.get(username="technician")
 given = {"classroom": "net"}
