@@ -48,8 +48,8 @@ pizarra checkpoint save c-{k} one
 pizarra checkpoint list c-{k}
 pizarra reset c-{k} --off
 pizarra undo c-{k}
-pizarra checkpoint restore c-{k} one --yes
-pizarra checkpoint hand-out c-{k} one --from 1 --yes
+pizarra checkpoint restore c-{k} one
+pizarra checkpoint hand-out c-{k} one --from 1
 pizarra verify c-{k}
 pizarra checkpoint export c-{k} one /root/one-{k} --from 1
 pizarra checkpoint delete c-{k} one --yes
@@ -75,6 +75,10 @@ pizarra recover
 pizarra report --output /root/report-{k}.tar.gz
 pizarra reset c-{k} --start
 """
+_FIT = """\
+pizarra host check --fix
+pizarra host check --json
+"""
 _CLEARED = """\
 pizarra classroom delete c-{k} --yes
 pizarra template delete t-{k} --yes
@@ -96,7 +100,7 @@ def seats(host: RunningHost, command: str) -> dict[str, str]:
 
 
 def test_host_check_when_installed_then_fit_after_fix(host: RunningHost) -> None:
-    follow(host, "pizarra host check --fix\npizarra host check --json", "")
+    follow(host, _FIT, "")
     assert problems(host) == []
 
 

@@ -110,7 +110,7 @@ def test_host_when_upgraded_with_a_class_in_use_and_back_then_nothing_is_lost(
     new.seats("stop", "net")
     new.seats("undo", "net", "1")
     assert works(room, 1) == [b"of the last lesson"]
-    new.seats("checkpoint", "restore", "net", "lesson", "2", "--yes")
+    new.seats("checkpoint", "restore", "net", "lesson", "2")
     assert works(room, 2) == [b"saved"]
     assert {one["verified"] for one in new.seats("reset", "net", "3", "--mode", "warm").values()}
     assert "running" in command("virsh", "domstate", "net-03"), "its RAM was of the old version"
@@ -124,7 +124,7 @@ def test_host_when_upgraded_with_a_class_in_use_and_back_then_nothing_is_lost(
     old.seats("verify", "net")
     old.seats("undo", "net", "1")
     assert works(room, 1) == [b"of this lesson"]
-    old.seats("checkpoint", "restore", "net", "lesson", "2", "--yes")
+    old.seats("checkpoint", "restore", "net", "lesson", "2")
     assert works(room, 2) == [b"saved"]
     old.seats("reset", "net", "--mode", "warm")
     old.seats("reset", "net", "--off")
