@@ -94,6 +94,7 @@ def write_settings(machine: LabMachine, mode: str, command: str, size: os.termin
         "LAB_CWD": Path.cwd(),
         "LAB_CAPABILITIES": CAPABILITIES,
         "LAB_MODULES": get_kernel().modules.parent,
+        "LAB_BOOT": get_kernel().image.parent / "boot",
         "LAB_DISK_IS_NEW": int(machine.disk.is_new),
         "LAB_DISK_IS_KEPT": int(machine.disk.is_kept),
         "LAB_GUESTS": os.environ.get("LAB_GUESTS", ""),

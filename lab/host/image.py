@@ -25,6 +25,7 @@ _PACKAGES = (
     *("apparmor", "openssh-server", "ca-certificates", "locales", "git", "make"),
     *("lvm2", "libvirt-daemon-system", "libvirt-clients", "qemu-system-x86", "qemu-utils"),
     *("dnsmasq-base", "iptables", "nftables", "iproute2", "polkitd", "dmidecode", "virtinst"),
+    *("ovmf", "swtpm", "swtpm-tools", "procps"),
     # `make install` would fetch these: an emulated host unpacks a compiler for minutes
     *("gcc", "libc6-dev", "pkg-config", "libvirt-dev", "python3-dev", "python3-venv"),
 )

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.accelerator import Accelerator, choose_accelerator
@@ -142,6 +142,13 @@ class RunningHost:
         except subprocess.TimeoutExpired:
             return ""
         return asked.stdout.decode().strip()
+
+    def cut_and_boot(self) -> str:
+        """Cut the power, and boot from what the disks have by then; systemd's word for it."""
+        self.cut_power()
+        again = replace(self.machine, resumes=False).start()
+        self.machine, self.child, self.shell = again.machine, again.child, again.shell
+        return self.await_up()
 
     def save(self) -> None:
         """Keep the memory beside the disks, in them, and end QEMU. Raises LabError."""

@@ -42,13 +42,15 @@ def mark_journal(host: RunningHost) -> None:
 
 
 def problems(host: RunningHost) -> list[str]:
-    """One line a problem since the mark, or since the boot where there is none."""
+    """One line a problem since the mark, or since the boot where there is none. What our own units
+    say counts since the boot."""
     since = f'$([ -s {_CURSOR} ] && echo --after-cursor="$(cat {_CURSOR})" || echo -b)'
     failed = _lines(host, "systemctl --failed --no-legend --plain")
     denied = _lines(host, f"journalctl {since} -q -o cat --grep 'apparmor=.DENIED.'")
     errors = _lines(host, f"journalctl {since} -q -o short -p err")
+    ours = _lines(host, "journalctl -b -q -o short -p err -u 'pizarra*'")
     return [f"failed unit: {one}" for one in failed] + [
-        one for one in dict.fromkeys(denied + errors) if not _is_harmless(one)
+        one for one in dict.fromkeys(denied + errors + ours) if not _is_harmless(one)
     ]
 
 

@@ -18,6 +18,23 @@ from tests.debian.health import problems
 _APT = "DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=600"
 
 
+# a job that waits, and how it ended, when the pump has had time for it
+_WAITING = """
+user = User.objects.get(username="technician")
+given = {"classroom": "net"}
+Job.objects.create(host="local", use_case="verify", arguments=given, classroom="net", user=user)
+"""
+_ENDED = """
+import time
+for _ in range(600):
+    state = Job.objects.get().state
+    if state not in ("queued", "running"):
+        break
+    time.sleep(1)
+print(state)
+"""
+
+
 @pytest.fixture(scope="module")
 def package(suite: Suite) -> Path:
     found = package_of(suite)
@@ -37,6 +54,20 @@ def next_version(package: Path, folder: Path) -> Path:
     return target
 
 
+def ask_server(host: RunningHost, code: str) -> str:
+    """What these lines print, run as the pages with their database."""
+    lines = f"""
+import os, django
+os.environ["DJANGO_SETTINGS_MODULE"] = "pizarra.server.project.settings"
+django.setup()
+from pizarra.server.jobs.models import Job
+from pizarra.server.people.models import User
+{code}
+"""
+    python = "cd / && runuser -u pizarra -- /usr/lib/pizarra/bin/python -"
+    return must(host, python, lines.encode()).strip()
+
+
 def machines(host: RunningHost) -> str:
     """Each QEMU's process and each volume: what nothing of this may change."""
     volumes = "lvs --noheadings -o lv_name,lv_size vg0"
@@ -49,16 +80,23 @@ def test_package_when_upgraded_removed_and_purged_then_machines_and_volumes_stay
     must(host, "pizarra template import deb /root/guest.img --storage lvm-thin --vg vg0")
     must(host, "pizarra classroom create net --template deb --seats 2 --memory 64M")
     must(host, "pizarra start net && systemctl enable -q --now pizarra.service")
+    must(host, "echo 'undo_hours = 20' >>/etc/pizarra/pizarra.toml")
+    must(host, "systemctl stop pizarra-pages")
+    ask_server(host, _WAITING)
     before = machines(host)
 
     install_package(host, next_version(package, tmp_path))
     assert machines(host) == before
-    assert "active" in must(host, "systemctl is-active pizarra.service pizarra-guard.timer")
+    units = "pizarra.service pizarra-pages.service pizarra-guard.timer pizarra-fence.service"
+    must(host, f"systemctl is-active {units}")
+    assert "undo_hours = 20" in must(host, "cat /etc/pizarra/pizarra.toml")
+    assert ask_server(host, _ENDED) == "ended"
     assert ".1~deb" in must(host, "dpkg-query -W -f='${Version}' pizarra")
 
     must(host, f"{_APT} remove pizarra")
     assert machines(host) == before
     assert host.shell.run("command -v pizarra").returncode == 1
+    assert host.shell.run("pgrep -f /usr/lib/pizarra").stdout == b"", "no part of it runs on"
     assert "pizarra.toml" in must(host, "ls /etc/pizarra")
     assert problems(host) == []
 

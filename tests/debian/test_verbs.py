@@ -20,30 +20,65 @@ pizarra classroom list
 pizarra classroom show c-{k}
 pizarra start c-{k}
 pizarra status c-{k}
+pizarra freeze c-{k} --message 'Look at me'
+pizarra unfreeze c-{k}
 pizarra inspect c-{k}-01
-pizarra stop c-{k}
+pizarra stop c-{k} --grace 0
 pizarra reset c-{k} --off
 pizarra verify c-{k}
 """
+_NEXT_VERSION = """\
+pizarra template maintain t-{k} --memory 64M --network none
+pizarra template discard t-{k} --yes
+pizarra template maintain t-{k} --memory 64M --network none
+virsh -q destroy $(virsh -q list --name | grep ^t-{k})
+pizarra template publish t-{k}
+pizarra classroom upgrade c-{k} --yes
+pizarra reset c-{k} --off
+pizarra verify c-{k} --deep
+pizarra template prune t-{k} --yes
+pizarra template export t-{k} /root/export-{k}
+pizarra template import again-{k} /root/export-{k} --storage {k}
+pizarra template delete again-{k} --yes
+"""
 _WITH_UNDO = """\
 pizarra start c-{k}
-pizarra stop c-{k}
+pizarra stop c-{k} --grace 0
 pizarra checkpoint save c-{k} one
 pizarra checkpoint list c-{k}
 pizarra reset c-{k} --off
 pizarra undo c-{k}
-pizarra checkpoint restore c-{k} one --yes
-pizarra checkpoint hand-out c-{k} one --from 1 --yes
+pizarra checkpoint restore c-{k} one
+pizarra checkpoint hand-out c-{k} one --from 1
 pizarra verify c-{k}
+pizarra checkpoint export c-{k} one /root/one-{k} --from 1
 pizarra checkpoint delete c-{k} one --yes
+pizarra classroom warm c-{k} --settle 20 --yes
+pizarra reset c-{k} --mode warm --start
+pizarra stop c-{k} --grace 0
+"""
+_WITH_DATA = """\
+pizarra template import d-{k} /root/guest.img --data 16M --storage {k}
+pizarra classroom create e-{k} --template d-{k} --seats 2 --memory 64M --storage {k}
+pizarra classroom swap-data e-{k} 1 2
+pizarra reset e-{k} --off
+pizarra classroom delete e-{k} --yes --with-data
+pizarra template delete d-{k} --yes
 """
 _AT_LAST = """\
 pizarra classroom resize c-{k} --seats 3 --yes
+printf 'classroom: c-{k}\ntemplate: t-{k}\nseats: 3\nmemory: 64M\n' >c-{k}.yaml
+pizarra classroom apply c-{k}.yaml --dry-run
 pizarra guard
+pizarra commands --json
 pizarra recover
 pizarra report --output /root/report-{k}.tar.gz
 pizarra backup /root/backup-{k}
 pizarra reset c-{k} --start
+"""
+_FIT = """\
+pizarra host check --fix
+pizarra host check --json
 """
 _CLEARED = """\
 pizarra classroom delete c-{k} --yes
@@ -66,7 +101,7 @@ def seats(host: RunningHost, command: str) -> dict[str, str]:
 
 
 def test_host_check_when_installed_then_fit_after_fix(host: RunningHost) -> None:
-    follow(host, "pizarra host check --fix\npizarra host check --json", "")
+    follow(host, _FIT, "")
     assert problems(host) == []
 
 
@@ -83,9 +118,30 @@ def test_fence_when_nftables_is_restarted_then_its_rules_are_back(host: RunningH
 @pytest.mark.parametrize("kind", ["lvm-thin", "lvm-thick", "qcow2"])
 def test_verbs_when_each_is_used_once_then_all_succeed(host: RunningHost, kind: str) -> None:
     follow(host, _ALWAYS, kind)
+    follow(host, _NEXT_VERSION, kind)
+    follow(host, _WITH_DATA, kind)
     if kind != "lvm-thick":  # it has neither undo nor checkpoints
         follow(host, _WITH_UNDO, kind)
     follow(host, _AT_LAST, kind)
+    assert problems(host) == []
+
+
+# the command is killed with the host, in its work
+_CUT = """\
+pizarra start c-lvm-thin
+(setsid pizarra reset c-lvm-thin --off >/dev/null 2>&1 </dev/null &)
+until [ -n "$(ls /var/lib/pizarra/journal 2>/dev/null)" ]; do sleep 0.01; done
+"""
+
+
+def test_power_when_cut_in_a_rewind_then_recovered_at_boot_and_proven(host: RunningHost) -> None:
+    assert host.shell.run(_CUT, _SLOW_S).returncode == 0
+    assert host.cut_and_boot() == "running"
+    mark_journal(host)
+    recovered = host.shell.run("systemctl show -P Result pizarra-recover.service").stdout
+    assert recovered.decode().strip() == "success"
+    assert host.shell.run("ls -A /var/lib/pizarra/journal").stdout == b""
+    assert set(seats(host, "pizarra verify c-lvm-thin").values()) <= {"done", "unchanged"}
     assert problems(host) == []
 
 

@@ -14,7 +14,7 @@ from pizarra.service.context import Context
 from pizarra.storage.kinds import Kind
 from tests.contract.storage_lvm import VG, lvm
 from tests.fixtures.command import pizarra
-from tests.fixtures.old_labels import old_texts
+from tools.format_1 import format_1_of
 
 
 def all_tags() -> dict[str, set[str]]:
@@ -34,8 +34,7 @@ def write_old_tags(lab: Context) -> None:
     facts = lab.host.observe()
     for volume in facts.volumes.values():
         if volume.labels is not None:
-            texts = old_texts(volume.labels, facts.classroom("net").record)
-            old = {PREFIX + "=".join(item) for item in texts.items()}
+            old = {*format_1_of(volume.labels, facts.classroom("net").record).to_tags()}
             tags = [part for tag in {*volume.tags} - old for part in ("--deltag", tag)]
             tags += [part for tag in old - {*volume.tags} for part in ("--addtag", tag)]
             lvm("lvchange", "-y", *tags, f"{VG}/{volume.name}")

@@ -21,6 +21,7 @@ from pizarra.engine.host import Host
 from pizarra.model.classroom_record import ClassroomRecord
 from pizarra.model.facts import StorageFacts, StorageKind, Volume, labelled
 from pizarra.model.labels import (
+    PREFIX,
     BaselineLabels,
     CheckpointLabels,
     FillingLabels,
@@ -31,6 +32,7 @@ from pizarra.model.labels import (
     SeatLabels,
     TemplateLabels,
     labels_from_tags,
+    seat_labels_of,
     version_labels_of,
 )
 from pizarra.model.outcome import Mode
@@ -45,6 +47,7 @@ from pizarra.storage.lvm import commands, report
 from pizarra.storage.lvm.records import record_tag, records_seen
 from pizarra.storage.qcow2.sidecar import read_sidecar
 from pizarra.storage.qcow2.store import Qcow2Store
+from tools.format_1 import format_1_of
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "formats_1"
 MOMENTS = ["maintaining", "published"]
@@ -71,6 +74,27 @@ def test_volumes_when_of_format_1_then_each_is_understood_and_known_to_be_old(mo
         assert (volume.fault, volume.has_old_labels) == (None, True), volume.name
         assert volume.labels is not None
         assert labels_from_tags(volume.labels.to_tags()) == volume.labels
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_labels_when_written_back_then_say_what_that_version_wrote(moment: str) -> None:
+    """That version wrote more on checkpoints, which says nothing there."""
+    facts = host_facts(moment)
+    written = 0
+    for volume in facts.volumes.values():
+        labels = volume.labels
+        if labels is None or isinstance(labels, FillingLabels):
+            continue
+        seat = seat_labels_of(labels)
+        record = facts.classroom(seat.classroom).record if seat else None
+        back = format_1_of(labels, record)
+        there = {tag for tag in volume.tags if tag.startswith(PREFIX)}
+        assert set(back.to_tags()) <= there, volume.name
+        if isinstance(labels, SeatLabels | TemplateLabels | MaintenanceLabels):
+            assert set(back.to_tags()) == there, volume.name
+        assert not back.lost
+        written += 1
+    assert written >= 15
 
 
 def test_labels_when_of_format_1_then_every_role_has_its_class() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pizarra.errors import NotOurs
 
 # the key then -> the key now
-_KEYS = {
+KEYS = {
     "role": "role",
     "template": "template",
     "version": "version",
@@ -68,9 +68,9 @@ def translated(raw: Mapping[str, str]) -> dict[str, str]:
     Raises NotOurs for a key that was never one.
     """
     for key in raw:
-        if key not in _KEYS:
+        if key not in KEYS:
             raise NotOurs("the label {key!r} is not one of ours", key=key)
-    texts = {_KEYS[key]: text for key, text in raw.items()}
+    texts = {KEYS[key]: text for key, text in raw.items()}
     if texts.get("role") == "filling":
         texts["becomes"] = _becomes(texts)
     role = texts.get("becomes", texts.get("role", ""))

@@ -21,14 +21,13 @@ def main() -> int:
     else the page of the first visit makes one."""
     _make_keys()
     import django
-    from django.core.management import call_command
 
     django.setup()
     from pizarra.server.jobs.restored import end_what_was_open
     from pizarra.server.people.models import Role, User
-    from pizarra.server.project.database import check_encoding
+    from pizarra.server.project.database import check_encoding, migrate
 
-    call_command("migrate", verbosity=0)
+    migrate()
     try:
         check_encoding()
     except HostNotFit as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -59,3 +60,36 @@ def check_encoding() -> None:
             "Make one in UTF-8: createdb -E UTF8 --locale=C.UTF-8 -T template0 NAME",
             encoding=encoding,
         )
+
+
+def migrate() -> None:
+    """Bring the tables to this version.
+
+    A database of an older version in SQLite is migrated as a copy. So it is as it was when a
+    migration fails, and afterwards it stays beside the new one for a return to that version.
+    """
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    loader = (executor := MigrationExecutor(connection)).loader
+    is_older = executor.migration_plan(loader.graph.leaf_nodes()) and loader.applied_migrations
+    if not is_older or connection.vendor != "sqlite":
+        call_command("migrate", verbosity=0)
+        return
+    path = Path(connection.settings_dict["NAME"])
+    new, before = path.with_name(f"{path.name}.new"), path.with_name(f"{path.name}.before")
+    for end in ("", "-wal", "-shm"):  # of a migration that failed
+        new.with_name(new.name + end).unlink(missing_ok=True)
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM INTO %s", [str(new)])
+    connection.close()  # what is in the journals goes into the files
+    connection.settings_dict["NAME"] = new
+    try:
+        call_command("migrate", verbosity=0)
+    finally:
+        connection.close()
+        connection.settings_dict["NAME"] = path
+    before.unlink(missing_ok=True)
+    os.link(path, before)
+    new.replace(path)
