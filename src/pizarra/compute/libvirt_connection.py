@@ -73,6 +73,7 @@ class LibvirtConnections:
             except libvirt.libvirtError as error:
                 if last or error.get_error_domain() != libvirt.VIR_FROM_RPC:
                     raise _refusal(what, which, error) from None
+                self._pool.hang_up()
         raise AssertionError("the last try returns or raises")
 
     def _connect(self) -> Connection:

@@ -154,6 +154,30 @@ def raise_fence(context: Context) -> None:
     if not stood:
         text = N_("The firewall between seats was not whole: it stands again.")
         context.emit(Noted(text=text, facts={}))
+    try:
+        _renew_network_rules(context)
+    except PizarraError as error:
+        text = N_("The firewall rules of libvirt's networks cannot be renewed: {why}")
+        context.emit(Noted(text=text, facts={"why": error}))
+
+
+def _renew_network_rules(context: Context) -> None:
+    """libvirt's daemon starts anew when networks have lost their rules. It does so once: where that
+    does not help, the next minute only says so. The file says that it was tried."""
+    compute, tried = context.host.compute, context.host.settings.rules_file
+    bare = compute.networks_without_rules()
+    if not bare:
+        tried.unlink(missing_ok=True)
+        return
+    if tried.exists():
+        text = N_("The networks {names} have no firewall rules: systemctl restart libvirtd")
+        context.emit(Noted(text=text, facts={"names": ", ".join(bare)}))
+        return
+    tried.parent.mkdir(parents=True, exist_ok=True)
+    tried.touch()
+    compute.renew_network_rules()
+    text = N_("The networks {names} had lost their firewall rules: libvirt made them anew.")
+    context.emit(Noted(text=text, facts={"names": ", ".join(bare)}))
 
 
 def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:

@@ -20,6 +20,6 @@ def give_end(apps: Any, schema_editor: Any) -> None:
 class Migration(migrations.Migration):
     """Only content changes."""
 
-    dependencies = [("people", "0001_initial")]
+    dependencies = [("people", "0002_no_axes")]
 
     operations = [migrations.RunPython(give_end, migrations.RunPython.noop)]
