@@ -140,6 +140,7 @@ def test_site_when_built_then_each_page_leads_to_the_same_page_in_the_other_lang
     assert 'lang="es"' in wall
     assert '../en/dashboard.html" lang="en"' in wall
     assert "Restablecer" in wall
+    assert "_images/wall.es.png" in wall
 
 
 def _names() -> list[str]:

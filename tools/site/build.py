@@ -21,6 +21,7 @@ BUILD = ROOT / "build" / "docs"
 LANGUAGES = ("en", "es")
 _HERE = Path(__file__).parent
 _FROM_ROOT = ("ARCHITECTURE.md", "CONTRIBUTING.md")  # pages that stand beside docs/
+_USELESS = (".buildinfo", "objects.inv", "*.map")  # for builders and other sites, not for readers
 _PICTURES = ("*.png", "screenshots/*.png")
 
 
@@ -34,8 +35,9 @@ def build_site(folder: Path) -> int:
         status = run_sphinx("html", source, html / language, f"language={language}")
         if status:
             return status
-        (html / language / ".buildinfo").unlink(missing_ok=True)  # only for builds that go on
-        (html / language / "objects.inv").unlink(missing_ok=True)  # only for other sites
+        for useless in _USELESS:
+            for path in (html / language).rglob(useless):
+                path.unlink()
     write_theme_words(html / "es")
     shutil.copy(_HERE / "templates" / "index.html", html / "index.html")
     return 0

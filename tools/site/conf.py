@@ -13,6 +13,7 @@ locale_dirs = ["locale"]
 gettext_compact = False  # a compiled catalogue a page, so that a page can stay English
 gettext_auto_build = False  # tools.site compiles it
 smartquotes = False
+figure_language_filename = "{root}.{language}{ext}"  # wall.es.png, where there is one
 myst_heading_anchors = 3
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_links_external_new_tab = False
