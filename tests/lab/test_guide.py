@@ -27,7 +27,7 @@ def desk(
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PIZARRA_VG", VG)
-    monkeypatch.setenv("PIZARRA_GRACE_S", "10")
+    monkeypatch.setenv("PIZARRA_GRACE_S", "90")  # a guest in an emulator in an emulator
     return lab
 
 

@@ -15,7 +15,7 @@ from pizarra.service.commands.table import all_commands
 from pizarra.settings import Settings
 from tools.command_tree import commands
 from tools.site.build import LANGUAGES, build_site, generated_pages
-from tools.site.catalogue import program_words, read_catalogue, read_template
+from tools.site.catalogue import program_texts, read_catalogue, read_template
 from tools.site.languages import THEME_WORDS, WHOLE
 from tools.site.pages import addresses
 from tools.site.rest import description
@@ -62,7 +62,7 @@ def test_site_when_generated_then_every_command_and_its_options_are_in_it(genera
 def test_site_when_generated_then_every_setting_and_error_code_is_in_it(generated: str) -> None:
     wanted = [*Settings.model_fields, *(one.code for one in _errors(PizarraError))]
     assert [one for one in wanted if f"| `{one}` |" not in generated] == []
-    included = re.findall(r"{include} generated/([\w-]+)\.md", "".join(map(read, _names())))
+    included = re.findall(r"{include} generated/([\w-]+)\.inc", "".join(map(read, _names())))
     assert {"settings-host", "settings-teachers", "settings-server", "error-codes",
             "dashboard-addresses", "host-checks", "commands-options"} == set(included)  # fmt: skip
 
@@ -83,7 +83,7 @@ def test_site_when_read_then_every_policy_and_every_page_of_the_dashboard_is_in_
 def test_site_when_read_then_every_page_is_in_its_contents() -> None:
     listed = re.findall(r"^(?:generated/)?([\w-]+)$", read("index.md") + read("commands.md")
                         + read("rest.md"), re.M)  # fmt: skip
-    included = re.findall(r"{include} generated/([\w-]+)\.md", "".join(map(read, _names())))
+    included = re.findall(r"{include} generated/([\w-]+)\.inc", "".join(map(read, _names())))
     pages = {name.removesuffix(".md") for name in _names()} | set(generated_pages())
     assert pages - {"index"} <= {*listed, *included}
 
@@ -92,7 +92,7 @@ def test_site_when_a_teacher_reads_it_in_spanish_then_every_text_has_a_translati
     texts: Catalog,
 ) -> None:
     own = {one.id: one.string for one in read_catalogue() if one.id and one.string}
-    known = own.keys() | program_words().keys()
+    known = own.keys() | program_texts().keys()
     wanted = [one.id for one in texts if WHOLE.intersection(page for page, _ in one.locations)]
     assert len(wanted) > 150
     assert [one for one in wanted if one not in known] == [], "python -m tools.site.catalogue"

@@ -72,7 +72,8 @@ def gather_pages(source: Path) -> None:
         shutil.copytree(_HERE / name, source / name)
     shutil.copy(ROOT / "src/pizarra/server/static/pizarra/pizarra.svg", source / "static")
     for name, text in generated_pages().items():
-        page = source / "generated" / f"{name}.md"
+        ending = "md" if text.startswith("# ") else "inc"  # a page, or what a page takes in
+        page = source / "generated" / f"{name}.{ending}"
         page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")
 

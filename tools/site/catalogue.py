@@ -34,13 +34,13 @@ def read_catalogue(path: Path = PO) -> Catalog:
         return read_po(file, locale="es")
 
 
-def program_words() -> dict[str, str]:
-    """The texts of the program that have a Spanish translation, without plurals."""
+def program_texts() -> dict[str, str]:
+    """The texts of the program and their Spanish, which may be empty yet; without plurals."""
     return {
         one.id: one.string
         for path in _PROGRAM
         for one in read_catalogue(path)
-        if isinstance(one.id, str) and isinstance(one.string, str) and one.id and one.string
+        if isinstance(one.id, str) and isinstance(one.string, str) and one.id
     }
 
 
@@ -48,7 +48,7 @@ def write_compiled(source: Path) -> None:
     """Write what Sphinx reads, for each page in ``source``: the site's own translations, else the
     program's. A page that stays English gets its title only."""
     own = {one.id: one.string for one in read_catalogue() if one.id and one.string}
-    known = program_words() | own
+    known = {text: words for text, words in program_texts().items() if words} | own
     for page in source.rglob("*.md"):
         title = _title(page)
         words = {title: known.get(title, "")} if page.name in ENGLISH_ONLY else known
@@ -96,13 +96,13 @@ def _title(page: Path) -> str:
 
 def update_catalogue() -> list[str]:
     """Write the catalogue; returns the texts without a translation, each after its page."""
-    known, catalogue = program_words(), read_catalogue()
+    catalogue = read_catalogue()
     with tempfile.TemporaryDirectory() as folder:
         catalogue.update(
             read_template(Path(folder)), no_fuzzy_matching=True, update_creation_date=False
         )
     catalogue.obsolete.clear()
-    for text in known:
+    for text in program_texts():
         if (one := catalogue.get(text)) is not None and not one.string:
             catalogue.delete(text)
     catalogue.fuzzy = False
