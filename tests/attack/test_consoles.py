@@ -53,6 +53,7 @@ def test_console_of_a_student_when_the_right_ends_then_closed(
     assert closed(stream) == LET_GO
 
 
+@pytest.mark.long
 def test_console_of_a_seat_without_a_student_when_reset_then_closed(school: School) -> None:
     stream = school.ada.console("net", 4)
     assert school.ada.run("POST", "/classrooms/net/verbs/reset", {"seats": "4"})["error"] is None
@@ -62,6 +63,7 @@ def test_console_of_a_seat_without_a_student_when_reset_then_closed(school: Scho
     assert closed(stream) == LET_GO
 
 
+@pytest.mark.long
 def test_console_when_its_teacher_is_removed_then_closed(school: School) -> None:
     add = "Room.objects.get(name='net').teachers.{}(User.objects.get(username='bob'))"
     school.served.change(add.format("add"))
@@ -70,6 +72,7 @@ def test_console_when_its_teacher_is_removed_then_closed(school: School) -> None
     assert closed(stream) == LET_GO
 
 
+@pytest.mark.long
 def test_console_when_its_classroom_is_another_one_then_closed(school: School) -> None:
     assert school.create(school.ada, "short")["state"] == "ended"
     stream = school.ada.console("short", 1)
@@ -86,6 +89,7 @@ def test_ticket_when_whoever_asked_has_signed_out_then_it_opens_nothing(school: 
     assert closed(leo.open(path)) == 4403
 
 
+@pytest.mark.long
 def test_events_of_a_job_when_whoever_reads_signs_out_then_they_end(
     school: School, served: Served
 ) -> None:

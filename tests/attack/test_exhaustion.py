@@ -65,34 +65,23 @@ def post(served: Served, source: str, name: str, password: str) -> int:
 # connections and bodies
 
 
-_HALF_A_BODY = b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nuser"
 VISITORS = OPEN_PER_ADDRESS + 22
+_HALVES: dict[bytes, dict[int, int]] = {
+    b"": {0: VISITORS},
+    b"GET /sign-in/ HTTP/1.1\r\nHost: loc": {0: VISITORS},
+    # a request whose headers are whole has a place: who has none left is told so at once
+    b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nuser": {
+        408: OPEN_PER_ADDRESS,
+        503: VISITORS - OPEN_PER_ADDRESS,
+    },
+}
 
 
-@pytest.mark.parametrize(
-    ("sent", "answers"),
-    [
-        pytest.param(b"", {0: VISITORS}, id="silent"),
-        pytest.param(b"GET /sign-in/ HTTP/1.1\r\nHost: loc", {0: VISITORS}, id="half the headers"),
-        # a request whose headers are whole has a place: who has none left is told so at once
-        pytest.param(_HALF_A_BODY, {408: OPEN_PER_ADDRESS, 503: 22}, id="half a body"),
-    ],
-)
 def test_visitors_when_they_send_half_a_request_then_they_are_cut_off_and_others_are_served(
-    sent: bytes, answers: dict[int, int], served: Served
-) -> None:
-    with ExitStack() as stack:
-        visitors = [stack.enter_context(connect(served)) for _ in range(VISITORS)]
-        for one in visitors:
-            one.sendall(sent)
-        assert sign_in_page(served) == 200
-        assert Counter(status_of(one) for one in visitors) == answers
-    assert threads(served.pages) < 100
-
-
-def test_visitor_when_each_second_brings_a_byte_of_the_headers_then_is_cut_off(
     served: Served,
 ) -> None:
+    """One address is silent, one sends half the headers, one half a body; one goes on byte by
+    byte with its headers."""
     ended = threading.Event()
 
     def drip(visitor: socket.socket) -> None:
@@ -100,13 +89,25 @@ def test_visitor_when_each_second_brings_a_byte_of_the_headers_then_is_cut_off(
             while not ended.wait(1):
                 visitor.sendall(b"a")
 
-    with connect(served) as visitor:
-        visitor.sendall(b"GET /sign-in/ HTTP/1.1\r\nX-A: ")
-        dripping = threading.Thread(target=drip, args=(visitor,))
+    with ExitStack() as stack:
+        dripper = stack.enter_context(connect(served, "127.0.4.9"))
+        dripper.sendall(b"GET /sign-in/ HTTP/1.1\r\nX-A: ")
+        dripping = threading.Thread(target=drip, args=(dripper,))
         dripping.start()
-        assert status_of(visitor) == 0
+        halves = [
+            [stack.enter_context(connect(served, f"127.0.4.{n}")) for _ in range(VISITORS)]
+            for n in range(1, len(_HALVES) + 1)
+        ]
+        for visitors, sent in zip(halves, _HALVES, strict=True):
+            for one in visitors:
+                one.sendall(sent)
+        assert sign_in_page(served) == 200
+        answers = [Counter(status_of(one) for one in visitors) for visitors in halves]
+        assert answers == list(_HALVES.values())
+        assert status_of(dripper) == 0
         ended.set()
         dripping.join()
+    assert threads(served.pages) < 100
 
 
 def test_visitor_when_one_address_opens_connections_on_and_on_then_the_others_have_theirs(
@@ -175,6 +176,7 @@ _REFUSED = {
 }
 
 
+@pytest.mark.long
 def test_journal_when_a_visitor_sends_what_is_refused_on_and_on_then_few_lines_are_written(
     served: Served,
 ) -> None:
@@ -238,12 +240,14 @@ def test_door_when_callers_say_nothing_then_its_threads_have_a_limit_and_it_answ
 
 
 def test_door_when_a_caller_does_not_end_the_question_then_is_let_go(served: Served) -> None:
-    for sent in (b"", b'{"ask": "quer', b"x" * 300_000):
-        with socket.socket(socket.AF_UNIX) as caller:
+    with ExitStack() as stack:
+        callers = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
+        for caller, sent in zip(callers, (b"", b'{"ask": "quer', b"x" * 300_000), strict=True):
             caller.settimeout(LIMIT_S)
             caller.connect(str(served.door))
             with suppress(BrokenPipeError):
                 caller.sendall(sent)
+        for caller in callers:
             with caller.makefile("rb") as answer, suppress(ConnectionResetError):
                 line = answer.readline()
                 assert line == b"" or json.loads(line)["error"]["code"] == "bad_input"

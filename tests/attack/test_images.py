@@ -96,6 +96,7 @@ def test_copy_when_a_backing_file_is_named_after_the_look_then_refused_and_no_se
     assert SECRET not in content(target)
 
 
+@pytest.mark.long
 def test_copy_when_the_file_is_rewritten_during_it_then_no_secret_comes(
     upload: Path, secret: Path, place: Path
 ) -> None:
@@ -308,6 +309,7 @@ def test_child_when_we_are_killed_then_it_ends(upload: Path) -> None:
         assert waiting.wait(30) == 0
 
 
+@pytest.mark.long
 def test_copy_when_the_child_ends_in_it_then_fails_in_words(place: Path) -> None:
     """The image is large, so that the copy is under way when the child ends."""
     large = create_image(place / "large", LARGE)

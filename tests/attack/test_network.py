@@ -211,6 +211,7 @@ def test_host_when_a_seat_takes_anothers_addresses_then_it_believes_the_other(ow
     assert victim.can_reach(GATEWAY)
 
 
+@pytest.mark.long
 def test_bridge_when_a_seat_forges_then_what_pizarra_can_know_does_not_pass(
     bridged: Class,
 ) -> None:
@@ -229,6 +230,7 @@ def test_bridge_when_a_seat_forges_then_what_pizarra_can_know_does_not_pass(
     assert bridged.arrives(neighbour(mine)), "docs/security.md says so"
 
 
+@pytest.mark.long
 def test_bridge_when_a_seat_looks_for_another_then_nothing_arrives(bridged: Class) -> None:
     other = bridged.students[1]
     assert not bridged.arrives(udp(bridged.mac(), OWN, (5000, 5000)), at=other)
@@ -300,6 +302,7 @@ def test_start_when_all_rules_were_flushed_then_all_stand_and_other_machines_go_
     assert school.host.inside("pgrep", "-f", first.uuid) == qemu
 
 
+@pytest.mark.long
 def test_network_when_all_rules_were_flushed_then_another_starts_all_the_same(
     school: School,
 ) -> None:
@@ -351,6 +354,7 @@ def test_start_when_rules_were_taken_away_then_they_stand_before_the_machine_run
     assert f'"{port_name(second.mac)}" . {OTHER}' in after
 
 
+@pytest.mark.long
 def test_port_when_the_fence_knows_no_machine_then_nothing_passes(own: Class) -> None:
     """The rules that stand before libvirtd does: `fence.nft`."""
     compute, host = own.school.compute, own.school.host

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.attack.school import Browser, School, closed, until
+from tests.attack.school import Browser, School, Wish, closed, until
 from tests.attack.served import Served
 
 CLASSROOM = "/classrooms/net"
@@ -102,6 +102,7 @@ def reset_of(who: Browser, path: str) -> object:
     return (who.end_of(answer.json()["id"])["error"] or {}).get("code")
 
 
+@pytest.mark.long
 def test_classroom_when_deleted_then_its_room_goes_with_it(school: School) -> None:
     assert school.create(school.bob, "gone")["state"] == "ended"
     assert school.bob.run("DELETE", "/classrooms/gone")["state"] == "ended"
@@ -131,9 +132,33 @@ def test_reset_by_when_left_to_teachers_then_no_checkpoint_of_a_student_goes_aro
     assert school.tec.run("PUT", CLASSROOM, {"file": file + "students"})["state"] == "ended"
 
 
+def test_reset_by_when_left_to_technicians_then_no_teacher_makes_the_seats_anew(
+    school: School,
+) -> None:
+    def file(seats: int, who: str) -> Wish:
+        return {"file": f"classroom: own\ntemplate: debian\nseats: {seats}\nmemory: 64M\n"
+                        f"reset_by: {who}\n"}  # fmt: skip
+
+    assert School.create(school.ada, "own", seats=3)["state"] == "ended"
+    path = "/classrooms/own"
+    assert school.tec.run("PUT", path, file(3, "technicians"))["state"] == "ended"
+    for method, place, wish in (
+        ("POST", f"{path}/resize", {"seats": 1}),
+        ("PUT", path, file(1, "technicians")),
+        ("DELETE", path, None),
+    ):
+        told = school.ada.run(method, place, wish)
+        assert told["state"] == "failed", f"{method} {place}: the machines of others are gone"
+        assert told["error"]["code"] == "forbidden"
+    assert school.ada.run("POST", f"{path}/resize", {"seats": 4})["state"] == "ended"
+    assert school.tec.run("PUT", path, file(4, "teachers"))["state"] == "ended"
+    assert school.ada.run("DELETE", path)["state"] == "ended"
+
+
 # ---- turns
 
 
+@pytest.mark.long
 def test_jobs_when_one_student_asks_for_hundreds_then_few_are_taken_and_a_teacher_comes_through(
     school: School, served: Served
 ) -> None:

@@ -230,13 +230,17 @@ def test_guard_when_a_seat_wrote_more_than_its_classroom_allows_then_it_stands_s
     assert set(lesson.powers()) == {"running"}
 
 
-def test_guard_when_another_command_works_on_a_seat_then_it_is_left_to_that(
-    lesson: Lesson,
+def test_guard_when_another_command_works_on_a_seat_over_its_growth_then_it_is_left_to_that(
+    lesson: Lesson, tmp_path: Path
 ) -> None:
-    lesson.write(2, 40)
+    file = tmp_path / "net.yaml"
+    usual = "classroom: net\ntemplate: t\nseats: 5\nmemory: 64M\nstorage: memory\n"
+    file.write_text(f"{usual}growth: 1M\n")
+    apply.carry_out(lesson.context, apply.plan(lesson.context, apply.read_spec(file)))
+    lesson.write(2, 300)
     with lesson.context.claim(["seat:net-02"], "reset", shared=["classroom:net"]):
-        told = lesson.guard(free_share=0.4)
-    assert lesson.powers()[1] == "running"
+        told = lesson.guard(free_share=0.9)
+    assert lesson.powers()[1] == "running", "its pool has room: the next look pauses it"
     assert any("net-02 could not be paused" in one for one in told)
 
 

@@ -26,7 +26,7 @@ from pizarra.planner.drift import redefine_fault
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
-from pizarra.service.claims import complete_cut_off
+from pizarra.service.claims import check_may_reset, complete_cut_off
 from pizarra.service.context import Context
 from pizarra.service.limits import check_disk, check_limits
 from pizarra.service.look import look_at_all
@@ -288,7 +288,8 @@ def resize(
     disk_bytes: int | None = None,
     with_data: bool = False,
 ) -> Report:
-    """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
+    """Add or remove seats (the highest numbers go), or grow every seat's first disk. Raises
+    Forbidden, also for who may not reset and removes seats."""
     began = time.perf_counter()
     check_name(name, N_("classroom"))
     with context.claim([f"classroom:{name}"], N_("classroom resize"), wait_s=context.wait_s):
@@ -303,6 +304,7 @@ def resize(
             outcomes += _add_seats(context, facts, classroom, seats)
         elif seats is not None and seats < len(classroom.seats):
             _check_at_least_one(seats)
+            check_may_reset(context, classroom.seats[seats:])
             _check_data(classroom.seats[seats:], with_data=with_data)
             outcomes += _remove_seats(context, classroom.seats[seats:])
     return _report(name, "resize", outcomes, began)
@@ -422,12 +424,14 @@ def _check_data(seats: Sequence[Seat], *, with_data: bool) -> None:
 def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """Remove a classroom: machines, disks, network. Adopted machines are let go, not removed.
 
-    Raises BadInput when there are data disks, but ``with_data`` was not said.
+    Raises BadInput when there are data disks, but ``with_data`` was not said; Forbidden for who may
+    not reset: a classroom that is made again has the original content.
     """
     began = time.perf_counter()
     check_name(name, N_("classroom"))
     with context.claim([f"classroom:{name}"], N_("classroom delete"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
+        check_may_reset(context, classroom.seats)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]
         complete_cut_off(context, adopted)  # they go on with the disks that they have

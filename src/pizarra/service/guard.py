@@ -10,15 +10,17 @@ from typing import Any
 
 from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
-from pizarra.engine.halts import Halt
+from pizarra.engine.halts import Halt, halt_seen
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat
+from pizarra.model.policy import ResetBy
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed
 from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.reset import ResetPlan, Step
 from pizarra.service import data_disks, halting
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
@@ -27,6 +29,8 @@ from pizarra.storage.interface import ExtendableStore
 
 SOON_S = 8 * 3600
 PATIENCE_S = 600.0  # for whoever gives a command again that died
+_STARTS = {Step.START, Step.WAKE, Step.RESUME}
+_OFF = (Power.OFF, Power.ABSENT)
 
 
 def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
@@ -46,6 +50,23 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
             text = N_("{n} seats need up to {needs}, {free} are free in {place}/{pool}.")
             context.emit(Noted(text=text, facts=_numbers(need)))
         _foresee(context, need.pool)
+
+
+def ensure_room_for(context: Context, plan: ResetPlan, claimed: Sequence[Seat]) -> None:
+    """The same of the machines that a plan starts. One that the guard paused is as one that is off
+    when a student asks: no reset of theirs lets it go on writing. Raises NoSpace."""
+    folder = context.host.settings.halt_folder
+    by_student = context.by is ResetBy.STUDENTS
+    ensure_room(
+        context,
+        [
+            one.seat
+            for one in plan.seats
+            if _STARTS & {*one.steps}
+            and (one.seat.power in _OFF or (by_student and halt_seen(folder, one.seat)))
+        ],
+        claimed,
+    )
 
 
 def _foresee(context: Context, pool: Pool) -> None:
