@@ -15,7 +15,9 @@ from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
+from tools.site.checks import checks
 from tools.site.languages import ENGLISH_ONLY, THEME_WORDS, is_translatable
+from tools.site.markdown import plain
 
 ROOT = Path(__file__).parents[2]
 PO = ROOT / "docs" / "locale" / "es" / "LC_MESSAGES" / "site.po"
@@ -102,7 +104,7 @@ def update_catalogue() -> list[str]:
             read_template(Path(folder)), no_fuzzy_matching=True, update_creation_date=False
         )
     catalogue.obsolete.clear()
-    for text in program_texts():
+    for text in [*program_texts(), *(plain(one) for texts in checks().values() for one in texts)]:
         if (one := catalogue.get(text)) is not None and not one.string:
             catalogue.delete(text)
     catalogue.fuzzy = False
