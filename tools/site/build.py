@@ -22,6 +22,7 @@ LANGUAGES = ("en", "es")
 _HERE = Path(__file__).parent
 _FROM_ROOT = ("ARCHITECTURE.md", "CONTRIBUTING.md")  # pages that stand beside docs/
 _USELESS = (".buildinfo", "objects.inv", "*.map")  # for builders and other sites, not for readers
+_LAST = "hosts"  # of the list in the contents that a new page comes into
 _PICTURES = ("*.png", "screenshots/*.png")
 
 
@@ -64,6 +65,8 @@ def gather_pages(source: Path) -> None:
             target = source / picture.relative_to(ROOT / "docs")
             target.parent.mkdir(exist_ok=True)
             shutil.copy(picture, target)
+    contents = source / "index.md"
+    contents.write_text(_with_all_pages(contents.read_text(encoding="utf-8")), encoding="utf-8")
     for name in _FROM_ROOT:
         text = (ROOT / name).read_text(encoding="utf-8")
         (source / name.lower()).write_text(re.sub(r"\]\(docs/", "](", text), encoding="utf-8")
@@ -76,6 +79,13 @@ def gather_pages(source: Path) -> None:
         page = source / "generated" / f"{name}.{ending}"
         page.parent.mkdir(exist_ok=True)
         page.write_text(text, encoding="utf-8")
+
+
+def _with_all_pages(contents: str) -> str:
+    """The contents, with each page of docs/ that they do not name after the page ``_LAST``."""
+    named = set(re.findall(r"^[\w-]+$", contents, re.M))
+    pages = sorted({page.stem for page in (ROOT / "docs").glob("*.md")} - named - {"index"})
+    return contents.replace(f"\n{_LAST}\n", "\n".join(["", _LAST, *pages, ""]))
 
 
 def generated_pages() -> dict[str, str]:
