@@ -150,6 +150,10 @@ class ComputeFault(PizarraError):
     code = "compute_fault"
 
 
+class RulesGone(ComputeFault):
+    """libvirt has no firewall rules for its networks: somebody took its chains away."""
+
+
 class SubnetTaken(ComputeFault):
     """A network cannot start, most likely because its addresses are somebody else's."""
 

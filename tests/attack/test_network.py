@@ -17,8 +17,9 @@ import pytest
 
 from pizarra.compute.fence import Fence
 from pizarra.compute.libvirt_driver import LibvirtCompute
-from pizarra.compute.libvirt_rules import LibvirtRules, RulesGone
+from pizarra.compute.libvirt_rules import LibvirtRules
 from pizarra.compute.network_xml import network_name, port_name
+from pizarra.errors import RulesGone
 from tests.fixtures.libvirt import Libvirt
 from tests.host.test_networks import GATEWAY, School, Student, eventually
 from tests.host.test_networks import school as school

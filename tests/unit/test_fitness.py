@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -98,10 +97,6 @@ def with_kvm(verdict: KvmVerdict, *loadable: str, flag: str = "vmx") -> HostSeen
     machine = replace(MACHINE, cpu_flag=flag)
     probe = KvmProbe(verdict=verdict, detail="no answer within 8 s")
     return replace(HEALTHY, kvm=probe, kernel=kernel, machine=machine)
-
-
-def with_firewall(**more: Any) -> HostSeen:
-    return replace(HEALTHY, network=replace(HEALTHY.network, **more))
 
 
 def with_kernel(targets: Iterable[str] | Trouble, *loadable: str, bare: bool = False) -> HostSeen:
@@ -304,14 +299,6 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "firewall cannot be set": (
         replace(HEALTHY, network=NetworkSeen(bridge="", tap="", firewall="no nat")),
         *("firewall", W, "no nat", "", False),
-    ),
-    "rules between seats flushed": (
-        with_firewall(is_fenced=False),
-        *("fence", W, "each other", "pizarra guard", True),
-    ),
-    "rules of libvirt flushed": (
-        with_firewall(bare=("default", "pizarra-net")),
-        *("rules", U, "default, pizarra-net", "systemctl restart libvirtd", False),
     ),
     "lvm is missing, groups are wanted": (
         *(replace(lacking("lvm"), lvm=Trouble(text="x"), vg="vg_class"), "lvm", U),

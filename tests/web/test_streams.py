@@ -167,7 +167,7 @@ def test_export_when_it_is_a_whole_disk_then_the_pages_hold_a_piece_of_it(
         browser = AsyncClient()
         await browser.aforce_login(school["tec"])
         tracemalloc.start()
-        answer = await browser.get("/api/v1/exports/disk.raw")
+        answer: Any = await browser.get("/api/v1/exports/disk.raw")
         count = 0
         async for piece in answer.streaming_content:
             count += len(piece)

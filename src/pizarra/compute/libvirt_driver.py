@@ -57,10 +57,10 @@ from pizarra.compute.libvirt_networks import (
     rebuild_fence,
     remove_network,
 )
-from pizarra.compute.libvirt_rules import LibvirtRules, RulesGone
+from pizarra.compute.libvirt_rules import LibvirtRules
 from pizarra.compute.libvirt_storage import volume_path
 from pizarra.compute.small_picture import make_small, receive_picture
-from pizarra.errors import ComputeFault
+from pizarra.errors import ComputeFault, RulesGone
 from pizarra.model.facts import Domain
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.taken_subnet import TakenSubnet

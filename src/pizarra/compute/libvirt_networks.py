@@ -12,7 +12,7 @@ import libvirt
 from pizarra.compute.fence import Fence, Port, read_ports
 from pizarra.compute.interface import Lease, NetworkSpec
 from pizarra.compute.libvirt_connection import Connection, VirDomain, VirNetwork, or_none
-from pizarra.compute.libvirt_rules import LibvirtRules, RulesGone
+from pizarra.compute.libvirt_rules import LibvirtRules
 from pizarra.compute.network_xml import (
     NETWORK_PREFIX,
     NetworkInfo,
@@ -22,7 +22,7 @@ from pizarra.compute.network_xml import (
     network_xml,
     read_network,
 )
-from pizarra.errors import ComputeFault, NotOurs, PizarraError, SubnetTaken
+from pizarra.errors import ComputeFault, NotOurs, PizarraError, RulesGone, SubnetTaken
 from pizarra.model.taken_subnet import TakenSubnet
 
 _ABSENT = frozenset({libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_DOMAIN})

@@ -13,7 +13,7 @@ import re
 import threading
 from collections.abc import Iterable, Sequence
 
-from pizarra.errors import ComputeFault
+from pizarra.errors import RulesGone
 from pizarra.system.process import run
 
 # the daemon of networks where libvirt has one for each driver, else the one of all
@@ -21,10 +21,6 @@ _RESTART = tuple(
     ("systemctl", "try-restart", unit) for unit in ("virtnetworkd.service", "libvirtd.service")
 )
 _RESTART_S = 120.0
-
-
-class RulesGone(ComputeFault):
-    """libvirt cannot make the rules of a network, as its chains are gone."""
 
 
 class LibvirtRules:

@@ -28,7 +28,7 @@ from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
 from pizarra.service.claims import check_may_reset, complete_cut_off
 from pizarra.service.context import Context
-from pizarra.service.limits import check_disk, check_limits
+from pizarra.service.limits import check_disk, check_limits, check_policy
 from pizarra.service.look import look_at_all
 from pizarra.service.networks import macs_by_number, make_class_network
 from pizarra.storage.interface import Faults, RewindTarget
@@ -258,6 +258,8 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
     with context.claim([f"classroom:{spec.name}"], N_("classroom apply"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
+        check_limits(context, spec, classroom)  # again: it may be another one than was planned for
+        check_policy(context, spec.policy, classroom.record.policy)
         _check_not_adopted(classroom, N_("changed"))
         sound = [seat for seat in classroom.seats if not seat.fault]
         faults = {

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Generator
 from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -152,7 +153,7 @@ async def _one_by_one(first: bytes, pieces: Generator[bytes, None, None]) -> Asy
     with closing(pieces):
         while piece:
             yield piece
-            piece = await sync_to_async(next)(pieces, b"")
+            piece = await sync_to_async(partial(next, pieces, b""))()
 
 
 @api.get("/audit", response=list[shapes.AuditOut])
