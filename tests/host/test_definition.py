@@ -106,9 +106,10 @@ def test_definition_when_we_change_it_then_libvirt_takes_it_with_what_somebody_a
 def slots_of(seat: Seat) -> dict[str, str]:
     """Where each disk and the screen are plugged in, as libvirt has chosen."""
     root = etree.fromstring(seat.compute.xml(seat.uuid))
-    disks = {
-        disk.xpath("string(target/@dev)"): disk.find("address")
-        for disk in root.iterfind("devices/disk")
+    disks = {str(disk.xpath("string(target/@dev)")): disk for disk in root.iterfind("devices/disk")}
+    devices = {**disks, "screen": root.find("devices/video")}
+    return {
+        name: etree.tostring(place).decode().strip()
+        for name, device in devices.items()
+        if device is not None and (place := device.find("address")) is not None
     }
-    places = {**disks, "screen": root.find("devices/video/address")}
-    return {name: etree.tostring(place).decode().strip() for name, place in places.items()}

@@ -87,31 +87,28 @@ def _among_namesakes(ask: Callable[[Sequence[str]], Completed]) -> Completed:
     is ours, ``ask`` is called again, so that LVM sees only the disks of that one."""
     done = ask(())
     refused = _NAMESAKES.search(done.stderr)
-    if refused and (devices := _disks_of_ours(refused[1])):
-        return ask(devices)
-    return done
+    return ask(_disks_of_ours(refused[1])) if refused else done
 
 
 def _disks_of_ours(vg: str) -> list[str]:
-    """The physical volumes of the group of this name that is ours; none when nobody can tell.
-    Whoever asks may hold LVM's lock."""
-    groups = _ask([*lvm_commands.full_report(), _NO_LOCK])
-    told = lvm_report.parse_groups(groups.stdout).readable
-    uuids = [one.vg.vg_uuid for one in told if one.vg.vg_name == vg and not one.fault]
+    """The physical volumes of the group of this name that is ours. Whoever asks may hold LVM's
+    lock. Raises HostNotFit when nobody can tell which one it is."""
+    told = lvm_report.parse_groups(_ask([*lvm_commands.full_report(), _NO_LOCK]).stdout).readable
+    group = next(one for one in told if one.vg.vg_name == vg)
+    if group.fault:
+        raise HostNotFit(
+            "Two volume groups have one name, so LVM does neither: {said}",
+            "See vgs -o +vg_uuid,pv_name, then rename one: vgrename UUID NEW_NAME",
+            said=group.fault,
+        )
     disks = lvm_calls.rows(_ask([*lvm_calls.report("pvs", "pv_name,vg_uuid"), _NO_LOCK]).stdout)
-    return [row["pv_name"] for row in disks if [row["vg_uuid"]] == uuids]
+    return [row["pv_name"] for row in disks if row["vg_uuid"] == group.vg.vg_uuid]
 
 
 def _in_words(verb: str, stderr: str) -> PizarraError:
     said = _words(stderr)
     if "nsufficient free space" in said or "nsufficient suitable" in said:
         return NoSpace("LVM has no room: {said}", "Make room, or add a disk: vgextend.", said=said)
-    if "Multiple VGs found" in said:
-        return HostNotFit(
-            "Two volume groups have one name, so LVM does neither: {said}",
-            "See vgs -o +vg_uuid,pv_name, then rename one: vgrename UUID NEW_NAME",
-            said=said,
-        )
     if "Volume group" in said and "not found" in said:
         return HostNotFit("{said}.", "See the volume groups with: vgs", said=said.rstrip("."))
     return StorageFault("LVM refused {verb}: {said}", verb=verb, said=said or "it did not say why")
