@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pizarra.server.project.settings")
 os.environ.setdefault("PIZARRA_SERVER_FOLDER", tempfile.mkdtemp(prefix="pizarra-web-"))
 os.environ.setdefault("PIZARRA_RUN_FOLDER", tempfile.mkdtemp(prefix="pizarra-run-"))
+os.environ.setdefault("PIZARRA_STATE_FOLDER", tempfile.mkdtemp(prefix="pizarra-state-"))
 
 import django
 import pytest
