@@ -111,6 +111,13 @@ class TooManyJobs(Busy):
     http_status = 429
 
 
+class TooManyStreams(Busy):
+    """Whoever asks has as many streams open as one person may have."""
+
+    code = "too_many_streams"
+    http_status = 429
+
+
 class TooOften(PizarraError):
     """Somebody guesses. The hint says when they can try again."""
 
@@ -141,6 +148,10 @@ class ComputeFault(PizarraError):
     """libvirt or QEMU refused."""
 
     code = "compute_fault"
+
+
+class RulesGone(ComputeFault):
+    """libvirt has no firewall rules for its networks: somebody took its chains away."""
 
 
 class SubnetTaken(ComputeFault):

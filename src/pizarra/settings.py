@@ -157,6 +157,11 @@ class Settings(BaseModel):
         return self.run_folder / "halts"
 
     @property
+    def rules_file(self) -> Path:
+        """A file that says: libvirt was restarted for the firewall rules of its networks."""
+        return self.run_folder / "rules"
+
+    @property
     def lock_folder(self) -> Path:
         """The folder of the claims of seats, classrooms and templates."""
         return self.run_folder / "locks"

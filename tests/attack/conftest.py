@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-USER = "nobody"
+from tests.attack.school import School
+from tests.attack.served import USER, Served, serving
+
 SECRET = b"root's secret. " * 512
 
 
@@ -41,6 +43,21 @@ def place() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="pizarra-attack-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A server that a file of tests has for itself."""
+    with tempfile.TemporaryDirectory(prefix="pizarra-attack-") as name:
+        Path(name).chmod(0o755)
+        with serving(Path(name)) as found:
+            yield found
+
+
+@pytest.fixture(scope="module")
+def school(served: Served) -> School:
+    """The people of the server."""
+    return School(served)
 
 
 @pytest.fixture

@@ -87,7 +87,7 @@ def _silent_callers(served: Served) -> None:
             caller = stack.enter_context(socket.socket(socket.AF_UNIX))
             caller.setblocking(False)
             with suppress(BlockingIOError):
-                caller.connect(str(served.run_folder / "agent.sock"))
+                caller.connect(str(served.door))
         time.sleep(5)
 
 
@@ -98,9 +98,7 @@ ATTACKS: dict[str, Callable[[Served], object]] = {
     "40 bodies without an end": _bodies,
     "600 silent callers at the door": _silent_callers,
     "1,000 requests at random": lambda served: fuzz.ask_pages(served, 1000, 1),
-    "1,000 questions at random": lambda served: fuzz.ask_door(
-        served.run_folder / "agent.sock", 1000, 1
-    ),
+    "1,000 questions at random": lambda served: fuzz.ask_door(served.door, 1000, 1),
 }
 
 

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import requests
-
 from pizarra.service.commands.table import all_commands
+from tests.attack.school import Browser
 from tests.attack.served import LIMIT_S, Served, serving
 
 FAULTS_SHOWN = 20
@@ -167,7 +166,7 @@ class Dice(random.Random):
 
 def ask_pages(served: Served, many: int, seed: int) -> list[str]:
     """What went wrong with so many requests: the request, and its answer."""
-    dice, browser = Dice(seed), _technician(served)
+    dice, browser = Dice(seed), Browser(served).session
     described = browser.get(f"{served.url}/api/v1/openapi.json", timeout=LIMIT_S).json()
     paths = [*PAGES, *(f"{path}" for path in described["paths"])]
     keys = [*FORM, *_properties(described)]
@@ -179,17 +178,6 @@ def ask_pages(served: Served, many: int, seed: int) -> list[str]:
         if status == 0 or (status >= 500 and status not in _ANSWERS):
             faults.append(f"{number}: {data[:300]!r}: {status} {answer[:300]!r}")
     return faults[:FAULTS_SHOWN]
-
-
-def _technician(served: Served) -> requests.Session:
-    """A browser of the technician."""
-    browser, page = requests.Session(), f"{served.url}/sign-in/"
-    browser.get(page, timeout=LIMIT_S)
-    token = browser.cookies["csrftoken"]
-    form = {"username": "technician", "password": served.password, "csrfmiddlewaretoken": token}
-    answer = browser.post(page, form, timeout=LIMIT_S, headers={"Referer": page})
-    assert answer.url == f"{served.url}/", answer.status_code
-    return browser
 
 
 def _properties(described: Any) -> Iterator[str]:
@@ -321,7 +309,7 @@ def main(many: int = 1000, seed: int = 1) -> int:
         Path(name).chmod(0o755)
         with serving(Path(name)) as served:
             faults = ask_pages(served, many, seed)
-            faults += ask_door(served.run_folder / "agent.sock", many, seed)
+            faults += ask_door(served.door, many, seed)
     sys.stdout.write("\n".join([*faults, f"{many} of each, {len(faults)} faults"]) + "\n")
     return 1 if faults else 0
 

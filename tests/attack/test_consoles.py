@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from tests.attack.server import LIMIT_S, Browser, School, Server, closed, serving
+from tests.attack.school import Browser, School, closed
+from tests.attack.served import LIMIT_S, Served
 
 LET_GO = 4410
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("consoles")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def school(server: Server) -> School:
-    return School(server)
 
 
 def again(school: School, name: str) -> Browser:
     """A new session of a student, who was given another password."""
     code = f"u = User.objects.get(username={name!r}); u.set_password('again-and-again'); u.save()"
-    school.server.change(code)
-    return school.server.browser(name, "again-and-again")
+    school.served.change(code)
+    return Browser(school.served, name, "again-and-again")
 
 
 def sign_out(school: School, who: Browser) -> None:
     _ = school
-    assert who.form("sign-out/").status_code == 302
+    assert who.form("/sign-out/").status_code == 302
 
 
 def take_seat_away(school: School, who: Browser) -> None:
@@ -47,14 +37,14 @@ def reset(school: School, who: Browser) -> None:
 
 def switch_off(school: School, who: Browser) -> None:
     _ = who
-    school.server.change("User.objects.filter(username='eva').update(is_active=False)")
+    school.served.change("User.objects.filter(username='eva').update(is_active=False)")
 
 
 @pytest.mark.parametrize("event", [sign_out, take_seat_away, reset, switch_off])
 def test_console_of_a_student_when_the_right_ends_then_closed(
     event: Callable[[School, Browser], None], school: School
 ) -> None:
-    school.server.change("User.objects.filter(username='eva').update(is_active=True)")
+    school.served.change("User.objects.filter(username='eva').update(is_active=True)")
     number = 3 if event in (reset, switch_off) else 1
     school.seat(school.ada, "net", f"{number},eva")
     eva = again(school, "eva")
@@ -63,6 +53,7 @@ def test_console_of_a_student_when_the_right_ends_then_closed(
     assert closed(stream) == LET_GO
 
 
+@pytest.mark.long
 def test_console_of_a_seat_without_a_student_when_reset_then_closed(school: School) -> None:
     stream = school.ada.console("net", 4)
     assert school.ada.run("POST", "/classrooms/net/verbs/reset", {"seats": "4"})["error"] is None
@@ -72,14 +63,16 @@ def test_console_of_a_seat_without_a_student_when_reset_then_closed(school: Scho
     assert closed(stream) == LET_GO
 
 
+@pytest.mark.long
 def test_console_when_its_teacher_is_removed_then_closed(school: School) -> None:
     add = "Room.objects.get(name='net').teachers.{}(User.objects.get(username='bob'))"
-    school.server.change(add.format("add"))
+    school.served.change(add.format("add"))
     stream = school.bob.console("net", 4)
-    school.server.change(add.format("remove"))
+    school.served.change(add.format("remove"))
     assert closed(stream) == LET_GO
 
 
+@pytest.mark.long
 def test_console_when_its_classroom_is_another_one_then_closed(school: School) -> None:
     assert school.create(school.ada, "short")["state"] == "ended"
     stream = school.ada.console("short", 1)
@@ -96,14 +89,15 @@ def test_ticket_when_whoever_asked_has_signed_out_then_it_opens_nothing(school: 
     assert closed(leo.open(path)) == 4403
 
 
+@pytest.mark.long
 def test_events_of_a_job_when_whoever_reads_signs_out_then_they_end(
-    school: School, server: Server
+    school: School, served: Served
 ) -> None:
-    with server.root.claim(["seat:net-04"], "a terminal's work"):  # the job goes on meanwhile
-        tec = server.browser()
+    with served.terminal.claim(["seat:net-04"], "a terminal's work"):  # the job goes on meanwhile
+        tec = Browser(served)
         job = tec.call("POST", "/classrooms/net/verbs/start", {"seats": "4"}).json()["id"]
         events = tec.session.get(
-            f"{server.url}api/v1/jobs/{job}/events", stream=True, timeout=LIMIT_S
+            f"{served.url}/api/v1/jobs/{job}/events", stream=True, timeout=LIMIT_S
         )
         lines = events.iter_lines()
         sign_out(school, tec)
@@ -119,10 +113,12 @@ def test_token_when_made_then_it_ends_by_itself_and_its_streams_with_it(school: 
 
     def status() -> int:
         session = type(school.bob.session)()
-        return session.get(f"{school.server.url}api/v1/jobs", headers=known, timeout=60).status_code
+        return session.get(
+            f"{school.served.url}/api/v1/jobs", headers=known, timeout=60
+        ).status_code
 
     assert status() == 200
-    school.server.change(
+    school.served.change(
         "from django.utils import timezone\n"
         f"ApiToken.objects.filter(pk={json.dumps(made['id'])}).update(expires=timezone.now())"
     )

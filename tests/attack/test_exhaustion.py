@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import socket
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections import Counter
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import pytest
 import requests
@@ -17,21 +15,14 @@ import requests
 from pizarra.agent.client import HostClient
 from pizarra.agent.door import CALLERS_AT_ONCE
 from pizarra.server.gate.listening import CONNECTIONS_PER_ADDRESS_MAX
+from pizarra.server.gate.requests import OPEN_PER_ADDRESS
 from tests.attack import fuzz
-from tests.attack.served import LIMIT_S, Served, memory_kib, serving, threads
+from tests.attack.served import LIMIT_S, Served, memory_kib, threads
 
 GUESSES = 8  # of one name from one address
 MIB_KIB = 1024
 PAGES_KIB_MAX = 600 * MIB_KIB  # Python and Django take 120, three checks of passwords 300
 AGENT_KIB_MAX = 250 * MIB_KIB
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[Served]:
-    with tempfile.TemporaryDirectory(prefix="pizarra-attack-") as name:
-        Path(name).chmod(0o755)
-        with serving(Path(name)) as found:
-            yield found
 
 
 def connect(served: Served, source: str = "127.0.0.1") -> socket.socket:
@@ -74,36 +65,23 @@ def post(served: Served, source: str, name: str, password: str) -> int:
 # connections and bodies
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        pytest.param(b"", id="silent"),
-        pytest.param(b"GET /sign-in/ HTTP/1.1\r\nHost: loc", id="half the headers"),
-        pytest.param(
-            b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nuser",
-            id="half a body",
-        ),
-    ],
-)
+VISITORS = OPEN_PER_ADDRESS + 22
+_HALVES: dict[bytes, dict[int, int]] = {
+    b"": {0: VISITORS},
+    b"GET /sign-in/ HTTP/1.1\r\nHost: loc": {0: VISITORS},
+    # a request whose headers are whole has a place: who has none left is told so at once
+    b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nuser": {
+        408: OPEN_PER_ADDRESS,
+        503: VISITORS - OPEN_PER_ADDRESS,
+    },
+}
+
+
 def test_visitors_when_they_send_half_a_request_then_they_are_cut_off_and_others_are_served(
-    sent: bytes, served: Served
-) -> None:
-    with ExitStack() as stack:
-        visitors = [stack.enter_context(connect(served)) for _ in range(150)]
-        for one in visitors:
-            one.sendall(sent)
-        assert sign_in_page(served) == 200
-        assert {status_of(one) for one in visitors} <= {
-            0,
-            408,
-            503,
-        }  # 503: more than an address may have open
-    assert threads(served.pages) < 100
-
-
-def test_visitor_when_each_second_brings_a_byte_of_the_headers_then_is_cut_off(
     served: Served,
 ) -> None:
+    """One address is silent, one sends half the headers, one half a body; one goes on byte by
+    byte with its headers."""
     ended = threading.Event()
 
     def drip(visitor: socket.socket) -> None:
@@ -111,13 +89,25 @@ def test_visitor_when_each_second_brings_a_byte_of_the_headers_then_is_cut_off(
             while not ended.wait(1):
                 visitor.sendall(b"a")
 
-    with connect(served) as visitor:
-        visitor.sendall(b"GET /sign-in/ HTTP/1.1\r\nX-A: ")
-        dripping = threading.Thread(target=drip, args=(visitor,))
+    with ExitStack() as stack:
+        dripper = stack.enter_context(connect(served, "127.0.4.9"))
+        dripper.sendall(b"GET /sign-in/ HTTP/1.1\r\nX-A: ")
+        dripping = threading.Thread(target=drip, args=(dripper,))
         dripping.start()
-        assert status_of(visitor) == 0
+        halves = [
+            [stack.enter_context(connect(served, f"127.0.4.{n}")) for _ in range(VISITORS)]
+            for n in range(1, len(_HALVES) + 1)
+        ]
+        for visitors, sent in zip(halves, _HALVES, strict=True):
+            for one in visitors:
+                one.sendall(sent)
+        assert sign_in_page(served) == 200
+        answers = [Counter(status_of(one) for one in visitors) for visitors in halves]
+        assert answers == list(_HALVES.values())
+        assert status_of(dripper) == 0
         ended.set()
         dripping.join()
+    assert threads(served.pages) < 100
 
 
 def test_visitor_when_one_address_opens_connections_on_and_on_then_the_others_have_theirs(
@@ -176,6 +166,32 @@ def test_body_when_it_is_too_long_then_the_answer_says_how_long_it_may_be(served
         assert answer.json()["error"]["code"] == "too_long"
 
 
+# the journal
+
+_REFUSED = {
+    b"GET / HTTP/1.1\r\nHost: no such host\r\nConnection: close\r\n\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n": 400,
+    b"POST /sign-in/ HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n": 403,
+    b"no request at all\r\n\r\n": 400,
+}
+
+
+@pytest.mark.long
+def test_journal_when_a_visitor_sends_what_is_refused_on_and_on_then_few_lines_are_written(
+    served: Served,
+) -> None:
+    before = served.log.stat().st_size
+    for request, status in _REFUSED.items():
+        for _ in range(60):
+            with connect(served, "127.0.3.1") as visitor:
+                visitor.sendall(request)
+                assert status_of(visitor) == status
+    said = served.log.read_bytes()[before:].decode()
+    assert 3 <= said.count("\n") <= 120, said  # of 240; each minute begins anew
+    assert "evil.example" in said or "no such host" in said
+    assert "Traceback" not in said
+
+
 # passwords
 
 
@@ -210,7 +226,7 @@ def test_passwords_when_an_address_guesses_then_it_is_throttled_and_the_technici
 def test_door_when_callers_say_nothing_then_its_threads_have_a_limit_and_it_answers_again(
     served: Served,
 ) -> None:
-    path = served.run_folder / "agent.sock"
+    path = served.door
     pid = served.process.pid
     with ExitStack() as stack:
         for _ in range(600):
@@ -224,12 +240,14 @@ def test_door_when_callers_say_nothing_then_its_threads_have_a_limit_and_it_answ
 
 
 def test_door_when_a_caller_does_not_end_the_question_then_is_let_go(served: Served) -> None:
-    for sent in (b"", b'{"ask": "quer', b"x" * 300_000):
-        with socket.socket(socket.AF_UNIX) as caller:
+    with ExitStack() as stack:
+        callers = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
+        for caller, sent in zip(callers, (b"", b'{"ask": "quer', b"x" * 300_000), strict=True):
             caller.settimeout(LIMIT_S)
-            caller.connect(str(served.run_folder / "agent.sock"))
+            caller.connect(str(served.door))
             with suppress(BrokenPipeError):
                 caller.sendall(sent)
+        for caller in callers:
             with caller.makefile("rb") as answer, suppress(ConnectionResetError):
                 line = answer.readline()
                 assert line == b"" or json.loads(line)["error"]["code"] == "bad_input"
@@ -248,7 +266,7 @@ def test_requests_when_they_are_random_then_none_is_a_fault_of_the_server(served
 
 
 def test_questions_when_they_are_random_then_none_is_a_fault_of_the_agent(served: Served) -> None:
-    path = served.run_folder / "agent.sock"
+    path = served.door
     assert fuzz.ask_door(path, MANY, seed=1) == []
     assert HostClient(path).query("classroom list")
     assert memory_kib(served.process.pid) < AGENT_KIB_MAX

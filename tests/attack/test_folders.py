@@ -33,7 +33,8 @@ from pizarra.settings import Settings
 from pizarra.storage.kinds import Kind
 from pizarra.system.file_copies import copy_atomically, same_content
 from pizarra.system.own_folder import opening_folder
-from tests.attack.conftest import SECRET, USER, Secrets, as_user, beside_as_user, give, uid_of
+from tests.attack.conftest import SECRET, Secrets, as_user, beside_as_user, give, uid_of
+from tests.attack.served import USER
 from tests.contract.storage_qcow2 import create_image
 
 _LIMIT_S = 120.0

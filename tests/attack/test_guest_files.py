@@ -140,6 +140,7 @@ def _check_links_to_the_target(appliance: Appliance, place: Path, secrets: Secre
     assert (theirs / "mine" / "report.txt").exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["xfs", "btrfs"])
 def test_copy_when_another_kind_of_file_system_then_its_files_come(
     place: Path, kernel: HostKernel, kind: str
@@ -154,6 +155,7 @@ def test_copy_when_another_kind_of_file_system_then_its_files_come(
     assert "/home/ana/shadow: a link" in copied.left_out
 
 
+@pytest.mark.long
 def test_copy_when_vfat_then_names_are_right(place: Path, kernel: HostKernel) -> None:
     disk = place / "disk"
     with disk.open("wb") as file:
@@ -164,6 +166,33 @@ def test_copy_when_vfat_then_names_are_right(place: Path, kernel: HostKernel) ->
     with reading(disk, kernel) as appliance:
         copy(appliance, "/", place / "out")
     assert names(place / "out" / "disk") == {"informe del a\xf1o.txt"}
+
+
+@pytest.mark.long
+def test_copy_when_ntfs_then_names_and_content_are_right(place: Path, kernel: HostKernel) -> None:
+    """By ntfs-3g in the appliance: the lab's kernel, Debian 12's, has no driver."""
+    disk = place / "disk"
+    with disk.open("wb") as file:
+        file.truncate(32 * MIB)
+    (place / "file").write_text("what I did")
+    command("mkntfs", "-q", "-F", "-Q", disk)
+    command("ntfscp", "-q", disk, place / "file", "informe del a\xf1o.txt")
+    with reading(disk, kernel) as appliance:
+        copy(appliance, "/informe del a\xf1o.txt", place / "out")
+    assert (place / "out" / "informe del a\xf1o.txt").read_text() == "what I did"
+
+
+@pytest.mark.long
+def test_copy_when_exfat_then_it_is_read(place: Path, kernel: HostKernel) -> None:
+    """Nothing but a kernel writes files to it, so the disk has none."""
+    disk = place / "disk"
+    with disk.open("wb") as file:
+        file.truncate(32 * MIB)
+    command("mkfs.exfat", disk)
+    with reading(disk, kernel) as appliance:
+        assert copy(appliance, "/", place / "out").files == 0
+        with pytest.raises(NotFound):
+            copy(appliance, "/nothing", place / "no")
 
 
 def corrupt_report(disk: Path) -> None:
@@ -187,6 +216,7 @@ def test_copy_when_the_file_system_panics_its_kernel_then_an_error_in_words(
     assert not any(path.is_file() for path in (place / "out").rglob("report.txt"))
 
 
+@pytest.mark.long
 def test_copy_when_the_file_system_is_damaged_then_what_can_be_read_comes(
     place: Path, kernel: HostKernel
 ) -> None:
@@ -201,6 +231,7 @@ def test_copy_when_the_file_system_is_damaged_then_what_can_be_read_comes(
     assert len(found) < 100
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("damage", ["garbage", "geometry", "table"])
 def test_mount_when_a_superblock_or_table_lies_then_an_error_in_words(
     place: Path, kernel: HostKernel, damage: str

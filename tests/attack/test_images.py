@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from pizarra.errors import BadInput, NotOurs, PizarraError, StorageFault
 from pizarra.model.sizes import MIB
-from pizarra.storage.image_reader import reading_image
+from pizarra.storage.image_reader import Monitor, UnreadableImage, reading_image
 from pizarra.storage.images import copy, export, image_info, is_same_content
 from pizarra.storage.qcow2.overlay import copy_over
 from pizarra.storage.qcow2.report import backing_files
@@ -93,6 +96,7 @@ def test_copy_when_a_backing_file_is_named_after_the_look_then_refused_and_no_se
     assert SECRET not in content(target)
 
 
+@pytest.mark.long
 def test_copy_when_the_file_is_rewritten_during_it_then_no_secret_comes(
     upload: Path, secret: Path, place: Path
 ) -> None:
@@ -246,6 +250,50 @@ def test_child_when_it_is_taken_over_then_it_reaches_nothing(place: Path) -> Non
     assert {name: why for name, why in found.items() if why not in denied} == {}
 
 
+_GREETING = b'{"QMP": {}}\n{"return": {}}\n'
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        b"",
+        b"[]\n",
+        b"7\n",
+        b'"return"\n',
+        b"\xff\n",
+        b"[" * 100_000 + b"\n",
+        b'{"error": "no desc"}\n',
+        b'{"error": {"desc": 7}}\n',
+        b'{"error": {"desc": "\\ud800\\u001b[31m"}}\n',
+        b'{"event": "x"}\n' * 5000,
+        b'{"return": {}}\n',
+        b'{"return": [{"node-name": "disk"}]}\n',
+        b'{"return": [{"node-name": "other", "image": {"virtual-size": 1}}]}\n',
+        b'{"return": [{"node-name": "disk", "image": {"virtual-size": -1}}]}\n',
+        b'{"return": [{"node-name": "disk", "image": {"virtual-size": 1e400}}]}\n',
+    ],
+)
+def test_child_when_it_is_taken_over_and_lies_then_the_image_is_refused_in_words(
+    lie: bytes,
+) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(60)
+
+        def say() -> None:
+            with suppress(OSError):
+                theirs.sendall(_GREETING + lie)
+                theirs.shutdown(socket.SHUT_WR)
+
+        saying = threading.Thread(target=say)
+        saying.start()
+        with pytest.raises(UnreadableImage) as refusal:
+            Monitor(ours).image()
+        ours.close()
+        saying.join()
+    assert str(refusal.value).isprintable()
+
+
 def test_child_when_we_are_killed_then_it_ends(upload: Path) -> None:
     script = (
         f"import os, sys; sys.path[:0] = {sys.path!r}\n"
@@ -261,6 +309,7 @@ def test_child_when_we_are_killed_then_it_ends(upload: Path) -> None:
         assert waiting.wait(30) == 0
 
 
+@pytest.mark.long
 def test_copy_when_the_child_ends_in_it_then_fails_in_words(place: Path) -> None:
     """The image is large, so that the copy is under way when the child ends."""
     large = create_image(place / "large", LARGE)

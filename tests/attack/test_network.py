@@ -15,7 +15,11 @@ from uuid import uuid4
 
 import pytest
 
-from pizarra.compute.network_xml import port_name
+from pizarra.compute.fence import Fence
+from pizarra.compute.libvirt_driver import LibvirtCompute
+from pizarra.compute.libvirt_rules import LibvirtRules
+from pizarra.compute.network_xml import network_name, port_name
+from pizarra.errors import RulesGone
 from tests.fixtures.libvirt import Libvirt
 from tests.host.test_networks import GATEWAY, School, Student, eventually
 from tests.host.test_networks import school as school
@@ -208,6 +212,7 @@ def test_host_when_a_seat_takes_anothers_addresses_then_it_believes_the_other(ow
     assert victim.can_reach(GATEWAY)
 
 
+@pytest.mark.long
 def test_bridge_when_a_seat_forges_then_what_pizarra_can_know_does_not_pass(
     bridged: Class,
 ) -> None:
@@ -226,6 +231,7 @@ def test_bridge_when_a_seat_forges_then_what_pizarra_can_know_does_not_pass(
     assert bridged.arrives(neighbour(mine)), "docs/security.md says so"
 
 
+@pytest.mark.long
 def test_bridge_when_a_seat_looks_for_another_then_nothing_arrives(bridged: Class) -> None:
     other = bridged.students[1]
     assert not bridged.arrives(udp(bridged.mac(), OWN, (5000, 5000)), at=other)
@@ -255,21 +261,76 @@ def rules(host: Libvirt) -> str:
     return "".join(tables)
 
 
-def flush(host: Libvirt) -> None:
-    """Take our rules away. libvirt's own are left: it starts no network without its chains, and
-    makes them again only when it starts itself."""
-    for family in ("inet", "bridge"):
-        host.inside("nft", "delete", "table", family, "pizarra")
+def is_named_by_libvirt(school: School) -> bool:
+    return f" {school.bridge} " in school.host.inside("iptables-save")
 
 
-def test_fence_when_flushed_then_the_guard_raises_it_again(own: Class) -> None:
-    host, spoof = own.school.host, udp(own.mac(), OTHER, (5000, 5000))
-    flush(host)
+def test_rules_when_all_were_flushed_then_the_guard_raises_ours_and_libvirt_its_own(
+    own: Class,
+) -> None:
+    school, spoof = own.school, udp(own.mac(), OTHER, (5000, 5000))
+    compute, network = school.compute, network_name(school.classroom.name)
+    assert is_named_by_libvirt(school)
+    assert compute.networks_without_rules() == ()
+    assert compute.is_fenced()
+    school.host.inside("nft", "flush", "ruleset")
     assert own.arrives(spoof), "nothing else holds a seat to its address"
-    assert own.school.compute.raise_fence() is False
+    assert network in compute.networks_without_rules()
+    assert not compute.is_fenced()
+    assert compute.raise_fence() is False
     assert not own.arrives(spoof)
     assert own.arrives(udp(own.mac(), OWN, (5000, 5000)))
-    assert own.school.compute.raise_fence() is True
+    assert compute.raise_fence() is True
+    compute.renew_network_rules()
+    assert compute.networks_without_rules() == ()
+    assert is_named_by_libvirt(school)
+    assert own.students[0].can_reach(GATEWAY)
+
+
+def test_start_when_all_rules_were_flushed_then_all_stand_and_other_machines_go_on(
+    school: School,
+) -> None:
+    school.compute.define_network(school.classroom.network("nat"))
+    first, second = (school.classroom.seat(number, network="nat") for number in (1, 2))
+    for seat in (first, second):
+        school.compute.define(seat)
+    school.compute.start(first.uuid)
+    qemu = school.host.inside("pgrep", "-f", first.uuid)
+    school.host.inside("nft", "flush", "ruleset")
+    school.compute.start(second.uuid)
+    assert all(port_name(seat.mac) in rules(school.host) for seat in (first, second))
+    assert is_named_by_libvirt(school)
+    assert school.host.inside("pgrep", "-f", first.uuid) == qemu
+
+
+@pytest.mark.long
+def test_network_when_all_rules_were_flushed_then_another_starts_all_the_same(
+    school: School,
+) -> None:
+    school.compute.define_network(school.classroom.network("nat"))
+    school.compute.remove_network(school.classroom.name, school.classroom.network("nat").uuid)
+    school.host.inside("nft", "flush", "ruleset")
+    assert school.compute.networks_without_rules() == (), "none runs that could show it"
+    school.compute.define_network(school.classroom.network("nat"))
+    assert is_named_by_libvirt(school)
+
+
+def test_network_when_libvirt_cannot_make_its_rules_then_the_error_says_so_and_what_to_do(
+    school: School,
+) -> None:
+    """As on a host whose libvirt cannot be restarted."""
+    school.compute.define_network(school.classroom.network("nat"))
+    school.compute.remove_network(school.classroom.name, school.classroom.network("nat").uuid)
+    school.host.inside("nft", "flush", "ruleset")
+    prefix = school.host.prefix
+    stuck = LibvirtCompute(
+        school.host.uri, fence=Fence(prefix), rules=LibvirtRules(prefix, restart=())
+    )
+    with pytest.raises(RulesGone, match="firewall rules of the network of") as fault:
+        stuck.define_network(school.classroom.network("nat"))
+    assert "systemctl restart libvirtd" in fault.value.hint
+    stuck.close()
+    school.compute.define_network(school.classroom.network("nat"))
 
 
 @pytest.mark.parametrize("harm", [
@@ -294,6 +355,7 @@ def test_start_when_rules_were_taken_away_then_they_stand_before_the_machine_run
     assert f'"{port_name(second.mac)}" . {OTHER}' in after
 
 
+@pytest.mark.long
 def test_port_when_the_fence_knows_no_machine_then_nothing_passes(own: Class) -> None:
     """The rules that stand before libvirtd does: `fence.nft`."""
     compute, host = own.school.compute, own.school.host

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from pizarra.model.classroom_spec import ClassroomSpec
-from pizarra.model.sizes import MIB
-from pizarra.service import classrooms
-from pizarra.storage.kinds import Kind
-from tests.attack.server import Browser, School, Server, closed, serving, until
+from tests.attack.school import Browser, School, Wish, closed, until
+from tests.attack.served import Served
 
 CLASSROOM = "/classrooms/net"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serving(tmp_path_factory.mktemp("ownership")) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def school(server: Server) -> School:
-    return School(server)
 
 
 def classrooms_of(who: Browser) -> set[str]:
@@ -87,18 +72,14 @@ def test_name_when_a_create_failed_then_another_teacher_gets_it(school: School) 
 
 
 def test_namesake_when_made_at_the_terminal_then_nobody_of_last_term_gets_anything(
-    school: School, server: Server
+    school: School, served: Served
 ) -> None:
     assert school.create(school.ada, "term")["state"] == "ended"
     zoe = school.seat(school.ada, "term", "1,zoe")[0]
-    student = server.browser("zoe", zoe["first_password"])
+    student = Browser(served, "zoe", zoe["first_password"])
     assert student.console("term", 1)
-    server.delete_classroom("term")
-    spec = ClassroomSpec(
-        name="term", template="debian", seats=2, memory_bytes=64 * MIB, storage=Kind.MEMORY
-    )
-    classrooms.create(server.root, spec)
-    server.agent.forget_answers()
+    served.do("classroom delete", classroom="term")
+    served.do("classroom create", classroom="term", template="debian", seats=2, memory_mib=64)
     seat = "/classrooms/term/seats/1"
     ticket = student.call("POST", f"{seat}/console")  # before the pump has seen the new one
     if ticket.status_code == 200:
@@ -121,6 +102,7 @@ def reset_of(who: Browser, path: str) -> object:
     return (who.end_of(answer.json()["id"])["error"] or {}).get("code")
 
 
+@pytest.mark.long
 def test_classroom_when_deleted_then_its_room_goes_with_it(school: School) -> None:
     assert school.create(school.bob, "gone")["state"] == "ended"
     assert school.bob.run("DELETE", "/classrooms/gone")["state"] == "ended"
@@ -150,20 +132,44 @@ def test_reset_by_when_left_to_teachers_then_no_checkpoint_of_a_student_goes_aro
     assert school.tec.run("PUT", CLASSROOM, {"file": file + "students"})["state"] == "ended"
 
 
+def test_reset_by_when_left_to_technicians_then_no_teacher_makes_the_seats_anew(
+    school: School,
+) -> None:
+    def file(seats: int, who: str) -> Wish:
+        return {"file": f"classroom: own\ntemplate: debian\nseats: {seats}\nmemory: 64M\n"
+                        f"reset_by: {who}\n"}  # fmt: skip
+
+    assert School.create(school.ada, "own", seats=3)["state"] == "ended"
+    path = "/classrooms/own"
+    assert school.tec.run("PUT", path, file(3, "technicians"))["state"] == "ended"
+    for method, place, wish in (
+        ("POST", f"{path}/resize", {"seats": 1}),
+        ("PUT", path, file(1, "technicians")),
+        ("DELETE", path, None),
+    ):
+        told = school.ada.run(method, place, wish)
+        assert told["state"] == "failed", f"{method} {place}: the machines of others are gone"
+        assert told["error"]["code"] == "forbidden"
+    assert school.ada.run("POST", f"{path}/resize", {"seats": 4})["state"] == "ended"
+    assert school.tec.run("PUT", path, file(4, "teachers"))["state"] == "ended"
+    assert school.ada.run("DELETE", path)["state"] == "ended"
+
+
 # ---- turns
 
 
+@pytest.mark.long
 def test_jobs_when_one_student_asks_for_hundreds_then_few_are_taken_and_a_teacher_comes_through(
-    school: School, server: Server
+    school: School, served: Served
 ) -> None:
-    with server.root.claim(["seat:net-01"], "a terminal's work"):  # they all wait for it
+    with served.terminal.claim(["seat:net-01"], "a terminal's work"):  # they all wait for it
 
         def ask(number: int) -> int:
             path = f"{CLASSROOM}/seats/1/reset" if number % 2 else f"{CLASSROOM}/seats/1/restart"
             key = {"Idempotency-Key": str(number)}
             headers = {"X-CSRFToken": school.eva.session.cookies["csrftoken"] or "",
-                       "Referer": server.url} | key  # fmt: skip
-            url = f"{server.url}api/v1{path}"
+                       "Referer": served.url} | key  # fmt: skip
+            url = f"{served.url}/api/v1{path}"
             return school.eva.session.post(url, headers=headers, timeout=120).status_code
 
         with ThreadPoolExecutor(8) as threads:
@@ -178,11 +184,11 @@ def test_jobs_when_one_student_asks_for_hundreds_then_few_are_taken_and_a_teache
 
 
 def test_jobs_when_many_wait_for_seats_then_they_hold_no_slot(
-    school: School, server: Server
+    school: School, served: Served
 ) -> None:
     assert school.create(school.ada, "wide", seats=12)["state"] == "ended"
     claimed = [f"seat:wide-{number:02d}" for number in range(1, 11)]
-    with server.root.claim(claimed, "a terminal's work"):
+    with served.terminal.claim(claimed, "a terminal's work"):
         path = "/classrooms/wide/verbs/start"
         waiting = [
             school.ada.call("POST", path, {"seats": str(number)}).json()["id"]

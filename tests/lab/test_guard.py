@@ -100,7 +100,8 @@ def test_guard_when_a_thin_pool_is_at_its_reserve_then_its_fastest_writer_stands
 
     for at in range(80):
         direct_write(fast(1), at * MIB, bytes([at + 1]) * MIB)
-    direct_write(fast(2), 0, b"x" * MIB)
+    # three times that in a minute, however soon the next look comes, lasts half an hour
+    direct_write(fast(2), 0, b"x" * (MIB // 4))
     told = pizarra("guard")
     assert "small is nearly full" in told.err, told.err
     assert "fast-01, which wrote" in told.err, told.err

@@ -1,4 +1,4 @@
-"""What is said of the addresses of a host: those that are taken, and those that collide."""
+"""What is said of the addresses of a host, taken and colliding ones, and of its firewall."""
 
 from __future__ import annotations
 
@@ -53,3 +53,13 @@ def test_addresses_when_they_cannot_be_seen_then_a_warning_says_why() -> None:
     host = replace(HEALTHY, addresses=Trouble(text="libvirt is silent"))
     found = {one.check: one for one in judge_host(host)}
     assert found["subnets"].says == "libvirt is silent"
+
+
+def test_firewall_when_somebody_flushed_it_then_what_is_gone_and_what_mends_it() -> None:
+    network = replace(HEALTHY.network, is_fenced=False, bare=("default", "pizarra-net"))
+    found = {one.check: one for one in judge_host(replace(HEALTHY, network=network))}
+    assert (found["fence"].level, found["fence"].mend) == (Level.WARNING, "pizarra guard")
+    assert found["fence"].safe_to_fix
+    assert found["rules"].level is Level.UNFIT
+    assert "default, pizarra-net" in found["rules"].says
+    assert found["rules"].mend == "systemctl restart libvirtd"

@@ -10,7 +10,7 @@ import pytest
 
 from pizarra.engine.events import Event, Noted
 from pizarra.engine.memory_host import memory_host
-from pizarra.errors import NoSpace
+from pizarra.errors import ComputeFault, NoSpace
 from pizarra.model.facts import Power
 from pizarra.model.outcome import Outcome
 from pizarra.model.policy import After, ResetBy
@@ -230,13 +230,17 @@ def test_guard_when_a_seat_wrote_more_than_its_classroom_allows_then_it_stands_s
     assert set(lesson.powers()) == {"running"}
 
 
-def test_guard_when_another_command_works_on_a_seat_then_it_is_left_to_that(
-    lesson: Lesson,
+def test_guard_when_another_command_works_on_a_seat_over_its_growth_then_it_is_left_to_that(
+    lesson: Lesson, tmp_path: Path
 ) -> None:
-    lesson.write(2, 40)
+    file = tmp_path / "net.yaml"
+    usual = "classroom: net\ntemplate: t\nseats: 5\nmemory: 64M\nstorage: memory\n"
+    file.write_text(f"{usual}growth: 1M\n")
+    apply.carry_out(lesson.context, apply.plan(lesson.context, apply.read_spec(file)))
+    lesson.write(2, 300)
     with lesson.context.claim(["seat:net-02"], "reset", shared=["classroom:net"]):
-        told = lesson.guard(free_share=0.4)
-    assert lesson.powers()[1] == "running"
+        told = lesson.guard(free_share=0.9)
+    assert lesson.powers()[1] == "running", "its pool has room: the next look pauses it"
     assert any("net-02 could not be paused" in one for one in told)
 
 
@@ -244,3 +248,30 @@ def test_guard_when_the_firewall_was_flushed_then_it_is_raised_and_said(lesson: 
     lesson.school.compute.has_fence = False
     assert "The firewall between seats was not whole: it stands again." in lesson.guard(0.9)
     assert lesson.guard(0.9) == []
+
+
+def test_guard_when_networks_lost_their_rules_then_libvirt_makes_them_anew_and_it_is_said(
+    school: School,
+) -> None:
+    context, notes = noting(school)
+    school.compute.bare_networks.add("pizarra-net")
+    guard(context)
+    assert not school.compute.bare_networks
+    assert [note for note in notes if "pizarra-net" in note and "anew" in note]
+    guard(context)
+    school.compute.bare_networks.add("pizarra-net")  # another day
+    guard(context)
+    assert not school.compute.bare_networks
+
+
+def test_guard_when_the_rules_cannot_be_renewed_then_libvirt_is_restarted_only_once(
+    school: School,
+) -> None:
+    context, notes = noting(school)
+    school.compute.bare_networks.add("default")
+    school.compute.fail_at("renew_network_rules", None, ComputeFault("It did not help."), times=9)
+    for _ in range(3):
+        guard(context)
+    assert [call for call, _ in school.compute.calls].count("renew_network_rules") == 1
+    assert [note for note in notes if "It did not help." in note]
+    assert [note for note in notes if "default" in note and "systemctl restart libvirtd" in note]

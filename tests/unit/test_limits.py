@@ -163,3 +163,20 @@ def test_apply_when_the_classroom_that_is_meant_has_gone_then_no_new_one_gets_it
     meant = replace(school.context, classroom_id="the-old-one", by=ResetBy.TEACHERS)
     with pytest.raises(NotFound):
         apply.plan(meant, SPEC)
+
+
+def test_apply_when_the_policy_changed_while_it_waited_then_the_new_one_holds(
+    tmp_path: Path,
+) -> None:
+    """A teacher's job was planned, and waits for the classroom; a technician is faster."""
+    school, file = School(), tmp_path / "net.yaml"
+    usual = "classroom: net\ntemplate: t\nseats: 5\nmemory: 64M\nstorage: memory\n"
+    file.write_text(f"{usual}minutes: 45\n")
+    teacher = replace(school.context, by=ResetBy.TEACHERS)
+    planned = apply.plan(teacher, apply.read_spec(file))
+    file.write_text(f"{usual}reset_by: technicians\n")
+    apply.carry_out(school.context, apply.plan(school.context, apply.read_spec(file)))
+    with pytest.raises(Forbidden):
+        apply.carry_out(teacher, planned)
+    (room,) = classrooms.list_classrooms(school.context)
+    assert room.record.policy.reset_by is ResetBy.TECHNICIANS

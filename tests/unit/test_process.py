@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from pizarra.errors import CommandFailed, CommandTimedOut
 from pizarra.system.lvm_calls import PINNED, pinned
 from pizarra.system.process import environment, run
 
@@ -58,6 +59,25 @@ def test_run_when_our_locale_is_latin_1_then_what_a_child_says_is_read_as_utf_8(
 def test_run_when_a_child_complains_and_ends_well_then_that_is_no_failure() -> None:
     done = run(["sh", "-c", "echo /dev/sdb: open failed: No medium found >&2; echo fine"])
     assert (done.returncode, done.stdout) == (0, "fine\n")
+
+
+def test_run_when_a_child_prints_without_an_end_then_it_is_stopped_before_it_fills_our_memory() -> (
+    None
+):
+    for stream in (1, 2):
+        with pytest.raises(CommandFailed, match="sh printed more than 67108864 bytes"):
+            run(["sh", "-c", f"exec yes >&{stream}"], check=False)
+
+
+def test_run_when_input_and_output_are_longer_than_a_pipe_holds_then_both_are_whole() -> None:
+    text = "".join(f"línea {number}\r\n" for number in range(100_000))
+    assert run(["cat"], input_text=text).stdout == text.replace("\r\n", "\n")
+    assert run(["true"], input_text=text).stdout == ""
+
+
+def test_run_when_a_grandchild_keeps_the_output_open_then_the_limit_holds_all_the_same() -> None:
+    with pytest.raises(CommandTimedOut):
+        run(["sh", "-c", "sleep 30 & echo done"], timeout_s=1)
 
 
 def test_pinned_when_lvm_is_asked_then_every_setting_of_its_output_is_said() -> None:

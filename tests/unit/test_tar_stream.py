@@ -234,13 +234,18 @@ def test_unpack_when_folders_are_too_deep_then_they_are_left_out(tmp_path: Path)
     assert len(copied.left_out) == 20
 
 
+def number(value: int) -> bytes:
+    """In base 256, where octal has no room."""
+    return b"%011o\0" % value if value < 8**11 else b"\x80" + value.to_bytes(11, "big")
+
+
 def sparse(size_bytes: int, spans: list[tuple[int, int]], data: bytes) -> bytes:
     """A sparse member whose map says what it likes."""
     block = bytearray(member("./home/s", data, tarfile.GNUTYPE_SPARSE)[:512])
-    for number, (offset, length) in enumerate(spans):
-        at = 386 + 24 * number
-        block[at : at + 24] = b"%011o\0%011o\0" % (offset, length)
-    block[483:495] = b"%011o\0" % size_bytes
+    for n, (offset, length) in enumerate(spans):
+        at = 386 + 24 * n
+        block[at : at + 24] = number(offset) + number(length)
+    block[483:495] = number(size_bytes)
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
     return bytes(block) + data + bytes(-len(data) % 512)
@@ -254,6 +259,8 @@ LIES = {
     "spans that overlap": sparse(4096, [(0, 512), (100, 512)], bytes(1024)),
     "span behind the end": sparse(10, [(1 << 30, 512)], bytes(512)),
     "spans of another size": sparse(4096, [(0, 4096)], bytes(512)),
+    "hole beyond all files": sparse(1 << 70, [], b""),
+    "span beyond all files": sparse((1 << 70) + 1, [(1 << 70, 1)], b"x"),
 }  # fmt: skip
 
 
@@ -307,3 +314,14 @@ def test_unpack_when_it_never_ends_then_stops(
         unpack(stream, Unpacking(path="home", to=fd, new="home", copied=copied, limit_bytes=GIB,
                                  progress=lambda _: None))  # fmt: skip
     assert len(copied.left_out) == 1000
+
+
+def test_unpack_when_what_nobody_asked_for_never_ends_then_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pizarra.system.tar_stream._BESIDE_BYTES_MAX", MIB)
+    block = bytearray(member("./other", b"")[:512])
+    block[124:136] = number(1 << 62)
+    stream = Endless(folder("./home") + with_checksum(bytes(block)), bytes(MIB))
+    with pytest.raises(StorageFault, match="more than the disk can hold"):
+        take(stream, "/home", tmp_path / "to", MIB)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
+from django.db import connection
 
 from pizarra.agent.agent import Agent
 from pizarra.server.people.models import User
@@ -147,3 +149,23 @@ def test_people_when_a_user_name_would_be_kept_as_another_then_refused(
     answer = sign_in("tec", school).post("/people/", {"username": name, "role": "student"})
     assert answer.status_code == 200
     assert User.objects.count() == people
+
+
+@pytest.mark.django_db(transaction=True)
+def test_roster_when_students_are_new_then_no_password_is_hashed_while_others_wait_to_write(
+    school: School, host: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hash takes a tenth of a second, and a class has forty."""
+    assert host
+    in_transaction = []
+
+    def hash_it(password: str) -> str:
+        in_transaction.append(connection.in_atomic_block)
+        return make_password(password)
+
+    monkeypatch.setattr("pizarra.server.rooms.roster.make_password", hash_it)
+    told = read(school, "3,zoe,Zoe Ruiz\n4,leo,Leo\n", apply=True)
+    assert in_transaction == [False]
+    (zoe, leo) = told["rows"]
+    assert User.objects.get(username="zoe").check_password(zoe["first_password"])
+    assert leo["first_password"] == ""

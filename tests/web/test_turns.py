@@ -17,9 +17,11 @@ from django.utils import timezone
 from pizarra.agent.agent import Agent
 from pizarra.errors import NotFound
 from pizarra.model.classroom_record import REBUILT
+from pizarra.server import hosts
 from pizarra.server.consoles.tickets import admission_of, admit, ticket_for
 from pizarra.server.jobs.audit import audit_for
 from pizarra.server.jobs.models import AuditEntry, Job, State
+from pizarra.server.jobs.pump import Pump
 from pizarra.server.jobs.queue import OPEN_MOST
 from pizarra.server.jobs.registration import register_room
 from pizarra.server.jobs.turns import choose
@@ -53,6 +55,28 @@ def test_turn_when_seats_are_worked_on_then_a_job_with_others_comes_first() -> N
     assert choose([busy, other], [job("net", [2])], {}) is other
     assert choose([busy], [job("net", None)], {}) is None
     assert choose([busy], [job("lab", None)], {}) is busy
+
+
+def test_turn_when_one_person_has_all_places_but_one_then_the_last_is_for_others() -> None:
+    """A teacher asks for an hour's work in each of four classrooms of theirs."""
+    hers, his = job("d", None, 0, user=1), job("net", [1], 1, user=2)
+    long = [job(name, None, user=1) for name in "abc"]
+    assert choose([hers, his], long, {}, [1]) is his
+    assert choose([hers], long, {}, [1]) is None
+
+
+def test_pump_when_one_person_asks_for_work_in_many_classrooms_then_another_comes_next(
+    school: School,
+) -> None:
+    ada, eva = school["ada"], school["eva"]
+    for name in "abcd":
+        Job.objects.create(host="local", use_case="verify", classroom=name, user=ada)
+    pump = Pump(hosts.host())
+    assert [one.classroom for one in (pump.take(), pump.take(), pump.take()) if one] == [*"abc"]
+    assert pump.take() is None, "she has a fourth, and the last place stays free"
+    Job.objects.create(host="local", use_case="start", classroom="net", numbers=[1], user=eva)
+    next_one = pump.take()
+    assert next_one and next_one.user == eva
 
 
 def test_turn_when_the_whole_class_waits_then_no_later_seat_goes_before_it() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -111,7 +111,7 @@ class HostClient:
                     "classroom_id": classroom_id}  # fmt: skip
         return b"".join(self._bytes(question))
 
-    def file(self, name: str) -> Iterator[bytes]:
+    def file(self, name: str) -> Generator[bytes, None, None]:
         """The content of a file that a command exported, piece by piece."""
         return self._bytes({"ask": "file", "name": name})
 
@@ -130,7 +130,7 @@ class HostClient:
             _send(door, question, fd)
             return _parse(file.readline())["answer"]
 
-    def _bytes(self, question: dict[str, Any]) -> Iterator[bytes]:
+    def _bytes(self, question: dict[str, Any]) -> Generator[bytes, None, None]:
         with self._connection() as door, door.makefile("rb") as file:
             _send(door, question)
             left = int(_parse(file.readline())["bytes"])

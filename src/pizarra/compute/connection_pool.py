@@ -90,11 +90,15 @@ class ConnectionPool(Generic[C]):
             else:
                 connection.hang_up()
 
-    def close(self) -> None:
-        """Close the idle connections; each has a second for its goodbye to the daemon."""
+    def hang_up(self) -> list[_Connection[C]]:
+        """Use none of the idle connections again: their daemon has gone."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.hang_up()
-        for connection in idle:
+        return idle
+
+    def close(self) -> None:
+        """Close the idle connections; each has a second for its goodbye to the daemon."""
+        for connection in self.hang_up():
             connection.await_end(_GOODBYE_S)

@@ -10,11 +10,16 @@ The table ``bridge`` holds each seat to its own addresses: a port has a name of 
 machine's XML gives it, and sets say which addresses a port may send from. A port of ours that is in
 no set sends nothing. On a network of a classroom a seat speaks IPv4 and ARP only, from its one
 address; nobody there has an IPv6 address. On a bridge of the host Pizarra knows a seat's MAC
-address and no other.
+address and no other. A packet may hide what it is: behind a length that is
+wrong, or in its second fragment (RFC 7113). No rule with a port or a type matches such a packet. So
+these chains say what passes, and drop the rest.
 
 libvirt's own ``clean-traffic`` was weighed (https://libvirt.org/formatnwfilter.html). libvirt makes
 its rules when a machine starts, so they are gone after ``nft flush ruleset``. Our two tables are
-written in one transaction, whatever the number of machines, and a start can look at them.
+written in one transaction, whatever the number of machines, and a start can look at them. And
+libvirt 9.0 runs a program for each of its rules: a start of a machine took 13 processes with
+neither, 14 with our fence, and 139 with ``clean-traffic``. On a machine with much other work this
+was 5.0, 5.4 and 10.6 s; to stop a machine took 0.4, 1.0 and 23 s.
 """
 
 from __future__ import annotations
@@ -85,13 +90,17 @@ table bridge pizarra {{
     }}
     chain seat_ip {{
         udp sport 67 drop
-        iifname != @known accept
+        iifname != @known meta l4proto != 255 accept
         ip saddr 0.0.0.0 udp sport 68 udp dport 67 accept
         iifname . ip saddr != @addresses drop
     }}
     chain seat_ip6 {{
-        udp sport 547 drop
-        icmpv6 type {{ nd-router-advert, nd-redirect }} drop
+        frag frag-off > 0 accept
+        udp sport != 547 accept
+        icmpv6 type != {{ nd-router-advert, nd-redirect }} accept
+        meta l4proto {{ udp, icmpv6 }} drop
+        meta l4proto != 255 accept
+        drop
     }}
 }}
 """
@@ -158,6 +167,10 @@ def _elements(ports: Iterable[Port]) -> str:
     )
 
 
+def _has_all_rules(present: str) -> bool:
+    return len(_DROP.findall(present)) == len(_DROP.findall(FENCE_RULES))
+
+
 class Fence:
     """The rules of this host; with a ``prefix``, those where the command leads (nsenter)."""
 
@@ -176,13 +189,23 @@ class Fence:
 
         Raises HostNotFit.
         """
+        elements = _elements(ports)
+        if not elements:
+            return self.is_whole()
         chains = (f"list chain {family} pizarra {one}\n" for family in _CHAINS
                   for one in _CHAINS[family])  # fmt: skip
         try:
-            present = self._nft("".join(chains) + _elements(ports))
+            return _has_all_rules(self._nft("".join(chains) + elements))
         except CommandFailed:
             return False
-        return len(_DROP.findall(present)) == len(_DROP.findall(FENCE_RULES))
+
+    def is_whole(self) -> bool:
+        """Whether all rules stand. Raises HostNotFit."""
+        # nft 1.0.6 finds no chain in a file that only lists several
+        tables = (("nft", "-t", "list", "table", family, "pizarra") for family in _CHAINS)
+        return _has_all_rules(
+            "".join(run([*self._prefix, *one], check=False).stdout for one in tables)
+        )
 
     def _nft(self, commands: str) -> str:
         return run([*self._prefix, "nft", "-f", "-"], input_text=commands).stdout

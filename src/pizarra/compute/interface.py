@@ -152,6 +152,16 @@ class Compute(Protocol):
         already. Raises CommandFailed, HostNotFit."""
         ...
 
+    def networks_without_rules(self) -> tuple[str, ...]:
+        """The networks that run, ours and others, whose own firewall rules (DHCP, NAT) somebody
+        took away. Raises CommandFailed, HostNotFit."""
+        ...
+
+    def renew_network_rules(self) -> None:
+        """Those networks have their rules again; machines go on. Raises ComputeFault when they do
+        not, CommandTimedOut, HostNotFit."""
+        ...
+
     def define_network(self, spec: NetworkSpec) -> None:
         """Make, update and start a network. Raises NotOurs if its name is somebody else's, and
         SubnetTaken when it cannot start with these addresses."""

@@ -36,22 +36,32 @@ from pizarra.compute.libvirt_connection import (
     Connection,
     LibvirtConnections,
     VirDomain,
-    or_none,
+)
+from pizarra.compute.libvirt_domains import (
+    all_domains,
+    by_name,
+    by_uuid,
+    check_name_free,
+    check_ours,
+    find_domain,
+    read_domain,
 )
 from pizarra.compute.libvirt_networks import (
     admit,
+    bridges_with_rules,
     define_network,
     gateways,
+    is_fenced,
     machine_macs,
     network_subnets,
     rebuild_fence,
     remove_network,
 )
+from pizarra.compute.libvirt_rules import LibvirtRules
 from pizarra.compute.libvirt_storage import volume_path
-from pizarra.compute.seat_metadata import NAMESPACE
 from pizarra.compute.small_picture import make_small, receive_picture
-from pizarra.errors import ComputeFault, NotOurs
-from pizarra.model.facts import Domain, Power
+from pizarra.errors import ComputeFault, RulesGone
+from pizarra.model.facts import Domain
 from pizarra.model.sentence import N_, Sentence
 from pizarra.model.taken_subnet import TakenSubnet
 from pizarra.system.file_copies import sync
@@ -62,16 +72,6 @@ _AGENT_MARGIN_S = 10.0
 _RAM_S = 900.0  # for the RAM of a large machine, on a slow disk
 _AGENT_NOTE = "user.pizarra.agent"  # extended attribute of a file of RAM
 
-_POWER = {
-    libvirt.VIR_DOMAIN_NOSTATE: Power.RUNNING,
-    libvirt.VIR_DOMAIN_RUNNING: Power.RUNNING,
-    libvirt.VIR_DOMAIN_BLOCKED: Power.RUNNING,
-    libvirt.VIR_DOMAIN_SHUTDOWN: Power.RUNNING,  # on its way: QEMU still holds the disks
-    libvirt.VIR_DOMAIN_PAUSED: Power.PAUSED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: Power.PAUSED,
-    libvirt.VIR_DOMAIN_SHUTOFF: Power.OFF,
-    libvirt.VIR_DOMAIN_CRASHED: Power.CRASHED,
-}
 _OFF = frozenset({libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_CRASHED})
 _GOING_OFF = _OFF | {libvirt.VIR_DOMAIN_SHUTDOWN}  # libvirt refuses to ask it a second time
 _FORGET = (
@@ -93,15 +93,17 @@ class LibvirtCompute:
         kvm: bool | None = None,
         quick_s: float = QUICK_S,
         fence: Fence = FENCE,
+        rules: LibvirtRules | None = None,
     ) -> None:
         """Make the driver; it connects at its first call.
 
         ``kvm`` None means: probe when the first machine is defined. ``quick_s`` is the limit of a
-        call that waits for no guest. ``fence`` is the firewall where libvirt runs.
+        call that waits for no guest. ``fence`` is the firewall where libvirt runs; ``rules`` are
+        those that libvirt makes there.
         """
         self._kvm = kvm
         self._kvm_lock = threading.Lock()  # one probe, however many threads define machines
-        self._fence = fence
+        self._fence, self._rules = fence, rules or LibvirtRules()
         self._connections = LibvirtConnections(uri, quick_s)
 
     def close(self) -> None:
@@ -112,13 +114,11 @@ class LibvirtCompute:
 
     def observe(self) -> tuple[Domain, ...]:
         """All domains, ours and others. One call, whatever their number; it waits for no guest."""
-        return self._connections.do(N_("list"), Sentence("all domains"), _sweep)
+        return self._connections.do(N_("list"), Sentence("all domains"), all_domains)
 
     def find(self, name: str) -> Domain | None:
         """The domain of this name, or None."""
-        return self._connections.do(
-            N_("find"), name, lambda conn: _read_domain(_by_name(conn, name))
-        )
+        return self._connections.do(N_("find"), name, lambda conn: read_domain(by_name(conn, name)))
 
     # ---- one machine's definition
 
@@ -127,7 +127,7 @@ class LibvirtCompute:
         xml = self.made_xml(spec)
 
         def work(conn: Connection) -> None:
-            _check_name_free(conn, spec)
+            check_name_free(conn, spec)
             conn.defineXML(xml)
 
         self._connections.do(N_("define"), spec.name, work)
@@ -147,10 +147,10 @@ class LibvirtCompute:
         """
 
         def work(conn: Connection) -> None:
-            domain = _by_uuid(conn, uuid)
+            domain = by_uuid(conn, uuid)
             if domain is None:
                 return
-            _check_ours(domain)
+            check_ours(domain)
             if domain.isActive():
                 raise ComputeFault(
                     "{name} is switched on and cannot be removed.",
@@ -168,13 +168,13 @@ class LibvirtCompute:
         """The persistent XML with its passwords, which a redefinition would lose otherwise."""
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
         return self._connections.do(
-            N_("read"), uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc(flags))
+            N_("read"), uuid, lambda conn: str(find_domain(conn, uuid).XMLDesc(flags))
         )
 
     def live_xml(self, uuid: str) -> str:
         """What QEMU has open now, which differs from the definition after a snapshot."""
         return self._connections.do(
-            N_("read"), uuid, lambda conn: str(_find_domain(conn, uuid).XMLDesc())
+            N_("read"), uuid, lambda conn: str(find_domain(conn, uuid).XMLDesc())
         )
 
     def redefine(self, xml: str) -> None:
@@ -182,7 +182,7 @@ class LibvirtCompute:
         uuid = etree.fromstring(xml).findtext("uuid", "").strip()
 
         def work(conn: Connection) -> None:
-            _find_domain(conn, uuid)
+            find_domain(conn, uuid)
             conn.defineXML(xml)
 
         self._connections.do(N_("redefine"), uuid, work)
@@ -208,8 +208,8 @@ class LibvirtCompute:
 
     def _create(self, uuid: str, flags: int) -> None:
         def work(conn: Connection) -> None:
-            domain = _find_domain(conn, uuid)
-            admit(self._fence, conn, domain)
+            domain = find_domain(conn, uuid)
+            admit(self._fence, self._rules, conn, domain)
             try:
                 domain.createWithFlags(flags)
             except libvirt.libvirtError:
@@ -221,13 +221,13 @@ class LibvirtCompute:
     def keep_saved_ram(self, uuid: str, to: Path) -> None:
         """A second name of libvirt's file, which costs nothing; a copy on another file system."""
         keep = partial(libvirt_ram.keep, to=to)
-        self._connections.do(N_("read"), uuid, lambda conn: keep(_find_domain(conn, uuid)), _RAM_S)
+        self._connections.do(N_("read"), uuid, lambda conn: keep(find_domain(conn, uuid)), _RAM_S)
 
     def put_saved_ram(self, uuid: str, path: Path) -> None:
         """A start goes on with it."""
 
         def work(conn: Connection) -> None:
-            libvirt_ram.put(conn, _find_domain(conn, uuid), path)
+            libvirt_ram.put(conn, find_domain(conn, uuid), path)
 
         self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
 
@@ -235,7 +235,7 @@ class LibvirtCompute:
         """The file of ``virsh managedsave`` is removed."""
 
         def work(conn: Connection) -> None:
-            libvirt_ram.drop(_find_domain(conn, uuid))
+            libvirt_ram.drop(find_domain(conn, uuid))
 
         self._connections.do(N_("drop the saved RAM of"), uuid, work)
 
@@ -255,7 +255,7 @@ class LibvirtCompute:
         self, done: frozenset[int], what: str, uuid: str, act: Callable[[VirDomain], object]
     ) -> None:
         def work(conn: Connection) -> None:
-            domain = _by_uuid(conn, uuid)
+            domain = by_uuid(conn, uuid)
             if domain is None:
                 return
             try:
@@ -268,13 +268,13 @@ class LibvirtCompute:
 
     def pause(self, uuid: str) -> None:
         """Stop the CPUs. QEMU's ``stop`` returns after QEMU drained and flushed every disk."""
-        self._connections.do(N_("pause"), uuid, lambda conn: _find_domain(conn, uuid).suspend())
+        self._connections.do(N_("pause"), uuid, lambda conn: find_domain(conn, uuid).suspend())
 
     def resume(self, uuid: str) -> None:
         """Let the CPUs go on. Fine if the machine runs."""
 
         def work(conn: Connection) -> None:
-            domain = _find_domain(conn, uuid)
+            domain = find_domain(conn, uuid)
             if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                 domain.resume()
 
@@ -282,13 +282,13 @@ class LibvirtCompute:
 
     def reset_button(self, uuid: str) -> None:
         """Boot the same QEMU again. A paused machine boots when its CPUs go on."""
-        self._connections.do(N_("reset"), uuid, lambda conn: _find_domain(conn, uuid).reset())
+        self._connections.do(N_("reset"), uuid, lambda conn: find_domain(conn, uuid).reset())
 
     def save_ram(self, uuid: str, path: Path) -> None:
         """QEMU writes its RAM and ends. An attribute of the file says whether an agent listened."""
 
         def work(conn: Connection) -> bool:
-            domain = _find_domain(conn, uuid)
+            domain = find_domain(conn, uuid)
             listened = agent_listens(domain.XMLDesc())
             domain.saveFlags(str(path), None, 0)
             return listened
@@ -301,7 +301,7 @@ class LibvirtCompute:
         """libvirt finds the machine by the name in the file; a domain keeps its name."""
 
         def work(conn: Connection) -> None:
-            admit(self._fence, conn, _find_domain(conn, uuid))
+            admit(self._fence, self._rules, conn, find_domain(conn, uuid))
             conn.restoreFlags(str(path), None, libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
         self._connections.do(N_("restore the RAM of"), uuid, work, _RAM_S)
@@ -338,7 +338,7 @@ class LibvirtCompute:
         text = json.dumps(command)
 
         def work(conn: Connection) -> str:
-            domain = _find_domain(conn, uuid)
+            domain = find_domain(conn, uuid)
             return str(libvirt_qemu.qemuAgentCommand(domain, text, max(1, round(timeout_s)), 0))
 
         answer = self._connections.do(
@@ -351,7 +351,7 @@ class LibvirtCompute:
 
         def work(conn: Connection) -> bytes:
             stream = conn.newStream()
-            _find_domain(conn, uuid).screenshot(stream, 0)
+            find_domain(conn, uuid).screenshot(stream, 0)
             return receive_picture(stream)
 
         return make_small(self._connections.do(N_("draw"), uuid, work))
@@ -361,7 +361,7 @@ class LibvirtCompute:
         return self._connections.do(
             N_("open the console of"),
             uuid,
-            lambda conn: int(_find_domain(conn, uuid).openGraphicsFD(0, 0)),
+            lambda conn: int(find_domain(conn, uuid).openGraphicsFD(0, 0)),
         )
 
     # ---- networks
@@ -371,14 +371,37 @@ class LibvirtCompute:
         rebuild = partial(rebuild_fence, self._fence)
         return self._connections.do(N_("list"), Sentence("all domains"), rebuild)
 
+    def is_fenced(self) -> bool:
+        """Whether the firewall between seats stands as a whole; true before there are any."""
+        look = partial(is_fenced, self._fence)
+        return self._connections.do(N_("list"), Sentence("all domains"), look)
+
+    def networks_without_rules(self) -> tuple[str, ...]:
+        """By what nft and iptables list."""
+        bridges = self._bridges_with_rules()
+        bare = self._rules.bridges_without(bridges.values())
+        return tuple(sorted(name for name, bridge in bridges.items() if bridge in bare))
+
+    def renew_network_rules(self) -> None:
+        """By a restart of libvirt's daemon."""
+        self._rules.renew(self._bridges_with_rules().values())
+
+    def _bridges_with_rules(self) -> dict[str, str]:
+        return self._connections.do(N_("list"), Sentence("all networks"), bridges_with_rules)
+
     def define_network(self, spec: NetworkSpec) -> None:
         """Make, update and start a network. New seats do not disturb those that run."""
 
         def work(conn: Connection) -> None:
-            admit(self._fence, conn)
+            admit(self._fence, self._rules, conn)
             define_network(conn, spec)
 
-        self._connections.do(N_("define the network of"), spec.classroom, work, SLOW_S)
+        call = (N_("define the network of"), spec.classroom, work, SLOW_S)
+        try:
+            self._connections.do(*call)
+        except RulesGone:  # also where no other network runs that could show it before
+            self._rules.restart()
+            self._connections.do(*call)
 
     def remove_network(self, classroom: str, uuid: str) -> None:
         """Stop and remove a network. Fine if there is none."""
@@ -403,96 +426,9 @@ class LibvirtCompute:
         return dict.fromkeys(macs_in_sight(), frozenset[str]()) | its
 
 
-# ---- domains, inside a call
-
-
-def _sweep(conn: Connection) -> tuple[Domain, ...]:
-    """Three calls, whatever the number of domains: libvirt itself picks those with saved RAM, and
-    those with snapshots."""
-    now = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
-    found = conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, now)
-    saved = _uuids(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
-    snapshots = _uuids(conn, libvirt.VIR_CONNECT_LIST_DOMAINS_HAS_SNAPSHOT)
-    return tuple(
-        Domain(
-            uuid=(uuid := domain.UUIDString()),
-            name=domain.name(),
-            power=_POWER[stats["state.state"]],
-            has_saved_ram=uuid in saved,
-            has_snapshots=uuid in snapshots,
-        )
-        for domain, stats in found
-    )
-
-
-def _uuids(conn: Connection, flag: int) -> frozenset[str]:
-    return frozenset(domain.UUIDString() for domain in conn.listAllDomains(flag))
-
-
-def _read_domain(domain: VirDomain | None) -> Domain | None:
-    if domain is None:
-        return None
-    return Domain(
-        uuid=domain.UUIDString(),
-        name=domain.name(),
-        power=_POWER[domain.state()[0]],
-        has_saved_ram=bool(domain.hasManagedSaveImage()),
-        has_snapshots=domain.snapshotNum() > 0,
-    )
-
-
-def _by_uuid(conn: Connection, uuid: str) -> VirDomain | None:
-    return or_none(conn.lookupByUUIDString, uuid)
-
-
-def _by_name(conn: Connection, name: str) -> VirDomain | None:
-    return or_none(conn.lookupByName, name)
-
-
 def _agent_wait_s(ram: Path) -> float:
     """How long to wait for the agent of a machine that starts from this file of RAM."""
     try:
         return 30 if os.getxattr(ram, _AGENT_NOTE) == b"yes" else 0
     except OSError:  # written by an older version, or on a file system without attributes
         return 1
-
-
-def _find_domain(conn: Connection, uuid: str) -> VirDomain:
-    domain = _by_uuid(conn, uuid)
-    if domain is None:
-        raise ComputeFault(
-            "libvirt knows no domain with the UUID {uuid}.",
-            "`pizarra recover` defines the domains of seats again.",
-            uuid=uuid,
-        )
-    return domain
-
-
-def _check_name_free(conn: Connection, spec: DomainSpec) -> None:
-    """Raises NotOurs if the name or the UUID of ``spec`` belongs to a domain of somebody else."""
-    known = _by_name(conn, spec.name) or _by_uuid(conn, spec.uuid)
-    if known is None:
-        return
-    if known.UUIDString() != spec.uuid:
-        raise NotOurs(
-            "A domain {name} is there already, and it is not ours: its UUID is {found}.",
-            "Rename it (virsh domrename) or choose another name for the classroom.",
-            name=spec.name,
-            found=known.UUIDString(),
-        )
-    _check_ours(known)
-
-
-def _check_ours(domain: VirDomain) -> None:
-    try:
-        kind, stored = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-        domain.metadata(kind, NAMESPACE, stored)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            raise
-        raise NotOurs(
-            "The domain {name} has the UUID of a seat but lacks our metadata. It is left alone.",
-            "See what it is: virsh dumpxml {name}",
-            name=domain.name(),
-            uuid=domain.UUIDString(),
-        ) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import libvirt
@@ -10,6 +12,7 @@ import libvirt
 from pizarra.compute.fence import Fence, Port, read_ports
 from pizarra.compute.interface import Lease, NetworkSpec
 from pizarra.compute.libvirt_connection import Connection, VirDomain, VirNetwork, or_none
+from pizarra.compute.libvirt_rules import LibvirtRules
 from pizarra.compute.network_xml import (
     NETWORK_PREFIX,
     NetworkInfo,
@@ -19,10 +22,12 @@ from pizarra.compute.network_xml import (
     network_xml,
     read_network,
 )
-from pizarra.errors import ComputeFault, NotOurs, SubnetTaken
+from pizarra.errors import ComputeFault, NotOurs, PizarraError, RulesGone, SubnetTaken
 from pizarra.model.taken_subnet import TakenSubnet
 
 _ABSENT = frozenset({libvirt.VIR_ERR_NO_NETWORK, libvirt.VIR_ERR_NO_DOMAIN})
+_FIREWALL = re.compile(r"\b(?:ip6?tables|ebtables|nft)\b")  # a command, in any language
+_WITH_RULES = frozenset({"isolated", "nat", "route"})
 
 
 def _our_network(conn: Connection, name: str, uuid: str) -> VirNetwork | None:
@@ -50,19 +55,28 @@ def define_network(conn: Connection, spec: NetworkSpec) -> None:
 
 
 def _start(network: VirNetwork, spec: NetworkSpec) -> None:
-    """libvirt refuses a subnet that a route of the host has already, and dnsmasq an address. Both
-    are internal errors of libvirt (networkCheckRouteCollision in src/network)."""
+    """libvirt refuses a subnet that a route of the host has already, dnsmasq an address, and the
+    firewall a rule for a chain that has gone. All are internal errors of libvirt
+    (networkCheckRouteCollision in src/network)."""
     try:
         network.create()
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR:
             raise
+        said = (error.get_error_message() or "").rstrip(".")
+        if _FIREWALL.search(said):
+            raise RulesGone(
+                "libvirt cannot make the firewall rules of the network of {classroom}: {said}.",
+                "Restart libvirt, which makes its rules anew: systemctl restart libvirtd",
+                classroom=spec.classroom,
+                said=said,
+            ) from None
         raise SubnetTaken(
             "libvirt cannot start the network of {classroom} with the address {gateway}: {said}.",
             "See what has it: ip route; pizarra host check",
             classroom=spec.classroom,
             gateway=f"{spec.gateway}/{spec.prefix}",
-            said=(error.get_error_message() or "").rstrip("."),
+            said=said,
         ) from None
 
 
@@ -124,10 +138,30 @@ def machine_macs(conn: Connection) -> dict[str, frozenset[str]]:
     )
 
 
-def admit(fence: Fence, conn: Connection, *domains: VirDomain) -> None:
-    """Before a network or these machines start: somebody may have flushed the rules."""
-    if not fence.admit(_seat_ports(conn, domains)):
-        rebuild_fence(fence, conn)
+def admit(fence: Fence, rules: LibvirtRules, conn: Connection, *domains: VirDomain) -> None:
+    """Before a network or these machines start: somebody may have flushed the rules, and those of
+    libvirt with them."""
+    if fence.admit(_seat_ports(conn, domains)):
+        return
+    rebuild_fence(fence, conn)
+    with suppress(PizarraError):  # seats are apart without them, and the guard says so
+        rules.renew(bridges_with_rules(conn).values())
+
+
+def is_fenced(fence: Fence, conn: Connection) -> bool:
+    """Whether all rules stand, or there is no seat yet."""
+    return not _seat_ports(conn, conn.listAllDomains()) or fence.is_whole()
+
+
+def bridges_with_rules(conn: Connection) -> dict[str, str]:
+    """The bridge of each network that runs and for which libvirt makes rules, by its name."""
+    active = libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE
+    return {
+        network.name(): info.bridge
+        for network in conn.listAllNetworks(active)
+        for xml in _if_there(network.XMLDesc)
+        if (info := read_network(xml)).mode in _WITH_RULES and info.bridge
+    }
 
 
 def rebuild_fence(fence: Fence, conn: Connection) -> bool:

@@ -56,6 +56,7 @@ _QUESTIONS = (
     "taken_subnets",
     "macs",
     "volume_path",
+    "networks_without_rules",
 )
 
 
@@ -78,6 +79,7 @@ class MemoryCompute:
             0
         )  # exit status of a script in a guest
         self.has_fence = True  # somebody may flush it
+        self.bare_networks: set[str] = set()  # somebody took the rules of these away
         self._machines: dict[str, _Machine] = {}
         self._networks: dict[str, _Network] = {}
         self._taken: tuple[TakenSubnet, ...] = ()
@@ -326,6 +328,16 @@ class MemoryCompute:
         with self._record_call("raise_fence", ""):
             stood, self.has_fence = self.has_fence, True
             return stood
+
+    def networks_without_rules(self) -> tuple[str, ...]:
+        """Those that somebody added to ``bare_networks``."""
+        with self._record_call("networks_without_rules", ""):
+            return tuple(sorted(self.bare_networks))
+
+    def renew_network_rules(self) -> None:
+        """None is without rules afterwards."""
+        with self._record_call("renew_network_rules", ""):
+            self.bare_networks.clear()
 
     def define_network(self, spec: NetworkSpec) -> None:
         """Define a network. Raises NotOurs if its name is taken."""

@@ -1,6 +1,7 @@
 """How much each seat has written, now and at the guard's last look: who fills a pool, and how fast.
 
-``growth/seats.json``: ``{"at": SECONDS, "written": {"net-07": BYTES}}``. See docs/formats.md.
+``growth/seats.json``: ``{"at": SECONDS, "written": {"net-07": BYTES}, "held": {}}``. See
+docs/formats.md.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ _OLD_S = 600.0  # what was seen before that tells nothing of now
 class _Look(BaseModel):
     at: float
     written: dict[str, int]
+    held: dict[str, int] = {}  # of seats that are compared with nothing
 
 
 def written_bytes(host: Host, seats: Sequence[Seat]) -> dict[str, int]:
     """By name of seat, what differs from its originals, and what is on its data disks. A seat that
-    nobody can tell it of is left out."""
+    nobody can tell it of is left out, and one that still has the content of another version."""
+    seats = [seat for seat in seats if not seat.labels.content_version]
     changes = host.changes([pair for seat in seats for pair in pairs_of(seat)])
     found = {}
     for seat in seats:
@@ -42,9 +45,22 @@ def written_bytes(host: Host, seats: Sequence[Seat]) -> dict[str, int]:
     return found
 
 
-def grown_bytes(folder: Path, written: Mapping[str, int]) -> dict[str, int]:
+def held_bytes(seats: Sequence[Seat]) -> dict[str, int]:
+    """By name of seat, what its disks take of their place: this grows with what is new on them."""
+    return {
+        seat.name: sum(round(v.size_bytes * (v.used_share or 0)) for v in seat.all_volumes)
+        for seat in seats
+    }
+
+
+def grown_bytes(
+    folder: Path, written: Mapping[str, int], held: Mapping[str, int]
+) -> dict[str, int]:
     """What each wrote in a minute, as since the last look; all of it, when there was none lately.
-    The new look is noted. Without room for that the next look knows less, and all else goes on."""
+    Of those that are in ``held`` alone: what they hold more than at the last look.
+
+    The new look is noted. Without room for that the next look knows less, and all else goes on.
+    """
     file, now = folder / "seats.json", time.time()
     last = _last_look(file)
     if last is None or not 0 <= now - last.at < _OLD_S:
@@ -53,12 +69,12 @@ def grown_bytes(folder: Path, written: Mapping[str, int]) -> dict[str, int]:
     if age_s >= _KEPT_S:
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, _Look(at=now, written=dict(written)).model_dump_json())
+            look = _Look(at=now, written=dict(written), held=dict(held))
+            write_atomically(file, look.model_dump_json())
     share = _MINUTE_S / max(_KEPT_S, age_s)
-    return {
-        name: max(0, round(share * (size - last.written.get(name, 0))))
-        for name, size in written.items()
-    }
+    more = {name: size - last.held.get(name, size) for name, size in held.items()}
+    more |= {name: size - last.written.get(name, 0) for name, size in written.items()}
+    return {name: max(0, round(share * size)) for name, size in more.items()}
 
 
 def _last_look(file: Path) -> _Look | None:

@@ -10,11 +10,17 @@ import re
 from pizarra.planner.identity import Person
 
 _FIRST_USER, _LAST_USER = 1000, 59_999
+_HOST_NAME = re.compile(r"[\w.-]{1,253}", re.ASCII)  # hostname(7)
+_USER_ID = re.compile("[0-9]{1,10}", re.ASCII)
 
 
 def hosts(text: str, old: str, new: str) -> str:
-    """/etc/hosts with the new name in the place of the old one, or on a line of its own."""
-    word = re.compile(rf"(?<![\w.-]){re.escape(old)}(?![\w-])") if old else None
+    """/etc/hosts with the new name in the place of the old one, or on a line of its own.
+
+    What a guest calls its old name may be a megabyte of anything: then it had none.
+    """
+    is_name = _HOST_NAME.fullmatch(old)
+    word = re.compile(rf"(?<![\w.-]){re.escape(old)}(?![\w-])") if is_name else None
     if word and word.search(text):
         return word.sub(new, text)
     return f"{text.rstrip()}\n127.0.1.1 {new}\n".lstrip("\n")
@@ -54,4 +60,4 @@ def _with_row(text: str, user: str, row: str, name: str) -> str:
 
 def _rows(text: str, fields: int) -> list[str]:
     rows = [line for line in text.splitlines() if line.count(":") >= fields]
-    return [row for row in rows if row.split(":")[2].isdigit()]
+    return [row for row in rows if _USER_ID.fullmatch(row.split(":")[2])]

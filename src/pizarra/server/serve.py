@@ -24,6 +24,7 @@ from typing import Any
 
 from pizarra.agent.agent import Agent
 from pizarra.agent.door import Door
+from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.host import Host
 from pizarra.engine.memory_host import memory_host
 from pizarra.errors import HostNotFit, NotFound
@@ -197,18 +198,19 @@ def _check_readable(user: str) -> None:
         )
 
 
-def demonstration_host(settings: Settings, seats: int) -> Host:
-    """A host in memory with a classroom that runs: to look at the pages without any machine.
-
-    Its claims and records are in the server's folder, apart from those of this machine.
-    """
-    from pizarra.compute.memory import MemoryCompute
-
-    make_server_folder(settings)
+def demonstration_settings(settings: Settings) -> Settings:
+    """With the claims and the records in the server's folder, apart from those of this machine."""
     apart = settings.server_folder / "demonstration"
-    settings = settings.model_copy(update={"state_folder": apart, "run_folder": apart / "run"})
+    return settings.model_copy(update={"state_folder": apart, "run_folder": apart / "run"})
+
+
+def demonstration_host(
+    settings: Settings, seats: int, compute: MemoryCompute | None = None
+) -> Host:
+    """A host in memory with a classroom that runs: to look at the pages without any machine."""
+    make_server_folder(settings)
     storage = demonstration_store()
-    host = memory_host(storage, MemoryCompute(), settings)
+    host = memory_host(storage, compute or MemoryCompute(), demonstration_settings(settings))
     labels = TemplateLabels(template="debian", version=1)
     new = NewVolume(labels=FillingLabels(becoming=labels), size_bytes=8 * GIB, name="debian.v1.vda")
     golden = storage.create_golden(new)

@@ -23,10 +23,12 @@ from django.db.models.signals import m2m_changed, post_delete, post_save
 from django.http import HttpRequest
 from django.utils import timezone
 
+from pizarra.errors import TooManyStreams
 from pizarra.server.people.models import ApiToken, User
 from pizarra.server.rooms.models import Room, SeatAssignment
 
 LOOK_EVERY_S = 2.0
+_OPEN_MOST = 8  # streams of one person: a browser opens six connections
 _WATCHED = (User, ApiToken, Session, Room, SeatAssignment)
 
 
@@ -72,20 +74,30 @@ class Look:
 
 
 _lock = threading.Lock()
-_looks: set[Look] = set()
+_looks: dict[Look, object] = {}  # and whose each is
+
+
+def check_few(whose: object) -> None:
+    """Raises TooManyStreams when nobody may open another one for the same."""
+    if [*_looks.values()].count(whose) >= _OPEN_MOST:
+        raise TooManyStreams(
+            "{n} pages show the same already.", "Close one that you do not need.", n=_OPEN_MOST
+        )
 
 
 @contextmanager
-def looking() -> Iterator[Look]:
-    """For one stream, in the thread of its loop."""
+def looking(whose: object) -> Iterator[Look]:
+    """For one stream, in the thread of its loop. The streams for the same person, or for the same
+    person and seat, have a limit. Raises TooManyStreams."""
     look = Look()
     with _lock:
-        _looks.add(look)
+        check_few(whose)
+        _looks[look] = whose
     try:
         yield look
     finally:
         with _lock:
-            _looks.discard(look)
+            del _looks[look]
 
 
 def look_again() -> None:

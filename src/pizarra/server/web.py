@@ -36,6 +36,7 @@ def main() -> None:
         ws_max_queue=4,
         ws_per_message_deflate=False,  # a screen is compressed already
         log_level="warning",
+        log_config=None,  # uvicorn's words go the way of Django's, with the same limit
         lifespan="off",
         proxy_headers=bool(settings.server_proxies),
         forwarded_allow_ips=settings.server_proxies,

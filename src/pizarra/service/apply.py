@@ -22,6 +22,7 @@ from pizarra.model.sizes import parse_size, size_text
 from pizarra.planner.host_facts import HostFacts
 from pizarra.planner.provision import check_new, check_template
 from pizarra.service import classrooms, creation, upgrade
+from pizarra.service.claims import check_may_reset
 from pizarra.service.context import Context
 from pizarra.service.limits import check_limits, check_policy
 from pizarra.service.strict_yaml import load_yaml
@@ -225,6 +226,8 @@ def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
     is_now = classrooms.spec_of(present)
     _check_fixed(spec, is_now)
     check_policy(context, spec.policy, is_now.policy)
+    if spec.seats < len(present.seats):
+        check_may_reset(context, present.seats)
     version = spec.version or is_now.version
     template = facts.template(is_now.template, is_now.storage, is_now.vg, version)
     creation.check_possible(context, template, spec)

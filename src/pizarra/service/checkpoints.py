@@ -23,6 +23,7 @@ from pizarra.planner.reset import ResetPlan
 from pizarra.service import identity_offline
 from pizarra.service.claims import Numbers, claiming_seats, claiming_to_rewind
 from pizarra.service.context import Context
+from pizarra.service.guard import ensure_room_for
 from pizarra.storage.interface import Change, Faults, RewindTarget
 
 _AT_ONCE = 8  # seats that stand still together while LVM makes their snapshots
@@ -156,6 +157,7 @@ def restore(context: Context, classroom: str, name: str, numbers: Numbers = None
         capabilities = context.host.storages.capabilities
         cut_off = recovery.cut_off_rewinds(context.host, seats)
         plan = planner.plan_restore(checkpoint, seats, capabilities, cut_off=cut_off)
+        ensure_room_for(context, plan, seats)
         outcomes = _run(context, plan)
     return _report(classroom, plan.verb, outcomes, began, checkpoint=name)
 

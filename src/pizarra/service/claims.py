@@ -65,7 +65,7 @@ def claiming_to_rewind(
     Whatever takes the content of a seat away is a reset to the policy. Raises Forbidden.
     """
     with _claiming(context, classroom, numbers, verb):
-        _check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
+        check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
         seats = _complete(context, classroom, numbers, {Action.UNDO}, judge).seats
         before = {record.id for record, _ in context.host.journal.entries().values()}
         yield seats
@@ -78,11 +78,12 @@ def claiming_to_rewind(
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
     """For an undo, which goes on with one that was cut off. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
-        _check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
+        check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
         yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
 
 
-def _check_may_reset(context: Context, seats: Sequence[Seat]) -> None:
+def check_may_reset(context: Context, seats: Sequence[Seat]) -> None:
+    """For whatever takes the content of these seats away. Raises Forbidden."""
     by = context.by
     for seat in seats:
         policy = seat.record.policy

@@ -26,9 +26,9 @@ from pizarra.planner.drift import redefine_fault
 from pizarra.planner.host_facts import HostFacts
 from pizarra.service import inspect, records
 from pizarra.service.adopt import let_go
-from pizarra.service.claims import complete_cut_off
+from pizarra.service.claims import check_may_reset, complete_cut_off
 from pizarra.service.context import Context
-from pizarra.service.limits import check_disk, check_limits
+from pizarra.service.limits import check_disk, check_limits, check_policy
 from pizarra.service.look import look_at_all
 from pizarra.service.networks import macs_by_number, make_class_network
 from pizarra.storage.interface import Faults, RewindTarget
@@ -254,6 +254,8 @@ def change_machines(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome,
     with context.claim([f"classroom:{spec.name}"], N_("classroom apply"), wait_s=context.wait_s):
         facts = context.host.observe()
         classroom = facts.classroom(spec.name)
+        check_limits(context, spec, classroom)  # again: it may be another one than was planned for
+        check_policy(context, spec.policy, classroom.record.policy)
         _check_not_adopted(classroom, N_("changed"))
         sound = [seat for seat in classroom.seats if not seat.fault]
         faults = {
@@ -284,7 +286,8 @@ def resize(
     disk_bytes: int | None = None,
     with_data: bool = False,
 ) -> Report:
-    """Add or remove seats (the highest numbers go), or grow every seat's first disk."""
+    """Add or remove seats (the highest numbers go), or grow every seat's first disk. Raises
+    Forbidden, also for who may not reset and removes seats."""
     began = time.perf_counter()
     check_name(name, N_("classroom"))
     with context.claim([f"classroom:{name}"], N_("classroom resize"), wait_s=context.wait_s):
@@ -299,6 +302,7 @@ def resize(
             outcomes += _add_seats(context, facts, classroom, seats)
         elif seats is not None and seats < len(classroom.seats):
             _check_at_least_one(seats)
+            check_may_reset(context, classroom.seats[seats:])
             _check_data(classroom.seats[seats:], with_data=with_data)
             outcomes += _remove_seats(context, classroom.seats[seats:])
     return _report(name, "resize", outcomes, began)
@@ -417,12 +421,14 @@ def _check_data(seats: Sequence[Seat], *, with_data: bool) -> None:
 def delete(context: Context, name: str, *, with_data: bool = False) -> Report:
     """Remove a classroom: machines, disks, network. Adopted machines are let go, not removed.
 
-    Raises BadInput when there are data disks, but ``with_data`` was not said.
+    Raises BadInput when there are data disks, but ``with_data`` was not said; Forbidden for who may
+    not reset: a classroom that is made again has the original content.
     """
     began = time.perf_counter()
     check_name(name, N_("classroom"))
     with context.claim([f"classroom:{name}"], N_("classroom delete"), wait_s=context.wait_s):
         classroom = context.host.observe().classroom(name)
+        check_may_reset(context, classroom.seats)
         _check_data(classroom.seats, with_data=with_data)
         adopted = [seat for seat in classroom.seats if seat.labels.name]
         complete_cut_off(context, adopted)  # they go on with the disks that they have

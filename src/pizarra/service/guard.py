@@ -10,15 +10,17 @@ from typing import Any
 
 from pizarra.engine import growth, undo
 from pizarra.engine.events import Noted
-from pizarra.engine.halts import Halt
+from pizarra.engine.halts import Halt, halt_seen
 from pizarra.engine.journal import Action, Record
 from pizarra.errors import Busy, NoSpace, PizarraError
 from pizarra.model.facts import Classroom, Pool, Power, Seat
+from pizarra.model.policy import ResetBy
 from pizarra.model.sentence import N_
 from pizarra.model.sizes import size_text
 from pizarra.planner.forecast import full_in_s
 from pizarra.planner.guard import STORE_LAST_SHARE, STORE_SHARE, PoolNeed
 from pizarra.planner.host_facts import HostFacts
+from pizarra.planner.reset import ResetPlan, Step
 from pizarra.service import data_disks, halting
 from pizarra.service.claims import claiming_seats
 from pizarra.service.context import Context
@@ -27,6 +29,8 @@ from pizarra.storage.interface import ExtendableStore
 
 SOON_S = 8 * 3600
 PATIENCE_S = 600.0  # for whoever gives a command again that died
+_STARTS = {Step.START, Step.WAKE, Step.RESUME}
+_OFF = (Power.OFF, Power.ABSENT)
 
 
 def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]) -> None:
@@ -46,6 +50,23 @@ def ensure_room(context: Context, seats: Sequence[Seat], claimed: Sequence[Seat]
             text = N_("{n} seats need up to {needs}, {free} are free in {place}/{pool}.")
             context.emit(Noted(text=text, facts=_numbers(need)))
         _foresee(context, need.pool)
+
+
+def ensure_room_for(context: Context, plan: ResetPlan, claimed: Sequence[Seat]) -> None:
+    """The same of the machines that a plan starts. One that the guard paused is as one that is off
+    when a student asks: no reset of theirs lets it go on writing. Raises NoSpace."""
+    folder = context.host.settings.halt_folder
+    by_student = context.by is ResetBy.STUDENTS
+    ensure_room(
+        context,
+        [
+            one.seat
+            for one in plan.seats
+            if _STARTS & {*one.steps}
+            and (one.seat.power in _OFF or (by_student and halt_seen(folder, one.seat)))
+        ],
+        claimed,
+    )
 
 
 def _foresee(context: Context, pool: Pool) -> None:
@@ -154,6 +175,30 @@ def raise_fence(context: Context) -> None:
     if not stood:
         text = N_("The firewall between seats was not whole: it stands again.")
         context.emit(Noted(text=text, facts={}))
+    try:
+        _renew_network_rules(context)
+    except PizarraError as error:
+        text = N_("The firewall rules of libvirt's networks cannot be renewed: {why}")
+        context.emit(Noted(text=text, facts={"why": error}))
+
+
+def _renew_network_rules(context: Context) -> None:
+    """libvirt's daemon starts anew when networks have lost their rules. It does so once: where that
+    does not help, the next minute only says so. The file says that it was tried."""
+    compute, tried = context.host.compute, context.host.settings.rules_file
+    bare = compute.networks_without_rules()
+    if not bare:
+        tried.unlink(missing_ok=True)
+        return
+    if tried.exists():
+        text = N_("The networks {names} have no firewall rules: systemctl restart libvirtd")
+        context.emit(Noted(text=text, facts={"names": ", ".join(bare)}))
+        return
+    tried.parent.mkdir(parents=True, exist_ok=True)
+    tried.touch()
+    compute.renew_network_rules()
+    text = N_("The networks {names} had lost their firewall rules: libvirt made them anew.")
+    context.emit(Noted(text=text, facts={"names": ", ".join(bare)}))
 
 
 def pool_json(settings: Settings, pool: Pool) -> dict[str, Any]:

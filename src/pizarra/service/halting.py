@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from pizarra.engine import writers
 from pizarra.engine.events import Noted
 from pizarra.engine.halts import Halt, forget_halts, halt_seen, put_halt, speed_bytes
-from pizarra.errors import PizarraError
+from pizarra.errors import Busy, PizarraError
 from pizarra.model.facts import Pool, Power, Seat
 from pizarra.model.names import seat_name
 from pizarra.model.policy import ResetBy
@@ -49,7 +50,8 @@ def halt_writers(
     look; and who is over its growth. What was paused for a pool."""
     host = context.host
     written = writers.written_bytes(host, running)
-    grown = writers.grown_bytes(host.settings.growth_folder, written)
+    held = writers.held_bytes([seat for seat in running if seat.name not in written])
+    grown = writers.grown_bytes(host.settings.growth_folder, written, held)
     halted = []
     for need in seen:
         its = {seat.name: seat for seat in running if writes_to(seat, need.pool)}
@@ -87,10 +89,17 @@ def halt(
     facts: dict[str, str],
     speed: int = 0,
 ) -> bool:
-    """Pause a machine and say so. Not one that another command works on: that one sees to it."""
+    """Pause a machine and say so. For the space of a pool also one that another command works on:
+    a command may go on for an hour, and a student can ask for one after another."""
     name = seat_name(seat.classroom, seat.number)
     try:
-        with context.claim([f"seat:{name}"], N_("guard"), shared=[f"classroom:{seat.classroom}"]):
+        with ExitStack() as claim:
+            try:
+                its = [f"classroom:{seat.classroom}"]
+                claim.enter_context(context.claim([f"seat:{name}"], N_("guard"), shared=its))
+            except Busy:
+                if why is not Halt.SPACE:
+                    raise
             context.host.compute.pause(seat.domain_uuid)
             put_halt(context.host.settings.halt_folder, seat, why, speed)
     except PizarraError as error:

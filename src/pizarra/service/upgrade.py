@@ -17,7 +17,7 @@ from pizarra.planner import provision
 from pizarra.planner.host_facts import HostFacts, choose_seats
 from pizarra.planner.upgrade import SeatMove, check_target, seat_moves, seat_volume_moves
 from pizarra.service import records
-from pizarra.service.claims import Numbers, complete_cut_off
+from pizarra.service.claims import Numbers, check_may_reset, complete_cut_off
 from pizarra.service.context import Context
 from pizarra.storage.interface import Faults, Storage
 
@@ -45,6 +45,8 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
             its = facts.template(target.name, target.kind, target.place, present)
             check_target(target, its)
         at_reset = storage.capabilities.rebase_at_reset
+        if not at_reset:
+            check_may_reset(context, seats)
         outcomes = _move(context, storage, seat_moves(seats, target, at_reset=at_reset))
         _record_version(context, context.host.observe().classroom(name), target.version)
     return Report(

@@ -27,7 +27,7 @@ from pizarra.service.claims import (
     claiming_to_rewind,
 )
 from pizarra.service.context import Context
-from pizarra.service.guard import ensure_room
+from pizarra.service.guard import ensure_room, ensure_room_for
 from pizarra.service.look import look_at_seats
 from pizarra.service.status import status as status  # one of them, which starts quickly alone
 from pizarra.storage.content import checksum
@@ -160,9 +160,7 @@ def reset(
         plan = _plan(context, classroom, seats, mode, after)
         _warn_no_undo(context, plan)
         activity.warn_active(context, [one.seat for one in plan.seats if Step.REWIND in one.steps])
-        off = (Power.OFF, Power.ABSENT)
-        starting = [one.seat for one in plan.seats if {Step.START, Step.WAKE} & {*one.steps}]
-        ensure_room(context, [seat for seat in starting if seat.power in off], seats)
+        ensure_room_for(context, plan, seats)
         run = ResetRun(context.host, plan, context.emit)
         outcomes = run.run()
         done = {one.seat for one in outcomes if one.outcome is Outcome.DONE}

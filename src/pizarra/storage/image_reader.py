@@ -22,11 +22,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Annotated, Any, BinaryIO
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, TypeAdapter, ValidationError
 
 from pizarra.errors import HostNotFit
+from pizarra.model.foreign_json import parse_foreign_json
 from pizarra.model.sentence import N_
 from pizarra.storage.qcow2.header import open_file
 from pizarra.system.jail import jail
@@ -39,6 +40,9 @@ _QEMU = (
 )
 _ANSWER_S = 120.0  # an emulated machine takes its time
 _ANSWER_BYTES_MAX = 4 << 20
+_TEXT_MAX = 4096
+_EVENTS_MAX = 1000  # before an answer
+_NONSENSE = N_("the program that reads images says nothing that can be understood")
 _CHECK_S = 3600  # it reads all tables of an image
 _DISK, _FILE = "disk", "file"  # nodes of the child: the content, the bytes of the file
 _SOCKET = "nbd"
@@ -76,17 +80,38 @@ def stamp_of(seen: os.stat_result) -> tuple[int, ...]:
     return (seen.st_dev, seen.st_ino, seen.st_size, seen.st_ctime_ns)
 
 
+def _printable(said: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in said[:_TEXT_MAX])
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
+
+
 class _Image(BaseModel):
     """What we read of ``query-named-block-nodes``."""
 
-    size_bytes: int = Field(alias="virtual-size")
-    backing: str = Field(alias="backing-filename", default="")
+    size_bytes: int = Field(alias="virtual-size", ge=0, lt=1 << 63)
+    backing: _Text = Field(alias="backing-filename", default="")
     encrypted: bool = False
 
 
 class _Node(BaseModel):
     name: str = Field(alias="node-name", default="")
     image: _Image
+
+
+class _Error(BaseModel):
+    desc: _Text = ""
+
+
+class _Answer(BaseModel):
+    """A line of QMP: a greeting, an event, what was asked for, or an error."""
+
+    told: Any = Field(alias="return", default=None)
+    error: _Error | None = None
+
+
+_NODES = TypeAdapter(list[_Node])
 
 
 @contextmanager
@@ -130,7 +155,7 @@ def check_image(image: OpenImage, form: str) -> Completed:
 
 
 @contextmanager
-def _child(root: Path) -> Iterator[_Monitor]:
+def _child(root: Path) -> Iterator[Monitor]:
     root.mkdir()
     ours, theirs = socket.socketpair()
     argv = [*_QEMU, "-chardev", f"socket,id=qmp,fd={theirs.fileno()}",
@@ -139,7 +164,7 @@ def _child(root: Path) -> Iterator[_Monitor]:
         theirs.close()  # or we would wait for a child that has ended
         ours.settimeout(_ANSWER_S)
         try:
-            monitor = _Monitor(ours)
+            monitor = Monitor(ours)
         except UnreadableImage as error:
             process.terminate()
             said = process.stdout.read() if process.stdout else ""
@@ -174,7 +199,7 @@ def _is_device(file: BinaryIO) -> bool:
     return stat.S_ISBLK(os.fstat(file.fileno()).st_mode)
 
 
-class _Monitor:
+class Monitor:
     """QMP with the child. Raises UnreadableImage."""
 
     def __init__(self, connection: socket.socket) -> None:
@@ -204,22 +229,33 @@ class _Monitor:
     def image(self) -> _Image:
         """What the child says of the image."""
         nodes = self._ask("query-named-block-nodes", {"flat": True})
-        return next(one.image for one in map(_Node.model_validate, nodes) if one.name == _DISK)
+        try:
+            found = [one.image for one in _NODES.validate_python(nodes) if one.name == _DISK]
+            return found[0]
+        except (ValidationError, IndexError):
+            raise UnreadableImage(_NONSENSE) from None
 
     def _ask(self, command: str, arguments: dict[str, Any], fd: int | None = None) -> Any:
         line = json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n"
         with suppress(OSError):  # no answer says so
             socket.send_fds(self._socket, [line], [] if fd is None else [fd])
-        while True:
+        for _ in range(_EVENTS_MAX):
             answer = self._answer()
-            if "error" in answer:
-                raise UnreadableImage(str(answer["error"].get("desc", "")))
-            if "return" in answer:
-                return answer["return"]  # else it is an event
+            if answer.error:
+                raise UnreadableImage(answer.error.desc)
+            if "told" in answer.model_fields_set:
+                return answer.told  # else it is an event
+        raise UnreadableImage(_NONSENSE)
 
-    def _answer(self) -> dict[str, Any]:
+    def _answer(self) -> _Answer:
+        """An image may have taken the child over: what it says is hostile."""
         try:
-            answer: dict[str, Any] = json.loads(self._lines.readline(_ANSWER_BYTES_MAX))
-        except (OSError, ValueError):  # cut off, or none
-            raise UnreadableImage(N_("the program that reads images has ended")) from None
-        return answer
+            line = self._lines.readline(_ANSWER_BYTES_MAX)
+        except OSError:  # it took too long
+            line = b""
+        if not line:
+            raise UnreadableImage(N_("the program that reads images has ended"))
+        try:
+            return _Answer.model_validate(parse_foreign_json(line.decode()))
+        except ValueError:  # a ValidationError and a UnicodeDecodeError are one
+            raise UnreadableImage(_NONSENSE) from None

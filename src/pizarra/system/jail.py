@@ -64,6 +64,7 @@ def jail(
     shows: Mapping[str, Path] | None = None,
     disk: Path | None = None,
     memory_bytes: int = _MEMORY_BYTES,
+    cpu_s: int = _CPU_S,
 ) -> list[str]:
     """The command that runs ``argv`` in a jail, whose root folder is mounted on ``folder``.
 
@@ -72,7 +73,8 @@ def jail(
     write. ``place_in_jail`` tells the program where they are. Where we are not root, the program
     is as unprivileged as we are, and has the limits alone.
     """
-    limits = limit([], memory_bytes=memory_bytes, file_bytes=None if disk else 0, tasks=200)
+    file_bytes = None if disk else 0
+    limits = limit([], memory_bytes=memory_bytes, file_bytes=file_bytes, tasks=200, cpu_s=cpu_s)
     if os.geteuid() != 0:
         return [*_ENVIRONMENT, *limits, *argv]
     user = str(_FIRST_USER + secrets.randbelow(_USERS))
@@ -106,9 +108,10 @@ def limit(
     memory_bytes: int = 4 * _MEMORY_BYTES,
     file_bytes: int | None = None,
     tasks: int | None = None,
+    cpu_s: int = _CPU_S,
 ) -> list[str]:
-    """The command that runs ``argv`` within limits: memory, a day of processor time, the size of
-    a file that it writes, and threads."""
-    own = {"as": memory_bytes, "cpu": _CPU_S, "core": 0, "fsize": file_bytes, "nproc": tasks}
+    """The command that runs ``argv`` within limits: memory, processor time (a day), the size of a
+    file that it writes, and threads."""
+    own = {"as": memory_bytes, "cpu": cpu_s, "core": 0, "fsize": file_bytes, "nproc": tasks}
     given = [f"--{name}={value}" for name, value in own.items() if value is not None]
     return ["prlimit", *given, *argv]

@@ -89,7 +89,9 @@ def claiming(
     The kernel drops the locks with the process, however it ends. Raises Busy, which names the
     holder, if a claim is not free within ``wait_s``.
     """
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if folder.stat().st_mode & 0o077:  # whoever can open a file can lock it: flock(2)
+        folder.chmod(0o700)
     names, shared = sorted(set(names)), sorted(set(shared))
     _allow_open_files(2 * (len(names) + len(shared)))
     with ExitStack() as held:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
+import selectors
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,6 +26,9 @@ from pizarra.system.flight import record
 
 _DEATH_S = 5
 _LINE_BYTES = 4096  # of a line of a child beside us
+# a child that a guest has taken over prints on and on; the longest report of LVM has some MiB
+_OUTPUT_BYTES_MOST = 64 << 20
+_PIECE_BYTES = 1 << 16
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -59,7 +65,8 @@ def run(
 ) -> Completed:
     """Run a command to its end, with the descriptors ``pass_fds`` under the same numbers.
 
-    Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit.
+    Raises CommandFailed (with stderr), CommandTimedOut, HostNotFit. A command that prints without
+    an end is stopped, and that is CommandFailed also without ``check``.
     """
     record(" ".join(argv))
     try:
@@ -68,26 +75,78 @@ def run(
             stdin=subprocess.DEVNULL if input_text is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
             env=environment(),
             pass_fds=pass_fds,
         )
     except (FileNotFoundError, PermissionError):
         raise _missing(argv[0]) from None
     try:
-        stdout, stderr = child.communicate(input_text, timeout_s)
+        stdout, stderr = _communicate(child, (input_text or "").encode(), timeout_s)
     except subprocess.TimeoutExpired:
         raise timeout_of(argv, timeout_s) from None
     finally:
         _end(child)
-    done = Completed(argv=tuple(argv), returncode=child.returncode, stdout=stdout, stderr=stderr)
+    if max(len(stdout), len(stderr)) > _OUTPUT_BYTES_MOST:
+        raise CommandFailed(
+            "{command} printed more than {n} bytes and was stopped.",
+            command=argv[0].rpartition("/")[2],
+            n=_OUTPUT_BYTES_MOST,
+            argv=" ".join(argv),
+        )
+    texts = {"stdout": _text(stdout), "stderr": _text(stderr)}
+    done = Completed(argv=tuple(argv), returncode=child.returncode, **texts)
     if check and done.returncode != 0:
         raise failure_of(done)
     return done
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _communicate(
+    child: subprocess.Popen[bytes], given: bytes, timeout_s: float
+) -> tuple[bytes, bytes]:
+    """``Popen.communicate``, which has no limit for what a child prints: the rest is left unread.
+    Raises TimeoutExpired."""
+    deadline = time.monotonic() + timeout_s
+    said = {pipe: bytearray() for pipe in (child.stdout, child.stderr) if pipe}
+    with selectors.DefaultSelector() as pipes:
+        for output in said:
+            pipes.register(output, selectors.EVENT_READ)
+        if child.stdin:
+            pipes.register(child.stdin, selectors.EVENT_WRITE)
+        while pipes.get_map() and all(len(one) <= _OUTPUT_BYTES_MOST for one in said.values()):
+            ready = pipes.select(deadline - time.monotonic())
+            if not ready and time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(child.args, timeout_s)
+            for key, _ in ready:
+                stream: Any = key.fileobj
+                if key.fileobj is child.stdin:
+                    given, is_over = _give(stream.fileno(), given)
+                else:
+                    piece = os.read(stream.fileno(), _PIECE_BYTES)
+                    said[stream] += piece
+                    is_over = not piece
+                if is_over:
+                    pipes.unregister(stream)
+                    stream.close()
+        if not pipes.get_map():
+            child.wait(max(0.0, deadline - time.monotonic()))
+    stdout, stderr = said.values()
+    return bytes(stdout), bytes(stderr)
+
+
+def _give(fd: int, given: bytes) -> tuple[bytes, bool]:
+    """Write some of the input. What is left, and whether that is all."""
+    try:
+        left = given[os.write(fd, given[: select.PIPE_BUF]) :]  # so much never blocks: pipe(7)
+    except BrokenPipeError:
+        left = b""
+    return left, not left
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _end(child: subprocess.Popen[Any]) -> None:
     """Kill a child that still runs. A child that waits for a disk that hangs is left behind."""
     if child.poll() is None:
         child.kill()

@@ -19,6 +19,7 @@ from typing import BinaryIO
 
 from pizarra.errors import StorageFault
 from pizarra.model.sentence import N_
+from pizarra.model.sizes import GIB
 
 RECORD_BYTES = 128 * tarfile.BLOCKSIZE  # of ``tar -b 128``
 _BLOCK = tarfile.BLOCKSIZE
@@ -28,6 +29,8 @@ _ENTRIES_MAX = 1_000_000
 _LEFT_OUT_MAX = 1000
 _DEPTH_MAX = 100
 _TIME_S_MAX = 1 << 34
+_SIZE_BYTES_MAX = (1 << 63) - 1  # of off_t
+_BESIDE_BYTES_MAX = 4 * GIB  # headers, names and padding of so many entries
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE_BYTES = 1 << 20
@@ -64,8 +67,9 @@ class _Member:
 class _Archive:
     """The members of an archive, one after another."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, limit_bytes: int) -> None:
         self._stream = stream
+        self._limit_bytes = limit_bytes
         self._read_bytes = 0
         self._left_bytes = 0  # of the data of the present member, with its padding
 
@@ -114,6 +118,8 @@ class _Archive:
         if len(data) != count:
             raise BadArchive(N_("it ends too early"))
         self._read_bytes += count
+        if self._read_bytes > self._limit_bytes + _BESIDE_BYTES_MAX:  # also of what is left out
+            raise BadArchive(N_("it is more than the disk can hold"))
         return data
 
     def _skip(self, count: int) -> None:
@@ -156,19 +162,20 @@ def _header(block: bytes) -> tarfile.TarInfo:
         header = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
     except tarfile.TarError:
         raise BadArchive(N_("a header in it is damaged")) from None
-    if header.size < 0:
+    if not 0 <= header.size <= _SIZE_BYTES_MAX:
         raise BadArchive(N_("a header in it is damaged"))
     return header
 
 
 def _number(text: bytes) -> int:
     """As tar writes numbers: in octal, or in base 256 behind a byte of 0x80."""
-    if text[0] == 0x80:
-        return int.from_bytes(text[1:])
     try:
-        return int(text.strip(b"\0 ") or b"0", 8)
+        number = int.from_bytes(text[1:]) if text[0] == 0x80 else int(text.strip(b"\0 ") or b"0", 8)
     except ValueError:
         raise BadArchive(N_("a header in it is damaged")) from None
+    if number > _SIZE_BYTES_MAX:
+        raise BadArchive(N_("a header in it is damaged"))
+    return number
 
 
 def _pairs(text: bytes) -> list[tuple[int, int]]:
@@ -196,7 +203,7 @@ def unpack(stream: BinaryIO, wish: Unpacking) -> None:
     Raises FileExistsError when the new name is there, StorageFault for a bad archive, OSError when
     the target is full.
     """
-    archive = _Archive(stream)
+    archive = _Archive(stream, wish.limit_bytes)
     asked = [part for part in wish.path.split("/") if part not in ("", ".")]
     with ExitStack() as stack:
         try:

@@ -54,11 +54,14 @@ class FolderSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkSeen:
-    """What came of trying in an empty network namespace; empty when it worked."""
+    """What came of trying in an empty network namespace; empty when it worked. And the firewall of
+    the host itself."""
 
     bridge: str
     tap: str
     firewall: str
+    is_fenced: bool = True  # seats are kept apart, or there is none
+    bare: tuple[str, ...] = ()  # networks that run without the rules of libvirt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

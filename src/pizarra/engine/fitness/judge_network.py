@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pizarra.engine.fitness.facts import HostSeen, Trouble
-from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install
+from pizarra.engine.fitness.findings import Finding, Fix, Level, finding, good, to_install, to_run
 from pizarra.model.sentence import N_
 
 LIBVIRT_KNOWS_NFT = (10, 4)
@@ -21,6 +21,16 @@ def judge_network(seen: HostSeen) -> Iterator[Finding]:
     yield _device(seen, "bridge", "bridge", seen.network.bridge)
     yield _device(seen, "tap", "tun", seen.network.tap)
     yield _firewall(seen)
+    if not seen.network.is_fenced:
+        text = N_("The firewall between seats is gone: seats can reach each other and the host.")
+        yield to_run(Level.WARNING, "fence", text, ("pizarra", "guard"))
+    if bare := seen.network.bare:
+        text = N_(
+            "Somebody took away the firewall rules of networks of libvirt: {names}. No further"
+            " network starts, and NAT is gone."
+        )
+        names = ", ".join(bare)
+        yield finding(Level.UNFIT, "rules", text, "systemctl restart libvirtd", names=names)
 
 
 def _device(seen: HostSeen, kind: str, module: str, said: str) -> Finding:

@@ -30,7 +30,7 @@ def look_at_host(settings: Settings) -> HostSeen:
         machine = threads.submit(lambda: look_at_machine(folders, closed_folders(settings)))
         kvm = threads.submit(probe_kvm_again)
         libvirt = threads.submit(look_at_libvirt, settings.libvirt_uri)
-        network = threads.submit(look_at_network)
+        network = threads.submit(look_at_network, settings.libvirt_uri)
         addresses = threads.submit(look_at_addresses, settings)
         kernel = threads.submit(look_at_kernel)
         lvm = threads.submit(_lvm, settings.pool)

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from pizarra.compute.libvirt_driver import LibvirtCompute
 from pizarra.engine.fitness.facts import NetworkSeen
-from pizarra.errors import CommandFailed, HostNotFit
+from pizarra.errors import CommandFailed, HostNotFit, PizarraError
 from pizarra.system.process import run
 
 _LIMIT_S = 30
 
 
-def look_at_network() -> NetworkSeen:
-    """A bridge, a tap device, and what NAT needs."""
-    return NetworkSeen(
+def look_at_network(libvirt_uri: str) -> NetworkSeen:
+    """A bridge, a tap device, and what NAT needs. And what stands in the firewall now."""
+    tried = NetworkSeen(
         bridge=_try("ip", "link", "add", "try0", "type", "bridge"),
         tap=_try("ip", "tuntap", "add", "try0", "mode", "tap"),
         firewall=_try_firewall(),
     )
+    compute = LibvirtCompute(libvirt_uri)
+    try:
+        bare, is_fenced = compute.networks_without_rules(), compute.is_fenced()
+    except PizarraError:
+        return tried  # the findings of libvirt and of missing commands say so
+    finally:
+        compute.close()
+    return replace(tried, is_fenced=is_fenced, bare=bare)
 
 
 def _try_firewall() -> str:

@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
+from contextlib import closing, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from ninja.errors import ValidationError as InvalidRequest
 from ninja.responses import Status
 
 from pizarra import __version__
-from pizarra.errors import PizarraError
+from pizarra.errors import PizarraError, TooManyStreams
 from pizarra.model.names import parse_number
 from pizarra.server import hosts
 from pizarra.server.api import seats, shapes, uploads
@@ -33,7 +34,7 @@ from pizarra.server.people.models import ApiToken, Scope, User
 from pizarra.server.permissions import Rule, check, meant_id
 from pizarra.server.rooms import acts as rooms
 from pizarra.server.rooms.models import Room
-from pizarra.server.streams import LOOK_EVERY_S, Proof, looking
+from pizarra.server.streams import LOOK_EVERY_S, Proof, check_few, looking
 
 api = NinjaAPI(
     title="Pizarra",
@@ -142,8 +143,17 @@ def export_show(request: HttpRequest, name: str) -> StreamingHttpResponse:
     _ = request
     pieces = hosts.host().file(name)
     first = next(pieces, b"")  # here, so that an error is answered as one
-    content = itertools.chain((first,), pieces)
+    content = _one_by_one(first, pieces)
     return StreamingHttpResponse(content, content_type="application/octet-stream")
+
+
+async def _one_by_one(first: bytes, pieces: Generator[bytes, None, None]) -> AsyncIterator[bytes]:
+    """Django would read all of a plain iterator into memory first: a disk of a guest."""
+    piece = first
+    with closing(pieces):
+        while piece:
+            yield piece
+            piece = await sync_to_async(partial(next, pieces, b""))()
 
 
 @api.get("/audit", response=list[shapes.AuditOut])
@@ -200,14 +210,16 @@ def job(request: HttpRequest, job_id: UUID) -> Job:
 def job_events(request: HttpRequest, job_id: UUID) -> StreamingHttpResponse:
     """Server-sent events: `told` for each event of the job, then `ended` with the job."""
     after = parse_number(request.headers.get("Last-Event-ID", "")) or 0
-    stream = _event_lines(_job_of(user_of(request), job_id).id, after, proof_of(request))
+    job, whose = _job_of(user_of(request), job_id), ("events", user_of(request).pk)
+    check_few(whose)
+    stream = _event_lines(job.id, after, proof_of(request), whose)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingHttpResponse(stream, content_type="text/event-stream", headers=headers)
 
 
-async def _event_lines(job_id: UUID, after: int, proof: Proof) -> AsyncIterator[str]:
+async def _event_lines(job_id: UUID, after: int, proof: Proof, whose: object) -> AsyncIterator[str]:
     due = time.monotonic() + LOOK_EVERY_S
-    with looking() as look:
+    with suppress(TooManyStreams), looking(whose) as look:  # others of theirs began meanwhile
         while True:
             now = await Job.objects.aget(id=job_id)  # before its events: none of them is missed
             news = JobEvent.objects.filter(job_id=job_id, seq__gt=after).order_by("seq")

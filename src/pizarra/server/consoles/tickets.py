@@ -26,6 +26,11 @@ class Admission:
     classroom_id: str
     generation: int
 
+    @property
+    def whose(self) -> object:
+        """The user and the seat, for the limit of streams."""
+        return "console", self.user_id, self.classroom, self.number
+
 
 def admission_of(user: User, classroom: str, number: int) -> Admission | None:
     """What lets a user to the console of a seat now; None when nothing does."""

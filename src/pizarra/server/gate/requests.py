@@ -36,7 +36,7 @@ _BODY_BYTES_PER_S = 32 * KIB
 _SMALL_BYTES = 64 * KIB  # any connection may have so much in our memory
 _LARGE_AT_ONCE, _LARGE_PER_ADDRESS = 16, 4  # bodies that are longer
 _TURN_S = 30.0
-_OPEN_MAX, _OPEN_PER_ADDRESS = 1000, 128  # requests that wait or are being answered
+_OPEN_MAX, OPEN_PER_ADDRESS = 1000, 128  # requests that wait or are being answered
 _log = logging.getLogger("pizarra.gate")
 
 
@@ -90,7 +90,7 @@ class Gate:
         route, whose = _route_of(scope), group_of(str((scope.get("client") or ("",))[0]))
         try:
             async with (
-                _place(self._open, whose, _OPEN_MAX, _OPEN_PER_ADDRESS) as leave,
+                _place(self._open, whose, _OPEN_MAX, OPEN_PER_ADDRESS) as leave,
                 self._reading(scope, route, whose, receive) as body,
             ):
                 if body is not None:

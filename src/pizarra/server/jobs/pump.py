@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -91,7 +92,10 @@ class Pump:
             .annotate(Max("started"))
             .values_list("classroom", "started__max")
         )
-        job = choose(waiting, list(here.filter(state=State.RUNNING)), last)
+        running = list(here.filter(state=State.RUNNING))
+        places = Counter(job.user_id for job in running if not self._waits.get(job.pk))
+        busy = [person for person, count in places.items() if count >= AT_ONCE - 1]
+        job = choose(waiting, running, last, busy)
         if job is None:
             return None
         job.state, job.started = State.RUNNING, timezone.now()

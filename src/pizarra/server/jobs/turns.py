@@ -7,17 +7,20 @@ it, so that a whole classroom comes to its turn although single seats are asked 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from pizarra.server.jobs.models import Job
 
 
 def choose(
-    waiting: Iterable[Job], running: Sequence[Job], last: Mapping[str, datetime]
+    waiting: Iterable[Job],
+    running: Sequence[Job],
+    last: Mapping[str, datetime],
+    busy: Collection[int | None] = (),
 ) -> Job | None:
     """The job to begin; None when none can. ``waiting`` come oldest first; ``last`` says when a
-    job of a classroom began last."""
+    job of a classroom began last; ``busy`` are people whose jobs work in all places but one."""
     rooms = Counter(job.classroom for job in running)
     people = Counter(job.user_id for job in running)
 
@@ -26,7 +29,8 @@ def choose(
         began = then.timestamp() if then else 0.0
         return rooms[job.classroom], began, people[job.user_id], job.created.timestamp()
 
-    return min(_free(waiting, running), key=turn, default=None)
+    free = [job for job in _free(waiting, running) if job.user_id not in busy]
+    return min(free, key=turn, default=None)
 
 
 def _free(waiting: Iterable[Job], running: Sequence[Job]) -> list[Job]:

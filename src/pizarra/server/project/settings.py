@@ -129,7 +129,8 @@ WHITENOISE_MAX_AGE = 3600
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "filters": {"bounded": {"()": "pizarra.server.project.logs.Bounded"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "filters": ["bounded"]}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"django.request": {"level": "ERROR"}},
 }

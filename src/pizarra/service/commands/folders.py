@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,10 +52,11 @@ def _forget_old(folder: Path) -> None:
 def exported_file(settings: Settings, name: str) -> Path:
     """A file that a command exported, by its path below the folder of exports. Raises NotFound."""
     folder = exports(settings).resolve()
-    path = (folder / name).resolve()
-    if folder not in path.parents or not path.is_file():
-        raise NotFound("There is no exported file {name!r}.", name=name)
-    return path
+    with suppress(OSError, ValueError):  # a name too long, or with a NUL
+        path = (folder / name).resolve()
+        if folder in path.parents and path.is_file():
+            return path
+    raise NotFound("There is no exported file {name!r}.", name=name)
 
 
 def check_is_root(context: Context, argument: str) -> None:

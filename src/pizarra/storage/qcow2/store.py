@@ -408,7 +408,7 @@ class Qcow2Store:
     def _claiming(self, image: Path, labels: Labels) -> None:
         """Write the sidecar of an image that is not there yet."""
         with refusals(N_("create"), image):
-            image.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            image.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
             if image.exists():
                 raise AlreadyExists("There is an image {path} already.", path=image)
             create_sidecar(image, Sidecar(str(uuid.uuid4()), labels))

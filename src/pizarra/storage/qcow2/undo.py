@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,6 +92,8 @@ def _locking(folder: Path, how: int) -> int:
     """The lock lasts until what this returns is closed."""
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        # whoever can read the folder can lock it. QEMU's user only passes through
+        os.fchmod(fd, stat.S_IMODE(os.fstat(fd).st_mode) & ~0o044)
         fcntl.flock(fd, how)
     except OSError:
         os.close(fd)
