@@ -47,7 +47,7 @@ from pizarra.storage.lvm import commands, report
 from pizarra.storage.lvm.records import record_tag, records_seen
 from pizarra.storage.qcow2.sidecar import read_sidecar
 from pizarra.storage.qcow2.store import Qcow2Store
-from tools.format_1 import format_1_of
+from tools.format_1 import format_1_of, write_format_1
 
 SAMPLES = Path(__file__).parents[1] / "fixtures" / "formats_1"
 MOMENTS = ["maintaining", "published"]
@@ -258,3 +258,19 @@ def test_recover_when_the_host_is_of_format_1_then_all_is_written_anew_and_says_
     records.recover(context, after)
     assert context.host.observe().volumes == after.volumes, "twice is once"
     assert events == []
+
+
+def test_labels_when_written_back_into_files_then_are_of_format_1_as_they_were(
+    folder: Folder, tmp_path: Path
+) -> None:
+    context = Context(Host(Settings(folder=tmp_path), MemoryCompute(), folder))
+    before = context.host.observe()
+    records.recover(context, before)
+    assert write_format_1(context) == []
+    after = context.host.observe()
+    assert all(volume.has_old_labels for volume in after.volumes.values())
+    assert after.records == ()
+    assert {uuid: one.labels for uuid, one in after.volumes.items()} == {
+        uuid: one.labels for uuid, one in before.volumes.items()
+    }
+    assert after.classroom("room").record == before.classroom("room").record
