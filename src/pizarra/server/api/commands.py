@@ -96,14 +96,14 @@ def _add(
     operation.__annotations__ = {one.name: one.annotation for one in needed}
     operation.__signature__ = inspect.Signature(needed)  # type: ignore[attr-defined]
     checked = rule(commands.rule_of_command(command), Scope(command.scope))(operation)
-    summary, _, _ = command.help.strip().partition("\n")
+    first, _, _ = command.help.strip().partition("\n\n")
     api.default_router.add_api_operation(
         route.path,
         [route.method],
         checked,
         response=response,
         operation_id=name,
-        summary=summary,
+        summary=" ".join(first.split()),
         description=inspect.cleandoc(command.help),
     )
 
