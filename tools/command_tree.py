@@ -74,7 +74,7 @@ def _option(param: Any) -> Option:
     """Of a parameter of typer's, whose classes are not public."""
     is_argument = param.param_type_name == "argument"
     is_flag = bool(getattr(param, "is_flag", False))
-    value = "" if is_flag else (param.metavar or param.name.upper())
+    value = "" if is_flag else (param.metavar or param.name.upper().rstrip("_"))
     name = (param.metavar or param.name).strip("[]{}.… ")
     return Option(
         names=(name.upper(),) if is_argument else (*param.opts, *param.secondary_opts),

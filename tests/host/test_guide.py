@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.fixtures.libvirt import Libvirt
+from tests.meta.doc_commands import read_blocks
 
-GUIDE = Path("docs/guide/README.md")
-
-
-def commands() -> list[str]:
-    """All lines of the guide's shell blocks."""
-    blocks = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.S)
-    return [line for block in blocks for line in block.strip().splitlines()]
+GUIDE = Path("docs/guide.md")
 
 
 def test_guide_when_followed_then_every_command_does_what_it_says(
@@ -34,16 +27,15 @@ def test_guide_when_followed_then_every_command_does_what_it_says(
              f"PIZARRA_STATE_FOLDER={tmp_path / 'state'}", f"PIZARRA_RUN_FOLDER={tmp_path / 'run'}",
              "PIZARRA_GRACE_S=90", f"PYTHONPATH={Path.cwd()}/src")  # fmt: skip
     run = (sys.executable, "-c", "from pizarra.cli.main import run; run()")
-    found = commands()
+    found = list(read_blocks(GUIDE.read_text(encoding="utf-8")))
     assert len(found) > 15
-    for line in found:
-        words = shlex.split(line)
-        assert words[0] == "pizarra"
+    for told in found:
+        assert told.words[0] == "pizarra"
         done = subprocess.run(
-            [*libvirt_host.prefix, "env", "-C", str(tmp_path), *given, *run, *words[1:]],
+            [*libvirt_host.prefix, "env", "-C", str(tmp_path), *given, *run, *told.words[1:]],
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, (line, done.stdout, done.stderr)
+        assert done.returncode == 0, (told.line, done.stdout, done.stderr)
     assert [path for path in (tmp_path / "disks").rglob("*") if path.is_file()] == []

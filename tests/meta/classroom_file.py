@@ -37,8 +37,8 @@ minutes: 50
 _TAIL = """
 A machine cannot use more than its `memory`, `vcpus` and `disk`. A network of the classroom keeps
 seats apart, whatever students do; [security.md](security.md) says what `bridge=` does not. The
-classroom's page sets how many checkpoints a student may keep, and whether students may restart
-their machine or save checkpoints.
+classroom's page sets whether students may reset their machine and switch it on. A student keeps two
+saved states at most.
 """
 
 
