@@ -40,6 +40,10 @@ powercut: setup  ## Cut the whole host off in its work, N times, and say what wa
 install:         ## Pizarra for this host: /opt/pizarra, pizarra on the PATH
 	@./tools/setup host
 
+docs: setup      ## The documentation site, English and Spanish, in build/docs/html
+	@$(PY) -m tools.site
+	@echo "docs: build/docs/html/index.html"
+
 deb: setup       ## The packages for Debian 12 and 13, in build/deb (SUITES="bookworm" for one)
 	@packaging/build $(or $(SUITES),bookworm trixie)
 
@@ -59,10 +63,10 @@ check: setup     ## Format, lint, types, layers
 	@.venv/bin/ruff format --check -q . && .venv/bin/ruff check -q . && .venv/bin/mypy && .venv/bin/lint-imports --no-cache
 
 lock:            ## Choose versions anew (needs uv)
-	$(COMPILE) --extra dev --extra server -o requirements.lock && $(COMPILE) --extra server -o requirements-host.lock
+	$(COMPILE) --extra dev --extra docs --extra server -o requirements.lock && $(COMPILE) --extra server -o requirements-host.lock
 
 # what the caller wrote, dollars and all: make must not expand it
 override CMD := $(value CMD)
 export CMD
-.PHONY: help bench powercut install demo test setup deb lab-run lab-shell host-lab \
+.PHONY: help bench powercut install demo test setup docs deb lab-run lab-shell host-lab \
 	host-run check lock

@@ -26,11 +26,11 @@ def settings_text() -> str:
         lines = textwrap.wrap(
             about[:1].upper() + about[1:] + ".", 96, initial_indent="# ", subsequent_indent="# "
         )
-        parts += ["\n".join([*lines, f"#{name} = {_default(field)}", ""])]
+        parts += ["\n".join([*lines, f"#{name} = {default_text(field)}", ""])]
     return "\n".join(parts)
 
 
-def _default(field: FieldInfo) -> str:
+def default_text(field: FieldInfo) -> str:
     """As TOML writes it; `…` for one that depends on the machine."""
     if field.default_factory is not None:
         return "[]" if field.default_factory is list else "…"
