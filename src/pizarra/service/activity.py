@@ -1,6 +1,7 @@
-"""Whose hands were on which machine lately: the agent notes it, and every reset says it before.
+"""Which seats somebody used in the last minutes. The agent notes it, and a reset says it first.
 
-A file a seat in a folder of root's; when it was touched is all that it says.
+Each seat has one file, in a folder that belongs to root. The file is empty: its time of change is
+the moment of the last activity.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ LATELY_S = 600
 
 
 def record_activity(folder: Path, classroom: str, number: int) -> None:
-    """Somebody is active now on this seat. A disk that is full keeps nobody from working."""
+    """Note that somebody is active on this seat now. A note that a full disk refuses is left
+    out."""
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         _file(folder, classroom, number).touch()
 
 
 def active_s_ago(folder: Path, classroom: str, number: int) -> int | None:
-    """None when nobody was, or not for as long as anything is known."""
+    """How many seconds ago somebody was active on the seat. None when no activity is noted."""
     try:
         then = _file(folder, classroom, number).stat().st_mtime
     except OSError:
@@ -36,7 +38,7 @@ def active_s_ago(folder: Path, classroom: str, number: int) -> int | None:
 
 
 def warn_active(context: Context, seats: Sequence[Seat]) -> None:
-    """Which of these are somebody's work of minutes ago."""
+    """Say which of these seats somebody used in the last ten minutes."""
     folder = context.host.settings.activity_folder
     lately = []
     for seat in seats:
@@ -49,7 +51,8 @@ def warn_active(context: Context, seats: Sequence[Seat]) -> None:
 
 
 def forget(context: Context, seats: Sequence[Seat]) -> None:
-    """What was done there is no more. A note that cannot be removed says too much, no more."""
+    """Remove the notes of these seats, whose content is gone. A note that cannot be removed stays:
+    then a later reset warns without need."""
     for seat in seats:
         folder = context.host.settings.activity_folder
         with suppress(OSError):

@@ -1,9 +1,9 @@
 """Adopt machines that somebody else made, and let them go again.
 
-There is one moment at which the machine's XML is replaced. Until then the machine and its files are
-as they were, and all that was made carries the machine's UUID. An adoption that is cut off before
-that moment is reverted; one that is cut off after it is ended. The baseline's labels tell all that
-the seat's will.
+An adoption replaces the machine's XML at one moment. Before that moment the machine and its files
+are unchanged, and everything that was made is labelled with the machine's UUID. An adoption that is
+cut off before that moment is reverted. One that is cut off after it is completed. The labels of the
+baseline have all that the labels of the seat will have.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ DEFAULT_CLASSROOM = "adopted"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What the command says."""
+    """The arguments of the command."""
 
     classroom: str = DEFAULT_CLASSROOM
     kind: StorageKind | None = None
@@ -72,7 +72,8 @@ class Wish:
 
 
 def plan(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePlan, ...]:
-    """What would be done to each, in the order of ``names``. Raises BadInput, HostNotFit."""
+    """What an adoption would do to each machine, in the order of ``names``. Raises BadInput,
+    HostNotFit."""
     check_name(wish.classroom, N_("classroom"))
     facts = context.host.observe()
     check_classroom(facts, wish.classroom)
@@ -87,7 +88,8 @@ def plan(context: Context, names: Sequence[str], wish: Wish) -> tuple[MachinePla
 
 
 def _destination(context: Context, facts: HostFacts, wish: Wish) -> Destination:
-    """Where files go: to the kind that is wished, or the first that adopts volumes."""
+    """The storage to which files are copied: the kind that the wish names, or the first that adopts
+    volumes."""
     capabilities = context.host.storages.capabilities
     adopting = {kind: can.adoption for kind, can in capabilities.items() if can.adoption}
     kind = wish.kind or next(iter(adopting), "")
@@ -113,7 +115,7 @@ def _volume_at(context: Context, facts: HostFacts, path: str) -> Volume | None:
 
 
 def _adopting(storage: Storage) -> AdoptionStore:
-    """Raises Unsupported; the plan says so before."""
+    """The storage, as one that can adopt volumes. Raises Unsupported; the plan says so before."""
     if isinstance(storage, AdoptionStore):
         return storage
     raise Unsupported("Machines on {kind} cannot be adopted.", kind=storage.kind)
@@ -151,10 +153,8 @@ def _find_disk(context: Context, facts: HostFacts, seen: DiskSeen) -> DiskFound:
 
 
 def _image(path: Path, form: str) -> ImageInfo:
-    """As its machine reads it: a raw disk may hold whatever its guest wrote, also a header.
-
-    Raises BadInput.
-    """
+    """The image as its machine reads it. Of a raw disk the format is not guessed: a guest may have
+    written a header on it. Raises BadInput."""
     if form == "raw":
         return image_info(path, "raw")
     _check_no_snapshots(path)
@@ -176,7 +176,7 @@ def _check_no_snapshots(path: Path) -> None:
 
 
 def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
-    """Adopt one after another; each has its own outcome."""
+    """Adopt machines one after another. Each has its own outcome."""
     began = time.perf_counter()
     check_name(wish.classroom, N_("classroom"))
     outcomes: list[SeatOutcome] = []
@@ -199,7 +199,8 @@ def adopt(context: Context, names: Sequence[str], wish: Wish) -> Report:
 
 
 def _one(context: Context, name: str, wish: Wish) -> SeatOutcome:
-    """Look again before each: the machine before it may have had the same disk."""
+    """Adopt one machine. It is looked at again first, as the machine before it may have the same
+    disk."""
     try:
         domain = context.host.compute.find(name)
         if domain is not None:
@@ -236,7 +237,7 @@ def _carry_out(context: Context, plan: MachinePlan) -> SeatOutcome:
 
 
 def _write_record(context: Context, plan: MachinePlan) -> None:
-    """A classroom that has none gets one with its first machine."""
+    """Write the classroom's record with its first machine, unless the classroom has one."""
     record = plan.record
     present = context.host.observe().classrooms.get(record.classroom) if record else None
     if record and present and not present.recorded_at:
@@ -257,7 +258,8 @@ def _check_space(context: Context, disk: DiskPlan) -> None:
 
 
 def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatch) -> Volume:
-    """The volume that the disk will be: filled from its file and proven equal, or its own."""
+    """The volume that the disk becomes: a new one that is filled from the file and compared with
+    it, or the machine's own volume."""
     if disk.action is Action.KEEP:
         assert disk.volume is not None, "kept because it is one"
         return disk.volume
@@ -295,7 +297,8 @@ def _volume(context: Context, plan: MachinePlan, disk: DiskPlan, watch: Stopwatc
 def _check_untouched(
     context: Context, plan: MachinePlan, stamps: dict[Path, tuple[int, int, int, int]]
 ) -> None:
-    """Raises BadInput when the machine was started, or its file written to, meanwhile."""
+    """Check that nobody has started the machine or written to its file meanwhile. Raises
+    BadInput."""
     domain = context.host.compute.find(plan.name)
     if domain is None or domain.power is not Power.OFF:
         raise BadInput("{name} was started while it was adopted.", name=plan.name)
@@ -307,7 +310,7 @@ def _check_untouched(
 def _outcome(
     context: Context, plan: MachinePlan, files: Sequence[Path], watch: Stopwatch
 ) -> SeatOutcome:
-    """Proven by what is there now, not by what was done."""
+    """The outcome of one machine, judged by what is there now and not by what was done."""
     rooms = context.host.observe().classrooms.values()
     its = [seat for room in rooms for seat in room.seats if seat.name == plan.name]
     if not its or its[0].fault:
@@ -330,10 +333,10 @@ def _outcome(
 
 
 def let_go(context: Context, seat: Seat) -> SeatOutcome:
-    """An ordinary machine again: our XML element, what is kept for an undo, our snapshots and our
-    labels gone, in this order.
+    """Make an ordinary machine of a seat. Our XML element goes first, then the content for an undo,
+    our snapshots and our labels.
 
-    A run that is cut off is done again: the labels go last.
+    The labels go last, so a run that is cut off can be repeated.
     """
     host = context.host
     _check_whole(context, seat)
@@ -360,7 +363,8 @@ def let_go(context: Context, seat: Seat) -> SeatOutcome:
 
 
 def _check_whole(context: Context, seat: Seat) -> None:
-    """Its disks are awake, with their contents. Raises StorageFault: nobody would ever mend it."""
+    """Check that the disks are active and have their contents. Raises StorageFault, because nothing
+    repairs them once the seat is let go."""
     host = context.host
     is_off = seat.power in (Power.OFF, Power.ABSENT)
     if is_off or not any(map(host.has_error_table, seat.volumes)):

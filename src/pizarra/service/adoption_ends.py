@@ -1,4 +1,5 @@
-"""How an adoption ends, whoever finds it: taken back, or ended when its machine's XML is ours."""
+"""Complete or revert an adoption that was cut off: complete, when the machine's XML is ours
+already."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from pizarra.storage.interface import raise_first
 
 
 def finish_adoptions(context: Context, facts: HostFacts) -> None:
-    """For ``recover``: end or take back what adoptions and merges of adopted machines left."""
+    """For ``recover``: complete or revert all adoptions, and all merges of adopted machines, that
+    were cut off."""
     for classroom, domain in sorted(_unfinished(facts)):
         try:
             with context.claim([f"classroom:{classroom}"], N_("recover"), wait_s=context.wait_s):
@@ -29,7 +31,7 @@ def finish_adoptions(context: Context, facts: HostFacts) -> None:
 
 
 def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
-    """(classroom, domain) of machines with a volume that should not be there, or lacks one."""
+    """Pairs of classroom and domain: machines that have a volume too many, or lack one."""
     known = {seat.labels.baseline for seat in labelled(facts.volumes.values(), SeatLabels)}
     return {
         (labels.classroom, labels.domain)
@@ -41,7 +43,7 @@ def _unfinished(facts: HostFacts) -> set[tuple[str, str]]:
 
 
 def finish_adoption(context: Context, domain_uuid: str) -> list[Noted]:
-    """Put in order what is there of one machine. What it did, in words; nothing when all was well.
+    """Put one machine in order. Returns what was done, in words; nothing when all was well.
 
     Raises StorageFault, ComputeFault.
     """
@@ -71,7 +73,8 @@ def _domain(volume: Volume) -> str:
 def _is_committed(
     context: Context, facts: HostFacts, domain_uuid: str, volumes: list[Volume]
 ) -> bool:
-    """Whether the machine's XML says so already, and it uses what was filled."""
+    """Whether the machine's XML is ours already, and the machine uses the volumes that were
+    filled."""
     if domain_uuid not in facts.domains:
         return False
     xml = context.host.compute.xml(domain_uuid)
@@ -84,7 +87,7 @@ def _is_committed(
 
 
 def _finish(context: Context, facts: HostFacts, baselines: list[Volume[BaselineLabels]]) -> None:
-    """Each volume that has a baseline is a seat's."""
+    """Label each volume that has a baseline as a seat's."""
     by_name = {(volume.place, volume.name): volume for volume in facts.volumes.values()}
     for baseline in baselines:
         volume = by_name.get((baseline.place, baseline.origin))

@@ -114,7 +114,7 @@ class ApplyPlan:
 
     @property
     def asks(self) -> bool:
-        """Whether a classroom that is there would change."""
+        """Whether the plan changes a classroom that exists, so that a terminal asks first."""
         return self.present is not None and bool(self.lines)
 
     def to_json(self) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def read_spec(path: Path) -> ClassroomSpec:
 
 
 def parse_spec(text: str, path: str) -> ClassroomSpec:
-    """Of a file's text; ``path`` is what errors call the file. Raises BadInput."""
+    """Parse the text of a classroom's file. Errors call the file ``path``. Raises BadInput."""
     if len(text) > FILE_BYTES_MAX:
         raise BadInput("{path} is too large for a classroom file.", path=path)
     return _spec(path, load_yaml(text, path))
@@ -207,7 +207,8 @@ def _one_of(kind: type[Word], path: str, field: str, text: str) -> Word:
 
 
 def plan(context: Context, spec: ClassroomSpec) -> ApplyPlan:
-    """Compare the wish with what there is. Raises BadInput for what cannot be changed in place."""
+    """Compare the wish with what there is. Raises BadInput for a change that is not possible in
+    place."""
     facts = context.host.observe()
     present = facts.classrooms.get(spec.name)
     check_limits(context, spec, present)
@@ -291,7 +292,7 @@ def _versions(classroom: Classroom) -> str:
 
 
 def carry_out(context: Context, plan: ApplyPlan) -> Report:
-    """Make or change it."""
+    """Make the classroom, or change it as the plan says."""
     began = time.perf_counter()
     spec, present = plan.spec, plan.present
     if present is None:
@@ -311,7 +312,8 @@ def carry_out(context: Context, plan: ApplyPlan) -> Report:
 
 
 def _change(context: Context, spec: ClassroomSpec, present: Classroom) -> tuple[Any, ...]:
-    """What fails leaves the steps before it done. It is told, for a repetition goes on there."""
+    """Change a classroom step by step. When a step fails, the steps before it stay done. The error
+    says so, because a repeated command goes on there."""
     try:
         return _change_in_steps(context, spec, present)
     except PizarraError:

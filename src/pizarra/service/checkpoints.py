@@ -32,9 +32,9 @@ _AT_ONCE = 8  # seats that stand still together while LVM makes their snapshots
 def save(
     context: Context, classroom: str, name: str, numbers: Numbers = None, *, ram: bool = False
 ) -> Report:
-    """Save the present state of seats under a name. A seat that runs stands still meanwhile.
+    """Save the present state of seats under a name. A seat that runs is paused meanwhile.
 
-    With ``ram`` what is in the RAM of those that run is saved too, at the same instant.
+    With ``ram`` the RAM of machines that run is saved too, at the same instant.
     """
     check_name(name, N_("checkpoint"))
     planner.check_unreserved(name)
@@ -47,7 +47,7 @@ def save(
 def save_claimed(
     context: Context, classroom: str, name: str, seats: Sequence[Seat], *, ram: bool = False
 ) -> tuple[SeatOutcome, ...]:
-    """The same of seats that are claimed."""
+    """Save the present state of seats that the caller has claimed."""
     now, host = int(time.time()), context.host
     there = planner.checkpoints(host.observe().volumes.values(), classroom)
     planner.check_new(there, name, seats, host.storages.capabilities)
@@ -99,7 +99,8 @@ def _ram_bytes(context: Context, seat: Seat, ram: bool) -> int:
 def _paused(
     context: Context, seats: Sequence[Seat], why: dict[str, object], *, ram: bool
 ) -> Iterator[list[Seat]]:
-    """Those whose disks nobody writes to now; ``why`` gets the others. They go on in any case."""
+    """Pause the seats that run, and give those whose disks nobody writes to now. The others get a
+    reason in ``why``. All of them go on at the end."""
     compute, states = context.host.compute, context.host.states
     running = [seat for seat in seats if seat.power is Power.RUNNING]
 
@@ -148,7 +149,8 @@ def _remove_half_made(context: Context, seats: Sequence[Seat], name: str) -> Non
 
 
 def restore(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
-    """Seats go back to what was saved under a name, proven equal to it; undo takes it back."""
+    """Put seats back to a checkpoint, and prove that they are equal to it. An undo brings the
+    present content back."""
     began = time.perf_counter()
     with claiming_to_rewind(context, classroom, numbers, N_("checkpoint restore")) as claimed:
         checkpoint = _choose(context, classroom, name)
@@ -165,8 +167,8 @@ def restore(context: Context, classroom: str, name: str, numbers: Numbers = None
 def hand_out(
     context: Context, classroom: str, name: str, source: int, numbers: Numbers = None
 ) -> Report:
-    """What was saved of one seat is the start of all, and each that has an identity of its own
-    stays itself where we can write it to its disk."""
+    """Give all seats the state that was saved of one seat. A seat that has an identity of its own
+    keeps it, where the identity can be written to its disk."""
     began = time.perf_counter()
     with claiming_to_rewind(context, classroom, numbers, N_("checkpoint hand-out")) as seats:
         checkpoint = _choose(context, classroom, name)
@@ -198,7 +200,8 @@ def _run(context: Context, plan: ResetPlan) -> tuple[SeatOutcome, ...]:
 
 
 def list_checkpoints(context: Context, classroom: str) -> list[dict[str, Any]]:
-    """Each with its seats, when it was saved, and how much of it is not the original's."""
+    """The checkpoints of a classroom: the seats of each, when it was saved, and how much of it
+    differs from the original."""
     check_name(classroom, N_("classroom"))
     facts = context.host.observe()
     facts.classroom(classroom)
@@ -229,7 +232,7 @@ def list_checkpoints(context: Context, classroom: str) -> list[dict[str, Any]]:
 
 
 def delete(context: Context, classroom: str, name: str, numbers: Numbers = None) -> Report:
-    """Forget what was saved; the seats stay as they are."""
+    """Delete a checkpoint. The seats stay as they are."""
     began = time.perf_counter()
     with claiming_seats(context, classroom, numbers, N_("checkpoint delete")) as seats:
         checkpoint = _choose(context, classroom, name)

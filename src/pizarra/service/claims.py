@@ -1,7 +1,7 @@
-"""Seats are claimed first, then looked at: one look is enough, and nobody changes what was seen.
+"""Claim seats first, then look at them. So one look is enough, and nobody changes what was seen.
 
-Between the two, what an operation that died had begun with these seats is completed by its record:
-no other command sees a seat in the middle of something.
+A command that died may have left a record of these seats. The record is completed between the claim
+and the look, so that no command sees a seat in the middle of a change.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from pizarra.service.look import look_at_seats as look_at_seats
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Seats that are ours for now, and what became of operations that they were cut off in."""
+    """Seats that the command has claimed, and what was completed of commands that died, by name of
+    seat."""
 
     seats: tuple[Seat, ...]
     completed: Mapping[str, Completed]  # by name of seat
@@ -46,9 +47,11 @@ def claiming_seats(
     completes: bool = True,
     judge: Judge = any_fault,
 ) -> Iterator[tuple[Seat, ...]]:
-    """By number, or the classroom as a whole. A seat that cannot be completed, or whose machine is
-    not as ``judge`` wants it, has a fault that says why. ``completes`` is False for who needs no
-    whole disks. Raises Busy with who and since when.
+    """Claim some seats, or the whole classroom when ``numbers`` is None, and look at them.
+
+    A seat gets a fault with the reason when its record cannot be completed, or when ``judge``
+    refuses its machine. A command that does not need whole disks says ``completes=False``. Raises
+    Busy, which names the user and the time.
     """
     with _claiming(context, classroom, numbers, verb):
         actions = DISK_ACTIONS if completes else frozenset[Action]()
@@ -59,10 +62,10 @@ def claiming_seats(
 def claiming_to_rewind(
     context: Context, classroom: str, numbers: Numbers, verb: str, judge: Judge = any_fault
 ) -> Iterator[tuple[Seat, ...]]:
-    """For who rewinds these seats: a rewind that was cut off is left to that one, who goes on with
-    it by its record. What is left of it at the end is completed.
+    """Claim seats that the caller rewinds. The caller goes on with a rewind that was cut off, by
+    its record. What is left of the record at the end is completed.
 
-    Whatever takes the content of a seat away is a reset to the policy. Raises Forbidden.
+    For the policy, whatever takes the content of a seat away is a reset. Raises Forbidden.
     """
     with _claiming(context, classroom, numbers, verb):
         check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
@@ -76,7 +79,7 @@ def claiming_to_rewind(
 
 @contextmanager
 def claiming_to_undo(context: Context, classroom: str, numbers: Numbers) -> Iterator[Claimed]:
-    """For an undo, which goes on with one that was cut off. Raises Forbidden."""
+    """Claim seats for an undo. An undo that was cut off is completed first. Raises Forbidden."""
     with _claiming(context, classroom, numbers, N_("undo")):
         check_may_reset(context, look_at_disks(context, classroom, numbers)[1])
         yield _complete(context, classroom, numbers, DISK_ACTIONS, notice=False)
@@ -97,8 +100,8 @@ def check_may_reset(context: Context, seats: Sequence[Seat]) -> None:
 
 
 def complete_cut_off(context: Context, seats: Sequence[Seat]) -> None:
-    """For who has claimed seats by other means: what they were cut off in is completed, as far as
-    it can be. Raises Busy, StorageFault."""
+    """Complete the records of seats that the caller has claimed by other means, as far as possible.
+    Raises Busy, StorageFault."""
     _complete_names(context, [seat.name for seat in seats], DISK_ACTIONS)
 
 
@@ -155,5 +158,5 @@ def _with_fault(seat: Seat, why: str | None) -> Seat:
 
 
 def own_identity(context: Context) -> Callable[[Seat], object]:
-    """What makes a machine itself again, where we can write that to its disk."""
+    """The function that writes a seat's own name and keys to its disk, where that is possible."""
     return partial(identity_offline.restore_own, context)

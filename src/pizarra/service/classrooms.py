@@ -1,4 +1,4 @@
-"""Classrooms: create, list, show, resize, delete. What fails half-way is taken back."""
+"""Classrooms: create, list, show, resize, delete. What fails half-way is reverted."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ from pizarra.storage.interface import Faults, RewindTarget
 
 
 def create(context: Context, spec: ClassroomSpec, id_: str = "") -> Report:
-    """Make N seats of a template, all or none. ``id_`` is the new classroom's; else one is made.
+    """Make N seats of a template: all of them, or none. ``id_`` is the id of the new classroom;
+    without it one is made.
 
     Raises Forbidden for what the limits of a teacher do not allow.
     """
@@ -70,7 +71,8 @@ def _make_seats(
     numbers: Sequence[int],
     record: ClassroomRecord,
 ) -> tuple[SeatOutcome, ...]:
-    """Volumes, then the network, then machines; taken back in reverse when one cannot be made."""
+    """Make volumes, then the network, then machines. When one cannot be made, all of it is reverted
+    in reverse."""
     context.emit(Began(what=N_("create"), total=len(numbers)))
     try:
         storage = context.host.storages.at(template.kind, template.place)
@@ -128,7 +130,8 @@ def _left_alone(context: Context, seat: str, why: str) -> SeatOutcome:
 
 
 def _give_state(context: Context, seat: Seat) -> None:
-    """Its firmware variables and TPM, if it has none of its own yet. Raises StorageFault."""
+    """Give the machine its firmware variables and its TPM state, if it has none yet. Raises
+    StorageFault."""
     first = seat.volumes[0]
     if seat.power is Power.ABSENT and first.uuid in seat.baselines:
         pair = RewindTarget(volume=first, source=seat.baselines[first.uuid])
@@ -137,9 +140,9 @@ def _give_state(context: Context, seat: Seat) -> None:
 
 
 def _take_back(context: Context, before: HostFacts, name: str, numbers: Sequence[int]) -> None:
-    """Remove what was made just now: only what was not there before, and is ours.
+    """Remove what this command made: only what was not there before, and is ours.
 
-    What refuses is told, and never keeps the rest from going.
+    A removal that fails is told, and the others go on.
     """
 
     def tried(step: Callable[[], Faults | None]) -> None:
@@ -217,7 +220,7 @@ def classroom_json(classroom: Classroom) -> dict[str, Any]:
 
 
 def policy_json(policy: Policy) -> dict[str, Any]:
-    """As its file would say it."""
+    """The policy, as the classroom's file would say it."""
     return {
         "after_reset": str(policy.after_reset),
         "modes": [str(mode) for mode in policy.modes],
@@ -232,7 +235,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
 
 
 def spec_of(classroom: Classroom, *, seats: int | None = None) -> ClassroomSpec:
-    """The wish that would have made this classroom as it is."""
+    """The wish that would make this classroom as it is."""
     record, volume = classroom.record, classroom.seats[0].volumes[0]
     usual = ClassroomSpec(name=classroom.name, template=record.template, seats=1)
     return ClassroomSpec(
@@ -366,9 +369,10 @@ def _grow_disks(context: Context, classroom: Classroom, size_bytes: int) -> tupl
 
 
 def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome, ...]:
-    """Machines first, then disks in one batch; an adopted machine is let go, with its disks.
+    """Remove machines first, then disks in one batch. An adopted machine is let go, with its disks.
 
-    Raises StorageFault before anything is removed, when the storage of disks cannot be used."""
+    Raises StorageFault before anything is removed, when the storage of a disk cannot be used.
+    """
     context.host.wake(seats)
 
     def remove_machine(seat: Seat) -> SeatOutcome:
@@ -401,14 +405,14 @@ def _remove_seats(context: Context, seats: Sequence[Seat]) -> tuple[SeatOutcome,
 
 
 def _forgotten(seat: Seat) -> str | None:
-    """What goes with a machine that somebody else may have meant to keep."""
+    """What goes with a machine, and what somebody else may have meant to keep."""
     if not seat.has_snapshots:
         return None
     return Sentence("libvirt has forgotten its own snapshots of it; the files of those stay")
 
 
 def _check_data(seats: Sequence[Seat], *, with_data: bool) -> None:
-    """Raises BadInput when data disks would go, and nobody said so."""
+    """Raises BadInput when data disks would be removed without ``with_data``."""
     having = [seat.name for seat in seats if seat.data]
     if having and not with_data:
         raise BadInput(

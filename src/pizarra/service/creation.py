@@ -1,4 +1,4 @@
-"""A classroom with all that was wished: its seats, then their identities, then warm baselines."""
+"""Make a classroom with all that was wished: seats, then their identities, then warm baselines."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from pizarra.service.warm import warm
 def create(
     context: Context, spec: ClassroomSpec, person: Person | None = None, id_: str = ""
 ) -> Report:
-    """Seats are made all or none; what one of them lacks after that is told of it. ``id_`` is the
-    new classroom's; else one is made."""
+    """Make the seats: all of them, or none. When an identity or a warm baseline fails, the seat's
+    outcome says so. ``id_`` is the id of the new classroom; without it one is made."""
     began = time.perf_counter()
     facts = context.host.observe()
     template = facts.template(spec.template, spec.storage, spec.vg, spec.version)
@@ -43,7 +43,7 @@ def create(
 
 
 def check_possible(context: Context, template: Template, spec: ClassroomSpec) -> None:
-    """Before anything is made or changed. Raises Unsupported."""
+    """Check the wish before anything is made or changed. Raises Unsupported."""
     able = context.host.storages.capabilities[template.kind].checkpoints
     if (spec.identify or spec.warm) and not able:
         raise Unsupported(
@@ -55,7 +55,8 @@ def check_possible(context: Context, template: Template, spec: ClassroomSpec) ->
 
 
 def missing_parts(facts: HostFacts, spec: ClassroomSpec) -> dict[str, list[int]]:
-    """The seats that a file wishes more for: by ``identity`` and ``warm``."""
+    """The seats that lack what the file wishes: those without an identity, and those without a warm
+    baseline."""
     seats = facts.classroom(spec.name).seats
     there = checkpoints(facts.volumes.values(), spec.name)
     warm = next((one.volumes for one in there if one.name == WARM), {})
@@ -66,7 +67,7 @@ def missing_parts(facts: HostFacts, spec: ClassroomSpec) -> dict[str, list[int]]
 
 
 def complete(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
-    """Give them that. What is on those goes, as by a reset."""
+    """Give these seats what they lack. Their present content goes, as in a reset."""
     wanted, outcomes = missing_parts(context.host.observe(), spec), dict[str, SeatOutcome]()
     if wanted["identity"]:
         named = identify(context, spec.name, wanted["identity"])
@@ -78,7 +79,8 @@ def complete(context: Context, spec: ClassroomSpec) -> tuple[SeatOutcome, ...]:
 
 
 def _warm(context: Context, name: str, numbers: Sequence[int]) -> tuple[SeatOutcome, ...]:
-    """A machine that cannot be warm is made all the same: it starts cold."""
+    """Make warm baselines. A machine for which that fails is a seat all the same: it starts
+    cold."""
     return tuple(
         one
         if one.outcome in WELL

@@ -1,7 +1,8 @@
-"""Data disks go from seat to seat: a student who changes places takes their data along.
+"""Move data disks from seat to seat: a student who changes places takes the data disk along.
 
-The journal says first whose disk goes where. Until it is done both machines have none: a kill in
-the middle shows nobody another's work, and ``recover`` does what the record says.
+The journal says first which seat gets which disk. Until the exchange is done, both machines are
+defined without a data disk. So a kill in the middle shows nobody another student's work, and
+``recover`` does what the record says.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _OLD_NOTES = "data-swaps"  # in the state folder, of a Pizarra without a journal
 
 
 def swap(context: Context, classroom: str, one: int, other: int) -> Report:
-    """The data disks of two seats that are off change places. Raises BadInput."""
+    """Exchange the data disks of two seats that are off. Raises BadInput."""
     began = time.perf_counter()
     if one == other:
         raise BadInput("A seat has its own data already.", "Name two seats.")
@@ -63,12 +64,12 @@ def _entry(seat: Seat, gets: tuple[Volume, ...]) -> SeatEntry:
 
 
 def _going(record: Record) -> dict[str, int]:
-    """By UUID of the disk, the number of the seat that gets it."""
+    """The number of the seat that gets each disk, by UUID of the disk."""
     return {volume.uuid: entry.number for entry in record.seats for volume in entry.volumes}
 
 
 def recover(context: Context) -> None:
-    """Swaps that were cut off are ended. Raises PizarraError."""
+    """Complete all exchanges that were cut off. Raises PizarraError."""
     for record in context.host.journal.records()[0]:
         if record.action is Action.SWAP_DATA:
             complete_swap(context, record)
@@ -76,7 +77,8 @@ def recover(context: Context) -> None:
 
 
 def complete_swap(context: Context, record: Record) -> None:
-    """By its record, if its owner is dead. Raises PizarraError."""
+    """Complete an exchange by its record, if the owner of the record is dead. Raises
+    PizarraError."""
     try:
         opened = context.host.journal.take_over(record)
     except Busy:
@@ -108,7 +110,7 @@ def _migrate_notes(context: Context) -> None:
 
 
 def _finish(context: Context, classroom: str, numbers: list[int], going: Mapping[str, int]) -> None:
-    """Twice is once."""
+    """Do what the record says. It may be done twice."""
     facts, seats = look_at_seats(context, classroom, numbers)
     by_number = {seat.number: seat for seat in seats}
     for seat in seats:

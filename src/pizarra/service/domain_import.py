@@ -49,7 +49,8 @@ def _check_variables(name: str, nvram: Path | None) -> None:
 
 
 def _xml_of(context: Context, name: str) -> str:
-    """The XML of a machine whose disks do not change. Raises NotFound, BadInput."""
+    """The XML of a machine that is off, so that its disks do not change. Raises NotFound,
+    BadInput."""
     compute = context.host.compute
     domain = compute.find(name)
     if domain is None:

@@ -1,5 +1,5 @@
-"""A template or a checkpoint as files for another host: a qcow2 a disk, and a manifest with their
-checksums. Both are imported as a template."""
+"""Export a template or a checkpoint as files for another host: a qcow2 file for each disk, and a
+manifest with their checksums. ``template import`` reads both."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class _Disk(BaseModel):
 
 
 class _StateFile(BaseModel):
-    """A file of what the machine keeps outside its disks, below the folder ``state``."""
+    """A file of the machine's firmware state, below the folder ``state``."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -67,7 +67,7 @@ class _StateFile(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What stands in ``manifest.json``."""
+    """The content of ``manifest.json``."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -89,7 +89,7 @@ def export_template(
     kind: StorageKind | None = None,
     place: str = "",
 ) -> Manifest:
-    """Write a version into a new folder; one that cannot be whole is not there at all."""
+    """Write a version into a new folder. The folder appears when it is complete, or not at all."""
     check_name(name, N_("template"))
     with context.claim([], N_("template export"), shared=[f"template:{name}"]):
         template = context.host.observe().template(name, kind, place, version)
@@ -102,7 +102,8 @@ def export_template(
 def export_checkpoint(
     context: Context, classroom: str, name: str, number: int, to: Path
 ) -> Manifest:
-    """What was saved of one seat, as a template is; without RAM, and without its data disks."""
+    """Write the state that was saved of one seat, as a template. RAM and data disks are left
+    out."""
     check_name(name, N_("checkpoint"))
     with claiming_seats(context, classroom, [number], N_("checkpoint export")):
         checkpoint = find_checkpoint(context.host.observe().volumes.values(), classroom, name)
@@ -227,7 +228,7 @@ def _tell(context: Context, what: str, size_bytes: int) -> Progress:
 
 @contextmanager
 def _readable(context: Context, volume: _Exported) -> Iterator[Path]:
-    """The content. A golden volume that can be looked at through a snapshot stays as it is, so that
+    """The content of a disk. Where a snapshot is possible, a golden volume is read through one. So
     classes can be reset meanwhile."""
     storage = context.host.storage_of(volume)
     if not storage.capabilities.live_view:
@@ -249,7 +250,7 @@ def is_manifest(path: Path) -> bool:
 
 
 def sources_of_manifest(context: Context, path: Path) -> tuple[list[Source], MachineSource]:
-    """What a manifest names, each as it was written. Raises BadInput."""
+    """The disks that a manifest names, with their formats. Raises BadInput."""
     path = path / MANIFEST if path.is_dir() else path
     manifest = _read_manifest(path)
     if len({one.disk for one in manifest.disks}) != len(manifest.disks):

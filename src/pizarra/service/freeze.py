@@ -32,7 +32,7 @@ def freeze(context: Context, classroom: str, numbers: Numbers = None, message: s
 
 
 def unfreeze(context: Context, classroom: str, numbers: Numbers = None) -> Report:
-    """Resume every machine that is paused, but for those that the guard paused."""
+    """Resume every machine that is paused, except those that the guard paused."""
 
     def resume(seat: Seat) -> SeatOutcome:
         if seat.power is not Power.PAUSED:

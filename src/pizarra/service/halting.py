@@ -21,7 +21,7 @@ from pizarra.service.context import Context
 
 @dataclass(frozen=True, slots=True)
 class Halted:
-    """A machine that was paused for the space of a pool."""
+    """A machine that was paused because its pool is nearly full."""
 
     seat: Seat
     need: PoolNeed
@@ -111,7 +111,7 @@ def halt(
 
 
 def let_go_on(context: Context, halted: Sequence[Halted]) -> None:
-    """Resume those of a pool that was at its reserve, and for which undos made room since."""
+    """Resume the machines of a pool in which discarded undos have made room."""
     pools = {(one.place, one.name): one for one in context.host.observe().pools} if halted else {}
     for one in halted:
         pool = pools.get((one.need.pool.place, one.need.pool.name))
@@ -127,7 +127,7 @@ def let_go_on(context: Context, halted: Sequence[Halted]) -> None:
 
 
 def forget_left_over(context: Context, seats: Sequence[Seat]) -> None:
-    """Notes of machines that are not paused any more."""
+    """Remove the notes of machines that are no longer paused."""
     going = [seat for seat in seats if seat.power is not Power.PAUSED]
     forget_halts(context.host.settings.halt_folder, going)
 

@@ -32,11 +32,11 @@ class HostReport:
 
     @property
     def exit_status(self) -> int:
-        """The contract's: 3 when not fit."""
+        """0, or 3 for a host that is not fit."""
         return 0 if self.fit else 3
 
     def to_json(self) -> dict[str, object]:
-        """The one document."""
+        """The document of ``--json``."""
         findings = [
             {
                 "check": one.check,
@@ -51,7 +51,8 @@ class HostReport:
 
 
 def check_host(settings: Settings) -> HostReport:
-    """Changes nothing. Raises nothing of ours: what cannot be seen is a finding."""
+    """Look at the host and judge it. Changes nothing, and raises no error of ours: what cannot be
+    seen is a finding."""
     if os.geteuid() != 0:
         return HostReport(findings=(_NOT_ROOT,))
     return HostReport(findings=judge_host(look_at_host(settings)))
@@ -66,7 +67,8 @@ _NOT_ROOT = finding(
 
 
 def fix_host(settings: Settings, may_install: Consent, emit: Emit = silent) -> HostReport:
-    """The same after mending what is safe to mend; ``may_install`` is asked at most once."""
+    """Check the host, repair what is safe to repair, and check again. ``may_install`` is asked once
+    at most."""
     report = check_host(settings)
     packages = packages_of(report.findings)
     install = bool(packages) and may_install(packages)

@@ -1,8 +1,9 @@
-"""classroom identify: every machine gets its own name and keys, and is kept so. It boots once for
-that, unless its disk is written to while it is off (``identity_offline``).
+"""classroom identify: give every machine its own name and keys, and make that its original.
 
-Seats that have no original of their own go back to what the template is; those that have one, to
-it. An upgrade makes them as the template again, until they are given an identity of that version.
+A machine boots once for it, unless the identity can be written to its disk while it is off
+(``identity_offline``). A seat begins from its own original, or from the template when it has none.
+After an upgrade the machines are as the template again, until they get an identity of the new
+version.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ _OFF_S = 180.0  # for a guest that was asked to shut down
 
 
 def password_hash(password: str) -> str:
-    """As /etc/shadow has it. Raises BadInput for none, or one of several lines."""
+    """The hash of a password, as in /etc/shadow. Raises BadInput for an empty password, or one of
+    several lines."""
     if not password or "\n" in password or "\0" in password:
         raise BadInput("The password must be one line, and not empty.")
     return run(["openssl", "passwd", "-6", "-stdin"], input_text=password + "\n").stdout.strip()
@@ -57,7 +59,8 @@ def identify(
     person: Person | None = None,
     limit_s: float = LIMIT_S,
 ) -> Report:
-    """Give seats their identities. What was on them goes, as by a reset; an undo has it."""
+    """Give seats their identities. Their present content goes, as in a reset; an undo brings it
+    back."""
     began, host, person = time.perf_counter(), context.host, person or Person()
     with claiming_to_rewind(context, classroom, numbers, N_("classroom identify")) as seats:
         volumes = host.observe().volumes
@@ -87,7 +90,8 @@ def _give_all(
     outcomes: dict[str, SeatOutcome],
     give: Callable[[Seat], SeatOutcome],
 ) -> None:
-    """Until all are over the journal has them: who is cut off in it is taken back."""
+    """Give identities to seats, whose names are in the journal until all are done. A seat that is
+    cut off in it goes back to its original."""
     if not ready:
         return
     host, verb = context.host, N_("classroom identify")
@@ -101,7 +105,8 @@ def _give_all(
 
 
 def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatOutcome:
-    """It is off again afterwards, and has no seed, whatever happens. Raises ComputeFault."""
+    """Let one machine boot with a seed. At the end the machine is off and has no seed, whatever
+    happens. Raises ComputeFault."""
     host = context.host
     if identity_offline.write(context, seat, person):
         return SeatOutcome(seat=seat.name, outcome=Outcome.DONE)
@@ -125,7 +130,7 @@ def _give(context: Context, seat: Seat, person: Person, limit_s: float) -> SeatO
 
 
 def _wait_for(context: Context, seat: Seat, person: Person, limit_s: float) -> None:
-    """Until cloud-init has switched the machine off, or its agent has done it instead."""
+    """Wait until cloud-init has switched the machine off, or the guest agent has done its work."""
     machine, deadline = seat.domain_uuid, time.monotonic() + limit_s
     agent = GuestAgent(compute=context.host.compute, machine=machine, limit_s=limit_s)
     has_cloud_init, why = None, _SILENT
@@ -180,7 +185,7 @@ def _by_agent(context: Context, seat: Seat, agent: GuestAgent, person: Person) -
 
 
 def _keep(context: Context, classroom: str, seats: Sequence[Seat]) -> dict[str, SeatOutcome]:
-    """Their present state is their original from now on, in the place of an older one."""
+    """Make the present state of seats their original, in the place of an older one."""
     if not seats:
         return {}
     numbers = {seat.number for seat in seats}
@@ -197,7 +202,7 @@ def _keep(context: Context, classroom: str, seats: Sequence[Seat]) -> dict[str, 
 def _return_to_original(
     context: Context, classroom: str, names: set[str], outcomes: dict[str, SeatOutcome]
 ) -> None:
-    """Those that failed half-way go back to the original that they have."""
+    """Put seats that failed half-way back to their original."""
     failed = {name for name in names if outcomes[name].outcome not in WELL}
     if not failed:
         return
@@ -213,7 +218,8 @@ def _return_to_original(
 
 
 def recover(context: Context, facts: HostFacts) -> None:
-    """Runs that were cut off: their machines go off and back to the original that they have."""
+    """Complete runs that were cut off: their machines are switched off and go back to their
+    original."""
     for path in sorted(context.host.settings.seed_folder.glob("*.img")):
         seats = (seat for room in facts.classrooms.values() for seat in room.seats)
         seat = next((one for one in seats if one.domain_uuid == path.stem), None)

@@ -1,5 +1,5 @@
-"""How giving a machine an identity ends when its command died: the machine is taken back to the
-original that it has. Its content is half of something, and nobody's work."""
+"""End an identity run whose command died: the machine goes back to its original. Its content is
+half of something, and nobody's work."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _WAIT_S = 30.0
 
 
 def take_back_cut_off(context: Context, seats: Sequence[Seat]) -> dict[str, PizarraError | None]:
-    """Those of these seats, which are claimed, that a command was cut off with; by name, what
-    stopped it. Raises Busy, StorageFault."""
+    """Put those of these claimed seats back that a dead command was giving an identity. Returns by
+    name of each such seat the error that stopped it, or None. Raises Busy, StorageFault."""
     journal, found = context.host.journal, dict[str, PizarraError | None]()
     for record in journal.records()[0]:
         names = {one.seat for one in record.open}
@@ -50,7 +50,8 @@ def _end(context: Context, record: Record, seat: Seat) -> PizarraError | None:
 
 
 def take_back(context: Context, seat: Seat) -> None:
-    """Off, without a seed, and original. Raises ComputeFault, StorageFault."""
+    """Switch a machine off, remove its seed, and put its disks back to the original. Raises
+    ComputeFault, StorageFault."""
     host = context.host
     host.compute.kill(seat.domain_uuid)
     host.compute.define(provision.domain_spec(seat))

@@ -1,5 +1,5 @@
-"""An identity written to the disk of a machine that is off: no boot, for a Linux on ext4 that has
-neither cloud-init nor an agent."""
+"""Write an identity to the disk of a machine that is off. The machine does not boot. This is for a
+Linux on ext4 that has neither cloud-init nor a guest agent."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _DAY_S = 86_400
 
 
 def write(context: Context, seat: Seat, person: Person) -> bool:
-    """False, and nothing is changed, when its system has somebody to ask, or is not one that we
-    can read. The machine is off. Raises StorageFault."""
+    """Write an identity. Returns False, and changes nothing, when the system has cloud-init or an
+    agent, or cannot be read. The machine is off. Raises StorageFault."""
     with _root_of(context, seat) as root:
         if root is None:
             return False
@@ -56,8 +56,9 @@ def write(context: Context, seat: Seat, person: Person) -> bool:
 
 
 def restore_own(context: Context, seat: Seat) -> bool:
-    """Somebody else's content gets the name and keys that are the seat's own by its original.
-    False, and nothing is changed, when there is none, or no system that we can read."""
+    """Write the seat's own name and keys, as its original has them, into the content of another
+    seat. Returns False, and changes nothing, when the seat has none, or the system cannot be
+    read."""
     if seat.identity is None:
         return False
     with _root_of(context, seat) as root, _original_root_of(context, seat) as own:
@@ -119,7 +120,7 @@ def _key_mode(name: str) -> int:
 
 
 def _make_keys(kinds: Sequence[str], comment: str) -> dict[str, NewFile]:
-    """New SSH host keys."""
+    """Make new SSH host keys."""
     new: dict[str, NewFile] = {}
     with tempfile.TemporaryDirectory() as folder:
         for kind in kinds:

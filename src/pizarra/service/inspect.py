@@ -31,7 +31,8 @@ from pizarra.system.tar_stream import Copied
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
-    """Which part of a seat: a disk, one of its states, a partition (None: the largest)."""
+    """Which part of a seat to look at: a disk, a state of that disk, a partition. None is the
+    largest partition."""
 
     which: Which = Which.PRESENT
     disk: str = ""  # the first
@@ -39,7 +40,7 @@ class Where:
 
 
 def find_seat(context: Context, name: str) -> Seat:
-    """By its full name, or an adopted machine's own. Raises NotFound."""
+    """The seat of a full name, or of an adopted machine's own name. Raises NotFound."""
     classrooms = context.host.observe().classrooms
     for classroom in classrooms.values():
         for seat in classroom.seats:
@@ -97,7 +98,8 @@ def _view(view: View) -> dict[str, Any]:
 
 
 def attach(context: Context, name: str, where: Where) -> dict[str, Any]:
-    """A read-only device of one state of a disk, until it is detached. Nothing mounts it."""
+    """Make a read-only device of one state of a disk. It stays until it is detached. Pizarra mounts
+    it nowhere."""
     seat = find_seat(context, name)
     with _claiming(context, seat):
         seat = find_seat(context, name)
@@ -107,7 +109,7 @@ def attach(context: Context, name: str, where: Where) -> dict[str, Any]:
 
 
 def _check_used(seat: Seat, where: Where) -> None:
-    """Raises BadInput when its machine writes to something else than the disk that is looked at."""
+    """Raises BadInput when the machine does not write to the disk that is looked at."""
     if seat.drift.is_of_content and where.which is Which.PRESENT:
         raise BadInput("{seat}: {why}.", seat=seat.name, why=seat.fault)
 
@@ -131,7 +133,7 @@ def _volume(seat: Seat, where: Where) -> Volume[SeatLabels]:
 
 
 def detach(context: Context, name: str) -> list[dict[str, Any]]:
-    """Take away every view of a seat; what was there."""
+    """Remove all views of a seat. Returns the views that there were."""
     seat = find_seat(context, name)
     with _claiming(context, seat):
         found = views.views(context, seat.name)
@@ -193,7 +195,7 @@ def _looking_into(context: Context, name: str, where: Where) -> Iterator[tuple[A
 def _open(
     context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which, stack: ExitStack
 ) -> Path:
-    """A raw disk: a snapshot that nobody disturbs, or the volume itself."""
+    """Open the content as a raw disk: a snapshot of the volume, or the volume itself."""
     if context.host.storages.capabilities[volume.kind].live_view:
         view = views.make(context, seat, volume, which, stays=False)
         stack.callback(views.remove, context, view)
@@ -203,19 +205,20 @@ def _open(
 
 
 def remove_views_of(context: Context, seat: Seat) -> None:
-    """Before a seat is deleted. Raises StorageFault when somebody looks at it right now."""
+    """Remove the views of a seat before the seat is deleted. Raises StorageFault when somebody uses
+    one."""
     for view in views.views(context, seat.name):
         views.remove(context, view)
 
 
 def remove_left_over(context: Context) -> None:
-    """For ``recover``."""
+    """For ``recover``: remove views that nobody wants any more."""
     for name in views.remove_left_over(context):
         context.emit(Noted(text=N_("Removed {name}: nobody looks at it."), facts={"name": name}))
 
 
 def advice(found: dict[str, Any]) -> str:
-    """The next step for who reads ``shown``, as a command."""
+    """The next step for a reader of ``shown``, as a command."""
     if found["power"] != str(Power.OFF) and any(
         not technology(disk["storage"]).capabilities.live_view for disk in found["disks"]
     ):

@@ -1,7 +1,7 @@
-"""What a teacher may ask of a host: settings of the host lay it down.
+"""Limits of teachers. The settings of the host say them.
 
-Root at the terminal and technicians have no limits but the host's own. A bridge is another
-matter: it leads seats to a network that Pizarra does not keep apart.
+Root and technicians have no limits except those of the host itself. Bridges are another matter: a
+bridge leads seats to a network on which Pizarra does not keep them apart.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pizarra.service.context import Context
 
 
 def check_limits(context: Context, spec: ClassroomSpec, present: Classroom | None = None) -> None:
-    """What the classroom ``present`` has already, it may keep. Raises Forbidden."""
+    """Raises Forbidden for more than a teacher may ask for. What the classroom ``present`` has
+    already is allowed."""
     record = present.record if present else None
     if record is None or record.network != spec.network:
         _check_bridge(context, spec.network)
@@ -34,7 +35,7 @@ def check_limits(context: Context, spec: ClassroomSpec, present: Classroom | Non
 
 
 def check_policy(context: Context, wish: Policy, is_now: Policy) -> None:
-    """Who may not reset may not say who may. Raises Forbidden."""
+    """Raises Forbidden when somebody who may not reset changes the rule of who may reset."""
     may = context.by is None or is_now.may_reset(context.by)
     if not may and wish.reset_by is not is_now.reset_by:
         raise Forbidden(
@@ -45,7 +46,7 @@ def check_policy(context: Context, wish: Policy, is_now: Policy) -> None:
 
 
 def check_disk(context: Context, size_bytes: int, has_bytes: int = 0) -> None:
-    """Of each seat. Raises Forbidden."""
+    """Raises Forbidden for a seat's disk that is too large."""
     if _is_limited(context):
         most_bytes = int(context.host.settings.teacher_disk_gib * GIB)
         _check_bytes(N_("disk"), size_bytes, most_bytes, has_bytes)
@@ -76,7 +77,8 @@ def _refuse(what: str, wished: str, most: str) -> None:
 
 
 def _check_bridge(context: Context, network: str) -> None:
-    """Nobody's seats are put on the network of another classroom, also by no technician."""
+    """Raises Forbidden for a bridge that is not allowed. The network of another classroom is
+    allowed to nobody."""
     if not network.startswith(BRIDGE):
         return
     bridge = network.removeprefix(BRIDGE)

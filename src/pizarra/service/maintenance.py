@@ -1,4 +1,5 @@
-"""The next version of a template: begun in a machine of its own, published, or thrown away."""
+"""Make the next version of a template: begin it in a machine of its own, then publish it or discard
+it."""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ def begin(
     kind: StorageKind | None = None,
     place: str = "",
 ) -> Maintenance:
-    """Start a writable machine made of the newest version. What fails leaves nothing behind."""
+    """Start a writable machine of the newest version. What fails is reverted."""
     check_name(name, N_("template"))
     with context.claim([f"template:{name}"], N_("template maintain")):
         facts = context.host.observe()
@@ -71,7 +72,7 @@ def _label_drafts(context: Context, storage: Storage, name: str, version: int) -
 
 
 def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
-    """What there is of a version that is being made; never of one that is published."""
+    """The version that is being made, with what exists of it. A published version never counts."""
     return [
         volume
         for volume in volumes
@@ -82,7 +83,7 @@ def _of(volumes: tuple[Volume, ...], name: str, version: int) -> list[Volume]:
 
 
 def _start_machine(context: Context, name: str) -> Maintenance:
-    """The network, the machine, and on."""
+    """Define the network and the machine, and start the machine."""
     compute = context.host.compute
     present = plan.find_maintenance(context.host.observe(), name)
     make_network(context, present)
@@ -93,7 +94,8 @@ def _start_machine(context: Context, name: str) -> Maintenance:
 
 
 def _put_state(context: Context, present: Maintenance) -> None:
-    """Its firmware variables and TPM are the newest version's. Raises StorageFault."""
+    """Give the machine the firmware variables and the TPM state of the newest version. Raises
+    StorageFault."""
     facts = context.host.observe()
     first = present.volumes[0]
     for golden in facts.template(present.template, present.kind, present.place).volumes[:1]:
@@ -129,8 +131,8 @@ def _remove_network(context: Context, name: str) -> None:
 
 
 def publish(context: Context, name: str, *, warm: bool = False) -> Template:
-    """Shut the machine down, forget it, and seal its disks: that is the newest version. Of one
-    that is ``warm``, classrooms get warm baselines when they are made."""
+    """Shut the machine down, forget it, and seal its disks as the newest version. With ``warm``,
+    new classrooms of this version get warm baselines."""
     check_name(name, N_("template"))
     with context.claim([f"template:{name}"], N_("template publish")):
         present = plan.find_maintenance(context.host.observe(), name)
@@ -163,7 +165,7 @@ def _seal(context: Context, volumes: Sequence[Volume], *, warm: bool = False) ->
 
 
 def _shut_down(context: Context, maintenance: Maintenance) -> None:
-    """As its own system shuts down: what it has not written yet belongs to the version."""
+    """Let the guest shut down: what it has not written yet belongs to the version."""
     if maintenance.power in (Power.OFF, Power.ABSENT):
         return
     host, grace_s = context.host, context.host.settings.grace_s
@@ -181,7 +183,7 @@ def _shut_down(context: Context, maintenance: Maintenance) -> None:
 
 
 def discard(context: Context, name: str) -> Maintenance:
-    """Throw the version that is being made away, with its machine."""
+    """Remove the version that is being made, with its machine."""
     check_name(name, N_("template"))
     with context.claim([f"template:{name}"], N_("template discard")):
         present = plan.find_maintenance(context.host.observe(), name)
@@ -193,7 +195,7 @@ def discard(context: Context, name: str) -> Maintenance:
 
 
 def recover(context: Context, facts: HostFacts) -> None:
-    """Versions whose making was cut off are ended or taken back; lost machines defined again."""
+    """Complete or revert versions whose making was cut off, and define lost machines again."""
     to_seal, to_remove = unfinished_imports(facts.volumes)
     for name in sorted({_template(volume) for volume in (*to_seal, *to_remove)}):
         with context.claim([f"template:{name}"], N_("recover"), wait_s=context.wait_s):

@@ -40,7 +40,8 @@ def make_network(
 
 
 def make_class_network(context: Context, room: str, mode: str, seats: Iterable[Seat]) -> None:
-    """Of a classroom, if it has one of its own and seats that we made."""
+    """Define and start the network of a classroom, if it has one of its own and seats that we
+    made."""
     macs = macs_by_number(seats)
     if mode in provision.OWN_NETWORKS and macs:
         make_network(
@@ -49,5 +50,5 @@ def make_class_network(context: Context, room: str, mode: str, seats: Iterable[S
 
 
 def macs_by_number(seats: Iterable[Seat]) -> Mapping[int, str]:
-    """Of the seats that we made."""
+    """The MAC address of each seat that we made, by its number."""
     return {seat.number: provision.mac_of(seat) for seat in seats if not seat.is_adopted}

@@ -1,6 +1,6 @@
-"""The record of a classroom: written where its seats are, rebuilt when it is missing.
+"""The record of a classroom. It is written where the seats are, and rebuilt when it is missing.
 
-Labels of an older format are written anew here, by ``recover``, for all volumes of a host.
+``recover`` also rewrites labels of an older format here, for all volumes of a host.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pizarra.service.context import Context
 
 
 def write_record(context: Context, classroom: Classroom, record: ClassroomRecord) -> None:
-    """The classroom has this record; what its seats carried of an older one goes after that."""
+    """Write the record of a classroom, then remove what its seats carried of an older record."""
     volume = classroom.seats[0].volumes[0]
     context.host.storages.at(volume.kind, volume.place).write_record(record)
     wished: dict[Volume, Labels] = {
@@ -43,15 +43,15 @@ def write_record(context: Context, classroom: Classroom, record: ClassroomRecord
 
 
 def remove_record(context: Context, facts: HostFacts, name: str) -> None:
-    """Fine if the classroom has none. For one whose seats are gone."""
+    """Remove the record of a classroom whose seats are gone. It may be gone already."""
     for one in facts.records:
         if one.classroom == name:
             context.host.storages.at(one.kind, one.place).remove_record(name)
 
 
 def recover(context: Context, facts: HostFacts) -> None:
-    """Records that are missing are written, those of no classroom removed, and labels of an older
-    format written anew. What somebody works on stays as it is until the next time."""
+    """Write records that are missing, remove those of no classroom, and rewrite labels of an older
+    format. What another command works on is left for the next time."""
     for name, classroom in facts.classrooms.items():
         if not classroom.recorded_at or not classroom.record.id or _carries(classroom):
             _unless_busy(context, f"classroom:{name}", partial(_recover_classroom, context, name))
@@ -69,7 +69,7 @@ def _remove_orphan(context: Context, name: str) -> None:
 
 
 def _carries(classroom: Classroom) -> bool:
-    """Whether labels of its seats are to be written anew."""
+    """Whether the labels of its seats have to be rewritten."""
     volumes = (volume for seat in classroom.seats for volume in seat.all_volumes)
     return any(one.has_old_labels or one.labels.record is not None for one in volumes)
 
@@ -98,8 +98,9 @@ def _recover_classroom(context: Context, name: str) -> None:
 
 
 def _rebuilt(context: Context, classroom: Classroom) -> ClassroomRecord | None:
-    """From the first machine that libvirt still knows; None when it knows none of them, and for a
-    record that is there and cannot be read: a newer version may have written it."""
+    """A record made from the first machine that libvirt still knows. None when libvirt knows no
+    machine, and for a record that exists but cannot be read: a newer version may have written
+    it."""
     if classroom.recorded_at:
         return None
     for seat in classroom.seats:
@@ -118,7 +119,8 @@ def _from_machine(context: Context, classroom: Classroom, seat: Seat) -> Classro
 
 
 def _renew_labels(context: Context, facts: HostFacts) -> None:
-    """Of templates and checkpoints, whose owner is claimed meanwhile; a seat's are done by now."""
+    """Rewrite the labels of templates and checkpoints, with their owner claimed meanwhile. Those of
+    seats are done before."""
     by_owner: dict[str, dict[Volume, Labels]] = {}
     for volume in facts.volumes.values():
         if volume.has_old_labels and volume.labels and (owner := _owner(volume.labels)):
@@ -128,7 +130,8 @@ def _renew_labels(context: Context, facts: HostFacts) -> None:
 
 
 def _owner(labels: Labels) -> str:
-    """What is claimed by whoever changes it; "" for what is not whole, or done elsewhere."""
+    """The name to claim for a change of this volume; empty for a volume that is not whole, or is
+    done elsewhere."""
     match labels:
         case SeatLabels() | FillingLabels() | InspectionLabels():
             return ""

@@ -109,7 +109,7 @@ def default_target() -> Path:
 
 
 def _own(settings: Settings) -> str:
-    """Version and settings. Pydantic shows a secret as stars."""
+    """The version and the settings. Pydantic shows a secret as stars."""
     lines = [f"pizarra {__version__}", f"made {datetime.now(UTC).isoformat(timespec='seconds')}"]
     return "\n".join([*lines, *(f"{name} = {value}" for name, value in settings)]) + "\n"
 

@@ -38,7 +38,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineSource:
-    """What a template is beside its disks."""
+    """What belongs to a template beside its disks."""
 
     firmware: Firmware = Firmware.BIOS
     tpm: bool = False  # an emulated TPM 2.0
@@ -47,7 +47,7 @@ class MachineSource:
 
     @property
     def state(self) -> str:
-        """As a label says it."""
+        """The firmware state, as a label says it."""
         nvram = "nvram" if self.firmware is Firmware.UEFI else ""
         return "+".join(filter(None, (nvram, "tpm" if self.tpm else "")))
 
@@ -65,7 +65,7 @@ def import_template(
     vg: str = "",
     new_version: bool = False,
 ) -> Template:
-    """Copy disks into a new template, or as its next version. What fails leaves nothing behind."""
+    """Copy disks into a new template, or as its next version. What fails is reverted."""
     check_name(name, N_("template"))
     with context.claim([f"template:{name}"], N_("template import")):
         facts = context.host.observe()
@@ -106,7 +106,8 @@ def import_template(
 def _version(
     facts: HostFacts, name: str, kind: StorageKind, place: str, sources: list[Source]
 ) -> int:
-    """The next one, if seats can go from those that there are to it. Raises Busy, BadInput."""
+    """The number of the next version, if seats can go to it from the present versions. Raises Busy,
+    BadInput."""
     newest = facts.template(name, kind, place)
     nobody_maintains(facts, name)
     disks = [volume.labels.disk for volume in newest.volumes]
@@ -121,7 +122,8 @@ def _version(
 
 
 def _hardware(newest: Template) -> dict[str, Hardware]:
-    """By disk, for an image that does not tell: its guest is the one of the version before."""
+    """The hardware of each disk, for an image that does not say it: its guest is that of the
+    version before."""
     return {volume.labels.disk: volume.labels.hardware for volume in newest.volumes}
 
 
@@ -151,10 +153,8 @@ def _check_data(storage: Storage, sources: list[Source]) -> None:
 
 
 def with_hardware(sources: list[Source], told: str) -> list[Source]:
-    """With what ``told`` says of the machine, as labels do; its bus is that of each disk.
-
-    Raises BadInput.
-    """
+    """The machine with the hardware that ``told`` names, in the form of labels. Its bus is that of
+    each disk. Raises BadInput."""
     if not told:
         return sources
     try:
@@ -170,8 +170,8 @@ def with_hardware(sources: list[Source], told: str) -> list[Source]:
 
 
 def with_data(sources: list[Source], told: str, folder: Path) -> list[Source]:
-    """``told`` names a disk of these (vdb), an image, or the size of a blank one, made in
-    ``folder``. Raises BadInput."""
+    """The disks with data disks added. ``told`` names a disk of these (``vdb``), an image, or the
+    size of an empty disk, which is made in ``folder``. Raises BadInput."""
     if any(one.disk == told for one in sources):
         return [replace(one, persistent=one.persistent or one.disk == told) for one in sources]
     disk = disk_target(len(sources))
@@ -263,7 +263,8 @@ def delete(
     *,
     version: int = 0,
 ) -> None:
-    """Remove a version, or all of a template, that no seat stands on. Raises BadInput, NotFound."""
+    """Remove one version or all of a template, if no seat stands on it. Raises BadInput,
+    NotFound."""
     check_name(name, N_("template"))
     with context.claim([f"template:{name}"], N_("template delete")):
         facts = context.host.observe()
@@ -292,7 +293,7 @@ def _check_unused(template: Template) -> None:
 def prune(
     context: Context, name: str, kind: StorageKind | None = None, place: str = ""
 ) -> tuple[list[Template], dict[int, PizarraError | Sentence]]:
-    """Remove the versions that nothing stands on, but the newest; and why others stay."""
+    """Remove all versions that nothing stands on, except the newest. Says why the others stay."""
     check_name(name, N_("template"))
     with context.claim([f"template:{name}"], N_("template prune")):
         facts = context.host.observe()

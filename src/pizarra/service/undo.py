@@ -1,4 +1,4 @@
-"""undo: the last reset of seats is taken back, and can be done again."""
+"""undo: revert the last reset of seats. An undo can be undone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from pizarra.storage.interface import RepairStore
 
 
 def undo(context: Context, classroom: str, numbers: Numbers = None) -> Report:
-    """Seats have again what their last reset took away. Raises Unsupported when none could."""
+    """Give seats the content that their last reset took away. Raises Unsupported when no seat has
+    any."""
     began = time.perf_counter()
     host = context.host
     with claiming_to_undo(context, classroom, numbers) as claimed:
@@ -47,8 +48,8 @@ def undo(context: Context, classroom: str, numbers: Numbers = None) -> Report:
 
 
 def _completed_plans(context: Context, claimed: Claimed) -> dict[str, SeatPlan]:
-    """By name, seats of which an undo was cut off and is done by now: another would take it back.
-    Their machines start if that one would have started them."""
+    """By name, the seats whose undo was cut off and is completed by now: a second undo would revert
+    it. Their machines start if that undo would have started them."""
     found: dict[str, SeatPlan] = {}
     for seat in claimed.seats:
         its = claimed.completed.get(seat.name)
@@ -70,7 +71,8 @@ _OUTCOMES = {Result.DONE: Outcome.UNCHANGED, Result.FINISHED: Outcome.DONE}
 
 
 def _was_completed(context: Context, seat: Seat) -> bool:
-    """By another command, which left word for this one. Once."""
+    """Whether another command completed the undo and left a note for this one. The note counts
+    once."""
     index = context.host.undo_index
     known = {volume.uuid: kept for volume in seat.volumes if (kept := index.get(volume))}
     if not any(kept.is_undone for kept in known.values()):

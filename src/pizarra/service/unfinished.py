@@ -1,4 +1,4 @@
-"""Changes of volumes that take several steps, and were cut off: ended, or taken back."""
+"""Changes of volumes in several steps that were cut off: they are completed or reverted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pizarra.storage.interface import SteppedStore, Storage
 
 
 def recover(context: Context, facts: HostFacts) -> None:
-    """One that cannot be ended stops no other: it is told, and its seat says what is wrong."""
+    """Complete or revert all of them. One that fails stops no other: the error is told, and its
+    seat has a fault."""
     for storage, volume in _unfinished(context, facts):
         labels = seat_labels_of(volume.labels)
         if labels is None or not isinstance(storage, SteppedStore):
@@ -41,7 +42,7 @@ def _unfinished(context: Context, facts: HostFacts) -> list[tuple[Storage, Volum
 
 
 def _finish(context: Context, storage: SteppedStore, volume: Volume) -> Noted | None:
-    """Look again: whoever was at it may have ended it while this waited for the claim."""
+    """Look again under the claim, because the other command may have ended it meanwhile."""
     now = context.host.observe().volumes.get(volume.uuid)
     if now is None or not storage.unfinished([now]):
         return None

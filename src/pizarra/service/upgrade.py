@@ -1,4 +1,4 @@
-"""A classroom goes to another version of its template, forward or back."""
+"""Move a classroom to another version of its template, newer or older."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def upgrade(context: Context, name: str, numbers: Numbers = None, *, version: in
 
 
 def _record_version(context: Context, classroom: Classroom, version: int) -> None:
-    """Seats made from now on get it, once all that are there have it."""
+    """Write the version into the classroom's record when all seats have it. Seats that are added
+    later get it."""
     theirs = {seat.labels.version for seat in classroom.seats}
     if theirs == {version} and classroom.record.version != version:
         records.write_record(context, classroom, replace(classroom.record, version=version))
@@ -82,7 +83,7 @@ def _storage(context: Context, classroom: Classroom) -> Storage:
 
 
 def at_once(context: Context, name: str) -> bool:
-    """Whether an upgrade of this classroom destroys what its seats hold, at once."""
+    """Whether an upgrade of this classroom destroys the content of its seats at once."""
     check_name(name, N_("classroom"))
     classroom = context.host.observe().classroom(name)
     return not _storage(context, classroom).capabilities.rebase_at_reset
@@ -91,7 +92,7 @@ def at_once(context: Context, name: str) -> bool:
 def _move(
     context: Context, storage: Storage, plans: tuple[SeatMove, ...]
 ) -> tuple[SeatOutcome, ...]:
-    """All volumes in one batch; then each machine says its new version too."""
+    """Move all volumes in one batch. Then each machine's metadata gets the new version too."""
     faults = storage.rebase([move for one in plans for move in one.moves])
     present = {
         seat.name: seat
@@ -120,8 +121,8 @@ def _first(faults: Faults, plan: SeatMove) -> PizarraError | None:
 
 
 def recover(context: Context, facts: HostFacts) -> None:
-    """Upgrades that were cut off: a seat whose disks name two versions goes where its first disk
-    is."""
+    """Complete upgrades that were cut off: a seat whose disks name two versions follows its first
+    disk."""
     for classroom in facts.classrooms.values():
         for seat in classroom.seats:
             if len({v.labels.version for v in seat.volumes}) > 1:

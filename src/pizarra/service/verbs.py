@@ -61,7 +61,7 @@ def _run_claimed(
 
 
 def start(context: Context, classroom: str, numbers: Numbers = None) -> Report:
-    """Switch seats on, so many at a time."""
+    """Start seats, a limited number at a time."""
     return _run_claimed(
         context,
         classroom,
@@ -92,7 +92,7 @@ def _start(context: Context, seats: tuple[Seat, ...]) -> _Outcomes:
 def stop(
     context: Context, classroom: str, numbers: Numbers = None, *, grace_s: float | None = None
 ) -> Report:
-    """Shut seats down; switch off those that do not listen within the grace."""
+    """Shut seats down. A seat that is still on after the grace is switched off."""
     grace = context.host.settings.grace_s if grace_s is None else grace_s
     return _run_claimed(
         context,
@@ -113,9 +113,9 @@ def reset_plan(
     mode: Mode | None = None,
     after: After | None = None,
 ) -> ResetPlan:
-    """What a reset would do now; mode and what follows as the policy says, when None.
+    """What a reset would do now. Without ``mode`` and ``after`` the policy decides.
 
-    Raises Unsupported when it could do nothing at all, BadInput for what the policy forbids.
+    Raises Unsupported when the reset could do nothing at all, BadInput for what the policy forbids.
     """
     _, seats = look_at_seats(context, classroom, numbers, reset_fault)
     return _plan(context, classroom, seats, mode, after)
@@ -177,7 +177,7 @@ def reset(
 
 
 def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
-    """What cannot be taken back is said before it is done."""
+    """Say before the reset which contents no undo can bring back."""
     for why in sorted({str(one.no_undo) for one in plan.seats if one.no_undo}):
         these = [one for one in plan.seats if one.no_undo and str(one.no_undo) == why]
         names = ", ".join(one.seat.name for one in these)
@@ -188,7 +188,8 @@ def _warn_no_undo(context: Context, plan: ResetPlan) -> None:
 def verify(
     context: Context, classroom: str, numbers: Numbers = None, *, deep: bool = False
 ) -> Report:
-    """Prove that seats are original: by an independent tool, or ``deep`` from the data itself."""
+    """Prove that seats are original: with an independent tool, or with ``deep`` from the data
+    itself."""
     began = time.perf_counter()
     with claiming_seats(context, classroom, numbers, N_("verify")) as seats:
         context.emit(Began(what=N_("verify"), total=len(seats)))
@@ -211,7 +212,7 @@ _Sums = Mapping[str, tuple[str, str] | PizarraError]
 
 
 def _checksums(context: Context, pairs: Sequence[RewindTarget]) -> _Sums:
-    """(baseline's, seat's) by the seat's volume; each baseline is read once."""
+    """The checksums of baseline and seat, by the seat's volume. Each baseline is read once."""
     wanted = {(pair.source.uuid, pair.source.size_bytes): pair.source for pair in pairs}
     wanted |= {(pair.volume.uuid, pair.source.size_bytes): pair.volume for pair in pairs}
 

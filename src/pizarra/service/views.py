@@ -1,8 +1,8 @@
-"""A seat's disk to look at, read-only: made, noted, taken away again, also after a kill.
+"""A seat's disk to look at, read-only: made, noted, and removed again, also after a kill.
 
-On thin volumes a view is a snapshot of its own, so that nothing that goes on with the seat
-disturbs it, nor it the seat. A classic volume or a file is looked at itself, which must not change
-meanwhile. What is made is noted under /run first, so that the next one finds it.
+On thin volumes a view is a snapshot, so view and seat do not disturb each other. A classic volume
+or a file is looked at itself, and must not change meanwhile. A view is noted under /run before it
+is made, so that the next command finds it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Which(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What there is of one view."""
+    """What is known of one view."""
 
     folder: str  # where views are noted
     seat: str
@@ -49,16 +49,16 @@ class View:
 
     @property
     def note(self) -> Path:
-        """Where it is written down."""
+        """The file of its note."""
         return Path(self.folder) / f"{self.seat}.{self.which}.json"
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody still wants it."""
+        """Whether somebody still wants the view."""
         return self.pid == 0 or Path(f"/proc/{self.pid}").exists()
 
     def write(self) -> View:
-        """Note it."""
+        """Write the note."""
         self.note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = self.note.with_suffix(f".part{os.getpid()}")
         part.write_text(json.dumps(asdict(self)), encoding="utf-8")
@@ -67,7 +67,7 @@ class View:
 
 
 def views(context: Context, seat: str = "") -> list[View]:
-    """Those that are noted, of one seat or all."""
+    """The views that are noted, of one seat or of all."""
     folder = context.host.settings.view_folder
     notes = (json.loads(path.read_text("utf-8")) for path in folder.glob("*.json"))
     found = (View(**{**note, "folder": str(folder)}) for note in notes)
@@ -77,7 +77,8 @@ def views(context: Context, seat: str = "") -> list[View]:
 def make(
     context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which, *, stays: bool
 ) -> View:
-    """A view of one disk of a seat. Raises AlreadyExists, BadInput, Unsupported, StorageFault."""
+    """Make a view of one disk of a seat. Raises AlreadyExists, BadInput, Unsupported,
+    StorageFault."""
     view = View(
         folder=str(context.host.settings.view_folder),
         seat=seat.name,
@@ -111,7 +112,7 @@ def make(
 
 
 def source_of(context: Context, seat: Seat, volume: Volume[SeatLabels], which: Which) -> Volume:
-    """The volume that has a state of a disk. Raises BadInput, StorageFault."""
+    """The volume that has the wanted state of a disk. Raises BadInput, StorageFault."""
     if which is Which.ORIGINAL:
         baseline = seat.baselines.get(volume.uuid)
         if baseline is None:
@@ -149,7 +150,8 @@ def _check_off(seat: Seat) -> None:
 
 
 def remove(context: Context, view: View) -> None:
-    """Unmount and remove what there is of it; twice is fine. Raises StorageFault when in use."""
+    """Unmount and remove a view. It may be removed twice. Raises StorageFault when somebody uses
+    it."""
     if view.mount:
         _unmount(Path(view.mount))
     attachment = Attachment(
@@ -187,7 +189,7 @@ def _remove_snapshots(context: Context, wanted: Callable[[Volume], bool]) -> lis
 
 
 def remove_left_over(context: Context) -> list[str]:
-    """For ``recover``: views that a dead process left, and snapshots that nobody noted."""
+    """For ``recover``: remove the views of dead processes, and snapshots without a note."""
     gone = []
     for view in views(context):
         if not view.is_wanted:

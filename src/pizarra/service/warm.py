@@ -1,4 +1,4 @@
-"""classroom warm: each seat boots once from its original, and is kept as it is then, RAM too."""
+"""classroom warm: boot each seat once from its original, and save its disks and its RAM."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _LOOK_EVERY_S = 1.0
 def warm(
     context: Context, classroom: str, numbers: Numbers = None, *, settle_s: float = SETTLE_S
 ) -> Report:
-    """Make the warm baselines of seats anew. Those that were off are off again afterwards.
+    """Make the warm baselines of seats anew. Seats that were off are off again afterwards.
 
-    What is on the machines now goes, as by a reset; an undo has it.
+    The present content goes, as in a reset; an undo brings it back.
     """
     began = time.perf_counter()
     _, before = look_at_seats(context, classroom, numbers)
@@ -56,7 +56,8 @@ def warm(
 
 
 def _off_again(context: Context, classroom: str, numbers: list[int]) -> None:
-    """Original too; what is kept for an undo stays what was there before all this."""
+    """Switch seats off and put them back to the original. The content for an undo stays that of
+    before the command."""
     host = context.host
     with claiming_seats(context, classroom, numbers, N_("classroom warm")) as seats:
         for seat in seats:
@@ -70,7 +71,7 @@ def _without_proof(outcome: SeatOutcome) -> SeatOutcome:
 
 
 def _settle(context: Context, seats: list[Seat], settle_s: float) -> None:
-    """Until every guest's agent answers, or the time is up."""
+    """Wait until every guest agent answers, or the time is over."""
     context.emit(Began(what=N_("settle"), total=len(seats)))
     deadline, waiting = time.monotonic() + settle_s, list(seats)
     while waiting and time.monotonic() < deadline:
@@ -90,7 +91,8 @@ def _answers(context: Context, seat: Seat) -> bool:
 
 
 def _save(context: Context, classroom: str, seats: list[Seat]) -> Report:
-    """The old ones go first, for there is one of a name; a reset starts cold if none comes."""
+    """Save the new baselines. The old ones are deleted first, because there is one of a name. If no
+    new one comes, a reset starts cold."""
     numbers = [seat.number for seat in seats]
     there = checkpoints(context.host.observe().volumes.values(), classroom)
     old = next((one for one in there if one.name == WARM), None)
