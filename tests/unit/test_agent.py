@@ -168,6 +168,16 @@ def test_door_when_what_comes_is_no_question_then_says_so_and_stays(client: Host
     assert client.query("classroom list")
 
 
+def test_door_when_a_question_is_far_too_long_then_the_answer_comes_all_the_same(
+    client: HostClient,
+) -> None:
+    for size in (300_000, 5_000_000):
+        with socket.socket(socket.AF_UNIX) as door, door.makefile("rb") as answer:
+            door.connect(str(client.socket_path))
+            door.sendall(b'{"ask": "' + b"x" * size + b'"}\n')
+            assert b"at most 262144 bytes" in answer.readline()
+
+
 def test_client_when_nobody_is_there_then_the_host_is_not_fit(tmp_path: Path) -> None:
     with pytest.raises(HostNotFit, match="does not answer"):
         HostClient(tmp_path / "nobody").query("classroom list")

@@ -74,8 +74,12 @@ class _Caller(socketserver.BaseRequestHandler):
                     os.close(fd)
 
     def _read_line(self) -> bytes:
-        """The question, whole within a few seconds. Raises TimeoutError, BadInput."""
-        due, line = time.monotonic() + ASKING_S, bytearray()
+        """The question, whole within a few seconds. Raises TimeoutError, BadInput.
+
+        One that is too long is read to its end and dropped: a connection that is closed before
+        takes the answer with it.
+        """
+        due, line, is_too_long = time.monotonic() + ASKING_S, bytearray(), False
         while not line.endswith(b"\n"):
             self.request.settimeout(max(0.001, due - time.monotonic()))
             piece, fds, _, _ = socket.recv_fds(self.request, 1 << 16, _FDS_MOST)
@@ -85,10 +89,13 @@ class _Caller(socketserver.BaseRequestHandler):
             line += piece
             if time.monotonic() > due:
                 raise TimeoutError
-            if len(self.fds) > _FDS_MOST or len(line) > _LINE_BYTES_MOST:
-                raise BadInput("A question has at most {n} bytes and a file.", n=_LINE_BYTES_MOST)
-            if not piece:
+            if len(line) > _LINE_BYTES_MOST:
+                is_too_long = True
+                del line[:-1]
+            if not piece or len(self.fds) > _FDS_MOST:
                 break
+        if is_too_long or len(self.fds) > _FDS_MOST:
+            raise BadInput("A question has at most {n} bytes and a file.", n=_LINE_BYTES_MOST)
         return bytes(line)
 
     def _answer(self, line: bytes) -> None:

@@ -35,6 +35,10 @@ _ABSENT = frozenset(
     }
 )
 
+# libvirt-python asks for the error after the call. An object of libvirt that Python frees between
+# the two makes libvirt forget the error (virDomainFree), and then it has no domain: seen once.
+_AGAIN = frozenset({libvirt.VIR_FROM_RPC, None})
+
 # libvirt prints every error to stderr unless a handler is registered
 libvirt.registerErrorHandler(lambda _context, _error: None, None)
 
@@ -71,9 +75,10 @@ class LibvirtConnections:
             except TimeoutError:
                 raise _timeout_fault(what, which, limit_s) from None
             except libvirt.libvirtError as error:
-                if last or error.get_error_domain() != libvirt.VIR_FROM_RPC:
+                if last or error.get_error_domain() not in _AGAIN:
                     raise _refusal(what, which, error) from None
-                self._pool.hang_up()
+                if error.get_error_domain() == libvirt.VIR_FROM_RPC:
+                    self._pool.hang_up()
         raise AssertionError("the last try returns or raises")
 
     def _connect(self) -> Connection:
