@@ -88,8 +88,8 @@ class Declared(BaseModel):
     )
     changed_hardware: str = Field(
         "keep",
-        description="what a reset does with memory, network cards, CDs that somebody gave a "
-        "machine: `keep` or `reset`",
+        description="what a reset, and a change of the classroom, does with memory, network "
+        "cards, CDs that somebody gave a machine: `keep` or `reset`",
     )
     growth: str | None = Field(
         None,
