@@ -11,6 +11,7 @@ from pizarra.errors import NoSpace
 from pizarra.model.outcome import Mode
 from pizarra.model.policy import After, ResetBy
 from pizarra.service import checkpoints, maintenance, upgrade, verbs
+from tests.unit.conftest import own_state as own_state
 from tests.unit.test_guard import Lesson
 
 
