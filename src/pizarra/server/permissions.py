@@ -15,9 +15,11 @@ from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
+from django.views.defaults import bad_request
 
 from pizarra.server.jobs.models import OPEN, Job
 from pizarra.server.people.models import User
@@ -173,4 +175,6 @@ class EveryViewHasARule:
         except NotSignedIn:
             here = request.get_full_path()
             return redirect_to_login(here, resolve_url(settings.LOGIN_URL))
+        except DataError as error:  # no name of a classroom has a NUL
+            return bad_request(request, error)
         return None

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import NinjaAPI
@@ -91,6 +92,13 @@ def missing_response(request: HttpRequest, error: Http404) -> HttpResponse:
 def invalid_response(request: HttpRequest, error: InvalidRequest) -> HttpResponse:
     """Answer a request that does not match the description. ``detail`` names each wrong field."""
     return _problem(request, 422, "bad_input", error.errors)
+
+
+@api.exception_handler(DataError)
+def unkept_response(request: HttpRequest, error: DataError) -> HttpResponse:
+    """Answer a request with what no database keeps, such as a NUL in a text."""
+    _ = error
+    return _problem(request, 400, "bad_input", "A text or a number in it cannot be kept.")
 
 
 # ---- people of a classroom

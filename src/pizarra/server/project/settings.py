@@ -49,6 +49,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "pizarra.server.permissions.EveryViewHasARule",
+    "pizarra.server.unkept.RefusesWhatCannotBeKept",
 ]
 TEMPLATES = [
     {
