@@ -41,7 +41,8 @@ class Version:
                               "PIZARRA_FOLDER": str(self.folder)},
             cwd=self.sources, timeout=_LIMIT_S, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, (argv, done.stdout, done.stderr)
+        if done.returncode != 0:
+            pytest.fail(f"{argv}: {done.stdout}{done.stderr}", pytrace=False)
         return done.stdout
 
     def seats(self, *argv: str | Path) -> dict[str, Any]:
