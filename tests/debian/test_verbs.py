@@ -74,6 +74,9 @@ pizarra commands --json
 pizarra recover
 pizarra report --output /root/report-{k}.tar.gz
 pizarra backup /root/backup-{k}
+systemctl stop pizarra
+pizarra restore /root/backup-{k}
+pizarra recover
 pizarra reset c-{k} --start
 """
 _FIT = """\

@@ -14,7 +14,6 @@ from pizarra.engine.fitness.facts import (
     GroupSeen,
     HostSeen,
     KernelSeen,
-    LostDisk,
     LvmSeen,
     MachineSeen,
     NetworkSeen,
@@ -129,7 +128,6 @@ def finding(seen: HostSeen, check: str) -> Finding:
 U, W, A, G = Level.UNFIT, Level.WARNING, Level.ADVICE, Level.GOOD
 START = "systemctl enable --now libvirtd"
 POOL_AT = "vg_class/pizarra"
-LOST = LostDisk(path="/dev/sdb", copy=Path("/etc/lvm/backup/vg_class"))
 THICK = with_group(thick_seats=30)
 TWO_GROUPS = with_lvm(groups=(replace(GROUP, pools=()), replace(GROUP, name="b", pools=())))
 
@@ -158,12 +156,6 @@ CASES: dict[str, tuple[HostSeen, str, Level, str, str, bool]] = {
     "a volume group that cannot be read": (
         *(with_lvm(unreadable=(Unreadable(name="b", where="vg", why="odd"),)), "volume-group b"),
         *(W, "cannot be read at vg: odd", "vgck b", False),
-    ),
-    "a disk of a group whose metadata are lost": (
-        *(with_lvm(groups=(), lost_disks=(LOST,)), "volume-group vg_class", U),
-        "make no group on it",
-        "pvck --repair -f /etc/lvm/backup/vg_class /dev/sdb && vgchange -ay vg_class",
-        False,
     ),
     "a disk of LVM in no group": (
         *(with_lvm(loose_disks=("/dev/sdb",)), "loose-disks", A, "/dev/sdb"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from pizarra.engine.fitness.facts import LostDisk
 from pizarra.engine.fitness.findings import Level
 from pizarra.engine.fitness.lvm_parsed import (
     parse_difference,
@@ -146,3 +148,12 @@ def test_namesakes_when_volumes_of_ours_are_in_both_then_nobody_can_tell_which_i
     both = tuple(replace(GROUP, uuid=uuid, ours=True) for uuid in ("a", "b"))
     found = finding(with_lvm(groups=both), "volume-group vg_class")
     assert (found.level, found.mend) == (Level.UNFIT, "vgrename b vg_class_2")
+
+
+def test_judging_when_a_group_lost_its_metadata_then_nobody_is_told_to_make_it_anew() -> None:
+    lost = LostDisk(path="/dev/sdb", copy=Path("/etc/lvm/backup/vg_class"))
+    found = finding(with_lvm(groups=(), lost_disks=(lost,)), "volume-group vg_class")
+    assert found.level is Level.UNFIT
+    assert "make no group on it" in str(found.says)
+    mend = "pvck --repair -f /etc/lvm/backup/vg_class /dev/sdb && vgchange -ay vg_class"
+    assert found.mend == mend

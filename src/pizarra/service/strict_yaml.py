@@ -55,7 +55,7 @@ _Loader.yaml_implicit_resolvers = {
 }
 _Loader.add_implicit_resolver(
     _BOOL,
-    re.compile("yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE", re.ASCII),
+    re.compile(r"(?:yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE)\Z"),
     list("yYnNtTfF"),
 )
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_decimal)

@@ -118,12 +118,12 @@ def _namesake(vg: VgRow) -> str:
 def _group_fault(vg: VgRow, namesakes: Sequence[Group]) -> str | None:
     """LVM refuses every command that names one of several, and nobody can tell which is ours."""
     if len(namesakes) > 1:
-        other = next(one.vg.vg_uuid for one in namesakes if one.vg.vg_uuid != vg.vg_uuid)
+        uuids = [one.vg.vg_uuid for one in namesakes if one.vg.vg_uuid != vg.vg_uuid]
         return Sentence(
             "another volume group is called {vg} too: see vgs -o +vg_uuid,pv_name, then"
             " vgrename {uuid} NEW_NAME",
             vg=vg.vg_name,
-            uuid=other,
+            uuid=next(iter(uuids), vg.vg_uuid),
         )
     if vg.vg_attr[2:3] == "x":
         return Sentence("its volume group is exported: vgimport {vg}", vg=vg.vg_name)
