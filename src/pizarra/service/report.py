@@ -57,14 +57,21 @@ _COMMANDS = {
 _EACH_S = 20
 # what a person would not send to others. A group "keep" stays: it says what was left out
 _WORDS = r"passw(?:or)?d|passphrase|passwd|secret|token|api[-_]?key|psk|sessionid|csrftoken"
-_VALUE = r"""(?!\[left out\])(?:"[^"\n]*"|'[^'\n]*'|[^\s,;}]+)"""
+_VALUE = r"""(?!\[left out\])(?:"(?:\\.|[^"\\\n])*"|'[^'\n]*'|[^\s,;}]+)"""
+_LINE_MOST = 4096  # characters: others write lines too, and a pattern may look at each place of one
 _SECRETS = tuple(
     re.compile(one, re.I)
     for one in (
         r"(?P<keep>://[^:/@\s]*:)[^@\s]+(?=@)",  # of an address
         rf"(?P<keep>(?:{_WORDS})[\w-]*[\"']?\s*[=:]\s*){_VALUE}",
         rf"(?P<keep>(?<!\S)--?[\w-]*(?:{_WORDS})[\w-]*[= ]+)(?!-){_VALUE}",  # an option
+        r"(?P<keep>://[^%/@\s]*%)[^@\s]+(?=@)",  # of iSCSI
         r"(?P<keep>\bbearer\s+)[\w.~+/=-]{6,}",
+        r"(?P<keep>\b(?:token|psk)\s+)[\w.~+/=-]{16,}",
+        r"(?P<keep>(?<!\S)-u\s+[^\s:]+:)\S+",  # of curl
+        r"(?P<keep>\bsshpass\s+-p\s*)\S+",
+        r"(?P<keep>)\bAQ[\w+/]{30,}==",  # of Ceph
+        r"(?P<keep>/console/)[\w.:=-]{16,}",  # a ticket of ours
         r"(?P<keep>\b(?:proxy-)?authorization:\s*)[^\r\n]+",
         r"(?P<keep>\b(?:set-)?cookie:\s*)[^\r\n]+",
         r"(?P<keep>(?:__host-|__secure-)?\bpizarra=)[\w.-]{8,}",  # our session
@@ -76,7 +83,8 @@ _SECRETS = tuple(
 
 
 def remove_secrets(text: str) -> str:
-    """The text without what looks like a secret."""
+    """The text without what looks like a secret. Lines are cut where they are too long to read."""
+    text = "\n".join(line[:_LINE_MOST] for line in text.split("\n"))
     for one in _SECRETS:
         text = one.sub(r"\g<keep>[left out]", text)
     return text
