@@ -38,6 +38,9 @@ def test_server_when_self_signed_then_speaks_tls_and_its_cookies_go_no_other_way
         "PIZARRA_SERVER_SELF_SIGNED": "true",
         "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings",
     }
+    subprocess.run(
+        [sys.executable, "-m", "pizarra.server.prepare"], env=os.environ | given, check=True
+    )
     web = subprocess.Popen([sys.executable, "-m", "pizarra.server.web"], env=os.environ | given)
     try:
         told = headers(f"https://127.0.0.1:{port}/sign-in/", certificate)
