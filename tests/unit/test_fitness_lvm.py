@@ -146,3 +146,8 @@ def test_namesakes_when_volumes_of_ours_are_in_both_then_nobody_can_tell_which_i
     both = tuple(replace(GROUP, uuid=uuid, ours=True) for uuid in ("a", "b"))
     found = finding(with_lvm(groups=both), "volume-group vg_class")
     assert (found.level, found.mend) == (Level.UNFIT, "vgrename b vg_class_2")
+
+
+def test_groups_parsed_when_a_label_of_ours_cannot_be_read_then_the_group_is_ours() -> None:
+    strange = report(row("x", "linear", lv_tags="theirs,pizarra.role=no-such"))
+    assert parse_groups(strange, "pizarra", no_profile)[0][0].ours
