@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,7 +143,8 @@ def test_import_when_the_umask_closes_everything_then_qemu_can_enter(
     finally:
         os.umask(before)
     folders = [tmp_path / "disks", *(one for one in (tmp_path / "disks").iterdir() if one.is_dir())]
-    assert {one.stat().st_mode & 0o777 for one in folders} == {0o755}
+    modes = {stat.S_IMODE(one.stat().st_mode) for one in folders}
+    assert all(mode & 0o011 == 0o011 and not mode & 0o022 for mode in modes), modes
     well(pizarra("template", "delete", "boot", "--yes"))
 
 

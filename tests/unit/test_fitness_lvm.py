@@ -157,3 +157,8 @@ def test_judging_when_a_group_lost_its_metadata_then_nobody_is_told_to_make_it_a
     assert "make no group on it" in str(found.says)
     mend = "pvck --repair -f /etc/lvm/backup/vg_class /dev/sdb && vgchange -ay vg_class"
     assert found.mend == mend
+
+
+def test_groups_parsed_when_a_label_of_ours_cannot_be_read_then_the_group_is_ours() -> None:
+    strange = report(row("x", "linear", lv_tags="theirs,pizarra.role=no-such"))
+    assert parse_groups(strange, "pizarra", no_profile)[0][0].ours

@@ -69,12 +69,6 @@ def check_maintained(host: Host, maintenance: Maintenance) -> str | None:
     """
     if maintenance.power is Power.ABSENT:
         return None
-    if maintenance.has_snapshots:
-        raise ComputeFault(
-            "The machine {name} has snapshots of libvirt's own, which would be forgotten.",
-            "See virsh snapshot-list {name}; then virsh snapshot-delete {name} SNAPSHOT --metadata",
-            name=maintenance.name,
-        )
     uuid = maintenance.domain_uuid
     present = parse_definition(host.compute.xml(uuid))
     found = [*diff_definitions(definition_of(machine(maintenance)), present)]
@@ -91,6 +85,12 @@ def check_maintained(host: Host, maintenance: Maintenance) -> str | None:
         raise ComputeFault(
             "The RAM of {name} is saved, and what it has not written yet is in there.",
             "Start it, and shut it down: virsh start {name}; virsh shutdown {name}",
+            name=maintenance.name,
+        )
+    if maintenance.has_snapshots:
+        raise ComputeFault(
+            "The machine {name} has snapshots of libvirt's own, which would be forgotten.",
+            "See virsh snapshot-list {name}; then virsh snapshot-delete {name} SNAPSHOT --metadata",
             name=maintenance.name,
         )
     return words(tuple(one for one in found if one.grade is Grade.HARDWARE))

@@ -220,6 +220,11 @@ def tags_of(texts: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{PREFIX}{key}={value}" for key, value in texts.items())
 
 
+def has_tag_of_ours(tags: str) -> bool:
+    """Whether any of these tags, with commas between, is ours; whatever it says."""
+    return any(tag.startswith(PREFIX) for tag in tags.split(","))
+
+
 def labels_from_tags(tags: Iterable[str]) -> Labels | None:
     """None when nothing of it is ours. Raises NotOurs when ours and not readable."""
     pairs = [tag.removeprefix(PREFIX).partition("=") for tag in tags if tag.startswith(PREFIX)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from pizarra.engine.fitness.facts import GroupSeen, PoolSeen, Version
 from pizarra.errors import NotOurs
-from pizarra.model.labels import Labels, Role, labels_from_tags
+from pizarra.model.labels import Labels, Role, has_tag_of_ours, labels_from_tags
 from pizarra.system.lvm_calls import Unreadable, read_groups
 from pizarra.system.report_fields import Number, Share
 
@@ -89,7 +89,7 @@ def _group(vg: _Vg, rows: list[_Lv], pool: str, threshold_of: Callable[[str], in
         asleep=tuple(
             row.lv_name for row, labels in ours if labels.role is Role.SEAT and not row.lv_active
         ),
-        ours=bool(ours),
+        ours=any(has_tag_of_ours(row.lv_tags) for row in lvs),  # also one that cannot be read
         uuid=vg.vg_uuid,
         exported=vg.vg_attr[2:3] == "x",
         left_over=tuple(row.lv_name for row, labels in ours if labels.role is Role.FILLING),

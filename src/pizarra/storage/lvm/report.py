@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pizarra.errors import NotOurs
 from pizarra.model.disk_source import BlockDevice
 from pizarra.model.facts import Pool, StorageFacts, Volume
-from pizarra.model.labels import PREFIX, Labels, labels_from_tags
+from pizarra.model.labels import PREFIX, Labels, has_tag_of_ours, labels_from_tags
 from pizarra.model.sentence import Sentence, join
 from pizarra.storage.dm_thin.ids import DISCARDED as LEAST_OF_OURS
 from pizarra.storage.kinds import Kind
@@ -104,7 +104,7 @@ def _choose(namesakes: Sequence[Group]) -> Sequence[Group]:
 
 def _is_ours(group: Group) -> bool:
     """Whether any volume in it is."""
-    return any(tag.startswith(PREFIX) for row in group.lvs for tag in row.lv_tags.split(","))
+    return any(has_tag_of_ours(row.lv_tags) for row in group.lvs)
 
 
 def _namesake(vg: VgRow) -> str:
