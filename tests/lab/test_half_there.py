@@ -142,7 +142,8 @@ def test_import_when_the_umask_closes_everything_then_qemu_can_enter(
     finally:
         os.umask(before)
     folders = [tmp_path / "disks", *(one for one in (tmp_path / "disks").iterdir() if one.is_dir())]
-    assert {one.stat().st_mode & 0o777 for one in folders} == {0o755}
+    modes = {one.stat().st_mode & 0o777 for one in folders}
+    assert modes <= {0o755, 0o711}, "all may enter; those of images tell nobody their names"
     well(pizarra("template", "delete", "boot", "--yes"))
 
 
