@@ -20,7 +20,7 @@ from pizarra.planner.definition_diff import diff_definitions, live_differences
 from tests.fixtures.windows import WINDOWS
 from tests.unit.test_domain_xml import DATA, LVM, SEAT
 
-MADE_XML = domain_xml(replace(SEAT, firmware=Firmware.UEFI, disks=(LVM, DATA)), kvm=False)
+MADE_XML = domain_xml(replace(SEAT, firmware=Firmware.UEFI, disks=(LVM, DATA)), kvm=True)
 MADE = parse_definition(MADE_XML)
 CDROM = '<disk type="file" device="cdrom">{source}<target dev="sda" bus="sata"/>{boot}</disk>'
 EXTRA = '<disk type="file" device="disk"><source file="/x.img"/><target dev="vdc"/></disk>'

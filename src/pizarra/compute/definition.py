@@ -218,8 +218,10 @@ def _tpm(root: etree._Element) -> str:
     return f"{backend.get('type', '')} {backend.get('version', '')}".strip()
 
 
-def _is_nesting(root: etree._Element) -> bool:
-    """Whether its processor has what it takes, whoever made it."""
+def _is_nesting(root: etree._Element) -> bool | None:
+    """Whether its processor has what it takes, whoever made it. None: the processor is emulated."""
+    if root.get("type") == "qemu":
+        return None
     features = root.iterfind("cpu/feature[@policy='disable']")
     return not {one.get("name") for one in features}.issuperset(NESTING)
 

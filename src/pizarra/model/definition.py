@@ -67,7 +67,7 @@ class Definition:
     machine: str  # q35, i440fx
     memory_bytes: int
     vcpus: int
-    nested: bool  # it may run machines of its own
+    nested: bool | None  # it may run machines of its own
     nics: tuple[NicDefinition, ...]
     others: tuple[OtherDevice, ...]
 

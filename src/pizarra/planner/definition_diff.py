@@ -132,7 +132,7 @@ def _limit_differences(made: Definition, now: Definition) -> Iterator[Difference
     """What kept it from others and is gone; also of a machine that an older version made."""
     if now.nested and not made.nested:
         yield _limit(N_("it may run machines of its own"))
-    if made.nested and not now.nested:
+    if made.nested and now.nested is False:
         yield _limit(N_("it may not run machines of its own"))
     present = {nic.mac: nic for nic in now.nics}
     for nic in made.nics:

@@ -41,6 +41,8 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def _look_at_it(self) -> None:
+        if self.transport.is_closing():
+            return  # by TLS, which has no protocol then
         if self.transport.get_protocol() is not self:
             return  # it is a web socket now, which has pings
         now, (owed, patience_s) = self.loop.time(), self._debt()
