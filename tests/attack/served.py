@@ -27,7 +27,7 @@ from pizarra.agent.client import HostClient
 from pizarra.compute.memory import MemoryCompute
 from pizarra.engine.memory_host import memory_host
 from pizarra.model.policy import ResetBy
-from pizarra.server.serve import demonstration_host, demonstration_settings, serve
+from pizarra.server.serve import demonstration_host, demonstration_settings, end_in_time, serve
 from pizarra.service.context import Context
 from pizarra.settings import Settings, read_settings
 from pizarra.storage.demonstration import demonstration_store
@@ -166,7 +166,7 @@ def main(seats: str) -> None:
         sys.stdout.flush()
 
     serve(settings, demonstration_host(settings, int(seats), SeenCompute()), say)
-    os._exit(0)  # as systemd ends a job of the fuzz that would wait for minutes
+    end_in_time(0)
 
 
 if __name__ == "__main__":

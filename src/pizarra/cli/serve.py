@@ -53,6 +53,7 @@ def serve(
             return
         err.print(_("Starting the server …"))
         _serve(server, settings, part, demonstration, as_json=as_json)
+        server.end_in_time(0)
 
 
 def _server() -> Any:
