@@ -11,12 +11,11 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from pizarra.system.own_folder import names_in, open_folder_at, opening_folder
+from pizarra.system.own_folder import names_in, open_folder_at, opening_entry, opening_folder
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -90,7 +89,7 @@ def _content(path: Path | None) -> dict[str, bytes] | None:
 
 def _files(folder: int, name: str, prefix: str) -> Iterator[tuple[str, bytes]]:
     """The content of a file, or of the files below a folder, by their path from there."""
-    with _opening(folder, name) as fd:
+    with opening_entry(folder, name) as fd:
         if fd is None:
             return
         if _is_folder(fd):
@@ -99,23 +98,6 @@ def _files(folder: int, name: str, prefix: str) -> Iterator[tuple[str, bytes]]:
         else:
             with os.fdopen(fd, "rb", closefd=False) as file:
                 yield prefix, file.read()
-
-
-@contextmanager
-def _opening(folder: int, name: str) -> Iterator[int | None]:
-    """A file or a folder, to read; None for what is neither, as a link, or is not there."""
-    try:
-        fd = os.open(name, _READ, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
-            raise
-        yield None  # ENXIO: a socket
-        return
-    try:
-        is_ours = stat.S_ISREG(os.fstat(fd).st_mode) or _is_folder(fd)
-        yield fd if is_ours else None
-    finally:
-        os.close(fd)
 
 
 def _is_folder(fd: int) -> bool:
@@ -131,7 +113,7 @@ def _copy_from(source: Path, to: int, new: str) -> bool:
 
 
 def _copy(folder: int, name: str, to: int, new: str) -> bool:
-    with _opening(folder, name) as source:
+    with opening_entry(folder, name) as source:
         if source is None:
             return False
         if _is_folder(source):
@@ -163,7 +145,7 @@ def _fill(source: int, target: int) -> None:
 def _move(folder: int, name: str, to: str) -> None:
     old = f".{to}.old"
     _remove(folder, old)
-    with _opening(folder, to) as there:
+    with opening_entry(folder, to) as there:
         if there is not None and _is_folder(there):
             # rename(2) does not replace a folder that has files
             os.rename(to, old, src_dir_fd=folder, dst_dir_fd=folder)

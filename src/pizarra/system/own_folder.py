@@ -22,6 +22,7 @@ from pizarra.model.sentence import N_
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LINKS_MAX = 40  # as the kernel has it
 
 
@@ -64,6 +65,24 @@ def making_folder(path: Path, *, mode: int, ours: bool = False) -> Iterator[int]
 def open_folder_at(folder: int, name: str) -> int:
     """The descriptor of a folder in a folder; a link is refused. Raises OSError."""
     return os.open(name, _FOLDER, dir_fd=folder)
+
+
+@contextmanager
+def opening_entry(folder: int, name: str) -> Iterator[int | None]:
+    """A file or a folder, to read; None for what is neither, as a link, or is not there. Raises
+    OSError."""
+    try:
+        fd = os.open(name, _READ, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+            raise
+        yield None  # ENXIO: a socket
+        return
+    try:
+        mode = os.fstat(fd).st_mode
+        yield fd if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else None
+    finally:
+        os.close(fd)
 
 
 def names_in(folder: int) -> list[str]:

@@ -6,7 +6,6 @@ is followed. A copy is root's alone until its owner is given back. Source: opena
 
 from __future__ import annotations
 
-import errno
 import grp
 import hashlib
 import os
@@ -16,9 +15,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pizarra.system.own_folder import names_in, open_folder_at
+from pizarra.system.own_folder import names_in, open_folder_at, opening_entry
 
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK_BYTES = 1024 * 1024
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
@@ -61,7 +59,7 @@ def copy_tree(
 def copy_any(folder: int, name: str, target: int, to: str, path: str) -> Iterator[Copied]:
     """Copy a file or a folder of an open folder to the name ``to`` in another; nothing, if there is
     neither. Raises OSError."""
-    with _opening(folder, name) as fd:
+    with opening_entry(folder, name) as fd:
         if fd is None:
             return
         if stat.S_ISDIR(os.fstat(fd).st_mode):
@@ -128,7 +126,7 @@ def put_back(source: int, entry: Copied, target: int, to: str) -> bool:
 
 
 def _is_put_back(source: int, entry: Copied, target: int) -> bool:
-    with _parent_of(source, entry.path) as (folder, name), _opening(folder, name) as fd:
+    with _parent_of(source, entry.path) as (folder, name), opening_entry(folder, name) as fd:
         if fd is None or os.fstat(fd).st_size != entry.size_bytes:
             return False
         return _pour(fd, target) == (entry.size_bytes, entry.sha256)
@@ -155,23 +153,6 @@ def _entry(seen: os.stat_result, path: str, size_bytes: int = 0, sha256: str = "
         size_bytes=size_bytes,
         sha256=sha256,
     )
-
-
-@contextmanager
-def _opening(folder: int, name: str) -> Iterator[int | None]:
-    """A file or a folder, to read; None for what is neither, or is not there."""
-    try:
-        fd = os.open(name, _READ, dir_fd=folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
-            raise
-        yield None  # ENXIO: a socket
-        return
-    try:
-        seen = os.fstat(fd).st_mode
-        yield fd if stat.S_ISREG(seen) or stat.S_ISDIR(seen) else None
-    finally:
-        os.close(fd)
 
 
 @contextmanager

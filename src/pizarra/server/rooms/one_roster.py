@@ -22,6 +22,11 @@ from pizarra.errors import BadInput
 from pizarra.model.sizes import MIB
 from pizarra.server.rooms.roster_text import decode_text, delimiter_of
 
+# what zipfile raises for what is no zip, is damaged, or is packed in a way that it does not know
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, EOFError),
+    *(NotImplementedError, ValueError, RuntimeError, OSError),
+)
 _ENTRIES_MAX = 64
 _BYTES_MAX = 24 * MIB  # of what is read of one zip: a school of 20,000 has half of that
 _READING = Lock()  # one zip takes a fifth of the memory that the pages may have
@@ -108,7 +113,7 @@ def read_courses(data: bytes) -> tuple[list[Course], Report]:
 def _opening(data: bytes) -> zipfile.ZipFile:
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
+    except _UNREADABLE:
         raise _no_zip() from None
     entries = [one for one in archive.infolist() if not one.is_dir()]
     names = [one.filename for one in entries]
@@ -210,14 +215,7 @@ class _Files:
         try:
             with self.archive.open(self.names[name]) as file:
                 data = file.read(self.left + 1)
-        except (
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-            OSError,
-        ):
+        except _UNREADABLE:
             raise _no_zip() from None
         self.left -= len(data)
         if self.left < 0:

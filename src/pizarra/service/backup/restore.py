@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +105,13 @@ class _Places:
 @contextmanager
 def _opening(source: Path) -> Iterator[int]:
     """A backup, which nobody but root may have written. Raises BadInput, NotOurs."""
-    opened = opening_folder(source, ours=True)
+    with ExitStack() as opened:
+        yield _open(opened, source)
+
+
+def _open(opened: ExitStack, source: Path) -> int:
     try:
-        folder = opened.__enter__()
+        return opened.enter_context(opening_folder(source, ours=True))
     except PermissionError:
         raise NotOurs(
             "Others than root can write to {path}, or to a folder on the way to it.",
@@ -118,10 +122,6 @@ def _opening(source: Path) -> Iterator[int]:
         raise BadInput(
             "The folder {path} cannot be read: {why}.", path=source, why=error.strerror
         ) from None
-    try:
-        yield folder
-    finally:
-        opened.__exit__(None, None, None)
 
 
 def _settings_text(folder: int, manifest: Manifest) -> str:
