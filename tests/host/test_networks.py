@@ -214,7 +214,7 @@ def test_network_when_it_moves_then_only_without_machines_on_it(school: School) 
     school.compute.define(seat)
     school.compute.start(seat.uuid)
     moved = school.classroom.network(gateway="10.77.67.1", leases=())
-    with pytest.raises(ComputeFault, match="1 machines"):
+    with pytest.raises(ComputeFault, match="while 1 machine runs"):
         school.compute.define_network(moved)
     school.compute.kill(seat.uuid)
     school.compute.define_network(moved)
