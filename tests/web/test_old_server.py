@@ -53,9 +53,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def url(place: Path) -> Iterator[str]:
     """A server of this version over the folder of that one."""
     write_old_folder(place / "server")
-    with serving(place) as (address, password):
-        assert not password, "there was a technician"
-        yield address
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("PIZARRA_DATABASE", raising=False)  # the old one is a file
+        with serving(place) as (address, password):
+            assert not password, "there was a technician"
+            yield address
 
 
 def ask(url: str, path: str, who: str = "technician") -> Any:
