@@ -36,6 +36,7 @@ def test_server_when_self_signed_then_speaks_tls_and_its_cookies_go_no_other_way
         "PIZARRA_SERVER_FOLDER": str(tmp_path),
         "PIZARRA_SERVER_LISTEN": f"127.0.0.1:{port}",
         "PIZARRA_SERVER_SELF_SIGNED": "true",
+        "PIZARRA_DATABASE": "",  # one of its own, which is new
         "DJANGO_SETTINGS_MODULE": "pizarra.server.project.settings",
     }
     subprocess.run(
